@@ -1,0 +1,54 @@
+# Needs python3 >= 3.11 (with venv) and make. Each target sets up .venv by itself, and again when a lock changes.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test run bench cases fmt lock clean
+
+demo: .venv/run.stamp ## the main job on the embedded default; no token needed
+	@$(BIN)/inviteledger demo
+
+run: .venv/run.stamp ## the bot; needs DISCORD_TOKEN
+	@$(BIN)/inviteledger run
+
+test: .venv/dev.stamp ## format, lint, import contracts, types, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/lint-imports
+	@$(BIN)/mypy
+	@$(BIN)/basedpyright
+	@$(BIN)/pytest -q
+
+bench: .venv/dev.stamp ## ratios measured side by side in one run
+	@$(BIN)/python -m tests.bench
+
+cases: .venv/dev.stamp ## make cases FILE=tests/attribution-cases.json
+	@$(BIN)/python -m tests.cases $(or $(FILE),tests/attribution-cases.json)
+
+fmt: .venv/dev.stamp
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix --exit-zero .
+
+lock: .venv/bin/python ## writes both locks anew; hashes only, no hosts
+	@$(PIP) install uv
+	@$(BIN)/uv pip compile pyproject.toml --group build --universal --generate-hashes --no-emit-index-url --no-header -q -o requirements.lock
+	@$(BIN)/uv pip compile --group dev --universal --generate-hashes --no-emit-index-url --no-header -q -c requirements.lock -o requirements-dev.lock
+
+clean:
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.venv/bin/python:
+	@echo "setting up .venv (once) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "InviteLedger needs Python 3.11 or newer; PYTHON=python3.x make ... chooses another")'
+	@$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "installing what the bot needs ..."
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-build-isolation --no-deps -e .
+	@touch $@
+
+.venv/dev.stamp: requirements-dev.lock .venv/run.stamp
+	@echo "installing what the tests need ..."
+	@$(PIP) install --require-hashes -r requirements-dev.lock
+	@touch $@
