@@ -1,0 +1,86 @@
+"""The error tree: what the world can do to us. Our own bugs are assertions, not errors.
+
+    LedgerError
+    ├── IllegalMove            a phase change that the table does not know
+    ├── Rejected               a request that cannot be met; its text is for the person who asked
+    ├── StorageError           a layer could not do what it was asked; the outcome is KNOWN: nothing happened
+    │   ├── DiskFull           no space, or the disk is read-only
+    │   └── NotConfirmed       the outcome is UNKNOWN: the bytes may or may not be durable
+    ├── Corrupt                bytes that are not what was written: checksum, chain, shape
+    ├── NewerFormat            written by a later release; nothing was touched
+    ├── Fenced                 the writer is stale: an incarnation, a base seq or an epoch was overtaken
+    └── FolderInUse            another process owns the data folder
+
+Each carries ``hint``: what the operator can do, one sentence.
+"""
+
+from typing import ClassVar
+
+
+class LedgerError(Exception):
+    """Base of everything that is expected to go wrong. ``hint`` says what to do about it."""
+
+    hint: ClassVar[str] = ""
+
+
+class IllegalMove(LedgerError):
+    """A guild's phase was asked to change in a way that the table of phases does not list."""
+
+
+class Rejected(LedgerError):
+    """The request cannot be met; the text is shown to whoever asked."""
+
+
+class StorageError(LedgerError):
+    """A layer could not do what it was asked, and nothing of it happened."""
+
+    hint = "look at the disk: space, permissions, kernel log"
+
+
+class DiskFull(StorageError):
+    """No space left, quota reached, or the disk is read-only."""
+
+    hint = "free space on the disk that holds LEDGER_DATA; the bot goes on by itself"
+
+
+class NotConfirmed(StorageError):
+    """A write or an fsync failed: whether the bytes are durable is unknown, and asking again proves nothing."""
+
+    hint = "the journal takes a new epoch and reads back; if it repeats, replace the disk"
+
+
+class Corrupt(LedgerError):
+    """Bytes are not what was written (checksum, chain or shape). ``where`` names file and place."""
+
+    hint = "the layer is rebuilt from another one; the bad file is kept in quarantine/"
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where}: {why}")
+        self.where = where
+        self.why = why
+
+
+class NewerFormat(LedgerError):
+    """A file was written by a later release. Nothing was touched."""
+
+    hint = "install the release named in the message, or a later one"
+
+    def __init__(self, where: str, found: int, known: int) -> None:
+        super().__init__(f"{where} has format {found}, this release reads up to {known}")
+        self.where = where
+        self.found = found
+        self.known = known
+
+
+class Fenced(LedgerError):
+    """The writer is stale: a newer incarnation, sequence or epoch exists. Nothing was written."""
+
+
+class FolderInUse(LedgerError):
+    """Another process owns the data folder. ``owner`` is what it wrote about itself."""
+
+    hint = "stop the other process, or give this one another LEDGER_DATA"
+
+    def __init__(self, folder: str, owner: str) -> None:
+        super().__init__(f"{folder} is in use by {owner}")
+        self.owner = owner

@@ -1,0 +1,350 @@
+"""Records: the facts of a guild, in the order in which they became durable.
+
+An *event* says what happened (past tense). A *draft* is an event that wants to become durable, with its cause and
+its key. A *record* is a draft that the journal has numbered. All are frozen; collections are tuples.
+
+Adding an event takes six steps (CONTRIBUTING.md). A tag, once released, never changes its meaning.
+Bytes, checksums and the chain live in ``persistence/frames.py``.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
+
+RECORD_FORMAT: Final = 1
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A value inside an event."""
+
+
+class _Event(_Value, frozen=True, tag_field="type"):
+    """Base of all events; the tag is the event's stable name in every layer."""
+
+
+# Causes: what made us write this. They are what tells a redelivery from news.
+
+
+class GatewayCause(_Value, frozen=True, tag_field="by", tag="gateway"):
+    """A dispatch: session and number (``s``), and the mailbox lane it came through."""
+
+    session: SessionId
+    number: int
+    lane: Literal["control", "members", "rest"]
+
+
+class InteractionCause(_Value, frozen=True, tag_field="by", tag="interaction"):
+    """A slash command, by Discord's interaction id."""
+
+    interaction: InteractionId
+
+
+class InternalCause(_Value, frozen=True, tag_field="by", tag="internal"):
+    """Our own doing: an answer from REST, a timer, a recovery."""
+
+    what: str
+
+
+Cause: TypeAlias = GatewayCause | InteractionCause | InternalCause
+
+
+# Values
+
+
+class Counter(_Value, frozen=True):
+    """One invite as a sample shows it. Its identity is (code, created_at_ms): a code can come back.
+
+    ``max_uses`` 0 = unlimited; ``expires_at_ms`` None = never; ``inviter`` None = widget.
+    Guest invites (flag 1) are left out where payloads are read: they never bring a member.
+    """
+
+    code: InviteCode
+    created_at_ms: int
+    uses: int
+    max_uses: int = 0
+    expires_at_ms: int | None = None
+    inviter: UserId | None = None
+    inviter_is_bot: bool = False
+    channel: ChannelId | None = None
+    roles: tuple[RoleId, ...] = ()
+    targets: tuple[UserId, ...] = ()
+
+
+class Vanity(_Value, frozen=True):
+    """The guild's vanity URL: its text and how often it was used."""
+
+    code: str
+    uses: int
+
+
+class SeededMember(msgspec.Struct, frozen=True, array_like=True):
+    """A member who was there before we began to count."""
+
+    user: UserId
+    joined_at_us: int
+
+
+class Status(StrEnum):
+    """What a verdict claims; each member's comment says when."""
+
+    CERTAIN = "certain"  # no other source is possible
+    CONFIRMED = "confirmed"  # the second witness agrees with the only candidate
+    INVITER_CERTAIN = "inviter_certain"  # the code is open, the staff member is not
+    REPORTED = "reported"  # Discord's member search says so
+    LIKELY = "likely"  # one candidate, but something could not be excluded
+    CANDIDATES = "candidates"  # several possible sources
+    UNKNOWN = "unknown"  # no source was seen; `reason` says why
+    PENDING = "pending"  # not worked out yet
+    NON_INVITE = "non_invite"  # joined without an invite (bots)
+    DUPLICATE = "duplicate"  # the event of a member who was there already
+    CONFLICT = "conflict"  # two witnesses disagree
+    MANUAL = "manual"  # a person decided
+
+
+class Evidence(_Value, frozen=True):
+    """Why a verdict says what it says, so that it can be checked later.
+
+    ``joins``: human joins in the window (k); ``uses``: proven uses by code (their sum is X); ``capped``: uses that
+    were possible (-1 = without limit); ``excluded``: codes this join cannot have used, with the reason;
+    ``sampled_ms``: request of the first and answer of the last sample; ``broken``: why continuity did not hold;
+    ``assumptions``: P0, P1, P2 of docs/attribution.md.
+    """
+
+    joins: int = 0
+    uses: Mapping[InviteCode, int] = {}
+    capped: Mapping[InviteCode, int] = {}
+    excluded: Mapping[InviteCode, str] = {}
+    sampled_ms: tuple[int, int] = (0, 0)
+    broken: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+
+
+# Events
+
+
+class GuildAdopted(_Event, frozen=True, tag="guild_adopted"):
+    """We began to count here. Members who joined before are not joins of ours."""
+
+    counting_since_ms: int
+
+
+class MembersSeeded(_Event, frozen=True, tag="members_seeded"):
+    """Members (at most 1,000 a record) who were there when we began to count, or whose join we cannot date."""
+
+    members: tuple[SeededMember, ...]
+
+
+class JoinRecorded(_Event, frozen=True, tag="join_recorded"):
+    """A member joined. ``joined_at_us`` as Discord sent it; ``arrived_ms`` when we heard of it.
+
+    ``origin``: "live" = GUILD_MEMBER_ADD; "away" = found in the member list after we were away;
+    "unreadable" = the event could not be handled, so nothing can be worked out for it.
+    ``missed_leave``: the member's open membership is closed by this, at an unknown time.
+    """
+
+    user: UserId
+    joined_at_us: int
+    arrived_ms: int
+    session: SessionId
+    origin: Literal["live", "away", "unreadable"] = "live"
+    bot: bool = False
+    rejoin: bool = False
+    missed_leave: bool = False
+    roles: tuple[RoleId, ...] = ()
+
+
+class RepeatRecorded(_Event, frozen=True, tag="repeat_recorded"):
+    """A join event of a member who is there already: no join. ``joined_at_us`` becomes an alias.
+
+    ``optional_use``: it may have raised a counter (False within 5 s of the join itself).
+    """
+
+    user: UserId
+    joined_at_us: int
+    arrived_ms: int
+    session: SessionId
+    optional_use: bool
+
+
+class LeaveRecorded(_Event, frozen=True, tag="leave_recorded"):
+    """A member left. ``inferred``: seen by the member list, the time is unknown."""
+
+    user: UserId
+    arrived_ms: int
+    inferred: bool = False
+
+
+class InviteCreated(_Event, frozen=True, tag="invite_created"):
+    """INVITE_CREATE: the invite was born with no uses."""
+
+    invite: Counter
+    arrived_ms: int
+
+
+class InviteDied(_Event, frozen=True, tag="invite_died"):
+    """INVITE_DELETE (also sent for a used-up invite), or its channel was deleted."""
+
+    code: InviteCode
+    arrived_ms: int
+    how: Literal["deleted", "channel"] = "deleted"
+
+
+class ContinuityBroken(_Event, frozen=True, tag="continuity_broken"):
+    """Something may have been missed since the last sample; nothing in this window is better than likely."""
+
+    reason: str
+    at_ms: int
+
+
+class SampleTaken(_Event, frozen=True, tag="sample_taken"):
+    """A complete sample became the new baseline, as its difference to the one before.
+
+    ``changed`` holds new and changed counters whole, ``gone`` the codes no longer listed. ``requested_ms`` is when
+    the first request was sent, ``answered_ms`` when the last answer had come. ``number`` counts samples.
+    """
+
+    number: int
+    requested_ms: int
+    answered_ms: int
+    session: SessionId
+    changed: tuple[Counter, ...] = ()
+    gone: tuple[InviteCode, ...] = ()
+    vanity: Vanity | None = None
+
+
+class WindowClosed(_Event, frozen=True, tag="window_closed"):
+    """The joins of a window were worked out; the totals by code are exact even where persons are not.
+
+    ``tally``: proven uses by code; ``unclaimed``: uses that no seen join explains, by code.
+    """
+
+    first_sample: int
+    last_sample: int
+    joins: int
+    tally: Mapping[InviteCode, int] = {}
+    unclaimed: Mapping[InviteCode, int] = {}
+    reason: str = ""
+
+
+class VerdictReached(_Event, frozen=True, tag="verdict_reached"):
+    """What is known of one join. Append-only: a later one supersedes, nothing is overwritten.
+
+    ``opened_us``: the joined_at its membership was opened with. ``supersedes``: seq of the verdict before, 0 = none.
+    ``assignment``: version of the staff assignment that was in force at the join, 0 = none.
+    ``method``: version of the rules (docs/attribution.md).
+    """
+
+    user: UserId
+    opened_us: int
+    status: Status
+    code: InviteCode | None = None
+    invite_created_at_ms: int | None = None
+    inviter: UserId | None = None
+    staff: UserId | None = None
+    assignment: int = 0
+    candidates: tuple[InviteCode, ...] = ()
+    reason: str = ""
+    window: int = 0
+    evidence: Evidence = Evidence()
+    supersedes: int = 0
+    method: int = 1
+
+
+class CreditGranted(_Event, frozen=True, tag="credit_granted"):
+    """A staff member is credited, once for (user, opened_us, kind)."""
+
+    user: UserId
+    opened_us: int
+    kind: Literal["join"]
+    staff: UserId
+
+
+class CreditReversed(_Event, frozen=True, tag="credit_reversed"):
+    """A credit is taken back, because a superseding verdict no longer carries it."""
+
+    user: UserId
+    opened_us: int
+    kind: Literal["join"]
+    staff: UserId
+
+
+class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
+    """From ``since_ms`` on the code stands for this staff member; earlier assignments stay as they were."""
+
+    code: InviteCode
+    staff: UserId
+    since_ms: int
+    version: int
+    by: UserId | None = None
+
+
+class EventUnreadable(_Event, frozen=True, tag="event_unreadable"):
+    """An event could not be read or handled. ``digest``: sha256 of its payload, which lies in quarantine/."""
+
+    name: str
+    digest: str
+    reason: str
+    at_ms: int
+    user: UserId | None = None
+
+
+class GuildLeft(_Event, frozen=True, tag="guild_left"):
+    """The bot was removed from the guild. What was recorded stays; on return there is no continuity."""
+
+    at_ms: int
+
+
+Event: TypeAlias = (
+    GuildAdopted
+    | MembersSeeded
+    | JoinRecorded
+    | RepeatRecorded
+    | LeaveRecorded
+    | InviteCreated
+    | InviteDied
+    | ContinuityBroken
+    | SampleTaken
+    | WindowClosed
+    | VerdictReached
+    | CreditGranted
+    | CreditReversed
+    | InviteAssigned
+    | EventUnreadable
+    | GuildLeft
+)
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """An event that wants to become durable. ``key`` is unique in its guild (DESIGN: keys, docs/architecture.md)."""
+
+    event: Event
+    cause: Cause
+    key: str
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A numbered draft.
+
+    ``gsn``: place in the process log, no gaps; ``seq``: place in the guild, from 1, no gaps; ``epoch``: the writer's
+    term; ``at_ms``: our clock when it was numbered; ``last``: seq of its append's last record (an append is atomic).
+    Digest and checksum belong to the frame, not to the record.
+    """
+
+    gsn: int
+    guild: GuildId
+    seq: int
+    epoch: int
+    at_ms: int
+    cause: Cause
+    key: str
+    event: Event
+    last: int
+
+
+def join_key(user: UserId, joined_at_us: int) -> str:
+    """The key of a join: the same key again is a redelivery, in every phase and from every writer."""
+    return f"join/{user}/{joined_at_us}"

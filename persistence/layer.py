@@ -1,0 +1,124 @@
+"""The protocol that every layer keeps, and the values that pass through it.
+
+A layer stores frames and checkpoints; it numbers nothing and decides nothing. Real and in-memory layers pass one
+contract suite (``tests/persistence/test_layer_contract.py``). What orders the layers is ``persistence/store.py``.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from ledger.ids import GuildId
+from persistence.frames import Frame
+
+CHECKPOINT_FORMAT = 1
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest record of a guild: ``(epoch, seq)`` orders heads, ``digest`` (32 bytes) names the chain."""
+
+    seq: int
+    epoch: int
+    gsn: int
+    digest: bytes
+
+
+class CheckpointHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """What a checkpoint is of: the guild's state right after the record ``seq``.
+
+    ``digest``: 64 hex digits, the chain's digest at ``seq``; ``pages``: how many pages follow; ``pages_digest``:
+    SHA-256 (hex) over all pages in order.
+    """
+
+    guild: GuildId
+    seq: int
+    gsn: int
+    epoch: int
+    digest: str
+    lineage: str
+    pages: int
+    pages_digest: str
+    format: int = CHECKPOINT_FORMAT
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A guild's state as pages of JSON (``ledger/state.py`` makes and reads them)."""
+
+    header: CheckpointHeader
+    pages: tuple[bytes, ...]
+
+
+class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """What a layer found when it was opened.
+
+    ``epoch``: the highest epoch it has seen (0 = none); ``lineage``: "" when it is empty; ``gsn``: its last record
+    (0 = none); ``heads``: by guild, each verified along its chain; ``notes``: what was cut, set aside or is missing,
+    one sentence each, for the log and the operator.
+    """
+
+    epoch: int
+    lineage: str
+    gsn: int
+    heads: Mapping[GuildId, Head]
+    notes: tuple[str, ...] = ()
+
+
+class Layer(Protocol):
+    """One place where records and checkpoints are kept. Not safe for two callers at once: the journal is the one.
+
+    Errors of every method: ``StorageError`` (nothing happened), ``NotConfirmed`` (unknown), ``Corrupt`` only where
+    named. A layer that raised anything is closed and opened again before it is used.
+    """
+
+    @property
+    def name(self) -> str:
+        """ "log" or "database": as logs, metrics and LEDGER_ACK name it."""
+        ...
+
+    async def open(self) -> LayerSummary:
+        """Opens or creates the layer and verifies it whole: checksums, chains, gsn without gaps.
+
+        What is broken at the end (a torn tail) is cut; what is broken within is moved to quarantine and left out;
+        both are said in ``notes``. The summary covers only what was verified. What was read is fsynced.
+
+        Raises:
+            NewerFormat: when a later release wrote it; nothing was touched.
+            StorageError: when it cannot be opened.
+        """
+        ...
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        """Makes the writer's term durable, before its first append."""
+        ...
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        """Appends a batch: contiguous gsns, right behind the layer's last one. Returns when it is durable.
+
+        One write and one fsync, or one transaction. All or nothing for each append (``Record.last``).
+        """
+        ...
+
+    def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        """All frames with a higher gsn, in order, checksums verified. Feeds another layer."""
+        ...
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        """A guild's frames behind ``after_seq``, in order, checksums verified.
+
+        Raises:
+            Corrupt: when one of them is unreadable.
+        """
+        ...
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keeps it durably beside the one before; older ones go (two newest verified ones stay)."""
+        ...
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        """The guild's checkpoints, newest first; only those whose checksums hold. Bad ones go to quarantine."""
+        ...
+
+    async def close(self) -> None:
+        """Releases files and connections. Safe to call twice and after an error."""
+        ...
