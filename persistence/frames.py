@@ -3,8 +3,8 @@
     {…the record…,"digest":"64 hex digits","crc":"8 hex digits"}
 
 ``digest`` = SHA-256 of the guild's previous digest (32 bytes; zeros before the first) and the record's JSON up to
-but without ``,"digest"``; ``crc`` = CRC32C of everything before ``,"crc"``. A frame holds no newline. Every layer keeps
-these bytes unchanged, so that one layer can rebuild another and any two can be compared.
+but without ``,"digest"``; ``crc`` = CRC32C of everything before ``,"crc"``. A frame holds no newline. Every layer
+keeps these bytes unchanged, so that one layer can rebuild another and any two can be compared.
 """
 
 import hashlib
@@ -20,8 +20,8 @@ GENESIS: Final = bytes(32)
 """The digest before a guild's first record."""
 
 _DIGEST_MARK: Final = b',"digest":"'
-_CRC_MARK: Final = b'","crc":"'
-_TAIL_LENGTH: Final = len(_DIGEST_MARK) + 64 + len(_CRC_MARK) + 8 + len(b'"}')
+_CRC_TAIL: Final = b',"crc":"'
+_TAIL_LENGTH: Final = len(_DIGEST_MARK) + 64 + len(b'"') + len(_CRC_TAIL) + 8 + len(b'"}')
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Record)
 
@@ -44,7 +44,7 @@ def seal(record: Record, previous: bytes) -> Frame:
     body = _encoder.encode(record)[:-1]
     digest = hashlib.sha256(previous + body).digest()
     checked = body + _DIGEST_MARK + digest.hex().encode() + b'"'
-    return Frame(record=record, data=checked + b',"crc":"' + crc32c(checked) + b'"}', digest=digest)
+    return Frame(record=record, data=checked + _CRC_TAIL + crc32c(checked) + b'"}', digest=digest)
 
 
 def unseal(data: bytes, where: str) -> Frame:
@@ -53,9 +53,9 @@ def unseal(data: bytes, where: str) -> Frame:
     Raises:
         Corrupt: when checksum, digits or shape are not those of a frame. ``where`` names the place.
     """
-    if len(data) <= _TAIL_LENGTH or data[-11:-10] != b":" or data[-2:] != b'"}':
+    if len(data) <= _TAIL_LENGTH or data[-len(_CRC_TAIL) - 10 : -10] != _CRC_TAIL or data[-2:] != b'"}':
         raise Corrupt(where, "no frame")
-    checked, crc = data[: -len(b',"crc":"') - 8 - 2], data[-10:-2]
+    checked, crc = data[: -len(_CRC_TAIL) - 10], data[-10:-2]
     if crc32c(checked) != crc:
         raise Corrupt(where, "checksum differs")
     try:

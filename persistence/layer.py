@@ -73,7 +73,7 @@ class Layer(Protocol):
 
     @property
     def name(self) -> str:
-        """ "log" or "database": as logs, metrics and LEDGER_ACK name it."""
+        """As logs, metrics and LEDGER_ACK name it: "log" or "database"."""
         ...
 
     async def open(self) -> LayerSummary:
