@@ -10,6 +10,10 @@ class Clock(Protocol):
         """Wall clock, milliseconds since the epoch (UTC). It may jump; nothing safe depends on it."""
         ...
 
+    def stamp_us(self) -> int:
+        """Wall clock in microseconds, strictly rising within this process, so that it also tells order."""
+        ...
+
     def monotonic_s(self) -> float:
         """Seconds from an arbitrary start; never falls."""
         ...

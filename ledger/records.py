@@ -56,17 +56,17 @@ Cause: TypeAlias = GatewayCause | InteractionCause | InternalCause
 
 
 class Counter(_Value, frozen=True):
-    """One invite as a sample shows it. Its identity is (code, created_at_ms): a code can come back.
+    """One invite as a sample shows it. Its identity is (code, created_at_us): a code can come back.
 
-    ``max_uses`` 0 = unlimited; ``expires_at_ms`` None = never; ``inviter`` None = widget.
+    ``max_uses`` 0 = unlimited; ``expires_at_us`` None = never; ``inviter`` None = widget.
     Guest invites (flag 1) are left out where payloads are read: they never bring a member.
     """
 
     code: InviteCode
-    created_at_ms: int
+    created_at_us: int
     uses: int
     max_uses: int = 0
-    expires_at_ms: int | None = None
+    expires_at_us: int | None = None
     inviter: UserId | None = None
     inviter_is_bot: bool = False
     channel: ChannelId | None = None
@@ -110,7 +110,7 @@ class Evidence(_Value, frozen=True):
 
     ``joins``: human joins in the window (k); ``uses``: proven uses by code (their sum is X); ``capped``: uses that
     were possible (-1 = without limit); ``excluded``: codes this join cannot have used, with the reason;
-    ``sampled_ms``: request of the first and answer of the last sample; ``broken``: why continuity did not hold;
+    ``sampled_us``: request of the first and answer of the last sample; ``broken``: why continuity did not hold;
     ``assumptions``: P0, P1, P2 of docs/attribution.md.
     """
 
@@ -118,7 +118,7 @@ class Evidence(_Value, frozen=True):
     uses: Mapping[InviteCode, int] = {}
     capped: Mapping[InviteCode, int] = {}
     excluded: Mapping[InviteCode, str] = {}
-    sampled_ms: tuple[int, int] = (0, 0)
+    sampled_us: tuple[int, int] = (0, 0)
     broken: tuple[str, ...] = ()
     assumptions: tuple[str, ...] = ()
 
@@ -129,7 +129,7 @@ class Evidence(_Value, frozen=True):
 class GuildAdopted(_Event, frozen=True, tag="guild_adopted"):
     """We began to count here. Members who joined before are not joins of ours."""
 
-    counting_since_ms: int
+    counting_since_us: int
 
 
 class MembersSeeded(_Event, frozen=True, tag="members_seeded"):
@@ -139,7 +139,7 @@ class MembersSeeded(_Event, frozen=True, tag="members_seeded"):
 
 
 class JoinRecorded(_Event, frozen=True, tag="join_recorded"):
-    """A member joined. ``joined_at_us`` as Discord sent it; ``arrived_ms`` when we heard of it.
+    """A member joined. ``joined_at_us`` as Discord sent it; ``arrived_us`` when we heard of it.
 
     ``origin``: "live" = GUILD_MEMBER_ADD; "away" = found in the member list after we were away;
     "unreadable" = the event could not be handled, so nothing can be worked out for it.
@@ -148,7 +148,7 @@ class JoinRecorded(_Event, frozen=True, tag="join_recorded"):
 
     user: UserId
     joined_at_us: int
-    arrived_ms: int
+    arrived_us: int
     session: SessionId
     origin: Literal["live", "away", "unreadable"] = "live"
     bot: bool = False
@@ -165,7 +165,7 @@ class RepeatRecorded(_Event, frozen=True, tag="repeat_recorded"):
 
     user: UserId
     joined_at_us: int
-    arrived_ms: int
+    arrived_us: int
     session: SessionId
     optional_use: bool
 
@@ -174,7 +174,7 @@ class LeaveRecorded(_Event, frozen=True, tag="leave_recorded"):
     """A member left. ``inferred``: seen by the member list, the time is unknown."""
 
     user: UserId
-    arrived_ms: int
+    arrived_us: int
     inferred: bool = False
 
 
@@ -182,14 +182,14 @@ class InviteCreated(_Event, frozen=True, tag="invite_created"):
     """INVITE_CREATE: the invite was born with no uses."""
 
     invite: Counter
-    arrived_ms: int
+    arrived_us: int
 
 
 class InviteDied(_Event, frozen=True, tag="invite_died"):
     """INVITE_DELETE (also sent for a used-up invite), or its channel was deleted."""
 
     code: InviteCode
-    arrived_ms: int
+    arrived_us: int
     how: Literal["deleted", "channel"] = "deleted"
 
 
@@ -197,19 +197,19 @@ class ContinuityBroken(_Event, frozen=True, tag="continuity_broken"):
     """Something may have been missed since the last sample; nothing in this window is better than likely."""
 
     reason: str
-    at_ms: int
+    at_us: int
 
 
 class SampleTaken(_Event, frozen=True, tag="sample_taken"):
     """A complete sample became the new baseline, as its difference to the one before.
 
-    ``changed`` holds new and changed counters whole, ``gone`` the codes no longer listed. ``requested_ms`` is when
-    the first request was sent, ``answered_ms`` when the last answer had come. ``number`` counts samples.
+    ``changed`` holds new and changed counters whole, ``gone`` the codes no longer listed. ``requested_us`` is when
+    the first request was sent, ``answered_us`` when the last answer had come. ``number`` counts samples.
     """
 
     number: int
-    requested_ms: int
-    answered_ms: int
+    requested_us: int
+    answered_us: int
     session: SessionId
     changed: tuple[Counter, ...] = ()
     gone: tuple[InviteCode, ...] = ()
@@ -242,7 +242,7 @@ class VerdictReached(_Event, frozen=True, tag="verdict_reached"):
     opened_us: int
     status: Status
     code: InviteCode | None = None
-    invite_created_at_ms: int | None = None
+    invite_created_at_us: int | None = None
     inviter: UserId | None = None
     staff: UserId | None = None
     assignment: int = 0
@@ -273,11 +273,11 @@ class CreditReversed(_Event, frozen=True, tag="credit_reversed"):
 
 
 class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
-    """From ``since_ms`` on the code stands for this staff member; earlier assignments stay as they were."""
+    """From ``since_us`` on the code stands for this staff member; earlier assignments stay as they were."""
 
     code: InviteCode
     staff: UserId
-    since_ms: int
+    since_us: int
     version: int
     by: UserId | None = None
 
@@ -288,14 +288,14 @@ class EventUnreadable(_Event, frozen=True, tag="event_unreadable"):
     name: str
     digest: str
     reason: str
-    at_ms: int
+    at_us: int
     user: UserId | None = None
 
 
 class GuildLeft(_Event, frozen=True, tag="guild_left"):
     """The bot was removed from the guild. What was recorded stays; on return there is no continuity."""
 
-    at_ms: int
+    at_us: int
 
 
 Event: TypeAlias = (
