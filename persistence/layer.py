@@ -53,8 +53,9 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a layer found when it was opened.
 
     ``epoch``: the highest epoch it has seen (0 = none); ``lineage``: "" when it is empty; ``gsn``: its last record
-    (0 = none); ``heads``: by guild, each verified along its chain; ``notes``: what was cut, set aside or is missing,
-    one sentence each, for the log and the operator.
+    (0 = none); ``heads``: by guild, each verified along its chain and at the end of a whole append; ``notes``: what
+    was cut, set aside or is missing, one sentence each, for the log and the operator; ``missing``: ranges of gsn
+    (first, last; both at most ``gsn``) that were there once and cannot be read: ``fill`` puts them back.
     """
 
     epoch: int
@@ -62,6 +63,7 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     gsn: int
     heads: Mapping[GuildId, Head]
     notes: tuple[str, ...] = ()
+    missing: tuple[tuple[int, int], ...] = ()
 
 
 class Layer(Protocol):
@@ -95,7 +97,23 @@ class Layer(Protocol):
     async def append(self, frames: Sequence[Frame]) -> None:
         """Appends a batch: contiguous gsns, right behind the layer's last one. Returns when it is durable.
 
-        One write and one fsync, or one transaction. All or nothing for each append (``Record.last``).
+        One write and one fsync, or one transaction. All or nothing for each append (``Record.last``). A jump of the
+        gsn is taken as it is: a hole that no layer could fill is carried over to a follower as a hole.
+        """
+        ...
+
+    async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        """Puts frames back into the ranges reported as ``missing``; others among them are left out.
+
+        Durable on return. Verifies anew, as ``open`` does, and gives the new summary.
+        """
+        ...
+
+    async def set_aside(self, after_gsn: int) -> LayerSummary:
+        """Moves all frames behind ``after_gsn`` to quarantine: they are a branch that lost against another layer's.
+
+        Durable on return; the layer's last record is then at most ``after_gsn``. Checkpoints stay: whoever reads
+        them asks whether their digest lies on the chain.
         """
         ...
 
