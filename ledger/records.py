@@ -86,6 +86,7 @@ class SeededMember(msgspec.Struct, frozen=True, array_like=True):
 
     user: UserId
     joined_at_us: int
+    rejoin: bool = False
 
 
 class Status(StrEnum):
@@ -219,7 +220,8 @@ class SampleTaken(_Event, frozen=True, tag="sample_taken"):
 class WindowClosed(_Event, frozen=True, tag="window_closed"):
     """The joins of a window were worked out; the totals by code are exact even where persons are not.
 
-    ``tally``: proven uses by code; ``unclaimed``: uses that no seen join explains, by code.
+    ``tally``: proven uses by code; ``unclaimed``: uses that no seen join explains, by code. ``abandoned``: nothing
+    could be read for too long; the joins were called unknown and will not be looked at again.
     """
 
     first_sample: int
@@ -228,6 +230,7 @@ class WindowClosed(_Event, frozen=True, tag="window_closed"):
     tally: Mapping[InviteCode, int] = {}
     unclaimed: Mapping[InviteCode, int] = {}
     reason: str = ""
+    abandoned: bool = False
 
 
 class VerdictReached(_Event, frozen=True, tag="verdict_reached"):

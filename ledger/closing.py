@@ -1,0 +1,177 @@
+"""What a sample does: ignored, asked for again, a border within a window, or the end of one.
+
+In this order: an answer to an older request, or of an earlier session, is ignored; a stale sample is ignored whole;
+with fewer proven uses than joins it is asked for again (Discord's list can lag); with straddlers the next sample is
+fetched at once, three in a row at most; with more uses than joins a late join event is waited for; then the window
+is closed. A sample that is asked for again leaves no trace: only what becomes the baseline is recorded.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
+from ledger.ids import VANITY, InviteCode
+from ledger.phases import Phase, move
+from ledger.samples import Sample, as_record, close_gap, is_stale
+from ledger.state import DeskJoin, GuildState
+from ledger.verdicts import close_window, plain_verdict, pronounce
+from ledger.windows import MAX_KEPT_GAPS, MAX_STRADDLED_SAMPLES, Window, window_of, work_out
+
+CAUSE: Final = r.InternalCause(what="sample")
+STALE_SAMPLES: Final = 3
+STALE_FOR_US: Final = 60_000_000
+"""So many stale samples over so long a time, and the lower counters are believed."""
+OPEN_FOR_US: Final = 30_000_000
+"""A window whose joins never stop coming is closed after so long, though uses are missing."""
+BLIND_JOINS: Final = 1_000
+BLIND_FOR_US: Final = 24 * 3_600 * 1_000_000
+"""A blind guild's window is given up at so many open joins, or so old ones."""
+
+
+def sample_arrived(state: GuildState, presence: m.Presence, message: m.SampleArrived) -> m.Decision:
+    """The decision on a complete sample."""
+    sample, request = message.sample, message.request
+    if presence.phase is Phase.AWAY or (request and request.number != presence.asked):
+        return m.Decision(presence=presence)
+    request = request or m.SampleRequest(number=0)
+    if sample.session != presence.session:
+        return _again(state, presence, request, 0.0)
+    if presence.vanity and sample.vanity is None:
+        return _again(state, presence, _failed_once_more(request), retry_after_s(request.failures + 1))
+    if is_stale(state, sample):
+        return _stale(state, presence, sample, request)
+    return _settle(state, presence, sample, request)
+
+
+def sample_failed(state: GuildState, presence: m.Presence, message: m.SampleFailed) -> m.Decision:
+    """The decision on a failed fetch: nothing is closed, nothing changes; it is tried again."""
+    if message.request.number != presence.asked or presence.phase is Phase.AWAY:
+        return m.Decision(presence=presence)
+    request = _failed_once_more(message.request)
+    if not message.forbidden:
+        return _again(state, presence, request, retry_after_s(request.failures))
+    drafts = (*_blinded(state, presence, message.at_us), *_give_up(state, message.reason, message.at_us))
+    presence = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.BLIND), trouble=message.reason)
+    return msgspec.structs.replace(_again(state, presence, request, BLIND_RETRY_S), drafts=drafts)
+
+
+def _blinded(state: GuildState, presence: m.Presence, at_us: int) -> Iterator[r.Draft]:
+    """Who may not read counters may not hear of invites either: that is a break, said once."""
+    if presence.phase is not Phase.BLIND:
+        event = r.ContinuityBroken(reason="permissions", at_us=at_us)
+        yield r.Draft(event=event, cause=CAUSE, key=f"broken/{state.seq + 1}")
+
+
+def _again(
+    state: GuildState, presence: m.Presence, request: m.SampleRequest, after_s: float, note: str = ""
+) -> m.Decision:
+    presence, fetch = ask_sample(presence, after_s, request)
+    answer = m.WindowReport(worked_out=0, open=sum(1 for _ in state.open_joins()), note=note)
+    return m.Decision(presence=presence, effects=(fetch,), answer=answer)
+
+
+def _failed_once_more(request: m.SampleRequest) -> m.SampleRequest:
+    return msgspec.structs.replace(request, failures=request.failures + 1)
+
+
+def _stale(state: GuildState, presence: m.Presence, sample: Sample, request: m.SampleRequest) -> m.Decision:
+    since_us = request.stale_since_us or sample.requested_us
+    stale = msgspec.structs.replace(request, stale=request.stale + 1, stale_since_us=since_us)
+    if stale.stale < STALE_SAMPLES or sample.requested_us - since_us < STALE_FOR_US:
+        return _again(state, presence, stale, retry_after_s(stale.stale), "stale")
+    broken = r.ContinuityBroken(reason="counters_fell", at_us=sample.answered_us)
+    draft = r.Draft(event=broken, cause=CAUSE, key=f"broken/{state.seq + 1}")
+    believed = msgspec.structs.replace(state, broken=(*state.broken, broken.reason))
+    decision = _settle(believed, presence, sample, request)
+    return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts))
+
+
+def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.SampleRequest) -> m.Decision:
+    taken = as_record(state, sample)
+    gap = close_gap(state, taken)
+    if gap is None:
+        return _first(state, presence, taken)
+    window = window_of((*state.gaps, gap)[-MAX_KEPT_GAPS:], state.desk.values())
+    if window.proven < window.certain_joins and not _settled(state, window, request):
+        return _ask_for_missing(state, presence, window, request)
+    if window.straddlers and state.unsolved + 1 < MAX_STRADDLED_SAMPLES:
+        return _advance(state, presence, taken, ())
+    if window.proven > window.possible_joins and not request.waited:
+        waited = msgspec.structs.replace(request, waited=True)
+        return _again(state, presence, waited, LATE_JOIN_S, "uses without a join")
+    findings = work_out(window, _codes_of(state))
+    return _advance(state, presence, taken, tuple(close_window(state, findings, CAUSE)))
+
+
+def _settled(state: GuildState, window: Window, request: m.SampleRequest) -> bool:
+    """Asked often enough since the last new join, or open for too long."""
+    waited = request.round >= len(SETTLE_AFTER_S) and request.certain == window.certain_joins
+    first_us = min((join.arrived_us for join in state.open_joins()), default=0)
+    return waited or window.gaps[-1].closed.answered_us - first_us > OPEN_FOR_US
+
+
+def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, request: m.SampleRequest) -> m.Decision:
+    rounds = request.round if request.certain == window.certain_joins else 0
+    again = msgspec.structs.replace(request, round=rounds + 1, certain=window.certain_joins)
+    after_s = SETTLE_AFTER_S[min(rounds, len(SETTLE_AFTER_S) - 1)]
+    return _again(state, presence, again, after_s, "uses are missing")
+
+
+def _first(state: GuildState, presence: m.Presence, taken: r.SampleTaken) -> m.Decision:
+    """The very first sample: joins that surely lie before it can never be worked out by counters."""
+    before = [join for join in state.open_joins() if join.arrived_us < taken.requested_us]
+    closed = r.WindowClosed(first_sample=0, last_sample=taken.number, joins=len(before), reason="no_baseline")
+    drafts = (*_unknown(state, before, "no_baseline"), _window_draft(closed))
+    return _advance(state, presence, taken, drafts)
+
+
+def _advance(
+    state: GuildState, presence: m.Presence, taken: r.SampleTaken, verdicts: tuple[r.Draft, ...]
+) -> m.Decision:
+    """The sample becomes the baseline, in one append with what it decides; another follows if joins lie behind it."""
+    sample = r.Draft(event=taken, cause=CAUSE, key=f"sample/{taken.number}")
+    ready = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.LIVE), asked=0, trouble="")
+    worked_out = sum(isinstance(draft.event, r.VerdictReached) for draft in verdicts)
+    later = [join for join in state.desk.values() if join.arrived_us >= taken.requested_us]
+    answer = m.WindowReport(worked_out=worked_out, open=len(later), note="")
+    drafts = (sample, *verdicts)
+    if not later:
+        return m.Decision(presence=ready, drafts=drafts, answer=answer)
+    ready, fetch = ask_sample(ready)
+    return m.Decision(presence=ready, drafts=drafts, effects=(fetch,), answer=answer)
+
+
+def _give_up(state: GuildState, reason: str, now_us: int) -> Iterator[r.Draft]:
+    """A blind guild's joins are called unknown when they are too many or too old."""
+    waiting = list(state.open_joins())
+    oldest_us = min((join.arrived_us for join in waiting), default=now_us)
+    if len(waiting) >= BLIND_JOINS or now_us - oldest_us > BLIND_FOR_US:
+        number = state.baseline.number if state.baseline else 0
+        yield from _unknown(state, waiting, reason)
+        closed = r.WindowClosed(
+            first_sample=number, last_sample=number, joins=len(waiting), reason=reason, abandoned=True
+        )
+        yield r.Draft(event=closed, cause=CAUSE, key=f"abandoned/{state.seq + 1}")
+
+
+def _unknown(state: GuildState, joins: list[DeskJoin], reason: str) -> Iterator[r.Draft]:
+    for join in joins:
+        period = state.membership(join.user, join.opened_us)
+        assert period is not None, "a join on the desk has opened a membership"
+        yield from pronounce(period, plain_verdict(join.user, period, r.Status.UNKNOWN, reason), CAUSE)
+
+
+def _window_draft(closed: r.WindowClosed) -> r.Draft:
+    return r.Draft(event=closed, cause=CAUSE, key=f"window/{closed.last_sample}")
+
+
+def _codes_of(state: GuildState) -> Iterator[InviteCode]:
+    """What a join before all samples may have used: every code that is or was listed, and the vanity URL."""
+    yield from state.counters
+    yield from state.tombstones
+    if state.vanity is not None:
+        yield VANITY

@@ -1,0 +1,225 @@
+"""``decide``: what follows from a message. Pure: it reads state and presence, and returns records and effects.
+
+Rules. Twice is once: a dispatch at or below the highest one handled of its lane, a join whose key is known, an
+interaction handled before, give no records. A join is recorded before any counter is fetched for it. One fetch at a
+time. What a sample means is in ``ledger/closing.py``, what the member list means in ``ledger/members.py``.
+"""
+
+from typing import Final, assert_never
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.closing import sample_arrived, sample_failed
+from ledger.fetching import ask_sample, may_fetch
+from ledger.members import join_drafts, leave_drafts, review_members, unreadable_join
+from ledger.phases import Phase, move
+from ledger.state import Assignment, GuildState
+from ledger.windows import needs_sample
+
+CONTROL: Final = r.InternalCause(what="gateway")
+
+
+def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:  # noqa: C901, PLR0911, PLR0912 -- one arm a message, nothing else
+    """The decision on one message.
+
+    Raises:
+        Rejected: when a person asked for something that cannot be; nothing has changed.
+    """
+    match message:
+        case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
+            return _dispatch(state, presence, message)
+        case m.NoteUnreadable():
+            return _unreadable(state, presence, message)
+        case m.GuildCameUp():
+            return _came_up(state, presence, message)
+        case m.GuildWentAway():
+            return _went_away(presence, message)
+        case m.RemoveGuild():
+            draft = _control(state, r.GuildLeft(at_us=message.at_us), "left")
+            return m.Decision(presence=_moved(presence, Phase.AWAY), drafts=(draft,))
+        case m.NotePermissions():
+            return _permissions(state, presence, message)
+        case m.NoteGap():
+            draft = _control(state, r.ContinuityBroken(reason="gap", at_us=message.at_us), "broken")
+            return m.Decision(presence=presence, drafts=(draft,), effects=(m.ListMembers(session=presence.session),))
+        case m.SampleArrived():
+            return sample_arrived(state, presence, message)
+        case m.SampleFailed():
+            return sample_failed(state, presence, message)
+        case m.ReviewMembers():
+            return review_members(state, presence, message)
+        case m.AssignInvite():
+            return _assign(state, presence, message)
+        case m.DescribeGuild():
+            return m.Decision(presence=presence, answer=_guild_report(state, presence))
+        case m.DescribeMember():
+            report = m.MemberReport(user=message.user, periods=state.members.get(message.user, ()))
+            return m.Decision(presence=presence, answer=report)
+        case _:
+            assert_never(message)
+
+
+_Dispatch = m.RecordJoin | m.NoteMember | m.RecordLeave | m.NoteInviteBorn | m.NoteInviteDied
+
+
+def _dispatch(state: GuildState, presence: m.Presence, message: _Dispatch) -> m.Decision:
+    cause = message.join.cause if isinstance(message, m.NoteMember) else message.cause
+    if is_handled(state, cause):
+        return m.Decision(presence=presence)
+    drafts = _drafts(state, presence, message)
+    joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
+    if not joined or presence.asked or not may_fetch(presence.phase):
+        return m.Decision(presence=presence, drafts=drafts)
+    presence, effect = ask_sample(presence)
+    return m.Decision(presence=presence, drafts=drafts, effects=(effect,))
+
+
+def _drafts(state: GuildState, presence: m.Presence, message: _Dispatch) -> tuple[r.Draft, ...]:
+    match message:
+        case m.RecordJoin():
+            return tuple(join_drafts(state, message, origin="live", reconciled=presence.reconciled))
+        case m.NoteMember():
+            return _unseen_member(state, presence, message)
+        case m.RecordLeave():
+            return tuple(leave_drafts(state, message))
+        case m.NoteInviteBorn():
+            event: r.Event = r.InviteCreated(invite=message.invite, arrived_us=message.arrived_us)
+            return (_numbered(state, event, message.cause, f"born/{message.invite.code}"),)
+        case m.NoteInviteDied():
+            event = r.InviteDied(code=message.code, arrived_us=message.arrived_us, how=message.how)
+            return (_numbered(state, event, message.cause, f"died/{message.code}"),)
+        case _:
+            assert_never(message)
+
+
+def _unseen_member(state: GuildState, presence: m.Presence, message: m.NoteMember) -> tuple[r.Draft, ...]:
+    """An update of somebody unknown tells of a join that was missed; of somebody known, nothing new."""
+    join = message.join
+    current = state.current(join.user)
+    if (current and current.is_open()) or join.joined_at_us < state.counting_since_us:
+        return ()
+    fresh = join.arrived_us - join.joined_at_us < FRESH_US
+    return tuple(join_drafts(state, join, origin="live" if fresh else "away", reconciled=presence.reconciled))
+
+
+FRESH_US: Final = 60_000_000
+"""An update within a minute of the join came just before the join's own event."""
+
+
+def is_handled(state: GuildState, cause: r.Cause) -> bool:
+    """Whether what this caused is in the records already."""
+    match cause:
+        case r.GatewayCause():
+            session, number = state.lanes.get(cause.lane, ("", 0))
+            return session == cause.session and cause.number <= number
+        case r.InteractionCause():
+            return cause.interaction in state.interactions
+        case r.InternalCause():
+            return False
+        case _:
+            assert_never(cause)
+
+
+def _unreadable(state: GuildState, presence: m.Presence, message: m.NoteUnreadable) -> m.Decision:
+    if is_handled(state, message.cause):
+        return m.Decision(presence=presence)
+    event = r.EventUnreadable(
+        name=message.name,
+        digest=message.digest,
+        reason=message.reason,
+        at_us=message.at_us,
+        user=message.user,
+    )
+    drafts = (
+        _numbered(state, event, message.cause, f"unreadable/{message.digest}"),
+        *unreadable_join(state, message),
+    )
+    return m.Decision(presence=presence, drafts=drafts)
+
+
+def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) -> m.Decision:
+    """The guild is there: straight to live with a baseline of this session, else a first sample is needed."""
+    drafts: tuple[r.Draft, ...] = ()
+    if not state.counting_since_us:
+        drafts = (_control(state, r.GuildAdopted(counting_since_us=message.at_us), "adopted"),)
+    same_session = state.baseline is not None and state.baseline.session == message.session
+    known = presence.session == message.session
+    ready = same_session and not state.broken
+    presence = msgspec.structs.replace(
+        _moved(presence, Phase.LIVE if ready else Phase.SYNCING),
+        session=message.session,
+        vanity=message.vanity,
+        reconciled=known and presence.reconciled,
+        asked=0,
+    )
+    effects: tuple[m.Effect, ...] = ()
+    if not ready or needs_sample(state):
+        presence, fetch = ask_sample(presence)
+        effects = (fetch,)
+    if not presence.reconciled:
+        effects = (*effects, m.ListMembers(session=message.session))
+    return m.Decision(presence=presence, drafts=drafts, effects=effects)
+
+
+def _went_away(presence: m.Presence, message: m.GuildWentAway) -> m.Decision:
+    away = msgspec.structs.replace(_moved(presence, Phase.AWAY), asked=0, reconciled=False)
+    event = r.ContinuityBroken(reason="unavailable", at_us=message.at_us)
+    draft = r.Draft(event=event, cause=CONTROL, key=f"broken/{message.at_us}")
+    return m.Decision(presence=away, drafts=(draft,))
+
+
+def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:
+    draft = _control(state, r.ContinuityBroken(reason="permissions", at_us=message.at_us), "broken")
+    if not may_fetch(presence.phase) and presence.phase is not Phase.BLIND:
+        return m.Decision(presence=presence, drafts=(draft,))
+    presence, fetch = ask_sample(presence)
+    return m.Decision(presence=presence, drafts=(draft,), effects=(fetch,))
+
+
+def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) -> m.Decision:
+    current = state.assignments.get(message.code, ())
+    if message.interaction in state.interactions and current:
+        return m.Decision(presence=presence, answer=m.Assigned(code=message.code, assignment=current[-1]))
+    event = r.InviteAssigned(
+        code=message.code,
+        staff=message.staff,
+        since_us=message.at_us,
+        version=state.assigned + 1,
+        by=message.by,
+    )
+    cause = r.InteractionCause(interaction=message.interaction)
+    draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
+    assignment = Assignment(event.version, event.staff, event.since_us)
+    answer = m.Assigned(code=event.code, assignment=assignment)
+    return m.Decision(presence=presence, drafts=(draft,), answer=answer)
+
+
+def _guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
+    return m.GuildReport(
+        phase=presence.phase,
+        seq=state.seq,
+        counting_since_us=state.counting_since_us,
+        baseline_us=state.baseline.answered_us if state.baseline else 0,
+        counters=len(state.counters),
+        open_joins=sum(1 for _ in state.open_joins()),
+        unclaimed=dict(state.unclaimed),
+        tombstones=len(state.tombstones),
+        breaks=state.breaks,
+        members=sum(periods[-1].is_open() for periods in state.members.values()),
+        reconciled=presence.reconciled,
+    )
+
+
+def _moved(presence: m.Presence, phase: Phase) -> m.Presence:
+    return msgspec.structs.replace(presence, phase=move(presence.phase, phase))
+
+
+def _control(state: GuildState, event: r.Event, what: str) -> r.Draft:
+    return _numbered(state, event, CONTROL, what)
+
+
+def _numbered(state: GuildState, event: r.Event, cause: r.Cause, what: str) -> r.Draft:
+    """A draft whose key is unique because it names the place where it will stand."""
+    return r.Draft(event=event, cause=cause, key=f"{what}/{state.seq + 1}")

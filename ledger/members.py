@@ -1,0 +1,170 @@
+"""Memberships: at most one of a user is open, and this module keeps that.
+
+A join event of somebody who is there already is either the same membership told again (an alias, perhaps a use) or
+the sign of a leave that was missed; which of the two is rows 12 and 13 of docs/attribution.md.
+"""
+
+from collections.abc import Iterator
+from typing import Final, Literal
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.fetching import ask_sample, may_fetch
+from ledger.ids import UserId
+from ledger.state import GuildState, Period
+from ledger.verdicts import plain_verdict, pronounce
+
+REJOINED_FLAG: Final = 1
+GUEST_FLAG: Final = 16
+SAME_JOIN_US: Final = 5_000_000
+"""A repeated event this soon after the join is the same join."""
+MAX_SEEDS: Final = 1_000
+
+Origin = Literal["live", "away"]
+
+
+def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconciled: bool) -> Iterator[r.Draft]:
+    """The records of a join event: a join, a repeat, or nothing for a redelivery or a guest.
+
+    Args:
+        state: what is known.
+        join: the event.
+        origin: heard live, or found in a list.
+        reconciled: whether the member list was compared in this session, so that an open membership is real.
+    """
+    periods = state.members.get(join.user, ())
+    if join.flags & GUEST_FLAG or any(period.began_at(join.joined_at_us) for period in periods):
+        return
+    current = periods[-1] if periods and periods[-1].is_open() else None
+    if current is not None and _is_repeat(current, join, reconciled=reconciled):
+        yield _repeat(current, join)
+    else:
+        yield from _join(join, periods, origin=origin, missed_leave=current is not None)
+
+
+def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
+    """The leave, if it closes a membership that began before it was heard."""
+    current = state.current(leave.user)
+    if current and current.is_open() and current.opened_us < leave.arrived_us:
+        yield _leave(leave.user, current, leave.cause, leave.arrived_us, inferred=False)
+
+
+def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.Draft]:
+    """A join that could not be handled, where its user could be read: recorded, and honestly unknown."""
+    user = message.user
+    if user is None or not message.joined_at_us or message.name != "GUILD_MEMBER_ADD":
+        return
+    if any(period.began_at(message.joined_at_us) for period in state.members.get(user, ())):
+        return
+    event = r.JoinRecorded(
+        user=user,
+        joined_at_us=message.joined_at_us,
+        arrived_us=message.at_us,
+        session=message.session,
+        origin="unreadable",
+        rejoin=user in state.members,
+    )
+    yield r.Draft(event=event, cause=message.cause, key=r.join_key(user, event.joined_at_us))
+    period = Period(event.joined_at_us, event.arrived_us)
+    yield from pronounce(period, plain_verdict(user, period, r.Status.UNKNOWN, message.reason), message.cause)
+
+
+def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
+    """Compares a page of the member list: who is new, who is gone, who was there before we counted."""
+    if page.session != presence.session:
+        return m.Decision(presence=presence)
+    drafts = (*_newcomers(state, page), *_gone(state, page))
+    presence = msgspec.structs.replace(presence, reconciled=presence.reconciled or page.upto == "")
+    joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
+    if not joined or presence.asked or not may_fetch(presence.phase):
+        return m.Decision(presence=presence, drafts=drafts)
+    presence, fetch = ask_sample(presence)
+    return m.Decision(presence=presence, drafts=drafts, effects=(fetch,))
+
+
+def _newcomers(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
+    cause = r.InternalCause(what="member_list")
+    seeds: list[r.SeededMember] = []
+    for member in page.members:
+        if member.user not in state.members and member.joined_at_us < state.counting_since_us:
+            seeds.append(r.SeededMember(member.user, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
+        else:
+            listed = m.RecordJoin(
+                cause=cause,
+                user=member.user,
+                joined_at_us=member.joined_at_us,
+                arrived_us=page.at_us,
+                session=page.session,
+                bot=member.bot,
+                flags=member.flags,
+                roles=member.roles,
+            )
+            yield from join_drafts(state, listed, origin="away", reconciled=False)
+    for start in range(0, len(seeds), MAX_SEEDS):
+        event = r.MembersSeeded(members=tuple(seeds[start : start + MAX_SEEDS]))
+        yield r.Draft(event=event, cause=cause, key=f"seeded/{state.seq + 1}/{start}")
+
+
+def _gone(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
+    """Open memberships in the page's range of ids that the page does not show, and that began before it."""
+    low, high = int(page.after or "0"), int(page.upto) if page.upto else None
+    shown = {member.user for member in page.members}
+    for user, periods in state.members.items():
+        current = periods[-1]
+        if user in shown or not current.is_open() or current.opened_us >= page.started_us:
+            continue
+        if low < int(user) and (high is None or int(user) <= high):
+            yield _leave(user, current, r.InternalCause(what="member_list"), page.at_us, inferred=True)
+
+
+def _is_repeat(current: Period, join: m.RecordJoin, *, reconciled: bool) -> bool:
+    """Rows 12 and 13: is it the open membership told again, or was its leave missed?"""
+    if _is_same_join(current, join):
+        return True
+    newly_rejoined = bool(join.flags & REJOINED_FLAG) and not current.rejoin
+    return reconciled and not newly_rejoined
+
+
+def _is_same_join(current: Period, join: m.RecordJoin) -> bool:
+    return (
+        join.joined_at_us - current.opened_us <= SAME_JOIN_US and join.arrived_us - current.arrived_us <= SAME_JOIN_US
+    )
+
+
+def _repeat(current: Period, join: m.RecordJoin) -> r.Draft:
+    event = r.RepeatRecorded(
+        user=join.user,
+        joined_at_us=join.joined_at_us,
+        arrived_us=join.arrived_us,
+        session=join.session,
+        optional_use=not join.bot and not current.bot and not _is_same_join(current, join),
+    )
+    return r.Draft(event=event, cause=join.cause, key=f"repeat/{join.user}/{join.joined_at_us}")
+
+
+def _join(
+    join: m.RecordJoin, periods: tuple[Period, ...], *, origin: Origin, missed_leave: bool
+) -> Iterator[r.Draft]:
+    rejoin = bool(periods) or bool(join.flags & REJOINED_FLAG)
+    event = r.JoinRecorded(
+        user=join.user,
+        joined_at_us=join.joined_at_us,
+        arrived_us=join.arrived_us,
+        session=join.session,
+        origin=origin,
+        bot=join.bot,
+        rejoin=rejoin,
+        missed_leave=missed_leave,
+        roles=join.roles,
+    )
+    yield r.Draft(event=event, cause=join.cause, key=r.join_key(join.user, join.joined_at_us))
+    if join.bot:
+        period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=True)
+        yield from pronounce(period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)
+
+
+def _leave(user: UserId, current: Period, cause: r.Cause, at_us: int, *, inferred: bool) -> r.Draft:
+    event = r.LeaveRecorded(user=user, arrived_us=at_us, inferred=inferred)
+    return r.Draft(event=event, cause=cause, key=f"leave/{user}/{current.opened_us}")

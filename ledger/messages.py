@@ -1,0 +1,318 @@
+"""What a guild actor is told and asked (imperatives), what it wants done (effects), and what it answers.
+
+Messages carry the times at which things were heard; the pure part has no clock. Lanes are the runtime's business.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+import msgspec
+
+from ledger.ids import InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.phases import Phase
+from ledger.records import Counter, Draft, GatewayCause, InternalCause
+from ledger.samples import Sample
+from ledger.state import Assignment, Period
+
+
+class _Message(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all messages."""
+
+
+# The gateway's dispatches
+
+
+class RecordJoin(_Message, frozen=True):
+    """GUILD_MEMBER_ADD, or a GUILD_MEMBER_UPDATE of somebody who may have joined unseen.
+
+    ``flags``: Discord's member flags (1 = has rejoined, 16 = guest). A row of the member list becomes one, too.
+    """
+
+    cause: GatewayCause | InternalCause
+    session: SessionId
+    user: UserId
+    joined_at_us: int
+    arrived_us: int
+    bot: bool = False
+    flags: int = 0
+    roles: tuple[RoleId, ...] = ()
+
+
+class NoteMember(_Message, frozen=True):
+    """GUILD_MEMBER_UPDATE: the member is there. News only if the join was never seen."""
+
+    join: RecordJoin
+
+
+class RecordLeave(_Message, frozen=True):
+    """GUILD_MEMBER_REMOVE."""
+
+    cause: GatewayCause
+    user: UserId
+    arrived_us: int
+
+
+class NoteInviteBorn(_Message, frozen=True):
+    """INVITE_CREATE."""
+
+    cause: GatewayCause
+    invite: Counter
+    arrived_us: int
+
+
+class NoteInviteDied(_Message, frozen=True):
+    """INVITE_DELETE, or one of the invites of a deleted channel."""
+
+    cause: GatewayCause
+    code: InviteCode
+    arrived_us: int
+    how: Literal["deleted", "channel"] = "deleted"
+
+
+class NoteUnreadable(_Message, frozen=True):
+    """An event that could not be decoded or handled; ``digest``: SHA-256 of the payload in quarantine/.
+
+    ``joined_at_us``: of the join that could not be handled, 0 where there was none to be read.
+    """
+
+    cause: GatewayCause | InternalCause
+    session: SessionId
+    name: str
+    digest: str
+    reason: str
+    at_us: int
+    user: UserId | None = None
+    joined_at_us: int = 0
+
+
+class GuildCameUp(_Message, frozen=True):
+    """GUILD_CREATE, or the actor's own start while the guild is there. ``vanity``: it has a vanity URL."""
+
+    session: SessionId
+    at_us: int
+    vanity: bool = False
+
+
+class GuildWentAway(_Message, frozen=True):
+    """GUILD_DELETE with ``unavailable``: an outage."""
+
+    at_us: int
+
+
+class RemoveGuild(_Message, frozen=True):
+    """GUILD_DELETE: the bot was removed."""
+
+    at_us: int
+
+
+class NotePermissions(_Message, frozen=True):
+    """The bot's permissions may have changed."""
+
+    at_us: int
+
+
+class NoteGap(_Message, frozen=True):
+    """A member event was dropped because the lane was full; the member list makes it good."""
+
+    at_us: int
+
+
+# Answers from REST
+
+
+class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a sample is fetched; it comes back with the answer.
+
+    ``number``: the request's, within this life; ``round``: how often it was repeated because uses were missing;
+    ``certain``: joins that were waiting then; ``waited``: already repeated because there were too many uses;
+    ``stale``: how many samples in a row showed a lower counter, ``stale_since_us`` from when; ``failures`` in a row.
+    """
+
+    number: int
+    round: int = 0
+    certain: int = 0
+    waited: bool = False
+    stale: int = 0
+    stale_since_us: int = 0
+    failures: int = 0
+
+
+class SampleArrived(_Message, frozen=True):
+    """A complete sample. ``request`` None: a person asked for it (/refresh_invite_cache)."""
+
+    sample: Sample
+    request: SampleRequest | None
+
+
+class SampleFailed(_Message, frozen=True):
+    """No complete sample. ``forbidden``: the counters may not be read, so asking again soon is no use."""
+
+    request: SampleRequest
+    reason: str
+    forbidden: bool
+    at_us: int
+
+
+class ListedMember(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the member list."""
+
+    user: UserId
+    joined_at_us: int
+    bot: bool = False
+    flags: int = 0
+    roles: tuple[RoleId, ...] = ()
+
+
+class ReviewMembers(_Message, frozen=True):
+    """A page of the member list: all members with ``after`` < id ≤ ``upto`` ("" = no end), as numbers.
+
+    ``started_us``: before the first page was asked for.
+    """
+
+    session: SessionId
+    members: tuple[ListedMember, ...]
+    after: UserId
+    upto: UserId | Literal[""]
+    started_us: int
+    at_us: int
+
+
+# People's commands
+
+
+class AssignInvite(_Message, frozen=True):
+    """/setup_staff_invite: from now on the code stands for the staff member."""
+
+    interaction: InteractionId
+    code: InviteCode
+    staff: UserId
+    by: UserId
+    at_us: int
+
+
+class DescribeGuild(_Message, frozen=True):
+    """/debug_invites."""
+
+
+class DescribeMember(_Message, frozen=True):
+    """/who_invited."""
+
+    user: UserId
+
+
+Message: TypeAlias = (
+    RecordJoin
+    | NoteMember
+    | RecordLeave
+    | NoteInviteBorn
+    | NoteInviteDied
+    | NoteUnreadable
+    | GuildCameUp
+    | GuildWentAway
+    | RemoveGuild
+    | NotePermissions
+    | NoteGap
+    | SampleArrived
+    | SampleFailed
+    | ReviewMembers
+    | AssignInvite
+    | DescribeGuild
+    | DescribeMember
+)
+
+
+# Effects
+
+
+class FetchSample(msgspec.Struct, frozen=True, kw_only=True):
+    """Fetch all counters ``after_s`` seconds from now; answer with ``SampleArrived`` or ``SampleFailed``."""
+
+    request: SampleRequest
+    session: SessionId
+    after_s: float
+
+
+class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
+    """Read the member list; answer with ``ReviewMembers``, a message a page, by rising ids."""
+
+    session: SessionId
+
+
+class KeepCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Write a checkpoint now."""
+
+
+Effect: TypeAlias = FetchSample | ListMembers | KeepCheckpoint
+
+
+# Answers
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """Handled."""
+
+
+class Assigned(msgspec.Struct, frozen=True, kw_only=True):
+    """The assignment in force after an ``AssignInvite``."""
+
+    code: InviteCode
+    assignment: Assignment
+
+
+class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sample asked for by a person did: joins worked out by it, joins still open, and why if any."""
+
+    worked_out: int
+    open: int
+    note: str
+
+
+class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All memberships of a user, oldest first; empty for somebody never seen."""
+
+    user: UserId
+    periods: tuple[Period, ...]
+
+
+class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A guild in numbers, for /debug_invites. Times in microseconds, 0 = never."""
+
+    phase: Phase
+    seq: int
+    counting_since_us: int
+    baseline_us: int
+    counters: int
+    open_joins: int
+    unclaimed: Mapping[InviteCode, int]
+    tombstones: int
+    breaks: int
+    members: int
+    reconciled: bool
+
+
+Answer: TypeAlias = Done | Assigned | WindowReport | MemberReport | GuildReport
+
+
+class Presence(msgspec.Struct, frozen=True, kw_only=True):
+    """What is true of this life of the actor only, and made up anew by the next one.
+
+    ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
+    ``asked``: the number of the sample request that is under way, 0 = none; ``asks``: requests so far.
+    """
+
+    phase: Phase = Phase.COLD
+    session: SessionId = SessionId("")
+    vanity: bool = False
+    reconciled: bool = False
+    asked: int = 0
+    asks: int = 0
+    trouble: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What follows from a message: records to write, then effects to hand over, then the answer to an ask."""
+
+    presence: Presence
+    drafts: tuple[Draft, ...] = ()
+    effects: tuple[Effect, ...] = ()
+    answer: Answer = Done()

@@ -1,0 +1,151 @@
+"""Samples of the invite counters, and what two of them prove about the gap between them.
+
+A sample is complete or it is none: partial and failed answers never get here. The classes of sources are those of
+docs/attribution.md, "Sources in a window"; each is named in ``GapSource.why``. Nothing here looks at joins.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from ledger.ids import VANITY, SessionId
+from ledger.records import Counter, SampleTaken, Vanity
+from ledger.state import Bound, Death, Gap, GapSource, GuildState
+
+SKEW_US: Final = 2_000_000
+"""How far Discord's clock and ours may differ, and how late a death may be told."""
+UNLIMITED: Final = -1
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """All counters of a guild, from the first request's time to the last answer's."""
+
+    requested_us: int
+    answered_us: int
+    session: SessionId
+    counters: tuple[Counter, ...]
+    vanity: Vanity | None = None
+
+
+def as_record(state: GuildState, sample: Sample) -> SampleTaken:
+    """The sample as its difference to the baseline."""
+    listed = {each.code for each in sample.counters}
+    return SampleTaken(
+        number=next_number(state),
+        requested_us=sample.requested_us,
+        answered_us=sample.answered_us,
+        session=sample.session,
+        changed=tuple(each for each in sample.counters if state.counters.get(each.code) != each),
+        gone=tuple(code for code in state.counters if code not in listed),
+        vanity=sample.vanity,
+    )
+
+
+def next_number(state: GuildState) -> int:
+    """The number of the next sample; the first is 1."""
+    return state.baseline.number + 1 if state.baseline else 1
+
+
+def is_stale(state: GuildState, sample: Sample) -> bool:
+    """Whether a counter of a live code is lower than before: counters never fall, so the list is an old one."""
+    return any(_fell(state, each) for each in sample.counters) or _vanity_fell(state.vanity, sample.vanity)
+
+
+def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
+    """The gap that this sample closes, or None for the very first sample."""
+    if state.baseline is None:
+        return None
+    closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
+    changed_session = () if closed.session == state.baseline.session else ("session",)
+    sources = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
+    return Gap(state.baseline, closed, state.broken + changed_session, sources)
+
+
+def _fell(state: GuildState, now: Counter) -> bool:
+    before = state.counters.get(now.code)
+    return before is not None and before.created_at_us == now.created_at_us and now.uses < before.uses
+
+
+def _vanity_fell(before: Vanity | None, now: Vanity | None) -> bool:
+    return before is not None and now is not None and before.code == now.code and now.uses < before.uses
+
+
+def _risen(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
+    for now in taken.changed:
+        before = state.counters.get(now.code)
+        if before is None or before.created_at_us != now.created_at_us:
+            source = _newcomer(state, now)
+        elif now.uses < before.uses:
+            source = _source(now, exact=False, uses=UNLIMITED, why="counter_fell")
+        else:
+            source = _source(now, exact=True, uses=now.uses - before.uses, why="live")
+        if source.uses:
+            yield source
+
+
+def _newcomer(state: GuildState, now: Counter) -> GapSource:
+    """New with a birth in this gap: all uses are of this gap. Older, but not listed before: some may be."""
+    assert state.baseline is not None
+    seen = state.births.get(now.code)
+    born_here = seen is not None and seen.invite.created_at_us == now.created_at_us
+    if born_here or now.created_at_us > state.baseline.answered_us + SKEW_US:
+        return _source(now, exact=True, uses=now.uses, why="new")
+    tombstone = state.tombstones.get(now.code)
+    known = tombstone.uses if tombstone and tombstone.created_at_us == now.created_at_us else 0
+    return _source(now, exact=False, uses=max(0, now.uses - known), why="unlisted_before")
+
+
+def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
+    reborn = {now.code for now in taken.changed if _is_reborn(state, now)}
+    for code in (*taken.gone, *reborn):
+        yield from _gone(state.counters[code], state.deaths.get(code), taken)
+    listed = {each.code for each in taken.changed}
+    for code, birth in state.births.items():
+        if code not in state.counters and code not in listed and birth.arrived_us < taken.requested_us:
+            yield from _gone(birth.invite, state.deaths.get(code), taken)
+
+
+def _is_reborn(state: GuildState, now: Counter) -> bool:
+    before = state.counters.get(now.code)
+    return before is not None and before.created_at_us != now.created_at_us
+
+
+def _gone(last: Counter, death: Death | None, taken: SampleTaken) -> Iterator[GapSource]:
+    room = last.max_uses - last.uses if last.max_uses else UNLIMITED
+    if room == 0:
+        return
+    expiry = last.expires_at_us
+    if expiry is not None and expiry <= taken.answered_us + SKEW_US and not (death and death.arrived_us < expiry):
+        yield _source(last, exact=False, uses=room, why="expired", dead_us=expiry)
+    else:
+        dead_us = death.arrived_us + SKEW_US if death else 0
+        channel_gone = death is not None and death.how == "channel"
+        left = UNLIMITED if channel_gone or not last.max_uses else room
+        why = "channel_deleted" if channel_gone else "gone"
+        yield _source(last, exact=False, uses=room, why=why, dead_us=dead_us, left=left)
+
+
+def _vanity_uses(before: Vanity | None, now: Vanity | None) -> Iterator[GapSource]:
+    if before is None and now is None:
+        return
+    if before is None or now is None or before.code != now.code or now.uses < before.uses:
+        yield GapSource(VANITY, 0, exact=False, uses=UNLIMITED, why="vanity_changed")
+    elif now.uses > before.uses:
+        yield GapSource(VANITY, 0, exact=True, uses=now.uses - before.uses, why="vanity")
+
+
+def _source(of: Counter, *, exact: bool, uses: int, why: str, dead_us: int = 0, left: int = UNLIMITED) -> GapSource:
+    return GapSource(
+        of.code,
+        of.created_at_us,
+        exact=exact,
+        uses=uses,
+        why=why,
+        left=left,
+        dead_us=dead_us,
+        inviter=of.inviter,
+        inviter_is_bot=of.inviter_is_bot,
+        roles=of.roles,
+        targets=of.targets,
+    )

@@ -1,0 +1,206 @@
+"""What is known of one guild: everything that must survive, and nothing that a life of the actor makes up anew.
+
+``GuildState`` has one owner, its actor; only ``ledger/evolve.py`` changes it. It holds ids, never names.
+The *desk* is the part on which joins are worked out: the recent gaps between samples and the joins that may lie in
+them. A checkpoint is a list of pages of JSON: page 0 the state without members, then members, at most
+``MEMBERS_PER_PAGE`` a page.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.ids import GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.records import Counter, Status, Vanity
+
+MEMBERS_PER_PAGE: Final = 4096
+LEFT_UNKNOWN: Final = -1
+"""``Period.left_us`` of a membership that ended while nobody looked."""
+
+
+class Period(msgspec.Struct, frozen=True, array_like=True):
+    """One membership of a user, from a join to a leave.
+
+    ``opened_us``: the joined_at it began with; ``aliases``: other joined_at of the same membership;
+    ``left_us``: 0 = open, -1 = ended at an unknown time; ``counted``: a join of ours, not somebody who was there
+    before; ``verdict_seq``: the record of the verdict in force, 0 = none; ``verdicts``: how many there were;
+    ``credited``: who holds the credit for this join now.
+    """
+
+    opened_us: int
+    arrived_us: int
+    counted: bool = True
+    rejoin: bool = False
+    bot: bool = False
+    left_us: int = 0
+    aliases: tuple[int, ...] = ()
+    status: Status = Status.PENDING
+    code: InviteCode | None = None
+    inviter: UserId | None = None
+    staff: UserId | None = None
+    candidates: tuple[InviteCode, ...] = ()
+    reason: str = ""
+    verdict_seq: int = 0
+    verdicts: int = 0
+    credited: UserId | None = None
+
+    def is_open(self) -> bool:
+        return self.left_us == 0
+
+    def began_at(self, joined_at_us: int) -> bool:
+        """Whether this joined_at is one of this membership's."""
+        return joined_at_us == self.opened_us or joined_at_us in self.aliases
+
+
+class Assignment(msgspec.Struct, frozen=True, array_like=True):
+    """From ``since_us`` on a code stands for ``staff``; ``version`` counts the guild's assignments."""
+
+    version: int
+    staff: UserId
+    since_us: int
+
+
+class Bound(msgspec.Struct, frozen=True, array_like=True):
+    """A sample as the border of two gaps: it shows every use made before ``requested_us``."""
+
+    number: int
+    requested_us: int
+    answered_us: int
+    session: SessionId
+
+
+class Death(msgspec.Struct, frozen=True, array_like=True):
+    """An invite was seen to go: when we heard of it, and how ("deleted" is also said of a used-up invite)."""
+
+    arrived_us: int
+    how: str
+
+
+class Birth(msgspec.Struct, frozen=True, array_like=True):
+    """An INVITE_CREATE since the last sample."""
+
+    invite: Counter
+    arrived_us: int
+
+
+class GapSource(msgspec.Struct, frozen=True, array_like=True):
+    """A source with uses that lie, or may lie, in one gap.
+
+    ``uses``: proven (``exact``) or at most (-1 = without limit); ``left``: uses a vanished limited invite had left,
+    if it may just have been used up, else -1; ``dead_us``: joins later than this cannot have used it, 0 = alive;
+    ``why``: the class by name, for the evidence.
+    """
+
+    code: InviteCode
+    created_at_us: int
+    exact: bool
+    uses: int
+    why: str
+    left: int = -1
+    dead_us: int = 0
+    inviter: UserId | None = None
+    inviter_is_bot: bool = False
+    roles: tuple[RoleId, ...] = ()
+    targets: tuple[UserId, ...] = ()
+
+
+class Gap(msgspec.Struct, frozen=True, array_like=True):
+    """The time between two samples. ``broken``: why continuity does not hold, empty where it does."""
+
+    opened: Bound
+    closed: Bound
+    broken: tuple[str, ...]
+    sources: tuple[GapSource, ...]
+
+    @property
+    def number(self) -> int:
+        """A gap has the number of the sample that closed it."""
+        return self.closed.number
+
+
+class DeskJoin(msgspec.Struct, frozen=True, array_like=True):
+    """A join, or the repeated event of one (``optional``), that is being worked out.
+
+    ``opened_us`` names the membership; ``limits``: reasons why nothing better than likely can be said.
+    """
+
+    user: UserId
+    opened_us: int
+    joined_at_us: int
+    arrived_us: int
+    optional: bool = False
+    roles: tuple[RoleId, ...] = ()
+    limits: tuple[str, ...] = ()
+
+
+class GuildState(msgspec.Struct, kw_only=True):
+    """Everything durable that is known of a guild, as of the record ``seq``."""
+
+    guild: GuildId
+    seq: int = 0
+    counting_since_us: int = 0
+    lanes: dict[str, tuple[SessionId, int]] = {}
+    interactions: dict[InteractionId, int] = {}
+    counters: dict[InviteCode, Counter] = {}
+    vanity: Vanity | None = None
+    baseline: Bound | None = None
+    tombstones: dict[InviteCode, Counter] = {}
+    births: dict[InviteCode, Birth] = {}
+    deaths: dict[InviteCode, Death] = {}
+    broken: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    unsolved: int = 0
+    desk: dict[str, DeskJoin] = {}
+    assignments: dict[InviteCode, tuple[Assignment, ...]] = {}
+    assigned: int = 0
+    unclaimed: dict[InviteCode, int] = {}
+    breaks: int = 0
+    members: dict[UserId, tuple[Period, ...]] = {}
+
+    def current(self, user: UserId) -> Period | None:
+        """The user's newest membership, open or ended."""
+        periods = self.members.get(user)
+        return periods[-1] if periods else None
+
+    def membership(self, user: UserId, opened_us: int) -> Period | None:
+        """The membership of the user that began with this joined_at."""
+        periods = self.members.get(user, ())
+        return next((each for each in reversed(periods) if each.opened_us == opened_us), None)
+
+    def open_joins(self) -> Iterator[DeskJoin]:
+        """Joins on the desk that have no verdict yet."""
+        for join in self.desk.values():
+            period = self.membership(join.user, join.opened_us)
+            if not join.optional and period is not None and period.status is Status.PENDING:
+                yield join
+
+    def assignment_at(self, code: InviteCode, at_us: int) -> Assignment | None:
+        """The assignment of a code that was in force at a time."""
+        valid = [each for each in self.assignments.get(code, ()) if each.since_us <= at_us]
+        return valid[-1] if valid else None
+
+
+_core_encoder: Final = msgspec.json.Encoder()
+_core_decoder: Final = msgspec.json.Decoder(GuildState)
+_page_decoder: Final = msgspec.json.Decoder(dict[UserId, tuple[Period, ...]])
+
+
+def pages_of(state: GuildState) -> Iterator[bytes]:
+    """The state as pages. Pull one, let others run, pull the next: the members are copied before the first."""
+    members = tuple(state.members.items())
+    yield _core_encoder.encode(msgspec.structs.replace(state, members={}))
+    for start in range(0, len(members), MEMBERS_PER_PAGE):
+        yield _core_encoder.encode(dict(members[start : start + MEMBERS_PER_PAGE]))
+
+
+def from_pages(pages: Sequence[bytes]) -> GuildState:
+    """The state whose pages these are.
+
+    Raises:
+        msgspec.MsgspecError: when a page is not what ``pages_of`` writes.
+    """
+    state = _core_decoder.decode(pages[0])
+    for page in pages[1:]:
+        state.members.update(_page_decoder.decode(page))
+    return state

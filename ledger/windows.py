@@ -1,0 +1,207 @@
+"""Windows: which joins and gaps belong together, and what follows for each join.
+
+A join is *placed* in the gaps it may lie in, by causality (its event came before a sample was asked for) and by
+Discord's clock (it joined more than ``SKEW_US`` after the sample's last answer). Gaps that share a join form one
+*window* and are solved together; a join that may also lie in the gap still open is a *straddler*.
+Nothing here changes state: it reads the desk and says what it finds. Statuses are made in ``ledger/verdicts.py``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.ids import NO_COUNTER, VANITY, InviteCode
+from ledger.samples import SKEW_US, UNLIMITED
+from ledger.solver import Claim, Solution, Source, solve
+from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState
+
+MAX_STRADDLED_SAMPLES: Final = 3
+"""A window waits for at most so many samples in a row before it is closed with its straddlers left open."""
+MAX_KEPT_GAPS: Final = 8
+"""Closed gaps stay on the desk for join events that come late; what is older counts as "before"."""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """A join lies in one of the gaps ``first`` … ``last``; ``before``: or before the oldest known sample."""
+
+    first: int
+    last: int
+    before: bool
+
+
+class Window(msgspec.Struct, frozen=True):
+    """Gaps that are solved together, oldest first, and the joins that may lie in them.
+
+    ``straddlers`` may lie in the gap that is still open: here their use is optional.
+    """
+
+    gaps: tuple[Gap, ...]
+    joins: tuple[DeskJoin, ...]
+    straddlers: tuple[DeskJoin, ...]
+
+    @property
+    def proven(self) -> int:
+        """X: how many uses are proven."""
+        return sum(source.uses for gap in self.gaps for source in gap.sources if source.exact)
+
+    @property
+    def certain_joins(self) -> int:
+        """Joins that lie in this window and must have come from somewhere (repeats may not have)."""
+        return sum(not join.optional for join in self.joins)
+
+    @property
+    def possible_joins(self) -> int:
+        """All that may explain a use: joins, repeats, straddlers."""
+        return len(self.joins) + len(self.straddlers)
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Why continuity does not hold, without repetition."""
+        return tuple(dict.fromkeys(reason for gap in self.gaps for reason in gap.broken))
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What the window says of one join: its feasible sources by code (F), and what was excluded, with why."""
+
+    join: DeskJoin
+    feasible: frozenset[InviteCode]
+    excluded: Mapping[InviteCode, str]
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """A solved window. ``claims`` counts optional uses too (k)."""
+
+    window: Window
+    solution: Solution
+    claims: int
+    joins: tuple[Finding, ...]
+
+
+def place(join: DeskJoin, bounds: Sequence[Bound]) -> Place:
+    """The gaps between ``bounds`` (oldest first, at least one) that the join may lie in.
+
+    Gap n lies before bound n; the gap behind the last bound is the open one. ``last`` ≤ the oldest bound's number
+    says that the join lies before everything known.
+    """
+    after = [bound.number + 1 for bound in bounds if join.joined_at_us > bound.answered_us + SKEW_US]
+    until = [bound.number for bound in bounds if join.arrived_us < bound.requested_us]
+    last = until[0] if until else bounds[-1].number + 1
+    first = min(after[-1], last) if after else min(bounds[0].number + 1, last)
+    return Place(first, last, before=not after)
+
+
+def bounds_of(baseline: Bound, gaps: Sequence[Gap]) -> tuple[Bound, ...]:
+    """The samples that are still known, oldest first."""
+    return (gaps[0].opened, *(gap.closed for gap in gaps)) if gaps else (baseline,)
+
+
+def needs_sample(state: GuildState) -> bool:
+    """Whether a join (or repeat) may lie behind the newest sample, so that another one is needed."""
+    if state.baseline is None:
+        return True
+    return any(join.arrived_us >= state.baseline.requested_us for join in state.desk.values())
+
+
+def window_of(gaps: Sequence[Gap], desk: Iterable[DeskJoin]) -> Window:
+    """The window that the newest of ``gaps`` (at least one) belongs to."""
+    newest = gaps[-1].number
+    bounds = bounds_of(gaps[-1].closed, gaps)
+    placed = [(join, place(join, bounds)) for join in desk]
+    oldest = _linked_back_to(newest, [where for _, where in placed])
+    inside = [(join, where) for join, where in placed if where.last >= oldest and where.first <= newest]
+    return Window(
+        tuple(gap for gap in gaps if gap.number >= oldest),
+        tuple(join for join, where in inside if where.last <= newest),
+        tuple(join for join, where in inside if where.last > newest),
+    )
+
+
+def _linked_back_to(newest: int, places: Sequence[Place]) -> int:
+    """The oldest gap that is linked to the newest by joins that may lie in more than one."""
+    oldest = newest
+    for where in sorted(places, key=lambda each: -each.last):
+        if where.last >= oldest:
+            oldest = min(oldest, where.first)
+    return oldest
+
+
+def work_out(window: Window, codes_before: Iterable[InviteCode]) -> Findings:
+    """Solves a window.
+
+    Args:
+        window: what belongs together.
+        codes_before: the codes of the oldest known sample: what a join that lies before it may have used.
+    """
+    bounds = bounds_of(window.gaps[0].opened, window.gaps)
+    sources = [(gap.number, source) for gap in window.gaps for source in gap.sources]
+    everyone = (*window.joins, *window.straddlers)
+    excluded = [_excluded(join, sources) for join in everyone]
+    claims = [
+        _claim(join, bounds, without, optional=join.optional or at >= len(window.joins))
+        for at, (join, without) in enumerate(zip(everyone, excluded, strict=True))
+    ]
+    solution = solve(claims, [_solver_source(number, source) for number, source in sources])
+    known = frozenset(codes_before)
+    joins = tuple(
+        Finding(join, _with_past(join, bounds, feasible, known - without.keys()), without)
+        for join, feasible, without in zip(window.joins, solution.feasible, excluded, strict=False)
+        if not join.optional
+    )
+    return Findings(window, solution, len(claims), joins)
+
+
+def _claim(join: DeskJoin, bounds: Sequence[Bound], without: Mapping[InviteCode, str], *, optional: bool) -> Claim:
+    where = place(join, bounds)
+    gaps = range(where.first, min(where.last, bounds[-1].number) + 1)
+    return Claim(gaps=frozenset(gaps), excluded=frozenset(without), optional=optional)
+
+
+def _with_past(
+    join: DeskJoin, bounds: Sequence[Bound], feasible: frozenset[InviteCode], known: frozenset[InviteCode]
+) -> frozenset[InviteCode]:
+    """A join that may lie before all samples may have used any code of then, where no counter here claims it."""
+    if NO_COUNTER in feasible and place(join, bounds).before:
+        return feasible | known
+    return feasible
+
+
+def _solver_source(gap: int, source: GapSource) -> Source:
+    return Source(code=source.code, gap=gap, uses=source.uses, exact=source.exact)
+
+
+def _excluded(join: DeskJoin, sources: Sequence[tuple[int, GapSource]]) -> dict[InviteCode, str]:
+    """Codes that this join cannot have used: every source of the code is impossible for it."""
+    reasons: dict[InviteCode, str] = {}
+    possible: set[InviteCode] = set()
+    for _, source in sources:
+        reason = _impossible(join, source)
+        if reason:
+            reasons[source.code] = reason
+        else:
+            possible.add(source.code)
+    return {code: reason for code, reason in reasons.items() if code not in possible}
+
+
+def _impossible(join: DeskJoin, source: GapSource) -> str:
+    """Why the join cannot have used the source, "" where it can."""
+    if source.code != VANITY and join.joined_at_us < source.created_at_us:
+        return "created_after_the_join"
+    if source.dead_us and join.joined_at_us > source.dead_us:
+        return "dead_before_the_join"
+    if source.targets and join.user not in source.targets:
+        return "not_among_the_target_users"
+    if not set(source.roles) <= set(join.roles):
+        return "its_roles_were_not_given"
+    return ""
+
+
+def exhaust_like(findings: Findings) -> frozenset[InviteCode]:
+    """Vanished limited codes whose room was just what the unexplained joins need."""
+    unexplained = findings.claims - findings.window.proven
+    return frozenset(
+        source.code
+        for gap in findings.window.gaps
+        for source in gap.sources
+        if source.left != UNLIMITED and source.left == unexplained
+    )
