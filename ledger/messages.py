@@ -238,11 +238,7 @@ class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionId
 
 
-class KeepCheckpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Write a checkpoint now."""
-
-
-Effect: TypeAlias = FetchSample | ListMembers | KeepCheckpoint
+Effect: TypeAlias = FetchSample | ListMembers
 
 
 # Answers

@@ -1,0 +1,236 @@
+"""The guild actor: a thin shell round ``ledger/``. It owns one guild's state and one life of it.
+
+It decides with ``ledger.decide``, appends through the journal, evolves, publishes, hands effects over. Whatever it
+holds is lost with it, except what the journal has; the next life comes back from there.
+What does not live here: mailboxes and turns (``runtime``), fetches (``gateway``), restarts (``supervisor``).
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, Protocol, assert_never
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from actors.journal import Journal
+from actors.runtime import Address, Jobs, Lane
+from ledger import messages as m
+from ledger.decide import decide
+from ledger.errors import LedgerError
+from ledger.evolve import evolve
+from ledger.ids import GuildId
+from ledger.phases import Phase, move
+from ledger.ports import Clock
+from ledger.records import JoinRecorded, Record, VerdictReached
+from ledger.state import GuildState, from_pages, pages_of
+from persistence.layer import Head
+
+CHECKPOINT_BYTES: Final = 64_000
+"""A checkpoint is due when the guild's log since the last one is longer than this, or than half the state."""
+CHECKPOINT_AGE_S: Final = 300.0
+ASKS_A_LIFE: Final = 1 << 20
+"""Sample requests of different lives never share a number."""
+
+
+class Outside(Protocol):
+    """Where effects go. Both return at once; outcomes come back as messages."""
+
+    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+        """Fetches all counters; answers with ``SampleArrived`` or ``SampleFailed``."""
+        ...
+
+    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+        """Reads the member list; answers with ``ReviewMembers`` a page."""
+        ...
+
+
+class EvolveFailed(LedgerError):
+    """Replaying a record raised: no later life will do better. The guild is parked at ``seq``."""
+
+    hint = "report it with the guild's records (inviteledger export); a fixed release goes on where this one stopped"
+
+    def __init__(self, guild: GuildId, seq: int, why: str) -> None:
+        super().__init__(f"guild {guild}: record {seq} could not be replayed: {why}")
+        self.seq = seq
+
+
+def lane_of(message: m.Message) -> Lane:
+    """The lane a message travels in: control first, then members in their order, then the rest."""
+    match message:
+        case m.GuildCameUp() | m.GuildWentAway() | m.RemoveGuild() | m.NotePermissions() | m.NoteGap():
+            return Lane.CONTROL
+        case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteUnreadable() | m.ReviewMembers():
+            return Lane.MEMBERS
+        case m.NoteInviteBorn() | m.NoteInviteDied() | m.SampleArrived() | m.SampleFailed():
+            return Lane.REST
+        case m.AssignInvite() | m.DescribeGuild() | m.DescribeMember():
+            return Lane.REST
+        case _:
+            assert_never(message)
+
+
+class GuildActor:
+    """One life of a guild's actor (``runtime.Behaviour``).
+
+    Args:
+        guild: whose it is.
+        incarnation: which life; the journal refuses all but the newest.
+        journal: where it reads from and appends to.
+        outside: where effects go.
+        jobs: for checkpoints, off the reply path.
+        clock: for the age of the last checkpoint.
+        log: bound to nothing; each line names the guild.
+    """
+
+    def __init__(
+        self,
+        *,
+        guild: GuildId,
+        incarnation: int,
+        journal: Journal,
+        outside: Outside,
+        jobs: Jobs,
+        clock: Clock,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.guild = guild
+        self.incarnation = incarnation
+        self.state = GuildState(guild=guild)
+        self.presence = m.Presence(asks=incarnation * ASKS_A_LIFE)
+        self.head: Head | None = None
+        self._journal = journal
+        self._outside = outside
+        self._jobs = jobs
+        self._clock = clock
+        self._log = log
+        self._kept_seq = 0
+        self._kept_at_s = clock.monotonic_s()
+        self._since_kept_bytes = 0
+        self._state_bytes = 0
+        self._keeping = False
+
+    async def rehydrate(self) -> None:
+        """Comes to the durable head: the newest valid checkpoint, then the records behind it.
+
+        Raises:
+            EvolveFailed: when a record cannot be replayed.
+            StorageError: when no layer can be read now.
+        """
+        self.presence = msgspec.structs.replace(self.presence, phase=move(self.presence.phase, Phase.REHYDRATING))
+        started_s = self._clock.monotonic_s()
+        opened = await self._journal.open(self.guild, self.incarnation)
+        if opened.checkpoint is not None:
+            self.state = from_pages(opened.checkpoint.pages)
+            self._state_bytes = sum(len(page) for page in opened.checkpoint.pages)
+        self._kept_seq = self.state.seq
+        for record in opened.tail:
+            self._replay(record)
+        self.head = opened.head
+        self._log.info(
+            "guild.restored",
+            guild=self.guild,
+            layer=opened.layer,
+            seq=self.state.seq,
+            checkpoint_seq=self._kept_seq,
+            records=len(opened.tail),
+            ms=round((self._clock.monotonic_s() - started_s) * 1_000, 1),
+            notes=list(opened.notes),
+        )
+
+    def decide(self, message: m.Message) -> m.Decision:
+        return decide(self.state, self.presence, message)
+
+    async def append(self, decision: m.Decision) -> tuple[Sequence[Record], bool]:
+        committed = await self._journal.append(self.guild, self.incarnation, self.state.seq, decision.drafts)
+        self.head = committed.head
+        self._since_kept_bytes += committed.size_bytes
+        return committed.records, committed.degraded
+
+    def evolve(self, record: Record) -> None:
+        self.state = evolve(self.state, record)
+
+    def publish(self, decision: m.Decision) -> m.Answer:
+        if decision.presence.phase is not self.presence.phase:
+            self._log.info(
+                "guild.moved",
+                guild=self.guild,
+                phase=decision.presence.phase.value,
+                before=self.presence.phase.value,
+                reason=decision.presence.trouble,
+            )
+        self.presence = decision.presence
+        for draft in decision.drafts:
+            self._tell(draft.event)
+        return decision.answer
+
+    def act(self, decision: m.Decision) -> None:
+        for effect in decision.effects:
+            match effect:
+                case m.FetchSample():
+                    self._outside.fetch_sample(self.guild, effect)
+                case m.ListMembers():
+                    self._outside.list_members(self.guild, effect)
+                case _:
+                    assert_never(effect)
+        if self._checkpoint_is_due():
+            self._keeping = True
+            self._jobs.start(self.keep_checkpoint(), f"checkpoint/{self.guild}")
+
+    async def keep_checkpoint(self) -> None:
+        """Writes the state as it is now; a failure is told and tried again at the next turn."""
+        head = self.head
+        try:
+            if head is None or head.seq == self._kept_seq:
+                return
+            pages = []
+            for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
+                pages.append(page)
+                await asyncio.sleep(0)
+            self._since_kept_bytes = 0
+            await self._journal.checkpoint(self.guild, self.incarnation, head, tuple(pages))
+            self._kept_seq, self._kept_at_s = head.seq, self._clock.monotonic_s()
+            self._state_bytes = sum(len(page) for page in pages)
+            self._log.info(
+                "checkpoint.saved", guild=self.guild, seq=head.seq, bytes=self._state_bytes, pages=len(pages)
+            )
+        except LedgerError as error:
+            self._log.warning("checkpoint.failed", guild=self.guild, error=str(error), hint=error.hint)
+        finally:
+            self._keeping = False
+
+    def _replay(self, record: Record) -> None:
+        try:
+            self.state = evolve(self.state, record)
+        except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise EvolveFailed(self.guild, record.seq, repr(error)) from error
+
+    def _checkpoint_is_due(self) -> bool:
+        if self._keeping or self.state.seq == self._kept_seq:
+            return False
+        too_long = self._since_kept_bytes > max(CHECKPOINT_BYTES, self._state_bytes // 2)
+        return too_long or self._clock.monotonic_s() - self._kept_at_s > CHECKPOINT_AGE_S
+
+    def _tell(self, event: object) -> None:
+        """What monitoring goes by: verdicts and joins, each by its own line."""
+        if isinstance(event, VerdictReached):
+            self._log.info(
+                "verdict.reached",
+                guild=self.guild,
+                user=event.user,
+                status=event.status.value,
+                code=event.code,
+                staff=event.staff,
+                candidates=list(event.candidates),
+                reason=event.reason,
+                supersedes=event.supersedes,
+            )
+        elif isinstance(event, JoinRecorded):
+            self._log.debug("join.recorded", guild=self.guild, user=event.user, origin=event.origin)
+
+
+GuildAddress = Address[m.Message, m.Answer]
+
+
+def guild_address(guild: GuildId, clock: Clock) -> GuildAddress:
+    """A new address for a guild; its mailbox outlives every life of the actor."""
+    return Address(f"guild/{guild}", lambda: m.NoteGap(at_us=clock.stamp_us()))

@@ -1,0 +1,374 @@
+"""The persistence actor: one queue through which every read and write of durable state passes.
+
+Rules. First come, first served; ``open`` is a barrier: what was asked before it is durable before it reads. An append
+carries its life's incarnation and the seq it stands on, and is refused when either is stale. Whatever appends are
+queued together become one batch: one write and one fsync of the log, one transaction of the database. Nobody is
+answered before the batch is durable in every layer that ``LEDGER_ACK`` names, or ``WAIT_FOR_LAYER_S`` after such a
+layer's first failure. When no layer took a batch, its outcome is unknown: the store takes a new epoch and every guild
+has to open again.
+
+The queue outlives a life of the actor; ``run`` is one life. How layers store is ``persistence/store.py``'s business.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from itertools import count
+from typing import Final, TypeAlias, TypeVar, assert_never
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import Sleep
+from ledger.errors import Fenced, LedgerError, StorageError
+from ledger.ids import GuildId
+from ledger.ports import Clock
+from ledger.records import Draft, JoinRecorded, Record
+from persistence.layer import Head
+from persistence.store import Append, Appended, LayerHealth, Opened, Store
+
+T = TypeVar("T")
+
+MAX_BATCH_RECORDS: Final = 1_000
+WAIT_FOR_LAYER_S: Final = 30.0
+RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
+"""Between tries to bring a broken layer back, and to take a new epoch."""
+
+
+class Committed(msgspec.Struct, frozen=True, kw_only=True):
+    """Records that are durable. ``degraded``: not yet in every layer that LEDGER_ACK names."""
+
+    records: tuple[Record, ...]
+    head: Head
+    size_bytes: int
+    degraded: bool
+
+
+class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The journal in numbers since the process began; ``waiting``: requests queued now."""
+
+    waiting: int
+    batches: int
+    records: int
+    joins: int
+    fenced: int
+    epochs: int
+    ready: bool
+    layers: tuple[LayerHealth, ...]
+
+
+class _Request:
+    """Base of what stands in the queue: whoever waits, and for which life of which guild."""
+
+    __slots__ = ("guild", "incarnation")
+
+    def __init__(self, guild: GuildId, incarnation: int) -> None:
+        self.guild = guild
+        self.incarnation = incarnation
+
+
+class _Open(_Request):
+    __slots__ = ("done",)
+
+    def __init__(self, guild: GuildId, incarnation: int, done: asyncio.Future[Opened]) -> None:
+        super().__init__(guild, incarnation)
+        self.done = done
+
+
+class _Append(_Request):
+    __slots__ = ("append", "done")
+
+    def __init__(self, incarnation: int, append: Append, done: asyncio.Future[Committed]) -> None:
+        super().__init__(append.guild, incarnation)
+        self.append = append
+        self.done = done
+
+
+class _Checkpoint(_Request):
+    __slots__ = ("done", "head", "pages")
+
+    def __init__(
+        self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...], done: asyncio.Future[None]
+    ) -> None:
+        super().__init__(guild, incarnation)
+        self.head = head
+        self.pages = pages
+        self.done = done
+
+
+_Queued: TypeAlias = _Open | _Append | _Checkpoint
+
+
+class Journal:
+    """The persistence actor.
+
+    Args:
+        store: the layers, started.
+        named: names of the layers that LEDGER_ACK asks for.
+        clock: for the wait on a broken layer.
+        sleep: pauses between retries.
+        log: where ``join.acknowledged`` and failures are told.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        named: frozenset[str],
+        clock: Clock,
+        sleep: Sleep,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._store = store
+        self._named = named
+        self._clock = clock
+        self._sleep = sleep
+        self._log = log
+        self._queue: deque[_Queued] = deque()
+        self._arrived = asyncio.Event()
+        self._incarnations: dict[GuildId, int] = {}
+        self._unacknowledged: list[Record] = []
+        self._whole = True
+        self._needs_epoch = False
+        self._broken_since_s: float | None = None
+        self._batches = self._records = self._joins = self._fenced = self._epochs = 0
+
+    # What guild actors ask
+
+    async def open(self, guild: GuildId, incarnation: int) -> Opened:
+        """The guild's newest valid state, behind everything that was asked before. Fences earlier lives.
+
+        Raises:
+            StorageError: when no layer can be read now.
+        """
+        return await self._ask(lambda done: _Open(guild, incarnation, done))
+
+    async def append(self, guild: GuildId, incarnation: int, base_seq: int, drafts: Sequence[Draft]) -> Committed:
+        """Makes drafts durable as the records ``base_seq + 1`` … in one atomic append.
+
+        Raises:
+            Fenced: when the incarnation or ``base_seq`` was overtaken; nothing was written.
+            StorageError: when no layer took it; the guild has to open again to see what became of it.
+        """
+        append = Append(guild=guild, base_seq=base_seq, drafts=tuple(drafts))
+        return await self._ask(lambda done: _Append(incarnation, append, done))
+
+    async def checkpoint(self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...]) -> None:
+        """Keeps the state as of ``head`` in every layer that works.
+
+        Raises:
+            Fenced: when the incarnation was overtaken.
+            StorageError: when a layer could not take it; the records are untouched.
+        """
+        await self._ask(lambda done: _Checkpoint(guild, incarnation, head, pages, done))
+
+    def statistics(self) -> JournalStatistics:
+        return JournalStatistics(
+            waiting=len(self._queue),
+            batches=self._batches,
+            records=self._records,
+            joins=self._joins,
+            fenced=self._fenced,
+            epochs=self._epochs,
+            ready=not self._needs_epoch,
+            layers=tuple(self._store.health()),
+        )
+
+    # The actor
+
+    async def run(self) -> None:
+        """One life: serves the queue until it is cancelled."""
+        while True:
+            if self._needs_epoch:
+                await self._take_epoch()
+            if not self._queue:
+                await self._wait()
+                continue
+            await self._serve(self._next_batch())
+
+    def void(self, error: LedgerError) -> None:
+        """After a death of the actor: what it had in hand has an unknown outcome, so every guild opens again."""
+        self._needs_epoch = True
+        while self._queue:
+            _fail(self._queue.popleft(), error)
+
+    def is_idle(self) -> bool:
+        return not self._queue
+
+    async def _ask(self, make: Callable[[asyncio.Future[T]], _Queued]) -> T:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.append(make(done))
+        self._arrived.set()
+        return await done
+
+    async def _wait(self) -> None:
+        self._arrived.clear()
+        if self._whole:
+            await self._arrived.wait()
+            return
+        try:
+            async with asyncio.timeout(RETRY_S[-1]):
+                await self._arrived.wait()
+        except TimeoutError:
+            await self._catch_up()
+
+    def _next_batch(self) -> tuple[_Queued, ...]:
+        first = self._queue.popleft()
+        if not isinstance(first, _Append):
+            return (first,)
+        batch, size = [first], len(first.append.drafts)
+        while self._queue and isinstance(follower := self._queue[0], _Append):
+            size += len(follower.append.drafts)
+            if size > MAX_BATCH_RECORDS:
+                break
+            batch.append(follower)
+            self._queue.popleft()
+        return tuple(batch)
+
+    async def _serve(self, batch: tuple[_Queued, ...]) -> None:
+        """One batch. Cancelled or crashed on the way, its outcome is unknown to whoever waits for it."""
+        try:
+            first = batch[0]
+            match first:
+                case _Open():
+                    await self._open(first)
+                case _Checkpoint():
+                    await self._checkpoint(first)
+                case _Append():
+                    await self._commit([each for each in batch if isinstance(each, _Append)])
+                case _:
+                    assert_never(first)
+        finally:
+            for request in batch:
+                _fail(request, StorageError("the journal stopped while this was in its hands"))
+
+    async def _open(self, request: _Open) -> None:
+        self._incarnations[request.guild] = request.incarnation
+        try:
+            _resolve(request.done, await self._store.open_guild(request.guild))
+        except LedgerError as error:
+            _fail(request, error)
+
+    async def _checkpoint(self, request: _Checkpoint) -> None:
+        if self._is_stale(request):
+            return
+        try:
+            await self._store.save_checkpoint(request.guild, request.head, request.pages)
+            _resolve(request.done, None)
+        except StorageError as error:
+            self._whole = False
+            _fail(request, error)
+
+    async def _commit(self, requests: Sequence[_Append]) -> None:
+        current = [request for request in requests if not self._is_stale(request)]
+        if not current:
+            return
+        try:
+            results = await self._store.append([request.append for request in current])
+        except StorageError as error:
+            self._lose(current, error)
+            return
+        self._batches += 1
+        appended = [result for result in results if isinstance(result, Appended)]
+        degraded = await self._await_named_layers(appended)
+        self._tell_joins([record for result in appended for record in result.records], degraded=degraded)
+        for request, result in zip(current, results, strict=True):
+            self._answer(request, result, degraded=degraded)
+
+    def _answer(self, request: _Append, result: Appended | Fenced, *, degraded: bool) -> None:
+        if isinstance(result, Fenced):
+            self._fenced += 1
+            _fail(request, result)
+            return
+        self._records += len(result.records)
+        committed = Committed(
+            records=result.records, head=result.head, size_bytes=result.size_bytes, degraded=degraded
+        )
+        _resolve(request.done, committed)
+
+    def _is_stale(self, request: _Append | _Checkpoint) -> bool:
+        newest = self._incarnations.get(request.guild)
+        if newest == request.incarnation:
+            return False
+        self._fenced += 1
+        _fail(request, Fenced(f"guild {request.guild}: life {request.incarnation} was replaced by {newest}"))
+        return True
+
+    def _lose(self, requests: Sequence[_Append], error: StorageError) -> None:
+        self._log.error("storage.refused", error=str(error), hint=error.hint, appends=len(requests))
+        self._needs_epoch = True
+        for request in requests:
+            _fail(request, error)
+
+    async def _take_epoch(self) -> None:
+        """Reads every layer back and takes a new epoch; until then nothing is answered (``stalled``)."""
+        self._incarnations.clear()
+        for attempt in count():
+            try:
+                report = await self._store.restart_epoch()
+            except StorageError as error:
+                self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
+                await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            else:
+                self._needs_epoch, self._whole = False, False
+                self._epochs += 1
+                self._log.info("epoch.taken", epoch=report.epoch)
+                return
+
+    async def _await_named_layers(self, appended: Sequence[Appended]) -> bool:
+        """Waits for a named layer that missed the batch; True when it is still missing after the wait."""
+        if all(result.durable_in >= self._named for result in appended):
+            return False
+        self._whole = False
+        if self._broken_since_s is None:
+            self._broken_since_s = self._clock.monotonic_s()
+            self._log.error("layer.failed", layers=self._sick_layers())
+        for attempt in count():
+            if await self._catch_up():
+                return False
+            if self._clock.monotonic_s() - self._broken_since_s >= WAIT_FOR_LAYER_S:
+                return True
+            await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+        raise AssertionError("count() ends")
+
+    async def _catch_up(self) -> bool:
+        """Tries to bring broken layers back; True when every one is whole again."""
+        self._whole = await self._store.catch_up()
+        if self._whole and self._broken_since_s is not None:
+            self._broken_since_s = None
+            self._log.info("layer.recovered", layers=[health.name for health in self._store.health()])
+            recovered, self._unacknowledged = self._unacknowledged, []
+            self._tell_joins(recovered, degraded=False)
+        return self._whole
+
+    def _sick_layers(self) -> Mapping[str, str]:
+        return {health.name: health.error for health in self._store.health() if not health.healthy}
+
+    def _tell_joins(self, records: Sequence[Record], *, degraded: bool) -> None:
+        """The line an operator and the tests go by: a join is acknowledged when this was written."""
+        for record in records:
+            event = record.event
+            if not isinstance(event, JoinRecorded):
+                continue
+            if degraded:
+                self._unacknowledged.append(record)
+            else:
+                self._joins += 1
+            self._log.info(
+                "join.recorded_unacknowledged" if degraded else "join.acknowledged",
+                guild=record.guild,
+                user=event.user,
+                joined_at_ms=event.joined_at_us // 1_000,
+                seq=record.seq,
+            )
+
+
+def _resolve(done: asyncio.Future[T], value: T) -> None:
+    if not done.done():
+        done.set_result(value)
+
+
+def _fail(request: _Queued, error: LedgerError) -> None:
+    if not request.done.done():
+        request.done.set_exception(error)
+        # Whoever waited may be dead; its exception then has nobody to fetch it, and that is no news.
+        request.done.exception()

@@ -1,0 +1,65 @@
+"""Which guilds have an actor, and how a message finds it.
+
+The roster makes an address at a guild's first message and asks for a life of its actor (``start``); it keeps what a
+new life has to be told first: that the guild is there, in which gateway session. It decides nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from actors.guild import GuildAddress, guild_address, lane_of
+from actors.runtime import Admission, Outcome
+from ledger import messages as m
+from ledger.ids import GuildId
+from ledger.ports import Clock
+
+
+class Roster:
+    """The guilds of this process.
+
+    Args:
+        clock: for the time of a gap notice.
+        start: asked once for each new address; the supervisor starts the first life.
+    """
+
+    def __init__(self, clock: Clock, start: Callable[[GuildId, GuildAddress], None]) -> None:
+        self._clock = clock
+        self._start = start
+        self._addresses: dict[GuildId, GuildAddress] = {}
+        self._greetings: dict[GuildId, m.GuildCameUp] = {}
+
+    def tell(self, guild: GuildId, message: m.Message) -> Admission:
+        """Routes a message; never waits."""
+        self._remember(guild, message)
+        return self._address(guild).tell(message, lane_of(message))
+
+    async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[m.Answer]:
+        """Routes a question and waits for its outcome."""
+        return await self._address(guild).ask(message, lane_of(message), timeout_s)
+
+    def greeting(self, guild: GuildId) -> m.GuildCameUp | None:
+        """What a new life has to be told: the guild is there. None while it is not."""
+        return self._greetings.get(guild)
+
+    def addresses(self) -> Mapping[GuildId, GuildAddress]:
+        """Every guild that has an address."""
+        return self._addresses
+
+    def here(self) -> Iterator[GuildId]:
+        """Guilds that the gateway says are there."""
+        return iter(tuple(self._greetings))
+
+    def _address(self, guild: GuildId) -> GuildAddress:
+        address = self._addresses.get(guild)
+        if address is None:
+            address = self._addresses[guild] = guild_address(guild, self._clock)
+            self._start(guild, address)
+        return address
+
+    def _remember(self, guild: GuildId, message: m.Message) -> None:
+        match message:
+            case m.GuildCameUp():
+                self._greetings[guild] = message
+            case m.GuildWentAway() | m.RemoveGuild():
+                self._greetings.pop(guild, None)
+            case _:
+                pass

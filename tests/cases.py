@@ -1,0 +1,433 @@
+"""Plays worked cases (the form of ``attribution-cases.json``) through the model code that the bot runs.
+
+    python -m tests.cases FILE        a line a case, then "N passed, M failed"
+
+The player stands for Discord and for time: it hands the timeline's events and answers to ``decide``, puts the drafts
+through ``evolve``, and answers what the program asks for when the timeline holds no answer any more (it repeats the
+last complete sample). A ``kill`` throws the presence away and replays the records.
+"""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias, cast
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.decide import decide
+from ledger.evolve import evolve
+from ledger.ids import NO_COUNTER, VANITY, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.samples import Sample
+from ledger.state import GuildState, Period
+
+Json: TypeAlias = dict[str, "JsonValue"]
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | Json | None"
+
+T0_US: Final = 1_700_000_000_000_000
+LONG_AGO_US: Final = T0_US - 10**12
+GUILD: Final = GuildId("1")
+ANSWER_S: Final = 0.2
+MAX_STEPS: Final = 10_000
+
+
+def us(seconds: float) -> int:
+    """Microseconds since the epoch of a case's time."""
+    return T0_US + round(seconds * 1_000_000)
+
+
+def number(value: JsonValue) -> float:
+    assert isinstance(value, int | float)
+    return float(value)
+
+
+def text(value: JsonValue) -> str:
+    assert isinstance(value, str)
+    return value
+
+
+def rows(value: JsonValue) -> list[Json]:
+    assert isinstance(value, list)
+    return cast("list[Json]", value)
+
+
+def table(value: JsonValue) -> Json:
+    assert isinstance(value, dict)
+    return value
+
+
+class Names:
+    """Cases name people; the model knows snowflakes."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, UserId] = {}
+
+    def id(self, name: str) -> UserId:
+        return self._ids.setdefault(name, UserId(str(1000 + len(self._ids))))
+
+    def name(self, user: UserId | None) -> str | None:
+        return next((name for name, known in self._ids.items() if known == user), None)
+
+
+class Player:
+    """One case, from its first second to its last timer."""
+
+    def __init__(self, case: Json) -> None:
+        self.case = case
+        self.names = Names()
+        self.state = GuildState(guild=GUILD)
+        self.presence = m.Presence()
+        self.records: list[r.Record] = []
+        self.asked: list[tuple[float, m.FetchSample]] = []
+        self.now = 0.0
+        self.sessions = 0
+        self.dispatches = 0
+        self.duplicates: set[str] = set()
+        self.known: dict[InviteCode, r.Counter] = {}
+        self.last_sample: tuple[tuple[r.Counter, ...], r.Vanity | None] = ((), None)
+        self.silent = not self._perm("manage_guild")
+
+    def _perm(self, name: str) -> bool:
+        return bool(table(table(self.case["guild"])["perms"]).get(name))
+
+    # The program's side
+
+    def tell(self, message: m.Message) -> None:
+        decision = decide(self.state, self.presence, message)
+        for draft in decision.drafts:
+            self._record(draft)
+        self.presence = decision.presence
+        for effect in decision.effects:
+            if isinstance(effect, m.FetchSample):
+                self.asked = [(self.now + effect.after_s, effect)]
+
+    def _record(self, draft: r.Draft) -> None:
+        seq = self.state.seq + 1
+        record = r.Record(
+            gsn=seq,
+            guild=GUILD,
+            seq=seq,
+            epoch=1,
+            at_ms=us(self.now) // 1000,
+            cause=draft.cause,
+            key=draft.key,
+            event=draft.event,
+            last=seq,
+        )
+        assert all(each.key != record.key for each in self.records), f"key used twice: {record.key}"
+        self.records.append(record)
+        self.state = evolve(self.state, record)
+
+    def kill(self) -> None:
+        """What was journaled stays; all else is gone."""
+        self.presence, self.asked = m.Presence(phase=m.Phase.REHYDRATING), []
+        self.state = GuildState(guild=GUILD)
+        for record in self.records:
+            self.state = evolve(self.state, record)
+
+    # The world's side
+
+    def setup(self) -> None:
+        initial = table(self.case["initial"])
+        start = r.InternalCause(what="case")
+        self.presence = m.Presence(phase=m.Phase.REHYDRATING)
+        self._record(r.Draft(event=r.GuildAdopted(counting_since_us=LONG_AGO_US), cause=start, key="adopted"))
+        members = [
+            r.SeededMember(self.names.id(text(user)), LONG_AGO_US - 1)
+            for user in cast("list[JsonValue]", initial["open_members"])
+        ]
+        self._record(r.Draft(event=r.MembersSeeded(members=tuple(members)), cause=start, key="seeded"))
+        invites = [self._invite(each) for each in rows(initial["invites"])]
+        self.known = {each.code: each for each in invites if each is not None}
+        vanity = self._vanity(initial["vanity"])
+        self.last_sample = (tuple(self.known.values()), vanity)
+        self._assign_initially(rows(initial["invites"]))
+        if initial.get("baseline", True):
+            self._record(r.Draft(event=self._baseline(vanity), cause=start, key="sample/1"))
+        self.tell(m.GuildCameUp(session=self._session(), at_us=us(0), vanity=vanity is not None))
+        self.presence = msgspec.structs.replace(self.presence, reconciled=True)
+
+    def _baseline(self, vanity: r.Vanity | None) -> r.SampleTaken:
+        return r.SampleTaken(
+            number=1,
+            requested_us=LONG_AGO_US,
+            answered_us=LONG_AGO_US + 1,
+            session=self._session(),
+            changed=tuple(self.known.values()),
+            vanity=vanity,
+        )
+
+    def _session(self) -> SessionId:
+        return SessionId(f"session{self.sessions}")
+
+    def _assign_initially(self, invites: Sequence[Json]) -> None:
+        for version, each in enumerate((each for each in invites if each.get("staff")), start=1):
+            event = r.InviteAssigned(
+                code=InviteCode(text(each["code"])),
+                staff=self.names.id(text(each["staff"])),
+                since_us=LONG_AGO_US,
+                version=version,
+            )
+            cause = r.InternalCause(what="case")
+            self._record(r.Draft(event=event, cause=cause, key=f"assignment/{version}"))
+
+    def _invite(self, of: Json) -> r.Counter | None:
+        if int(number(of.get("flags") or 0)) & 1:
+            return None  # a guest invite is no source
+        inviter = of.get("inviter")
+        expires = of.get("expires")
+        return r.Counter(
+            code=InviteCode(text(of["code"])),
+            created_at_us=us(number(of.get("created", of.get("t")))),
+            uses=int(number(of.get("uses") or 0)),
+            max_uses=int(number(of.get("max_uses") or 0)),
+            expires_at_us=None if expires is None else us(number(expires)),
+            inviter=None if inviter is None else self.names.id(text(inviter)),
+            inviter_is_bot=str(inviter or "").startswith("BOT"),
+            roles=tuple(RoleId(text(each)) for each in cast("list[JsonValue]", of.get("role_ids") or [])),
+            targets=tuple(
+                self.names.id(text(each)) for each in cast("list[JsonValue]", of.get("target_users") or [])
+            ),
+        )
+
+    def _vanity(self, of: JsonValue) -> r.Vanity | None:
+        if of is None or not table(of).get("code"):
+            return None
+        return r.Vanity(code=text(table(of)["code"]), uses=int(number(table(of)["uses"])))
+
+    def play(self) -> None:
+        self.setup()
+        timeline = rows(self.case["timeline"])
+        steps = sorted(timeline, key=lambda step: number(step.get("t", step.get("t_resp", 0))))
+        for at, step in enumerate(steps):
+            upcoming = number(step.get("t", step.get("t_resp", 0)))
+            if not any(each.get("rest") == "invites" for each in steps[at:]):
+                self._answer_until(upcoming)
+            self.now = max(self.now, upcoming)
+            self._step(step, steps[at + 1 :])
+        self._answer_until(float("inf"))
+
+    def _answer_until(self, end: float) -> None:
+        """The program's own requests, where the timeline has no answer left: the last complete sample again."""
+        for _ in range(MAX_STEPS):
+            if self.silent or not self.asked or self.asked[0][0] + ANSWER_S > end:
+                return
+            due, fetch = self.asked.pop()
+            counters, vanity = self.last_sample
+            self.now = max(self.now, due) + ANSWER_S
+            self._sample(fetch.request, self.now - ANSWER_S, self.now, counters, vanity)
+        raise AssertionError("the program never stops asking")
+
+    def _sample(
+        self,
+        request: m.SampleRequest | None,
+        asked_s: float,
+        answered_s: float,
+        counters: tuple[r.Counter, ...],
+        vanity: r.Vanity | None,
+    ) -> None:
+        sample = Sample(
+            requested_us=us(asked_s),
+            answered_us=us(answered_s),
+            session=self._session(),
+            counters=counters,
+            vanity=vanity,
+        )
+        self.tell(m.SampleArrived(sample=sample, request=request))
+
+    def _step(self, step: Json, later: Sequence[Json]) -> None:
+        if "gw" in step:
+            self._event(text(step["gw"]), step)
+        elif step.get("rest") == "invites":
+            self._invites(step, later)
+        elif "do" in step:
+            self._do(text(step["do"]), step)
+
+    def _invites(self, step: Json, later: Sequence[Json]) -> None:
+        request = self.asked.pop()[1].request if self.asked else None
+        uses, status = step["uses"], step["status"]
+        if uses is None or status != 200 or any(each is None for each in table(uses).values()):
+            forbidden = status in (401, 403) or uses is not None
+            self.silent = self.silent or forbidden
+            if request is not None:
+                reason = "no_invite_metadata" if uses is not None else f"status_{status}"
+                failed = m.SampleFailed(request=request, reason=reason, forbidden=forbidden, at_us=us(self.now))
+                self.tell(failed)
+            return
+        counters = tuple(self._counters(table(uses), rows(step.get("new") or [])))
+        answered, vanity = number(step["t_resp"]), self.last_sample[1]
+        if vanity is not None:
+            answer = next((each for each in later if each.get("rest") == "vanity"), None)
+            if answer is not None:
+                answered, vanity = number(answer["t_resp"]), self._vanity(answer)
+        if vanity is not None or self.last_sample[1] is None:
+            self.last_sample = (counters, vanity)
+        self._sample(request, number(step["t_req"]), answered, counters, vanity)
+
+    def _counters(self, uses: Json, new: Sequence[Json]) -> Iterator[r.Counter]:
+        for each in new:
+            invite = self._invite(each)
+            if invite is not None:
+                self.known[invite.code] = invite
+        for code, count in uses.items():
+            if InviteCode(code) in self.known:
+                yield msgspec.structs.replace(self.known[InviteCode(code)], uses=int(number(count)))
+
+    def _cause(self, lane: str) -> r.GatewayCause:
+        self.dispatches += 1
+        assert lane in ("members", "rest")
+        return r.GatewayCause(
+            session=self._session(), number=self.dispatches, lane="members" if lane == "members" else "rest"
+        )
+
+    def _event(self, kind: str, step: Json) -> None:
+        now_us = us(self.now)
+        match kind:
+            case "GUILD_MEMBER_ADD":
+                self._member_add(step)
+            case "GUILD_MEMBER_REMOVE":
+                user = self.names.id(text(step["user"]))
+                self.tell(m.RecordLeave(cause=self._cause("members"), user=user, arrived_us=now_us))
+            case "INVITE_CREATE":
+                invite = self._invite(step)
+                if invite is not None:
+                    self.known[invite.code] = invite
+                    self.tell(m.NoteInviteBorn(cause=self._cause("rest"), invite=invite, arrived_us=now_us))
+            case "INVITE_DELETE":
+                self._died(text(step["code"]), how="deleted")
+            case "CHANNEL_DELETE":
+                for code in cast("list[JsonValue]", step["codes"]):
+                    self._died(text(code), how="channel")
+            case "READY":
+                self.sessions += 1
+                vanity = self.last_sample[1] is not None
+                self.tell(m.GuildCameUp(session=self._session(), at_us=now_us, vanity=vanity))
+            case _:
+                pass  # what the model is not told of: voice, user updates, audit entries, RESUMED
+
+    def _died(self, code: str, how: str) -> None:
+        died = m.NoteInviteDied(
+            cause=self._cause("rest"),
+            code=InviteCode(code),
+            arrived_us=us(self.now),
+            how="channel" if how == "channel" else "deleted",
+        )
+        self.tell(died)
+
+    def _member_add(self, step: Json) -> None:
+        user = self.names.id(text(step["user"]))
+        before = self.state.current(user)
+        join = m.RecordJoin(
+            cause=self._cause("members"),
+            session=self._session(),
+            user=user,
+            joined_at_us=us(number(step["joined_at"])),
+            arrived_us=us(self.now),
+            bot=bool(step.get("bot")),
+            flags=int(number(step.get("member_flags") or 0)),
+            roles=tuple(RoleId(text(each)) for each in cast("list[JsonValue]", step.get("roles") or [])),
+        )
+        self.tell(join)
+        after = self.state.current(user)
+        if before and after and before.opened_us == after.opened_us and not after.counted:
+            self.duplicates.add(text(step["user"]))
+
+    def _do(self, kind: str, step: Json) -> None:
+        match kind:
+            case "kill":
+                self.kill()
+            case "member_list":
+                self._member_list(step)
+            case "permissions":
+                self.silent = False
+                self.tell(m.NotePermissions(at_us=us(self.now)))
+            case "assign":
+                assign = m.AssignInvite(
+                    interaction=InteractionId(f"i{self.now}"),
+                    code=InviteCode(text(step["code"])),
+                    staff=self.names.id(text(step["staff"])),
+                    by=self.names.id("ADMIN"),
+                    at_us=us(self.now),
+                )
+                self.tell(assign)
+            case _:
+                pass  # `disconnect` is silence; `vip` and `decide` come with their issue
+
+    def _member_list(self, step: Json) -> None:
+        listed = [
+            m.ListedMember(user=self.names.id(user), joined_at_us=us(number(at)))
+            for user, at in table(step["joined"]).items()
+        ]
+        page = m.ReviewMembers(
+            session=self._session(),
+            members=tuple(listed),
+            after=UserId(""),
+            upto="",
+            started_us=us(self.now),
+            at_us=us(self.now),
+        )
+        self.tell(page)
+
+    # What came of it
+
+    def verdict(self, user: str) -> Mapping[str, object]:
+        period = self.state.current(self.names.id(user))
+        if period is None or (user in self.duplicates and period.verdicts == 0):
+            status = "none" if period is None else "duplicate"
+            return {"status": status, "code": None, "staff": None, "candidates": [], "credit": None}
+        return self._told(period)
+
+    def _told(self, period: Period) -> Mapping[str, object]:
+        return {
+            "status": period.status.value,
+            "code": period.code,
+            "staff": self.names.name(period.staff),
+            "candidates": sorted(period.candidates),
+            "credit": self.names.name(period.credited),
+        }
+
+
+def differences(case: Json) -> list[str]:
+    """What came out otherwise than expected, a line each; empty for a case that passes."""
+    player = Player(case)
+    player.play()
+    found = []
+    for expected in rows(case["expected"]):
+        actual = player.verdict(text(expected["user"]))
+        for field in ("status", "code", "staff", "candidates", "credit"):
+            wanted = expected[field]
+            if field == "candidates":
+                wanted = cast("JsonValue", sorted(cast("list[str]", wanted)))
+            if wanted != actual[field] and not (field == "credit" and wanted == "policy"):
+                found.append(f"{expected['user']}: {field} is {actual[field]!r}, expected {wanted!r}")
+    return found
+
+
+def load(path: Path) -> list[Json]:
+    """The cases of a file."""
+    return rows(table(json.loads(path.read_text(encoding="utf-8")))["scenarios"])
+
+
+def main(path: str) -> int:
+    """Prints a line a case and the count; 1 when one failed."""
+    failed = 0
+    cases = load(Path(path))
+    for case in cases:
+        found = differences(case)
+        failed += bool(found)
+        needs = (
+            f" (needs {', '.join(str(each) for each in cast('list[str]', case['needs']))})" if case["needs"] else ""
+        )
+        print(f"{'FAILED' if found else 'passed'}  {case['id']}  {case['title']}{needs}")
+        for line in found:
+            print(f"          {line}")
+    print(f"{len(cases) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+assert {NO_COUNTER, VANITY} == {"NI", "VANITY"}, "the cases name these two as the model does"
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
