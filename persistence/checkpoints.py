@@ -1,0 +1,174 @@
+"""Checkpoints as files: a sealed header, then the pages, each with its length and checksum.
+
+    {"guild":…,"seq":…,…,"crc":"…"}
+    1c2d3e4f 4711          CRC32C and length in bytes of the page that follows
+    …4711 bytes…
+    …
+
+In ``checkpoints/{guild}/{epoch}-{seq}.ckpt``, so that the newest has the last name. A file is replaced at once and
+read back; the two newest stay; one that cannot be read goes to quarantine. Blocking.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Corrupt, NewerFormat, StorageError
+from ledger.ids import GuildId
+from persistence.disk import Disk
+from persistence.frames import crc32c
+from persistence.layer import CHECKPOINT_FORMAT, Checkpoint, CheckpointHeader, Head
+from persistence.quarantine import Quarantine
+from persistence.sealed import seal_line, unseal_line
+from persistence.writing import replace
+
+KEPT: Final = 2
+"""How many checkpoints of a guild stay."""
+_SUFFIX: Final = ".ckpt"
+_HEAD_BYTES: Final = 4096
+_LENGTH_DIGITS: Final = 12
+"""A page's length has fewer: no flipped bit makes us count for ever."""
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(CheckpointHeader)
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+_formats: Final = msgspec.json.Decoder(_Format)
+
+
+def make_checkpoint(guild: GuildId, head: Head, lineage: str, pages: tuple[bytes, ...]) -> Checkpoint:
+    """A checkpoint of the state right after ``head``."""
+    header = CheckpointHeader(
+        guild=guild,
+        seq=head.seq,
+        gsn=head.gsn,
+        epoch=head.epoch,
+        digest=head.digest.hex(),
+        lineage=lineage,
+        pages=len(pages),
+        pages_digest=pages_digest(pages),
+    )
+    return Checkpoint(header=header, pages=pages)
+
+
+def pages_digest(pages: tuple[bytes, ...]) -> str:
+    """SHA-256 (hex) over all pages in order."""
+    return hashlib.sha256(b"".join(pages)).hexdigest()
+
+
+def pack(checkpoint: Checkpoint) -> bytes:
+    """The bytes of a checkpoint's file."""
+    parts = [seal_line(_encoder.encode(checkpoint.header))]
+    for page in checkpoint.pages:
+        parts += (b"%b %d\n" % (crc32c(page), len(page)), page, b"\n")
+    return b"".join(parts)
+
+
+def unpack(data: bytes, where: str) -> Checkpoint:
+    """The checkpoint in a file's bytes, verified whole.
+
+    Raises:
+        Corrupt: when anything differs from what was written. ``where`` names the place.
+        NewerFormat: when a later release wrote it.
+    """
+    line, _, rest = data.partition(b"\n")
+    header = read_header(line, where)
+    pages = tuple(_pages(rest, where))
+    if len(pages) != header.pages or pages_digest(pages) != header.pages_digest:
+        raise Corrupt(where, "pages are missing, added or exchanged")
+    return Checkpoint(header=header, pages=pages)
+
+
+def read_header(line: bytes, where: str) -> CheckpointHeader:
+    """The header in a file's first line (``unpack`` says what is raised)."""
+    body = unseal_line(line, where)
+    try:
+        if (found := _formats.decode(body).format) > CHECKPOINT_FORMAT:
+            raise NewerFormat(where, found, CHECKPOINT_FORMAT)
+        return _decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(where, f"unreadable: {error}") from error
+
+
+def _pages(rest: bytes, where: str) -> Iterator[bytes]:
+    while rest:
+        line, _, rest = rest.partition(b"\n")
+        crc, _, length = line.partition(b" ")
+        size = int(length) if length.isdigit() and len(length) < _LENGTH_DIGITS else len(rest)
+        page, end, rest = rest[:size], rest[size : size + 1], rest[size + 1 :]
+        if end != b"\n" or crc != crc32c(page) or length != b"%d" % size:
+            raise Corrupt(where, "a page differs from its checksum")
+        yield page
+
+
+class Checkpoints:
+    """The checkpoints of all guilds in a folder."""
+
+    def __init__(self, disk: Disk, folder: Path, quarantine: Quarantine) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._quarantine = quarantine
+
+    def refuse_newer(self) -> None:
+        """Looks at every header.
+
+        Raises:
+            NewerFormat: when a later release wrote one.
+        """
+        for guild in self._disk.names(self._folder):
+            for path in self._paths(GuildId(guild)):
+                line, _, _ = self._disk.read_parts(path, [(0, _HEAD_BYTES)])[0].partition(b"\n")
+                try:
+                    read_header(line, path.name)
+                except Corrupt:
+                    continue  # found again, and set aside, when it is read
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Keeps it durably, reads it back, and removes what is older than the two newest.
+
+        Raises:
+            StorageError: when it could not be written or is not what was written; the older ones stay.
+        """
+        header = checkpoint.header
+        path = self._folder / header.guild / f"{header.epoch:010d}-{header.seq:020d}{_SUFFIX}"
+        replace(self._disk, path, pack(checkpoint))
+        try:
+            unpack(self._disk.read(path), path.name)
+        except Corrupt as error:
+            self._quarantine.move(path, str(error))
+            raise StorageError(f"read back: {error}") from error
+        for old in self._paths(header.guild)[:-KEPT]:
+            self._disk.remove(old)
+
+    def load(self, guild: GuildId) -> tuple[Checkpoint, ...]:
+        """A guild's checkpoints that can be read, newest first; the others go to quarantine."""
+        found: list[Checkpoint] = []
+        for path in reversed(self._paths(guild)):
+            try:
+                found.append(self._load(path, guild))
+            except Corrupt as error:
+                self._quarantine.move(path, str(error))
+        return tuple(found)
+
+    def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
+        """The chain's digest at a seq, where a checkpoint that can be read tells it."""
+        for checkpoint in self.load(guild):
+            if checkpoint.header.seq == seq:
+                return bytes.fromhex(checkpoint.header.digest)
+        return None
+
+    def _load(self, path: Path, guild: GuildId) -> Checkpoint:
+        checkpoint = unpack(self._disk.read(path), path.name)
+        if checkpoint.header.guild != guild:
+            raise Corrupt(path.name, "of another guild")
+        return checkpoint
+
+    def _paths(self, guild: GuildId) -> list[Path]:
+        folder = self._folder / guild
+        return [folder / name for name in self._disk.names(folder) if name.endswith(_SUFFIX)]

@@ -1,0 +1,63 @@
+"""Where the frames of each guild lie in the log: 16 bytes a record, in memory.
+
+Positional by seq: putting a seq again drops what was behind it (a branch that lost). Nothing here reads or writes.
+"""
+
+from array import array
+from typing import Final
+
+import msgspec
+
+from ledger.ids import GuildId
+
+_LENGTH_BITS: Final = 32
+
+
+class Spot(msgspec.Struct, frozen=True):
+    """A frame's place: file number, offset and length in bytes (without the newline)."""
+
+    number: int
+    offset: int
+    length: int
+
+
+class _Trail:
+    """A guild's spots from the seq ``first`` on, two numbers each: file and length packed, and the offset."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.spots = array("Q")
+
+
+class Index:
+    """The spots of all guilds."""
+
+    def __init__(self) -> None:
+        self._trails: dict[GuildId, _Trail] = {}
+
+    def put(self, guild: GuildId, seq: int, spot: Spot) -> None:
+        """Notes where ``seq`` lies. Behind a jump of the seq the guild's trail begins anew."""
+        trail = self._trails.get(guild)
+        if trail is None or not trail.first <= seq <= trail.first + len(trail.spots) // 2:
+            trail = self._trails[guild] = _Trail(seq)
+        del trail.spots[(seq - trail.first) * 2 :]
+        trail.spots.append(spot.number << _LENGTH_BITS | spot.length)
+        trail.spots.append(spot.offset)
+
+    def behind(self, guild: GuildId, after_seq: int) -> list[Spot]:
+        """The spots behind ``after_seq``, in order; from the first one known, where that is later."""
+        trail = self._trails.get(guild)
+        if trail is None:
+            return []
+        spots = trail.spots[max(0, after_seq + 1 - trail.first) * 2 :]
+        mask = (1 << _LENGTH_BITS) - 1
+        return [Spot(spots[i] >> _LENGTH_BITS, spots[i + 1], spots[i] & mask) for i in range(0, len(spots), 2)]
+
+    def at(self, guild: GuildId, seq: int) -> Spot | None:
+        """The spot of one record."""
+        trail = self._trails.get(guild)
+        place = -1 if trail is None else (seq - trail.first) * 2
+        if trail is None or not 0 <= place < len(trail.spots):
+            return None
+        packed = trail.spots[place]
+        return Spot(packed >> _LENGTH_BITS, trail.spots[place + 1], packed & ((1 << _LENGTH_BITS) - 1))

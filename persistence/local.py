@@ -1,0 +1,89 @@
+"""The local layer: the log and the checkpoints of one data folder, off the event loop.
+
+data/log/          the log (``persistence/log.py``)
+data/checkpoints/  the guilds' checkpoints (``persistence/checkpoints.py``)
+data/quarantine/   what could not be believed
+data/lock          held by the one process that writes here
+"""
+
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from ledger.ids import GuildId
+from persistence.checkpoints import Checkpoints
+from persistence.disk import Disk, Held
+from persistence.frames import Frame
+from persistence.layer import Checkpoint, LayerSummary
+from persistence.log import SEGMENT_BYTES, Log
+from persistence.offload import Offload
+from persistence.quarantine import Quarantine
+
+_CHUNK_RECORDS: Final = 500
+"""How many frames are read at once for another layer."""
+
+
+def hold_folder(disk: Disk, data: Path, started: str) -> Held:
+    """Locks a data folder for this process, without waiting; ``started`` is for a person to read.
+
+    Raises:
+        FolderInUse: when another process holds it; it names that one.
+        StorageError: when the lock's file cannot be opened.
+    """
+    disk.make_folder(data)
+    return disk.lock(data / "lock", f"process {os.getpid()} on {socket.gethostname()}, started {started}")
+
+
+class LocalLayer:
+    """A ``Layer`` in files."""
+
+    name: Final = "log"
+
+    def __init__(self, disk: Disk, data: Path, offload: Offload, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        """``offload`` belongs to the caller, as does the lock of the folder."""
+        quarantine = Quarantine(disk, data / "quarantine")
+        self._offload = offload
+        self._checkpoints = Checkpoints(disk, data / "checkpoints", quarantine)
+        anchor = self._checkpoints.digest_at
+        self._log = Log(disk, data / "log", quarantine, anchor=anchor, segment_bytes=segment_bytes)
+
+    async def open(self) -> LayerSummary:
+        await self._offload(self._checkpoints.refuse_newer)
+        return await self._offload(self._log.open)
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        await self._offload(lambda: self._log.begin(epoch, lineage))
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        await self._offload(lambda: self._log.append(frames))
+
+    async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        return await self._offload(lambda: self._log.fill(frames))
+
+    async def set_aside(self, after_gsn: int) -> LayerSummary:
+        return await self._offload(lambda: self._log.set_aside(after_gsn))
+
+    async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        frames = await self._offload(lambda: self._log.frames_after(gsn))
+        while chunk := await self._offload(lambda: _chunk(frames)):
+            for frame in chunk:
+                yield frame
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        return await self._offload(lambda: self._log.guild_frames(guild, after_seq))
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        await self._offload(lambda: self._checkpoints.save(checkpoint))
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        return await self._offload(lambda: self._checkpoints.load(guild))
+
+    async def close(self) -> None:
+        await self._offload(self._log.close)
+
+
+def _chunk(frames: Iterator[Frame]) -> list[Frame]:
+    return list(islice(frames, _CHUNK_RECORDS))

@@ -1,0 +1,186 @@
+"""The log: every record of this process, in the order of its gsn, in files that are only ever appended to.
+
+Rules: one write and one fsync a batch; after a failed one nothing behind the file's last confirmed gsn is believed,
+and a new file begins there with the same frames; every opening begins a new file likewise; no record is deleted. What
+readers conclude from the files is in ``persistence/scan.py``. Blocking throughout: ``persistence/local.py`` takes it
+off the event loop.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import DiskFull, NotConfirmed, StorageError
+from ledger.ids import GuildId
+from persistence.chains import DigestAt
+from persistence.disk import Disk
+from persistence.frames import Frame
+from persistence.layer import LayerSummary
+from persistence.quarantine import Quarantine
+from persistence.reading import Reading, nowhere
+from persistence.scan import Scan, SegmentFile, Spotted, next_number, pieces, segment_path, survey
+from persistence.segments import SEGMENT_FORMAT, SegmentHeader
+from persistence.writing import SegmentWriter, replace, whole_segment
+
+SEGMENT_BYTES: Final = 16 * 1024 * 1024
+"""A file that is larger than this is not appended to."""
+
+
+class Log:
+    """Opened, begun, appended to, closed; after an error, closed and opened again."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        folder: Path,
+        quarantine: Quarantine,
+        *,
+        anchor: DigestAt = nowhere,
+        segment_bytes: int = SEGMENT_BYTES,
+    ) -> None:
+        """``anchor`` tells a checkpoint's digest, by which a chain goes on behind a hole."""
+        self._disk = disk
+        self._folder = folder
+        self._quarantine = quarantine
+        self._anchor = anchor
+        self._segment_bytes = segment_bytes
+        self._reading: Reading | None = None
+        self._writer: SegmentWriter | None = None
+        self._term = (0, "")
+
+    def open(self) -> LayerSummary:
+        """Reads and verifies all files; damaged ones are copied to quarantine. Nothing else changes.
+
+        Raises:
+            NewerFormat: when a later release wrote one of them.
+            StorageError: when one cannot be read, or no copy made.
+        """
+        self._disk.make_folder(self._folder)
+        self._reading = reading = Reading(self._disk, self._folder, self._anchor)
+        for _ in reading:
+            pass
+        for file in reading.scan.damaged:
+            self._quarantine.copy(file.path, "lines are damaged where all was durable")
+        return reading.summary()
+
+    def begin(self, epoch: int, lineage: str) -> None:
+        """Begins a file of this term, with those frames of the newest one that are not known to be durable."""
+        scan = self._opened().scan
+        self._term = (epoch, lineage)
+        self._writer, _ = self._start_file(scan.confirmed + 1, scan.unconfirmed)
+
+    def append(self, frames: Sequence[Frame]) -> None:
+        """Appends a batch, durably.
+
+        Raises:
+            DiskFull: when there is no room; nothing of the batch is left.
+            NotConfirmed: when it may or may not be durable.
+            StorageError: when the file was taken away; nothing of the batch can be read again.
+        """
+        writer, self._writer = self._writer, None
+        assert writer is not None, "append follows begin"
+        if writer.size > self._segment_bytes:
+            writer.seal()
+            writer, offset = self._start_file(writer.confirmed + 1, frames)
+        else:
+            writer, offset = self._append_or_move_on(writer, frames)
+        self._writer = writer
+        self._note(writer, offset, frames)
+
+    def guild_frames(self, guild: GuildId, after_seq: int) -> list[Frame]:
+        """A guild's frames behind a seq, in order.
+
+        Raises:
+            Corrupt: when one of them is unreadable.
+            StorageError: when a file is.
+        """
+        return self._opened().guild_frames(guild, after_seq)
+
+    def frames_after(self, gsn: int) -> Iterator[Frame]:
+        """All frames that can be read behind a gsn, in order, also those that stand on no chain."""
+        reading = Reading(self._disk, self._folder)
+        return (spotted.frame for spotted in reading.scan if spotted.frame.record.gsn > gsn)
+
+    def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        """Puts frames back into the holes, file by file, each replaced at once; then reads all anew."""
+        missing = self._opened().scan.missing
+        self.close()
+        files = survey(self._disk, self._folder)
+        for file, wanted in pieces(files, missing, frames):
+            self._rebuild(file, wanted)
+        return self._begin_anew()
+
+    def set_aside(self, after_gsn: int) -> LayerSummary:
+        """Begins a file right behind ``after_gsn``, which hides the rest; a copy of that goes to quarantine."""
+        self.close()
+        lost = b"".join(frame.data + b"\n" for frame in self.frames_after(after_gsn))
+        if lost:
+            self._quarantine.keep(f"behind-{after_gsn}.jsonl", lost, "a branch that lost against another layer's")
+            self._start_file(after_gsn + 1, ())[0].close()
+        return self._begin_anew()
+
+    def close(self) -> None:
+        """Seals the newest file. Safe to call twice and after an error."""
+        if self._writer is not None:
+            self._writer.seal()
+        self._writer = self._reading = None
+
+    def _begin_anew(self) -> LayerSummary:
+        summary = self.open()
+        self.begin(*self._term)
+        return summary
+
+    def _rebuild(self, file: SegmentFile, wanted: Sequence[Frame]) -> None:
+        held = [spotted.frame for spotted in Scan(self._disk, (file,))]
+        header = file.header or SegmentHeader(
+            format=SEGMENT_FORMAT, first_gsn=file.first_gsn, epoch=held[0].record.epoch, lineage=self._term[1]
+        )
+        frames = sorted([*held, *wanted], key=lambda frame: frame.record.gsn)
+        replace(self._disk, file.path, whole_segment(header, frames))
+
+    def _append_or_move_on(self, writer: SegmentWriter, frames: Sequence[Frame]) -> tuple[SegmentWriter, int]:
+        """The batch in the file at hand, or, where that failed, in a new one that begins with it."""
+        try:
+            return writer, writer.append(frames)
+        except (DiskFull, NotConfirmed) as error:
+            try:
+                moved = self._start_file(writer.confirmed + 1, frames)
+            except StorageError as second:
+                raise _given_up(writer, error, second) from second
+        except StorageError:
+            writer.close()
+            raise
+        writer.close()
+        return moved
+
+    def _start_file(self, first_gsn: int, frames: Sequence[Frame]) -> tuple[SegmentWriter, int]:
+        """A new file with these frames in it, and the offset of the first of them."""
+        epoch, lineage = self._term
+        number = next_number(self._disk, self._folder)
+        header = SegmentHeader(format=SEGMENT_FORMAT, first_gsn=first_gsn, epoch=epoch, lineage=lineage)
+        writer = SegmentWriter(self._disk, segment_path(self._folder, number), number, header, frames)
+        return writer, writer.first_offset
+
+    def _note(self, writer: SegmentWriter, offset: int, frames: Sequence[Frame]) -> None:
+        """Puts a durable batch into the index."""
+        spotted: list[Spotted] = []
+        for frame in frames:
+            spotted.append(Spotted(frame, writer.number, offset))
+            offset += len(frame.data) + 1
+        self._opened().take(spotted)
+
+    def _opened(self) -> Reading:
+        assert self._reading is not None, "the log is used between open and close"
+        return self._reading
+
+
+def _given_up(writer: SegmentWriter, first: StorageError, second: StorageError) -> StorageError:
+    """What a batch is that no file took: undone where the disk was only full, else unknown."""
+    try:
+        writer.take_back()
+    except StorageError as error:
+        return NotConfirmed(f"{first}; then {second}; then {error}")
+    finally:
+        writer.close()
+    both_full = isinstance(first, DiskFull) and isinstance(second, DiskFull)
+    return (DiskFull if both_full else NotConfirmed)(f"{first}; then {second}")

@@ -1,0 +1,181 @@
+"""A layer in memory, with faults on request: what the database or the log does when it fails, without a disk.
+
+It keeps the contract of every layer (the same suite runs on it); ``fail_next``, ``go_away``, ``lose`` and ``flip`` do
+what the world does. "Durable" means: in this object, whatever was opened or closed in between.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Corrupt, StorageError
+from ledger.ids import GuildId
+from persistence.chains import Chains, appends
+from persistence.frames import Frame, unseal
+from persistence.layer import Checkpoint, LayerSummary
+
+KEPT: Final = 2
+
+
+class Fault(msgspec.Struct, frozen=True, kw_only=True):
+    """The next append raises ``error``; ``took_effect`` says whether its frames are kept all the same."""
+
+    error: StorageError
+    took_effect: bool
+
+
+class MemoryLayer:
+    """A ``Layer`` of dictionaries."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._frames: dict[int, bytes] = {}
+        self._checkpoints: dict[GuildId, list[Checkpoint]] = {}
+        self._guilds: dict[GuildId, list[Frame]] = {}
+        self._term = (0, "")
+        self._fault: Fault | None = None
+        self._away: StorageError | None = None
+        self._open = False
+        self.quarantine: list[bytes] = []
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    # What the world does
+
+    def fail_next(self, error: StorageError, *, took_effect: bool) -> None:
+        """Lets the next append fail, before or after it took effect."""
+        self._fault = Fault(error=error, took_effect=took_effect)
+
+    def go_away(self, error: StorageError) -> None:
+        """Lets everything fail until ``come_back``."""
+        self._away = error
+
+    def come_back(self) -> None:
+        """Ends ``go_away``."""
+        self._away = None
+
+    def lose(self, first_gsn: int, last_gsn: int) -> None:
+        """Loses records, as a damaged file does."""
+        for gsn in range(first_gsn, last_gsn + 1):
+            self._frames.pop(gsn, None)
+
+    def flip(self, gsn: int, byte: int) -> None:
+        """Flips one bit of a record."""
+        data = bytearray(self._frames[gsn])
+        data[byte] ^= 1
+        self._frames[gsn] = bytes(data)
+
+    # What every layer does
+
+    async def open(self) -> LayerSummary:
+        self._answer()
+        self._open = True
+        return self._summary()
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        self._use()
+        self._term = (epoch, lineage)
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        self._use()
+        fault, self._fault = self._fault, None
+        if fault is None or fault.took_effect:
+            self._frames.update((frame.record.gsn, frame.data) for frame in frames)
+        if fault is not None:
+            self._open = False
+            raise fault.error
+        for append in appends(frames, _itself):
+            self._take(append)
+
+    async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        self._use()
+        last = max(self._frames, default=0)
+        lost = {frame.record.gsn: frame.data for frame in frames if frame.record.gsn <= last}
+        self._frames = dict(sorted((lost | self._frames).items()))
+        return self._summary()
+
+    async def set_aside(self, after_gsn: int) -> LayerSummary:
+        self._use()
+        self.quarantine += [data for gsn, data in self._frames.items() if gsn > after_gsn]
+        self._frames = {gsn: data for gsn, data in self._frames.items() if gsn <= after_gsn}
+        return self._summary()
+
+    async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        self._use()
+        for data in [data for number, data in self._frames.items() if number > gsn]:
+            yield unseal(data, self._name)
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        self._use()
+        found = [frame for frame in self._guilds.get(guild, []) if frame.record.seq > after_seq]
+        return [unseal(self._frames.get(frame.record.gsn, b""), self._name) for frame in found]
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self._use()
+        kept = [*self._checkpoints.get(checkpoint.header.guild, []), checkpoint]
+        kept.sort(key=lambda item: (item.header.epoch, item.header.seq))
+        self._checkpoints[checkpoint.header.guild] = kept[-KEPT:]
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        self._use()
+        return self._checkpoints.get(guild, [])[::-1]
+
+    async def close(self) -> None:
+        self._open = False
+
+    def _use(self) -> None:
+        self._answer()
+        assert self._open, "a layer is used between open and its first error"
+
+    def _answer(self) -> None:
+        if self._away is not None:
+            self._open = False
+            raise self._away
+
+    def _summary(self) -> LayerSummary:
+        """Verifies all that is kept, from the first record on."""
+        self._chains = Chains(self._digest_at)
+        self._guilds = {}
+        last = max(self._frames, default=0)
+        for append in appends(self._readable(), _itself):
+            self._take(append)
+        gone = [gsn for gsn in range(1, last + 1) if gsn not in self._frames]
+        return LayerSummary(
+            epoch=max([self._term[0], *(head.epoch for head in self._chains.heads.values())]),
+            lineage=self._term[1],
+            gsn=last,
+            heads=dict(self._chains.heads),
+            missing=tuple((gsn, gsn) for gsn in gone),
+            notes=tuple(f"gsn {gsn} cannot be read" for gsn in gone),
+        )
+
+    def _readable(self) -> list[Frame]:
+        found: list[Frame] = []
+        for gsn, data in list(self._frames.items()):
+            try:
+                found.append(unseal(data, self._name))
+            except Corrupt:
+                self.quarantine.append(self._frames.pop(gsn))
+        return found
+
+    def _take(self, append: Sequence[Frame]) -> None:
+        if self._chains.take(append):
+            first = append[0].record
+            known = [frame for frame in self._guilds.get(first.guild, []) if frame.record.seq < first.seq]
+            self._guilds[first.guild] = [*known, *append]
+
+    def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
+        for frame in self._guilds.get(guild, []):
+            if frame.record.seq == seq:
+                return frame.digest
+        for checkpoint in self._checkpoints.get(guild, []):
+            if checkpoint.header.seq == seq:
+                return bytes.fromhex(checkpoint.header.digest)
+        return None
+
+
+def _itself(frame: Frame) -> Frame:
+    return frame

@@ -1,0 +1,39 @@
+"""How blocking disk work leaves the event loop: one call at a time, in order.
+
+One thread, so that work which was begun before its caller was cancelled is over before the next begins: a layer that
+is opened again never meets its own late write. The thread belongs to whoever made the offload and is closed there.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Offload(Protocol):
+    """Runs blocking work elsewhere and gives its result, or raises what it raised."""
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """Runs ``work``. A cancelled caller goes on at once; the work is finished all the same."""
+        ...
+
+
+class ThreadOffload:
+    """One thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+
+    def close(self) -> None:
+        """Waits for the work in hand and ends the thread."""
+        self._executor.shutdown(wait=True)
+
+
+async def inline(work: Callable[[], T]) -> T:
+    """Runs the work where it stands: for tools without a loop to protect, and for tests."""
+    return work()

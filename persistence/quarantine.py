@@ -1,0 +1,35 @@
+"""Where bytes go that are not believed: copied or moved aside, never deleted, named by what they are.
+
+Each comes with a note (``.why``) that says where it was and what is wrong with it. The same bytes are kept once.
+"""
+
+from pathlib import Path
+
+from persistence.disk import Disk
+from persistence.frames import crc32c
+from persistence.writing import replace
+
+
+class Quarantine:
+    """The folder ``quarantine/`` of a data folder."""
+
+    def __init__(self, disk: Disk, folder: Path) -> None:
+        self._disk = disk
+        self._folder = folder
+
+    def copy(self, path: Path, why: str) -> None:
+        """Keeps a file's bytes, durably; the file stays where it is."""
+        self.keep(path.name, self._disk.read(path), f"{path}: {why}")
+
+    def move(self, path: Path, why: str) -> None:
+        """Keeps a file's bytes, durably, and takes the file away."""
+        self.copy(path, why)
+        self._disk.remove(path)
+        self._disk.sync_folder(path.parent)
+
+    def keep(self, name: str, data: bytes, why: str) -> None:
+        """Keeps bytes under ``name`` and their checksum, durably."""
+        kept = f"{crc32c(data).decode()}-{name}"
+        if kept not in self._disk.names(self._folder):
+            replace(self._disk, self._folder / f"{kept}.why", f"{why}\n".encode())
+            replace(self._disk, self._folder / kept, data)

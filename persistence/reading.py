@@ -1,0 +1,127 @@
+"""Reading a log: its files, its frames in order, and which of them stand on their guild's chain. Changes nothing.
+
+``Reading`` is what the log itself opens with; ``read_log`` is for tools (`export`, `verify`, `replay`), which need no
+lock and may run beside the bot: what they see is a valid prefix of what the bot has written.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+
+from ledger.ids import GuildId
+from persistence.chains import Chains, DigestAt, appends
+from persistence.disk import Disk
+from persistence.frames import Frame, unseal
+from persistence.index import Index, Spot
+from persistence.layer import LayerSummary
+from persistence.scan import Scan, Spotted, segment_path, survey, unreadable
+
+
+def nowhere(guild: GuildId, seq: int) -> bytes | None:
+    """No checkpoint tells a digest."""
+    del guild, seq
+    return None
+
+
+class Reading:
+    """One pass over a log. Iterate it to its end: the frames that stand, in order; then the attributes are whole.
+
+    A frame with a seq that came before supersedes that one and all of its guild behind it (a branch that lost).
+    ``aside``: how many frames stand on no chain, by guild; for the rest see ``Scan``.
+    """
+
+    def __init__(self, disk: Disk, folder: Path, anchor: DigestAt = nowhere) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._anchor = anchor
+        self.files = survey(disk, folder)
+        self.scan = Scan(disk, self.files)
+        self.index = Index()
+        self.chains = Chains(self.digest_at)
+        self.aside: dict[GuildId, int] = {}
+
+    def __iter__(self) -> Iterator[Frame]:
+        for append in appends(self.scan, _frame_of):
+            yield from self._take(append)
+
+    def take(self, spotted: Sequence[Spotted]) -> None:
+        """Follows a batch that was appended since."""
+        for append in appends(spotted, _frame_of):
+            self._take(append)
+
+    def guild_frames(self, guild: GuildId, after_seq: int) -> list[Frame]:
+        """A guild's frames behind a seq, in order.
+
+        Raises:
+            Corrupt: when one of them is unreadable.
+            StorageError: when a file is.
+        """
+        found: list[Frame] = []
+        for number, spots in groupby(self.index.behind(guild, after_seq), key=_number_of):
+            found += self._read(number, list(spots))
+        return found
+
+    def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
+        """The digest at a seq: of the record that stands there, else of a checkpoint."""
+        spot = self.index.at(guild, seq)
+        return self._anchor(guild, seq) if spot is None else self._read(spot.number, [spot])[0].digest
+
+    def summary(self) -> LayerSummary:
+        """What a layer says of itself when it was opened."""
+        scan = self.scan
+        headers = [file.header for file in self.files if file.header is not None]
+        return LayerSummary(
+            epoch=max(
+                [header.epoch for header in headers] + [head.epoch for head in self.chains.heads.values()] + [0]
+            ),
+            lineage=headers[-1].lineage if headers else "",
+            gsn=scan.last,
+            heads=dict(self.chains.heads),
+            notes=self.notes(),
+            missing=tuple(scan.missing),
+        )
+
+    def _take(self, append: Sequence[Spotted]) -> Sequence[Frame]:
+        frames = [spotted.frame for spotted in append]
+        guild = frames[0].record.guild
+        if not self.chains.take(frames):
+            self.aside[guild] = self.aside.get(guild, 0) + len(frames)
+            return ()
+        for spotted in append:
+            spot = Spot(spotted.number, spotted.offset, len(spotted.frame.data))
+            self.index.put(guild, spotted.frame.record.seq, spot)
+        return frames
+
+    def _read(self, number: int, spots: Sequence[Spot]) -> list[Frame]:
+        path = segment_path(self._folder, number)
+        parts = self._disk.read_parts(path, [(spot.offset, spot.length) for spot in spots])
+        return [unseal(data, f"{path.name}@{spot.offset}") for data, spot in zip(parts, spots, strict=True)]
+
+    def notes(self) -> tuple[str, ...]:
+        """What could not be believed, one sentence each."""
+        scan = self.scan
+        said = [f"{path.name}: no line can be read" for path in unreadable(self._disk, self._folder, self.files)]
+        said += [f"{file.path.name}: lines are damaged where all was durable" for file in scan.damaged]
+        said += [f"gsn {first} to {last} cannot be read" for first, last in scan.missing]
+        said += [f"{count} records of guild {guild} stand on no chain" for guild, count in self.aside.items()]
+        if scan.torn:
+            said.append(f"{scan.torn} bytes at the end were a batch that was never whole")
+        return tuple(said)
+
+
+def read_log(disk: Disk, folder: Path) -> Reading:
+    """Opens a log for reading, beside whoever writes it.
+
+    Raises:
+        NewerFormat: when a later release wrote it.
+        StorageError: when it cannot be read.
+    """
+    return Reading(disk, folder)
+
+
+def _frame_of(spotted: Spotted) -> Frame:
+    return spotted.frame
+
+
+def _number_of(spot: Spot) -> int:
+    return spot.number

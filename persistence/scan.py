@@ -1,0 +1,209 @@
+"""What may be believed of a log's files. Reads, changes nothing, works beside a running bot.
+
+Rules (docs/architecture.md, "the log"):
+- The newest file that begins at or before a gsn holds it: from a file only what lies before every later file's first
+  gsn counts. A bad line behind that is no corruption.
+- What a batch line, or a later file's first gsn, names as confirmed was durable: where it is unreadable, it is
+  *missing*. In the newest file, a bad line behind what was so named is the torn tail: cut, with all behind it.
+- An append is atomic: one without its end is torn too.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import msgspec
+
+from persistence.disk import Disk
+from persistence.frames import Frame
+from persistence.segments import Bad, Batch, Line, SegmentHeader, lines
+
+SUFFIX: Final = ".jsonl"
+_HEAD_BYTES: Final = 4096
+"""Enough for a file's header and its first batch line."""
+
+Gap: TypeAlias = tuple[int, int]
+"""First and last gsn of a range."""
+
+
+class SegmentFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the log. ``limit``: the last gsn that counts in it, None = no later file says."""
+
+    number: int
+    path: Path
+    first_gsn: int
+    limit: int | None
+    header: SegmentHeader | None
+
+
+class Spotted(msgspec.Struct, frozen=True):
+    """A frame and where it lies: file number and offset in bytes."""
+
+    frame: Frame
+    number: int
+    offset: int
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    """Where the file ``number`` of a log lies."""
+    return folder / f"{number:010d}{SUFFIX}"
+
+
+def survey(disk: Disk, folder: Path) -> tuple[SegmentFile, ...]:
+    """The files of a log in the order in which they were begun, each with what counts in it.
+
+    Raises:
+        NewerFormat: when a later release wrote one of them.
+        StorageError: when one cannot be read.
+    """
+    limit: int | None = None
+    found: list[SegmentFile] = []
+    for number, path in sorted(_numbered(disk, folder), reverse=True):
+        header, first = _opening(disk, path)
+        if first is None:  # nothing in it can be read: it neither holds nor ends anything
+            continue
+        found.append(SegmentFile(number=number, path=path, first_gsn=first, limit=limit, header=header))
+        limit = first - 1 if limit is None else min(limit, first - 1)
+    return tuple(reversed(found))
+
+
+def unreadable(disk: Disk, folder: Path, files: tuple[SegmentFile, ...]) -> list[Path]:
+    """The log's files that ``survey`` left out, because no line of them can be read."""
+    known = {file.path for file in files}
+    return [path for _, path in _numbered(disk, folder) if path not in known]
+
+
+def next_number(disk: Disk, folder: Path) -> int:
+    """The number of the next file: behind every file that is there, readable or not."""
+    return max((number for number, _ in _numbered(disk, folder)), default=0) + 1
+
+
+def pieces(
+    files: Sequence[SegmentFile], missing: Sequence[Gap], frames: Sequence[Frame]
+) -> list[tuple[SegmentFile, list[Frame]]]:
+    """The sealed files that have holes, each with those of the frames that belong into them.
+
+    For what lies before the first file, a file that has to be made stands in the list.
+    """
+    found: list[tuple[SegmentFile, list[Frame]]] = []
+    for file in (*_lost_first(files), *files):
+        last = -1 if file.limit is None else file.limit
+        gaps = [gap for gap in missing if file.first_gsn <= gap[0] <= last]
+        wanted = [frame for frame in frames if any(a <= frame.record.gsn <= b for a, b in gaps)]
+        if wanted:
+            found.append((file, wanted))
+    return found
+
+
+def _lost_first(files: Sequence[SegmentFile]) -> list[SegmentFile]:
+    if not files or files[0].first_gsn == 1:
+        return []
+    number, limit = files[0].number - 1, files[0].first_gsn - 1
+    path = segment_path(files[0].path.parent, number)
+    return [SegmentFile(number=number, path=path, first_gsn=1, limit=limit, header=None)]
+
+
+def _numbered(disk: Disk, folder: Path) -> list[tuple[int, Path]]:
+    names = disk.names(folder)
+    return [(int(name[:10]), folder / name) for name in names if name[10:] == SUFFIX and name[:10].isdigit()]
+
+
+def _opening(disk: Disk, path: Path) -> tuple[SegmentHeader | None, int | None]:
+    """A file's header and first gsn; without a header, the first line that can be read tells the gsn."""
+    head = disk.read_parts(path, [(0, _HEAD_BYTES)])[0]
+    for data in (head, None):
+        for line in lines(disk.read(path) if data is None else data, path.name):
+            if isinstance(line.content, SegmentHeader):
+                return line.content, line.content.first_gsn
+            if isinstance(line.content, Batch):
+                return None, line.content.confirmed + 1
+            if isinstance(line.content, Frame):
+                return None, line.content.record.gsn
+    return None, None
+
+
+class Scan:
+    """One pass over a log's files. Iterate it; then its attributes say what could not be believed.
+
+    ``missing``: ranges that were durable and are unreadable; ``damaged``: files with a bad line where all was
+    durable; ``confirmed``: the last gsn that is known to be durable; ``last``: that of the last frame that counts, at
+    least ``confirmed``; ``unconfirmed``: the frames between the two; ``torn``: bytes cut from the newest file's end.
+    """
+
+    def __init__(self, disk: Disk, files: tuple[SegmentFile, ...]) -> None:
+        self._disk = disk
+        self._files = files
+        self._expected = 1
+        self.missing: list[Gap] = []
+        self.damaged: list[SegmentFile] = []
+        self.unconfirmed: list[Frame] = []
+        self.confirmed = 0
+        self.last = 0
+        self.torn = 0
+
+    def __iter__(self) -> Iterator[Spotted]:
+        for file in self._files:
+            self._skip_to(file.first_gsn)
+            self._expected = file.first_gsn
+            if file.limit is None:
+                yield from self._newest(file)
+            elif file.limit >= file.first_gsn:
+                yield from self._durable(file, lines(self._disk.read(file.path), file.path.name), file.limit)
+
+    def _skip_to(self, gsn: int) -> None:
+        """What lies before ``gsn`` and has not come is missing."""
+        if gsn > self._expected:
+            self.missing.append((self._expected, gsn - 1))
+            self._expected = gsn
+
+    def _durable(self, file: SegmentFile, content: Iterable[Line], limit: int) -> Iterator[Spotted]:
+        """The part of a file in which all was durable: up to the gsn ``limit``."""
+        bad = file.header is None
+        for line in content:
+            if self._expected > limit:
+                break
+            if isinstance(line.content, Bad):
+                bad = True
+            elif isinstance(line.content, Frame) and self._expected <= line.content.record.gsn <= limit:
+                self._skip_to(line.content.record.gsn)
+                self._expected += 1
+                yield Spotted(line.content, file.number, line.offset)
+        self._skip_to(limit + 1)
+        self.confirmed = self.last = limit
+        if bad:
+            self.damaged.append(file)
+
+    def _newest(self, file: SegmentFile) -> Iterator[Spotted]:
+        """All before the batch line that confirms most was durable; behind it lies the last batch."""
+        data = self._disk.read(file.path)
+        content = list(lines(data, file.path.name))
+        named, opening = _last_confirmed(content, file.first_gsn - 1)
+        yield from self._durable(file, content[:opening], named)
+        yield from self._last_batch(file, content[opening:], len(data))
+
+    def _last_batch(self, file: SegmentFile, content: Sequence[Line], size: int) -> Iterator[Spotted]:
+        """Whole appends, up to the first line that is not the next frame; what is behind them is torn."""
+        group: list[Spotted] = []
+        whole = content[0].offset if content else size
+        for line in content:
+            frame = line.content
+            if not isinstance(frame, Frame) or frame.record.gsn != self._expected:
+                break
+            self._expected += 1
+            group.append(Spotted(frame, file.number, line.offset))
+            if frame.record.seq == frame.record.last:
+                yield from group
+                self.unconfirmed.extend(spotted.frame for spotted in group)
+                self.last = frame.record.gsn
+                whole = line.offset + len(frame.data) + 1
+                group = []
+        self.torn = size - whole
+
+
+def _last_confirmed(content: Sequence[Line], default: int) -> tuple[int, int]:
+    """The highest gsn that a batch line names, and the number of the first line behind that one."""
+    named, opening = default, 1
+    for number, line in enumerate(content):
+        if isinstance(line.content, Batch) and line.content.confirmed >= named:
+            named, opening = line.content.confirmed, number + 1
+    return named, opening

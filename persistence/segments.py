@@ -1,0 +1,132 @@
+"""Segments: the lines of the log's files, written and read. Pure; nothing here touches a disk.
+
+    {"segment":{"format":1,"first_gsn":1,"epoch":1,"lineage":"…"},"crc":"8 hex digits"}
+    {"batch":{"confirmed":0},"crc":"…"}         the last gsn that was durable before this batch was written
+    {…a frame…}                                 the batch's records (``persistence/frames.py``)
+    {"batch":{"confirmed":2},"crc":"…"}
+    …
+
+Every line ends with a newline and carries a CRC32C of what stands before ``,"crc"``. What a reader may conclude from
+these lines is the business of ``persistence/scan.py``.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, TypeAlias
+
+import msgspec
+
+from ledger.errors import Corrupt, NewerFormat
+from persistence.frames import Frame, unseal
+from persistence.sealed import seal_line, unseal_line
+
+SEGMENT_FORMAT: Final = 1
+_OURS: Final = (b'{"segment":', b'{"batch":')
+
+
+class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
+    """A file's first line: its first record's gsn (also of an empty one) and the term of its writer."""
+
+    format: int
+    first_gsn: int
+    epoch: int
+    lineage: str
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """Opens a batch: everything up to ``confirmed`` (a gsn, 0 = none) was durable when it was written."""
+
+    confirmed: int
+
+
+class Bad(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that is not what was written."""
+
+    why: str
+
+
+Content: TypeAlias = SegmentHeader | Batch | Frame | Bad
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line and where it starts, in bytes from the file's start."""
+
+    offset: int
+    content: Content
+
+
+class _Sealed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    segment: SegmentHeader | None = None
+    batch: Batch | None = None
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+class _AnyFormat(msgspec.Struct, frozen=True):
+    segment: _Format
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(_Sealed)
+_formats: Final = msgspec.json.Decoder(_AnyFormat)
+
+
+def header_line(header: SegmentHeader) -> bytes:
+    """The first line of a file, newline included."""
+    return _sealed(_Sealed(segment=header))
+
+
+def batch_lines(confirmed: int, frames: Sequence[Frame]) -> bytes:
+    """A batch behind what is ``confirmed``: its opening line and its frames, newlines included."""
+    return b"".join([batch_line(confirmed), *(frame.data + b"\n" for frame in frames)])
+
+
+def batch_line(confirmed: int) -> bytes:
+    """The line that opens a batch, newline included."""
+    return _sealed(_Sealed(batch=Batch(confirmed=confirmed)))
+
+
+def lines(data: bytes, name: str) -> Iterator[Line]:
+    """The lines of a segment's bytes. Whatever is not a whole, sealed line comes as ``Bad``.
+
+    Raises:
+        NewerFormat: when the header says that a later release wrote the file.
+    """
+    offset = 0
+    pieces = data.split(b"\n")
+    rest = pieces.pop()
+    for piece in pieces:
+        yield Line(offset=offset, content=_read(piece, name, offset))
+        offset += len(piece) + 1
+    if rest:
+        yield Line(offset=offset, content=Bad(why="the line has no end"))
+
+
+def _read(piece: bytes, name: str, offset: int) -> Content:
+    where = f"{name}@{offset}"
+    try:
+        return _unsealed(piece, where) if piece.startswith(_OURS) else unseal(piece, where)
+    except Corrupt as error:
+        return Bad(why=error.why)
+
+
+def _sealed(line: _Sealed) -> bytes:
+    return seal_line(_encoder.encode(line))
+
+
+def _unsealed(piece: bytes, where: str) -> SegmentHeader | Batch:
+    body = unseal_line(piece, where)
+    try:
+        _refuse_newer(body, where)
+        line = _decoder.decode(body)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(where, f"unreadable: {error}") from error
+    content = line.segment or line.batch
+    assert content is not None, "a sealed line has a content"
+    return content
+
+
+def _refuse_newer(body: bytes, where: str) -> None:
+    if body.startswith(_OURS[0]) and (found := _formats.decode(body).segment.format) > SEGMENT_FORMAT:
+        raise NewerFormat(where, found, SEGMENT_FORMAT)
