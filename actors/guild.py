@@ -6,7 +6,8 @@ What does not live here: mailboxes and turns (``runtime``), fetches (``gateway``
 """
 
 import asyncio
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol, assert_never
 
 import msgspec
@@ -18,10 +19,10 @@ from ledger import messages as m
 from ledger.decide import decide
 from ledger.errors import LedgerError
 from ledger.evolve import evolve
-from ledger.ids import GuildId
+from ledger.ids import GuildId, SessionId
 from ledger.phases import Phase, move
 from ledger.ports import Clock
-from ledger.records import JoinRecorded, Record, VerdictReached
+from ledger.records import InternalCause, JoinRecorded, Record, VerdictReached
 from ledger.state import GuildState, from_pages, pages_of
 from persistence.layer import Head
 
@@ -42,6 +43,38 @@ class Outside(Protocol):
     def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
         """Reads the member list; answers with ``ReviewMembers`` a page."""
         ...
+
+
+def dead_letter(message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
+    """What the next life is told about a dispatch that could not be handled; None for all other messages.
+
+    A join among them is recorded as unknown, so that nobody who joined is missing.
+    """
+    match message:
+        case m.NoteMember():
+            return dead_letter(message.join, reason, at_us)
+        case m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
+            join = message if isinstance(message, m.RecordJoin) else None
+            return m.NoteUnreadable(
+                cause=InternalCause(what="dead_letter"),
+                session=join.session if join else SessionId(""),
+                name=DISPATCH_OF[type(message)],
+                digest=hashlib.sha256(msgspec.json.encode(message)).hexdigest(),
+                reason=reason,
+                at_us=at_us,
+                user=message.user if isinstance(message, m.RecordJoin | m.RecordLeave) else None,
+                joined_at_us=join.joined_at_us if join else 0,
+            )
+        case _:
+            return None
+
+
+DISPATCH_OF: Final[Mapping[type[m.Message], str]] = {
+    m.RecordJoin: "GUILD_MEMBER_ADD",
+    m.RecordLeave: "GUILD_MEMBER_REMOVE",
+    m.NoteInviteBorn: "INVITE_CREATE",
+    m.NoteInviteDied: "INVITE_DELETE",
+}
 
 
 class EvolveFailed(LedgerError):

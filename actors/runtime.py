@@ -257,10 +257,6 @@ class Decided(Protocol):
 class Behaviour(Protocol[M_contra, D, R, A_co]):
     """What an actor does. One instance is one life."""
 
-    async def rehydrate(self) -> None:
-        """Comes to the durable head, before the first message."""
-        ...
-
     def decide(self, message: M_contra) -> D:
         """Pure. Raises ``Rejected`` for a request that cannot be met; anything else is a bug."""
         ...
@@ -283,9 +279,7 @@ class Behaviour(Protocol[M_contra, D, R, A_co]):
 
 
 async def live(address: Address[M, A], holder: int, behaviour: Behaviour[M, D, R, A]) -> None:
-    """One life of an actor, until it is cancelled, revoked or dies of an exception (which is the supervisor's)."""
-    address.stage = Stage.REHYDRATING
-    await behaviour.rehydrate()
+    """Turns of one life that has its state, until it is cancelled, revoked or dies (which is the supervisor's)."""
     while True:
         address.stage = Stage.IDLE
         envelope = await address.take(holder)
