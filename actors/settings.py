@@ -1,0 +1,209 @@
+"""Settings: what the operator may say, and what it means. Made in ``main``, passed down, kept in no module.
+
+A validator that raises ``ValueError`` means "not what the field's description says"; ``Unusable`` says it better. No
+error and no repr holds a value: a secret may stand in the wrong place.
+What does not live here: where settings are read from (``actors/sources.py``), and on what kind of disk LEDGER_DATA
+lies (``actors/footing.py``).
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+import msgspec
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from ledger.errors import LedgerError
+
+DISCORD_API_URL: Final = "https://discord.com/api/v10"
+SQLITE: Final = "sqlite:///"
+LOCAL_HTTP: Final = "127.0.0.1:8080"
+
+
+class BadSettings(LedgerError):
+    """Settings that cannot be used. ``findings``: one sentence each, with the fix; none holds a value."""
+
+    def __init__(self, findings: Sequence[str]) -> None:
+        super().__init__("\n".join(findings))
+        self.findings = tuple(findings)
+
+
+class Unusable(ValueError):
+    """A value that is refused for a reason of its own; the text completes "NAME must be …"."""
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """Where to listen. ``port`` 0: any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it. A name that is not an address counts as reachable."""
+        try:
+            return self.host == "localhost" or ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def _bare_token(value: object) -> object:
+    """The token without what is often copied along: blanks, quotes, the header's ``Bot``."""
+    if not isinstance(value, str):
+        return value
+    bare = value.strip().strip("\"'").strip()
+    bare = bare[4:].lstrip() if bare[:4].lower() == "bot " else bare
+    if not bare.isascii() or not bare.isprintable() or " " in bare:
+        raise ValueError
+    return bare or None
+
+
+def _parse_endpoint(text: str) -> Endpoint:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname or parts.port is None or parts.netloc != text or "@" in text:
+        raise ValueError
+    return Endpoint(parts.hostname, parts.port)
+
+
+class Settings(BaseSettings):
+    """All settings, each named as its variable in lower case.
+
+    Constructed directly it reads no source; ``sources.read_settings`` does. A field's description completes
+    the sentence "NAME must be …".
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        validate_default=False,
+    )
+    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+
+    discord_token: Annotated[SecretStr | None, BeforeValidator(_bare_token)] = Field(
+        default=None, description="the bot's token as Discord's developer portal shows it: one word, nothing round it"
+    )
+    discord_api_url: str = Field(
+        default=DISCORD_API_URL, description=f"a REST base such as {DISCORD_API_URL}, without user and password"
+    )
+    database_url: str | None = Field(
+        default=None, description="sqlite:/// and a file's path; left out, it is ledger.db in LEDGER_DATA"
+    )
+    ledger_data: Path = Field(default=Path("data"), description="a folder")
+    ledger_disk: Literal["lasting", "ephemeral"] | None = Field(
+        default=None, description="`lasting` or `ephemeral`; left out, it is found out"
+    )
+    ledger_cloud: None = Field(default=None, description="left out: the cloud layer comes with a later release")
+    ledger_cloud_token: None = Field(default=None, description="left out: the cloud layer comes with a later release")
+    cloud_api_url: None = Field(default=None, description="left out: the vault comes with a later release")
+    ledger_ack: Literal["local", "database"] = Field(
+        default="database", description="`local` or `database`; `cloud` comes with a later release"
+    )
+    ledger_log: Literal["json", "console"] | None = Field(
+        default=None, description="`json` or `console`; left out, it is console on a terminal, else json"
+    )
+    ledger_http: str | None = Field(default=None, description=f"host:port, such as {LOCAL_HTTP} or [::1]:8080")
+    ledger_http_token: SecretStr | None = Field(default=None, description="a word of letters and digits")
+    ledger_second_witness: bool = Field(default=True, description="`on` or `off`")
+    port: int | None = Field(default=None, ge=0, le=65_535, description="a port number; the host sets it")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 -- the library's signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The sources are read by ``read_settings``, so that each value's origin is known."""
+        return (init_settings,)
+
+    @field_validator("discord_api_url")
+    @classmethod
+    def _check_api(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
+            raise ValueError
+        return value.rstrip("/")
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        if value.startswith(("postgres:", "postgresql")):
+            raise Unusable("a sqlite:/// file for now: PostgreSQL comes with the fleet, in a later release")
+        path = value.removeprefix(SQLITE)
+        if path == value or not path or "?" in path or path.startswith(":") or path.endswith("/"):
+            raise ValueError
+        return value
+
+    @field_validator("ledger_data")
+    @classmethod
+    def _check_data(cls, value: Path) -> Path:
+        if os.access(value, os.F_OK) and not value.is_dir():
+            raise ValueError
+        return value
+
+    @field_validator("ledger_http")
+    @classmethod
+    def _check_http(cls, value: str) -> str:
+        _parse_endpoint(value)
+        return value
+
+    @field_validator("ledger_http_token")
+    @classmethod
+    def _check_http_token(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().strip()
+        if not text.isascii() or not text.isprintable() or " " in text or not text:
+            raise ValueError
+        return SecretStr(text)
+
+    def token(self) -> SecretStr:
+        """The bot's token.
+
+        Raises:
+            BadSettings: when it is not set.
+        """
+        if self.discord_token is None:
+            raise BadSettings(["DISCORD_TOKEN must be set: in the environment, /run/secrets/discord_token or .env."])
+        return self.discord_token
+
+    def database(self) -> Path:
+        """The database's file."""
+        if self.database_url is None:
+            return self.ledger_data / "ledger.db"
+        return Path(self.database_url.removeprefix(SQLITE))
+
+    def named_layers(self) -> frozenset[str]:
+        """Layers that have to hold a record before it is acknowledged, by their names (``Layer.name``)."""
+        return frozenset({"log"} if self.ledger_ack == "local" else {"log", "database"})
+
+    def http(self) -> Endpoint:
+        """Where health and metrics are served: as said, else the host's PORT on all addresses, else loopback."""
+        if self.ledger_http is None and self.port is not None:
+            return Endpoint("0.0.0.0", self.port)  # noqa: S104 -- a host that sets PORT asks from outside
+        return _parse_endpoint(self.ledger_http or LOCAL_HTTP)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret in the clear, for those who have to keep it out of what they write."""
+        held = (self.discord_token, self.ledger_http_token)
+        return tuple(secret.get_secret_value() for secret in held if secret is not None)
+
+    def origin(self, name: str) -> str:
+        """Where the value of a setting came from."""
+        if name == "LEDGER_HTTP" and self.ledger_http is None and self.port is not None:
+            return "PORT"
+        return self._origins.get(name, "default")
+
+    def with_origins(self, origins: Mapping[str, str]) -> Self:
+        """The same settings, now knowing by name where each value came from."""
+        self._origins = origins
+        return self

@@ -1,0 +1,128 @@
+"""Where settings are read from, once, in ``main``: the environment, files in /run/secrets, .env.
+
+Rules: the first source that has a value wins, and an empty value is none; nothing is read at import; every finding is
+told at once, a sentence each with its fix; an unknown ``LEDGER_*`` is an error, other unknown names are not ours.
+What settings mean is the business of ``actors/settings.py``.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource, SecretsSettingsSource
+
+from actors.settings import SQLITE, BadSettings, Settings, Unusable
+
+SECRETS_FOLDER: Final = Path("/run/secrets")
+ENV_FILE: Final = Path(".env")
+MASK: Final = "********"
+_OURS: Final = "ledger_"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A setting for a person to read: its effective value (a secret masked) and where it came from."""
+
+    name: str
+    value: str
+    source: str
+
+
+def read_settings(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) -> Settings:
+    """Reads every source and checks what they say.
+
+    Raises:
+        BadSettings: when anything is broken, unknown or of a later release.
+    """
+    findings: list[str] = []
+    found: dict[str, object] = {}
+    origins: dict[str, str] = {}
+    for source, values in _said(env_file, secrets, findings):
+        findings += _unknown(values, source)
+        news = {name: value for name, value in values.items() if name in Settings.model_fields and name not in found}
+        found |= news
+        origins |= {name.upper(): source for name in news}
+    settings = _validated(found, findings)
+    if settings is None or findings:
+        raise BadSettings(findings)  # behind pydantic's error, which knows the values
+    return settings.with_origins(origins)
+
+
+def described(settings: Settings) -> tuple[Row, ...]:
+    """Every setting with its effective value and its source."""
+    values = {
+        "DISCORD_TOKEN": _masked(settings.discord_token),
+        "DISCORD_API_URL": settings.discord_api_url,
+        "DATABASE_URL": settings.database_url or f"{SQLITE}{settings.database()}",
+        "LEDGER_DATA": str(settings.ledger_data),
+        "LEDGER_DISK": settings.ledger_disk or "found out",
+        "LEDGER_CLOUD": "none",
+        "LEDGER_ACK": settings.ledger_ack,
+        "LEDGER_LOG": settings.ledger_log or "console on a terminal, else json",
+        "LEDGER_HTTP": str(settings.http()),
+        "LEDGER_HTTP_TOKEN": _masked(settings.ledger_http_token),
+        "LEDGER_SECOND_WITNESS": "on" if settings.ledger_second_witness else "off",
+        "PORT": "not set" if settings.port is None else str(settings.port),
+    }
+    return tuple(Row(name, value, settings.origin(name)) for name, value in values.items())
+
+
+def _said(env_file: Path, secrets: Path, findings: list[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """What each source says, by lower-case name, in the order in which the first wins."""
+    yield "environment", EnvSettingsSource(Settings).env_vars
+    try:
+        yield str(secrets), _secret_files(secrets)
+    except (OSError, UnicodeDecodeError) as error:
+        findings.append(f"{secrets} must be readable text: {_why(error)}.")
+    try:
+        yield str(env_file), DotEnvSettingsSource(Settings, env_file=env_file).env_vars
+    except (OSError, UnicodeDecodeError) as error:
+        findings.append(f"{env_file} must be readable text: {_why(error)}.")
+
+
+def _secret_files(folder: Path) -> Mapping[str, object]:
+    if not folder.is_dir():
+        return {}
+    names: dict[str, object] = {path.name.lower(): "" for path in folder.iterdir()}
+    texts = SecretsSettingsSource(Settings, folder)()
+    return {name: texts.get(name, "") for name in names if texts.get(name) or name not in Settings.model_fields}
+
+
+def _why(error: OSError | UnicodeDecodeError) -> str:
+    return error.reason if isinstance(error, UnicodeDecodeError) else str(error.strerror)
+
+
+def _unknown(names: Mapping[str, object], source: str) -> Iterator[str]:
+    known = [field for field in Settings.model_fields if field.startswith(_OURS)]
+    for name in sorted(names):
+        if name.startswith(_OURS) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            fix = (
+                f"did you mean {near[0].upper()}?"
+                if near
+                else "remove it; `inviteledger config` lists those there are."
+            )
+            yield f"{name.upper()} ({source}) is no setting: {fix}"
+
+
+def _validated(found: Mapping[str, object], findings: list[str]) -> Settings | None:
+    try:
+        return Settings.model_validate(found)
+    except ValidationError as error:
+        findings += _sentences(error)
+        return None
+
+
+def _sentences(error: ValidationError) -> Iterator[str]:
+    """A sentence a finding: what a validator said, else what the field's description says."""
+    for finding in error.errors(include_url=False, include_input=False):
+        name = str(finding["loc"][0])
+        cause = finding.get("ctx", {}).get("error")
+        said = str(cause) if isinstance(cause, Unusable) else Settings.model_fields[name].description
+        yield f"{name.upper()} must be {said}."
+
+
+def _masked(secret: SecretStr | None) -> str:
+    return "not set" if secret is None else MASK

@@ -1,0 +1,185 @@
+"""Settings: what may be said, what is refused with which fix, and that no secret is ever shown."""
+
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from actors.settings import BadSettings, Endpoint, Settings
+from actors.sources import Row, described, read_settings
+
+TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
+Say = Callable[..., Settings]
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting is said, and the working folder is empty."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """Reads settings after setting variables; files come from the test's own folder."""
+
+    def read(**values: str) -> Settings:
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        return read_settings(env_file=tmp_path / ".env", secrets=tmp_path / "secrets")
+
+    return read
+
+
+def findings_of(say: Say, **values: str) -> tuple[str, ...]:
+    with pytest.raises(BadSettings) as caught:
+        say(**values)
+    return caught.value.findings
+
+
+def test_only_the_token_must_be_set(say: Say):
+    settings = say()
+    assert settings.discord_api_url == "https://discord.com/api/v10"
+    assert (settings.ledger_data, settings.database()) == (Path("data"), Path("data/ledger.db"))
+    assert settings.named_layers() == {"log", "database"}
+    assert settings.http() == Endpoint("127.0.0.1", 8080)
+    assert settings.ledger_second_witness
+    with pytest.raises(BadSettings, match=r"DISCORD_TOKEN must be set: .*\.env"):
+        settings.token()
+
+
+@pytest.mark.parametrize(
+    "copied", [TOKEN, f" {TOKEN}\n", f'"{TOKEN}"', f"'{TOKEN}'", f"Bot {TOKEN}", f'"Bot {TOKEN}" ']
+)
+def test_what_is_copied_along_with_a_token_is_taken_off(say: Say, copied: str):
+    assert say(DISCORD_TOKEN=copied).token().get_secret_value() == TOKEN
+
+
+@pytest.mark.parametrize("broken", [f"{TOKEN} {TOKEN}", f"{TOKEN[:9]}\n{TOKEN[9:]}", f"{TOKEN}…"])
+def test_a_broken_token_is_explained_and_not_shown(say: Say, broken: str):
+    (finding,) = findings_of(say, DISCORD_TOKEN=broken)
+    assert finding.startswith("DISCORD_TOKEN must be the bot's token")
+    assert TOKEN[:9] not in finding
+
+
+def test_the_token_is_in_no_text_of_settings_or_errors(say: Say):
+    settings = say(DISCORD_TOKEN=TOKEN, LEDGER_HTTP_TOKEN="metrics-secret")
+    shown = f"{settings!r} {settings} {settings.token()!r} {described(settings)!r}"
+    assert TOKEN not in shown
+    assert "metrics-secret" not in shown
+    assert settings.secrets() == (TOKEN, "metrics-secret")
+
+
+def test_a_token_in_the_wrong_place_is_not_shown_either(say: Say):
+    for name in (
+        "LEDGER_ACK",
+        "LEDGER_DISK",
+        "LEDGER_HTTP",
+        "DATABASE_URL",
+        "DISCORD_API_URL",
+        "PORT",
+        "LEDGER_CLOUD",
+    ):
+        with pytest.raises(BadSettings) as caught:
+            say(**{name: TOKEN})
+        assert TOKEN not in "".join(traceback.format_exception(caught.value))
+
+
+def test_the_environment_wins_over_secrets_and_secrets_over_the_file(say: Say, tmp_path: Path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "discord_token").write_text(f"{TOKEN}\n")
+    (tmp_path / "secrets" / "LEDGER_ACK").write_text("local\n")
+    (tmp_path / ".env").write_text(f"DISCORD_TOKEN=other\nLEDGER_ACK=database\nLEDGER_DATA='{tmp_path}'\nFOREIGN=1\n")
+    settings = say(LEDGER_LOG="console", LEDGER_ACK="")
+    rows = {row.name: row for row in described(settings)}
+    assert settings.token().get_secret_value() == TOKEN
+    assert rows["DISCORD_TOKEN"] == Row("DISCORD_TOKEN", "********", str(tmp_path / "secrets"))
+    assert rows["LEDGER_ACK"] == Row("LEDGER_ACK", "local", str(tmp_path / "secrets"))
+    assert rows["LEDGER_LOG"] == Row("LEDGER_LOG", "console", "environment")
+    assert rows["DATABASE_URL"] == Row("DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db", "default")
+    assert rows["LEDGER_DATA"].source == str(tmp_path / ".env")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("LEDGER_CLOUD", "s3://bucket", "left out: the cloud layer comes with a later release"),
+        ("LEDGER_CLOUD_TOKEN", "x", "left out: the cloud layer comes with a later release"),
+        ("CLOUD_API_URL", "https://vault", "left out: the vault comes with a later release"),
+        ("DATABASE_URL", "postgresql://db/ledger", "PostgreSQL comes with the fleet"),
+        ("LEDGER_ACK", "cloud", "`local` or `database`; `cloud` comes with a later release"),
+        ("LEDGER_ACK", "databse", "`local` or `database`"),
+        ("LEDGER_DISK", "ssd", "`lasting` or `ephemeral`"),
+        ("LEDGER_LOG", "text", "`json` or `console`"),
+        ("LEDGER_HTTP", "8080", "host:port"),
+        ("LEDGER_HTTP", "localhost:http", "host:port"),
+        ("LEDGER_HTTP", "127.0.0.1:70000", "host:port"),
+        ("LEDGER_HTTP", "http://127.0.0.1:80/", "host:port"),
+        ("LEDGER_HTTP_TOKEN", "two words", "a word"),
+        ("LEDGER_SECOND_WITNESS", "perhaps", "`on` or `off`"),
+        ("DATABASE_URL", "mysql://db", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///"),
+        ("DATABASE_URL", "sqlite:///", "sqlite:///"),
+        ("DISCORD_API_URL", "discord.example/api", "a REST base"),
+        ("DISCORD_API_URL", "https://me:secret@discord.com", "without user and password"),
+        ("PORT", "-1", "a port number"),
+        ("LEDGER_DATA", __file__, "a folder"),
+    ],
+)
+def test_what_cannot_be_used_is_said_with_its_fix(say: Say, name: str, value: str, fix: str):
+    (finding,) = findings_of(say, **{name: value})
+    assert finding.startswith(f"{name} must be ")
+    assert fix in finding
+    assert value not in finding.removeprefix(name) or value in {"x", "cloud", "8080", "sqlite:///"}
+
+
+def test_every_finding_is_told_at_once(say: Say, tmp_path: Path):
+    (tmp_path / ".env").write_text("LEDGER_SECOND_WITNES=off\n")
+    found = findings_of(say, LEDGER_DISC="lasting", LEDGER_ACK="all", LEDGER_NOTHING_LIKE_IT="1")
+    assert found == (
+        "LEDGER_DISC (environment) is no setting: did you mean LEDGER_DISK?",
+        "LEDGER_NOTHING_LIKE_IT (environment) is no setting: remove it; `inviteledger config` lists those there are.",
+        f"LEDGER_SECOND_WITNES ({tmp_path / '.env'}) is no setting: did you mean LEDGER_SECOND_WITNESS?",
+        "LEDGER_ACK must be `local` or `database`; `cloud` comes with a later release.",
+    )
+
+
+def test_an_unknown_name_among_the_secrets_is_found(say: Say, tmp_path: Path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "ledger_tokn").write_text("x")
+    (tmp_path / "secrets" / "database_password").write_text("not ours")
+    assert findings_of(say)[0].startswith(f"LEDGER_TOKN ({tmp_path / 'secrets'}) is no setting")
+
+
+def test_a_file_that_is_no_text_is_a_finding(say: Say, tmp_path: Path):
+    (tmp_path / ".env").write_bytes(b"LEDGER_ACK=\xff\xfe\n")
+    (finding,) = findings_of(say)
+    assert finding.startswith(f"{tmp_path / '.env'} must be readable text: ")
+
+
+@pytest.mark.parametrize(
+    ("values", "endpoint", "source", "loopback"),
+    [
+        ({}, Endpoint("127.0.0.1", 8080), "default", True),
+        ({"PORT": "3000"}, Endpoint("0.0.0.0", 3000), "PORT", False),
+        ({"PORT": "3000", "LEDGER_HTTP": "localhost:0"}, Endpoint("localhost", 0), "environment", True),
+        ({"LEDGER_HTTP": "[::1]:9000"}, Endpoint("::1", 9000), "environment", True),
+        ({"LEDGER_HTTP": "bot.internal:9000"}, Endpoint("bot.internal", 9000), "environment", False),
+    ],
+)
+def test_where_health_is_served(say: Say, values: dict[str, str], endpoint: Endpoint, source: str, loopback: bool):  # noqa: FBT001 -- a column
+    settings = say(**values)
+    assert settings.http() == endpoint
+    assert settings.origin("LEDGER_HTTP") == source
+    assert endpoint.is_loopback() is loopback
+    assert str(endpoint) == values.get("LEDGER_HTTP", f"{endpoint.host}:{endpoint.port}")
+
+
+def test_a_database_may_lie_elsewhere(say: Say):
+    assert say(DATABASE_URL="sqlite:////var/lib/x.db").database() == Path("/var/lib/x.db")
+
+
+def test_the_log_alone_may_acknowledge(say: Say):
+    assert say(LEDGER_ACK="local").named_layers() == {"log"}
