@@ -1,0 +1,124 @@
+"""Logs: one JSON object a line on stdout, or a form for people on a terminal.
+
+    {"timestamp":"2026-08-01T12:00:00.000Z","level":"info","event":"join.acknowledged","guild":"…",…}
+
+Rules: every event name is a literal and stands in docs/operations.md; what libraries say comes as ``library.logged``,
+their text in a field; a secret is taken out of the finished line, wherever it stands; every line is flushed. A line
+that cannot be written is dropped: the bot outlives its terminal. Tracebacks never hold values of variables.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+import structlog
+from structlog.dev import ConsoleRenderer, plain_traceback
+from structlog.processors import ExceptionRenderer, JSONRenderer, add_log_level
+from structlog.stdlib import ProcessorFormatter
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
+
+from actors.settings import Settings
+from ledger.ports import Clock
+
+LIBRARY_EVENT: Final = "library.logged"
+MASK: Final = "[secret]"
+MIN_SECRET_LENGTH: Final = 6
+"""Characters; a shorter secret is none, and taking it out would break words."""
+MAX_FRAMES: Final = 30
+"""Frames of a traceback that are told."""
+
+
+def make_logger(settings: Settings, clock: Clock, stream: TextIO) -> FilteringBoundLogger:
+    """The program's logger, bound to nothing.
+
+    Args:
+        settings: the form, and the secrets to keep out.
+        clock: for timestamps.
+        stream: stdout.
+    """
+    logger: FilteringBoundLogger = structlog.wrap_logger(
+        Lines(stream),
+        processors=_processors(settings, clock, stream),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        context_class=dict,
+    )
+    return logger.bind()
+
+
+def adopt_libraries(settings: Settings, clock: Clock, stream: TextIO) -> None:
+    """Gives what libraries log through ``logging`` (info and above) the same form, on the same stream."""
+    handler = _LibraryHandler(Lines(stream))
+    chain = [ProcessorFormatter.remove_processors_meta, *_processors(settings, clock, stream)]
+    handler.setFormatter(ProcessorFormatter(foreign_pre_chain=[_name_library], processors=chain))
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+
+
+class Lines:
+    """Writes finished lines to a stream and flushes each; structlog calls the method of a line's level."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # closed, broken or full: nobody is left to tell
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+class _LibraryHandler(logging.Handler):
+    def __init__(self, lines: Lines) -> None:
+        super().__init__()
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._lines.msg(self.format(record))
+
+
+class _Stamp:
+    """Adds the time and puts what is common to all lines first."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        now = datetime.fromtimestamp(self._clock.now_ms() / 1_000, UTC)
+        text = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return {"timestamp": text, "level": event.pop("level"), "event": event.pop("event"), **event}
+
+
+class _Redaction:
+    """Takes secrets out of a finished line, also where JSON has escaped them."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        long = [secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH]
+        self._forms = sorted({form for secret in long for form in (secret, json.dumps(secret)[1:-1])}, key=len)
+
+    def __call__(self, _logger: WrappedLogger, _method: str, line: str) -> str:
+        for form in reversed(self._forms):
+            line = line.replace(form, MASK)
+        return line
+
+
+def _processors(settings: Settings, clock: Clock, stream: TextIO) -> list[Processor]:
+    """What every line goes through, ours and the libraries'."""
+    common: list[Processor] = [add_log_level, _Stamp(clock)]
+    # Renderers make a text of the event; the library's type knows only those that hand it on.
+    redaction: Processor = _Redaction(settings.secrets())  # type: ignore[assignment]
+    if settings.ledger_log == "console" or (settings.ledger_log is None and stream.isatty()):
+        return [*common, ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain_traceback), redaction]
+    exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False, max_frames=MAX_FRAMES))
+    return [*common, exceptions, JSONRenderer(), redaction]
+
+
+def _name_library(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A library's text becomes a field: event names come from the table only."""
+    name = event["_record"].name
+    return {**event, "event": LIBRARY_EVENT, "logger": name, "message": event["event"]}

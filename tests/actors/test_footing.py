@@ -1,0 +1,58 @@
+"""On what kind of disk the data lies: each sign, by itself and against the others."""
+
+from pathlib import Path
+
+import pytest
+
+from actors.footing import find_footing, mount_of, read_mountinfo
+
+DISK = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
+CONTAINER = "600 500 0:51 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/a\n"
+VOLUME = "610 600 254:1 /var/lib/docker/volumes/bot-data/_data /srv/bot rw - ext4 /dev/vda rw\n"
+NAMELESS = f"610 600 254:1 /var/lib/docker/volumes/{'ab' * 32}/_data /srv/bot rw - ext4 /dev/vda rw\n"
+EMPTY_DIR = "610 600 8:1 /var/lib/kubelet/pods/1/volumes/kubernetes.io~empty-dir/d /srv/bot rw - ext4 /dev/sda rw\n"
+MEMORY = "620 600 0:60 / /srv/bot rw - tmpfs tmpfs rw\n"
+SPACED = "620 600 254:2 / /srv/my\\040bot rw - xfs /dev/vdb rw\n"
+DATA = Path("/srv/bot/data")
+
+
+@pytest.mark.parametrize(
+    ("mounts", "environ", "kind", "sign"),
+    [
+        (DISK, {}, "lasting", "on ext4, mounted at /"),
+        ("", {}, "lasting", "no sign"),
+        ("nonsense\n", {}, "lasting", "no sign"),
+        (CONTAINER, {}, "ephemeral", "overlay"),
+        (CONTAINER + VOLUME, {}, "lasting", "mounted at /srv/bot"),
+        (CONTAINER + NAMELESS, {}, "ephemeral", "without a name"),
+        (CONTAINER + EMPTY_DIR, {}, "ephemeral", "emptyDir"),
+        (CONTAINER + VOLUME + MEMORY, {}, "ephemeral", "in memory"),
+        (CONTAINER + SPACED, {}, "ephemeral", "overlay"),
+        (DISK, {"DYNO": "web.1"}, "ephemeral", "Heroku"),
+        (DISK, {"FLY_APP_NAME": "bot"}, "ephemeral", "on Fly"),
+        (CONTAINER + VOLUME, {"FLY_APP_NAME": "bot"}, "lasting", "mounted at /srv/bot"),
+        (DISK, {"RENDER": "true"}, "ephemeral", "on Render"),
+        (DISK, {"RAILWAY_PROJECT_ID": "1"}, "ephemeral", "on Railway"),
+        (DISK, {"RAILWAY_PROJECT_ID": "1", "RAILWAY_VOLUME_MOUNT_PATH": "/srv/bot"}, "lasting", "ext4"),
+        (DISK, {"RAILWAY_PROJECT_ID": "1", "RAILWAY_VOLUME_MOUNT_PATH": "/data"}, "ephemeral", "on Railway"),
+    ],
+)
+def test_each_sign_is_read(mounts: str, environ: dict[str, str], kind: str, sign: str):
+    footing = find_footing(DATA, None, environ, mounts)
+    assert footing.kind == kind
+    assert sign in footing.why
+
+
+def test_the_operators_word_is_taken():
+    assert find_footing(DATA, "lasting", {"DYNO": "web.1"}, CONTAINER).kind == "lasting"
+    assert find_footing(DATA, "ephemeral", {}, DISK).kind == "ephemeral"
+
+
+def test_a_place_with_a_blank_in_its_name_is_found():
+    mount = mount_of(Path("/srv/my bot/data"), DISK + SPACED)
+    assert mount is not None
+    assert (mount.point, mount.kind) == (Path("/srv/my bot"), "xfs")
+
+
+def test_this_machines_mounts_are_read(tmp_path: Path):
+    assert find_footing(tmp_path, None, {}, read_mountinfo()).why
