@@ -1,0 +1,30 @@
+"""A Discord on loopback: the gateway and the REST API an unmodified discord.py 2.7.1 client can live in.
+
+For tests, the demo and chaos. It knows Discord and nothing of InviteLedger; it is reached only through
+`DISCORD_API_URL`, and driven from Python through `Sandbox.world`.
+"""
+
+from sandbox.answers import Message, Reply
+from sandbox.faults import Fault, Gate
+from sandbox.interactions import NotAllowedError
+from sandbox.models import NI, VANITY, Guild, Invite, Join, Leave, Permission, User
+from sandbox.server import Sandbox
+from sandbox.world import World
+
+__all__ = [
+    "NI",
+    "VANITY",
+    "Fault",
+    "Gate",
+    "Guild",
+    "Invite",
+    "Join",
+    "Leave",
+    "Message",
+    "NotAllowedError",
+    "Permission",
+    "Reply",
+    "Sandbox",
+    "User",
+    "World",
+]

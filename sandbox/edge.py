@@ -1,0 +1,222 @@
+"""The edge every REST request passes: log, faults, authorization, limits, errors as Discord writes them.
+
+A handler gets a `Call` and returns JSON (None: 204), or raises `DiscordError`. Routes are data.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from aiohttp import web
+
+from sandbox.faults import Fault, Faults
+from sandbox.limits import Limits
+from sandbox.pulse import Pulse
+from sandbox.wire import JsonObject, as_int, as_object, decode, encode
+
+API: Final = "/api/v10"
+LOG_REQUESTS: Final = 10_000
+NO_CONTENT: Final = 204
+ACCEPTED: Final = 202
+TOO_MANY: Final = 429
+MAJOR: Final = ("guild", "channel", "app", "interaction")
+
+
+class DiscordError(Exception):
+    """An error answer: HTTP status, Discord's code, and its message."""
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+
+
+MISSING_ACCESS: Final = (403, 50001, "Missing Access")
+MISSING_PERMISSIONS: Final = (403, 50013, "Missing Permissions")
+UNAUTHORIZED: Final = (401, 0, "401: Unauthorized")
+NOT_FOUND: Final = (404, 0, "404: Not Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, as a handler sees it."""
+
+    request: web.Request
+    fault: Fault
+    body: JsonObject | list[object]
+
+    def id(self, name: str) -> int:
+        return as_int(self.request.match_info.get(name))
+
+    def text(self, name: str) -> str:
+        return self.request.match_info[name]
+
+    def number(self, name: str, default: int) -> int:
+        return as_int(self.request.query.get(name), default)
+
+    def flag(self, name: str) -> bool:
+        return self.request.query.get(name, "").lower() in ("1", "true")
+
+    @property
+    def fields(self) -> JsonObject:
+        return self.body if isinstance(self.body, dict) else {}
+
+    @property
+    def reason(self) -> str | None:
+        raw = self.request.headers.get("X-Audit-Log-Reason")
+        return unquote(raw) if raw else None
+
+
+Handler = Callable[[Call], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: str
+    kind: str
+    handler: Handler
+    open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One line of the request log."""
+
+    method: str
+    route: str
+    status: int
+    kind: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    body: object
+    headers: dict[str, str]
+
+
+class Edge:
+    def __init__(self, token: str, faults: Faults, limits: Limits, pulse: Pulse) -> None:
+        self._token = token
+        self._faults = faults
+        self._limits = limits
+        self._pulse = pulse
+        self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self.requests: deque[Seen] = deque(maxlen=LOG_REQUESTS)
+        self.unhandled: deque[tuple[str, str]] = deque(maxlen=LOG_REQUESTS)
+
+    def install(self, app: web.Application, routes: Iterable[Route]) -> None:
+        for route in routes:
+            app.router.add_route(route.method, API + route.path, self._serve(route))
+        app.router.add_route("*", "/{rest:.*}", self._unknown)
+
+    def _serve(self, route: Route) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def handle(request: web.Request) -> web.Response:
+            answer = await self._answer(route, request)
+            self._log(request, route.path, route.kind, answer.status)
+            return _respond(answer)
+
+        return handle
+
+    async def _unknown(self, request: web.Request) -> web.Response:
+        self.unhandled.append((request.method, request.path))
+        self._log(request, request.path, "unknown", NOT_FOUND[0])
+        return _respond(_refused(DiscordError(*NOT_FOUND), {}))
+
+    def _log(self, request: web.Request, route: str, kind: str, status: int) -> None:
+        self.requests.append(Seen(request.method, route, status, kind, request.path))
+        self._pulse.beat()
+
+    async def _answer(self, route: Route, request: web.Request) -> Answer:
+        guild_id = as_int(request.match_info.get("guild")) or None
+        fault = self._faults.take(route.kind, guild_id)
+        await self._hold_up(fault, route.kind, request, late=False)
+        passed, headers = self._limits.enter(route.kind, _major(request))
+        answer = await self._decide(route, request, fault, headers, passed=passed)
+        await self._hold_up(fault, route.kind, request, late=True)
+        return answer
+
+    async def _hold_up(self, fault: Fault, kind: str, request: web.Request, *, late: bool) -> None:
+        delay_s = 0.0 if late else self._faults.latency_s.get(kind, 0.0)
+        if fault.late == late:
+            delay_s += fault.delay_s
+            if fault.gate is not None:
+                await fault.gate.pass_through()
+            if fault.drop and request.transport is not None:
+                request.transport.abort()
+        if delay_s:
+            await self.sleep(delay_s)
+
+    async def _decide(
+        self, route: Route, request: web.Request, fault: Fault, headers: dict[str, str], *, passed: bool
+    ) -> Answer:
+        try:
+            if not route.open:
+                self._authorize(request)
+            if fault.status is not None:
+                return _scripted(fault, headers)
+            if not passed:
+                retry_after_s = float(headers["X-RateLimit-Reset-After"])
+                return _scripted(Fault(status=TOO_MANY, retry_after_s=retry_after_s), headers)
+            body = await route.handler(Call(request, fault, await _body(request)))
+        except DiscordError as error:
+            return _refused(error, headers)
+        return Answer(NO_CONTENT if body is None else 200, body, headers)
+
+    def _authorize(self, request: web.Request) -> None:
+        if request.headers.get("Authorization") != f"Bot {self._token}":
+            raise DiscordError(*UNAUTHORIZED)
+
+
+async def _body(request: web.Request) -> JsonObject | list[object]:
+    """JSON, or the `payload_json` part of a form (messages with files)."""
+    raw: bytes | str = await request.read() if not request.content_type.startswith("multipart/") else ""
+    if request.content_type.startswith("multipart/"):
+        raw = str((await request.post()).get("payload_json", ""))
+    if not raw:
+        return {}
+    try:
+        value = decode(raw)
+    except msgspec.DecodeError:
+        raise DiscordError(400, 50109, "The request body contains invalid JSON.") from None
+    return value if isinstance(value, list) else as_object(value)
+
+
+def _major(request: web.Request) -> str:
+    """Discord counts for each guild, channel, webhook and interaction apart."""
+    return "/".join(request.match_info.get(name, "") for name in MAJOR)
+
+
+def _scripted(fault: Fault, headers: dict[str, str]) -> Answer:
+    status = fault.status or 500
+    if status == TOO_MANY:
+        body: JsonObject = {"message": "You are being rate limited.", "global": fault.is_global}
+        scope = "global" if fault.is_global else "user"
+        # discord.py takes a 429 without Via for Cloudflare's ban
+        extra = {"Via": "1.1 sandbox", "Retry-After": f"{fault.retry_after_s:.3f}", "X-RateLimit-Scope": scope}
+        return Answer(status, body | {"retry_after": fault.retry_after_s}, headers | extra)
+    body = {"message": fault.message, "code": fault.code}
+    return Answer(status, body | ({"retry_after": fault.retry_after_s} if status == ACCEPTED else {}), headers)
+
+
+def _refused(error: DiscordError, headers: dict[str, str]) -> Answer:
+    return Answer(error.status, {"message": error.message, "code": error.code}, headers)
+
+
+def _respond(answer: Answer) -> web.Response:
+    if answer.status == NO_CONTENT:
+        return web.Response(status=NO_CONTENT, headers=answer.headers)
+    # exactly this type, without a charset: discord.py compares the whole header
+    return web.Response(
+        status=answer.status,
+        body=encode(answer.body),
+        content_type="application/json",
+        headers=answer.headers,
+    )

@@ -1,0 +1,279 @@
+"""The gateway, v10: HELLO, IDENTIFY, READY, heartbeats, RESUME, and the ways in which it says goodbye.
+
+Payloads are made in `payloads`, events in `world`; numbering and buffering are in `sessions`, bytes in
+`connection`.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from enum import IntEnum
+from typing import Final
+
+from aiohttp import web
+
+from sandbox import payloads
+from sandbox.application import Application
+from sandbox.compression import packer_for
+from sandbox.connection import Connection
+from sandbox.feed import Event
+from sandbox.models import Guild, Member
+from sandbox.pulse import Pulse
+from sandbox.sessions import Intent, Session, Sessions, dispatch
+from sandbox.wire import JsonObject, as_int, as_list, as_object
+from sandbox.world import World
+
+HEARTBEAT_MS: Final = 41_250
+SILENT_BEATS: Final = 2
+CHUNK_MEMBERS: Final = 1_000
+
+
+class Op(IntEnum):
+    DISPATCH = 0
+    HEARTBEAT = 1
+    IDENTIFY = 2
+    PRESENCE = 3
+    VOICE = 4
+    RESUME = 6
+    RECONNECT = 7
+    MEMBERS = 8
+    INVALID = 9
+    HELLO = 10
+    ACK = 11
+
+
+class Close(IntEnum):
+    UNKNOWN_ERROR = 4000
+    UNKNOWN_OP = 4001
+    NOT_AUTHENTICATED = 4003
+    BAD_TOKEN = 4004
+    ALREADY_AUTHENTICATED = 4005
+    INVALID_SHARD = 4010
+    DISALLOWED_INTENTS = 4014
+
+
+class Gateway:
+    """All sockets and sessions. `heartbeat_ms` and `acks` (answers to heartbeats) may be set by a test."""
+
+    def __init__(self, world: World, application: Application, token: str, pulse: Pulse) -> None:
+        self.world = world
+        self.application = application
+        self.token = token
+        self.pulse = pulse
+        self.sessions = Sessions()
+        self.connections: list[Connection] = []
+        self.url = ""
+        self.heartbeat_ms = HEARTBEAT_MS
+        self.acks = True
+        world.feed.listen(self._tell)
+        world.is_connected = self.sessions.hears
+
+    async def handle(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(timeout=1.0, max_msg_size=0)
+        await socket.prepare(request)
+        connection = Connection(socket, request.transport, packer_for(request.query.get("compress")))
+        self.connections.append(connection)
+        try:
+            await self._serve(connection)
+        finally:
+            self.connections.remove(connection)
+            self.pulse.beat()
+        return socket
+
+    def drop_all(self) -> None:
+        """Cut every wire; sessions stay resumable."""
+        for connection in self.connections:
+            connection.abort()
+
+    def close_all(self, code: int = Close.UNKNOWN_ERROR) -> None:
+        for connection in self.connections:
+            connection.close(code)
+
+    def ask_reconnect(self) -> None:
+        """Op 7 to everybody: come back and RESUME."""
+        for connection in self.connections:
+            connection.send_op(Op.RECONNECT)
+
+    def invalidate(self, *, resumable: bool = False) -> None:
+        """Op 9 to everybody; unless resumable, their sessions are gone."""
+        for connection in self.connections:
+            connection.send_op(Op.INVALID, resumable)
+        if not resumable:
+            self.forget_sessions()
+
+    def forget_sessions(self) -> None:
+        """As after a long outage: the next RESUME is answered by op 9."""
+        for session in self.sessions:
+            self.sessions.drop(session.id)
+
+    def send_raw(self, frame: bytes) -> None:
+        """Bytes that need not be JSON, to every socket; not numbered, not kept."""
+        for connection in self.connections:
+            connection.send(frame)
+
+    def _tell(self, event: Event) -> None:
+        self.sessions.spread(event)
+        self.pulse.beat()
+
+    async def _serve(self, connection: Connection) -> None:
+        conversation = Conversation(self, connection)
+        async with asyncio.TaskGroup() as tasks:
+            writer = tasks.create_task(connection.write_all())
+            await conversation.run()
+            if not connection.closing:
+                writer.cancel()
+
+
+class Conversation:
+    """What one socket's client says, and what it is answered."""
+
+    def __init__(self, gateway: Gateway, connection: Connection) -> None:
+        self._gateway = gateway
+        self._connection = connection
+        self._session: Session | None = None
+        self._handlers: dict[int, Callable[[object], None]] = {
+            Op.HEARTBEAT: self._heartbeat,
+            Op.IDENTIFY: self._identify,
+            Op.PRESENCE: self._ignore,
+            Op.VOICE: self._ignore,
+            Op.RESUME: self._resume,
+            Op.MEMBERS: self._request_members,
+        }
+
+    async def run(self) -> None:
+        self._connection.send_op(Op.HELLO, {"heartbeat_interval": self._gateway.heartbeat_ms})
+        silence_s = SILENT_BEATS * self._gateway.heartbeat_ms / 1000
+        while (message := await self._connection.receive(silence_s)) is not None:
+            self._answer(as_int(message.get("op"), -1), message.get("d"))
+        self._leave()
+
+    def _answer(self, op: int, data: object) -> None:
+        handler = self._handlers.get(op)
+        if handler is None:
+            self._connection.close(Close.UNKNOWN_OP)
+        elif self._session is None and op not in (Op.HEARTBEAT, Op.IDENTIFY, Op.RESUME):
+            self._connection.close(Close.NOT_AUTHENTICATED)
+        else:
+            handler(data)
+        self._gateway.pulse.beat()
+
+    def _leave(self) -> None:
+        if self._session is not None:
+            self._session.detach(self._connection.send)
+            if self._connection.ended_by_client:
+                self._gateway.sessions.drop(self._session.id)
+        if not self._connection.closing:
+            self._connection.abort()
+
+    def _heartbeat(self, _: object) -> None:
+        if self._gateway.acks:
+            self._connection.send_op(Op.ACK)
+
+    def _ignore(self, _: object) -> None:
+        """Accepted without an answer."""
+
+    def _identify(self, data: object) -> None:
+        wish = as_object(data)
+        intents = Intent(as_int(wish.get("intents")))
+        shard = _shard(wish.get("shard"))
+        refusal = self._refusal(wish.get("token"), intents, shard)
+        if refusal is not None:
+            self._connection.close(refusal)
+            return
+        session = Session(f"{self._gateway.world.ids.snowflake():032x}", intents, shard)
+        self._enter(session)
+        self._welcome(session, sharded="shard" in wish)
+
+    def _refusal(self, token: object, intents: Intent, shard: tuple[int, int]) -> int | None:
+        if self._session is not None:
+            return Close.ALREADY_AUTHENTICATED
+        if token != self._gateway.token:
+            return Close.BAD_TOKEN
+        if not 0 <= shard[0] < shard[1]:
+            return Close.INVALID_SHARD
+        return None if self._gateway.application.allows(intents) else Close.DISALLOWED_INTENTS
+
+    def _enter(self, session: Session) -> None:
+        self._session = session
+        session.attach(self._connection.send)
+        self._gateway.sessions.add(session)
+
+    def _welcome(self, session: Session, *, sharded: bool) -> None:
+        world = self._gateway.world
+        mine = [guild for guild in world.guilds.values() if guild.has_bot and session.owns(guild.id)]
+        ready = _ready(self._gateway, session, mine)
+        session.push("READY", ready | ({"shard": list(session.shard)} if sharded else {}))
+        if Intent.GUILDS in session.intents:
+            for guild in mine:
+                if guild.available:
+                    session.push("GUILD_CREATE", payloads.guild_available(guild, world.bot))
+        session.ready = True
+
+    def _resume(self, data: object) -> None:
+        wish = as_object(data)
+        if wish.get("token") != self._gateway.token:
+            self._connection.close(Close.BAD_TOKEN)
+            return
+        session = self._gateway.sessions.get(str(wish.get("session_id")))
+        missed = session.missed(as_int(wish.get("seq"), -1)) if session else None
+        if session is None or missed is None:
+            self._connection.send_op(Op.INVALID, data=False)
+            return
+        for frame in missed:
+            self._connection.send(frame)
+        self._connection.send(dispatch("RESUMED", {"_trace": ["sandbox"]}, session.seq))
+        self._enter(session)
+        session.resumed += 1
+
+    def _request_members(self, data: object) -> None:
+        wish = as_object(data)
+        guild = self._gateway.world.guilds.get(as_int(wish.get("guild_id")))
+        if guild is None or self._session is None:
+            return
+        for chunk in _chunks(guild, wish):
+            self._session.push("GUILD_MEMBERS_CHUNK", chunk)
+
+
+def _shard(raw: object) -> tuple[int, int]:
+    match as_list(raw):
+        case [int(number), int(count)]:
+            return number, count
+        case _:
+            return 0, 1
+
+
+def _ready(gateway: Gateway, session: Session, mine: Iterable[Guild]) -> JsonObject:
+    return {
+        "v": 10,
+        "user": payloads.own_user(gateway.world.bot),
+        "application": {"id": str(gateway.world.bot.id), "flags": int(gateway.application.flags)},
+        "guilds": [{"id": str(guild.id), "unavailable": True} for guild in mine],
+        "session_id": session.id,
+        "session_type": "normal",
+        "resume_gateway_url": gateway.url,
+        "private_channels": [],
+        "relationships": [],
+        "user_settings": {},
+        "_trace": ["sandbox"],
+    }
+
+
+def _chunks(guild: Guild, wish: JsonObject) -> list[JsonObject]:
+    members = _wanted_members(guild, wish)
+    pages = [members[at : at + CHUNK_MEMBERS] for at in range(0, len(members), CHUNK_MEMBERS)] or [[]]
+    common: JsonObject = {"guild_id": str(guild.id), "chunk_count": len(pages), "presences": []}
+    common |= {"nonce": wish["nonce"]} if "nonce" in wish else {}
+    return [
+        common | {"chunk_index": index, "members": [payloads.member(each) for each in page]}
+        for index, page in enumerate(pages)
+    ]
+
+
+def _wanted_members(guild: Guild, wish: JsonObject) -> list[Member]:
+    if "user_ids" in wish:
+        raw = wish["user_ids"]
+        ids = {as_int(each) for each in (raw if isinstance(raw, list) else [raw])}
+        return [guild.members[user_id] for user_id in sorted(ids & guild.members.keys())]
+    query, limit = str(wish.get("query") or ""), as_int(wish.get("limit"))
+    found = [guild.members[key] for key in sorted(guild.members)]
+    named = [member for member in found if member.user.name.startswith(query)]
+    return named[:limit] if limit else named

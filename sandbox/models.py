@@ -1,0 +1,226 @@
+"""What a Discord world consists of: plain records, ids as ints, times in microseconds since 1970.
+
+Nothing here emits events or checks permissions: `world` does. Uses of an invite are kept as moments, so the
+counters of any past moment can be told (a lagging invite list is the list as it was).
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import Final
+
+VANITY: Final = "VANITY"
+"""The `via` of a join by the guild's vanity URL."""
+NI: Final = "NI"
+"""The truth's word for a join by no invite (discovery, OAuth, a lobby, ...)."""
+
+
+class Permission(IntFlag):
+    NONE = 0
+    CREATE_INSTANT_INVITE = 1 << 0
+    KICK_MEMBERS = 1 << 1
+    ADMINISTRATOR = 1 << 3
+    MANAGE_CHANNELS = 1 << 4
+    MANAGE_GUILD = 1 << 5
+    VIEW_AUDIT_LOG = 1 << 7
+    VIEW_CHANNEL = 1 << 10
+    SEND_MESSAGES = 1 << 11
+    EMBED_LINKS = 1 << 14
+    READ_MESSAGE_HISTORY = 1 << 16
+    MANAGE_ROLES = 1 << 28
+    USE_APPLICATION_COMMANDS = 1 << 31
+
+
+ALL_PERMISSIONS: Final = Permission((1 << 50) - 1)
+EVERYONE: Final = (
+    Permission.CREATE_INSTANT_INVITE
+    | Permission.VIEW_CHANNEL
+    | Permission.SEND_MESSAGES
+    | Permission.EMBED_LINKS
+    | Permission.READ_MESSAGE_HISTORY
+    | Permission.USE_APPLICATION_COMMANDS
+)
+
+
+class MemberFlag(IntFlag):
+    NONE = 0
+    DID_REJOIN = 1 << 0
+    IS_GUEST = 1 << 4
+
+
+class InviteFlag(IntFlag):
+    NONE = 0
+    GUEST = 1 << 0
+
+
+class AuditAction(IntEnum):
+    MEMBER_KICK = 20
+    BOT_ADD = 28
+    INVITE_CREATE = 40
+    INVITE_DELETE = 42
+
+
+class JoinSource(IntEnum):
+    """`join_source_type` of members-search."""
+
+    UNSPECIFIED = 0
+    BOT = 1
+    DISCOVERY = 3
+    INVITE = 5
+    VANITY = 6
+
+
+@dataclass(slots=True, kw_only=True)
+class User:
+    id: int
+    name: str
+    bot: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Role:
+    id: int
+    name: str
+    permissions: Permission
+    position: int = 1
+    managed: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Channel:
+    id: int
+    name: str
+    position: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Invite:
+    code: str
+    channel: Channel
+    inviter: User | None
+    created_at_us: int
+    max_uses: int = 0
+    max_age_s: int = 0
+    temporary: bool = False
+    flags: InviteFlag = InviteFlag.NONE
+    base_uses: int = 0
+    used_at_us: list[int] = field(default_factory=list)
+    gone_at_us: int | None = None
+
+    @property
+    def uses(self) -> int:
+        return self.base_uses + len(self.used_at_us)
+
+    @property
+    def expires_at_us(self) -> int | None:
+        return self.created_at_us + self.max_age_s * 1_000_000 if self.max_age_s else None
+
+    @property
+    def used_up(self) -> bool:
+        return 0 < self.max_uses <= self.uses
+
+    def uses_at(self, at_us: int) -> int:
+        return self.base_uses + bisect_right(self.used_at_us, at_us)
+
+    def alive_at(self, at_us: int) -> bool:
+        ends = [end for end in (self.gone_at_us, self.expires_at_us) if end is not None]
+        return self.created_at_us <= at_us and all(at_us < end for end in ends)
+
+
+@dataclass(slots=True, kw_only=True)
+class Vanity:
+    code: str | None = None
+    base_uses: int = 0
+    used_at_us: list[int] = field(default_factory=list)
+
+    @property
+    def uses(self) -> int:
+        return self.base_uses + len(self.used_at_us)
+
+    def uses_at(self, at_us: int) -> int:
+        return self.base_uses + bisect_right(self.used_at_us, at_us)
+
+
+@dataclass(slots=True, kw_only=True)
+class Member:
+    user: User
+    joined_at_us: int
+    roles: list[int] = field(default_factory=list)
+    flags: MemberFlag = MemberFlag.NONE
+    pending: bool = False
+    source: JoinSource = JoinSource.UNSPECIFIED
+    code: str | None = None
+    inviter: User | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    id: int
+    action: AuditAction
+    by: User | None
+    target_id: int | None
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Guild:
+    id: int
+    name: str
+    owner: User
+    features: list[str]
+    everyone: Role
+    staff_role: Role
+    bot_role: Role
+    channels: list[Channel]
+    vanity: Vanity = field(default_factory=Vanity)
+    roles: dict[int, Role] = field(default_factory=dict)
+    members: dict[int, Member] = field(default_factory=dict)
+    invites: list[Invite] = field(default_factory=list)
+    by_code: dict[str, Invite] = field(default_factory=dict)
+    audit: list[AuditEntry] = field(default_factory=list)
+    former: set[int] = field(default_factory=set)
+    available: bool = True
+    has_bot: bool = True
+
+    @property
+    def channel(self) -> Channel:
+        """The first text channel."""
+        return self.channels[0]
+
+    def permissions(self, user: User) -> Permission:
+        """What `user` may do; all for the owner and administrators, nothing for who is no member."""
+        member = self.members.get(user.id)
+        if user.id == self.owner.id:
+            return ALL_PERMISSIONS
+        if member is None:
+            return Permission.NONE
+        granted = self.everyone.permissions
+        for role_id in member.roles:
+            granted |= self.roles[role_id].permissions
+        return ALL_PERMISSIONS if Permission.ADMINISTRATOR in granted else granted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """The truth about one join, for scoring verdicts."""
+
+    guild_id: int
+    user_id: int
+    joined_at: str
+    joined_at_us: int
+    via: str
+    inviter_id: int | None
+    invite_created_at_us: int | None
+    bot: bool
+    rejoin: bool
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    guild_id: int
+    user_id: int
+    joined_at_us: int
+    left_at_us: int
+    kicked: bool

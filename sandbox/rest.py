@@ -1,0 +1,214 @@
+"""REST: the gateway's address, the bot itself, guilds, members, channels, the audit log, members-search.
+
+Invites are in `rest_invites`, commands in `rest_commands`, answers to interactions in `interactions`.
+"""
+
+from typing import Final
+
+from sandbox import payloads
+from sandbox.application import AppFlag, Application
+from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route
+from sandbox.faults import Faults
+from sandbox.gateway import Gateway
+from sandbox.models import AuditEntry, Channel, Guild, Member, Permission
+from sandbox.wire import JsonObject, as_int, as_list, as_object
+from sandbox.world import World
+
+UNKNOWN_USER: Final = (404, 10013, "Unknown User")
+UNKNOWN_MEMBER: Final = (404, 10007, "Unknown Member")
+UNKNOWN_CHANNEL: Final = (404, 10003, "Unknown Channel")
+EMPTY_MESSAGE: Final = (400, 50006, "Cannot send an empty message")
+PAGE: Final = 1_000
+AUDIT_PAGE: Final = 100
+IDENTIFIES: Final = 1_000
+OLDEST_FIRST: Final = 2
+"""`sort` of members-search; 1 is newest first."""
+
+
+def require_guild(world: World, guild_id: int, permission: Permission = Permission.NONE) -> Guild:
+    """The guild, if the bot is in it and has the permission.
+
+    Raises:
+        DiscordError: 403 with code 50001 or 50013.
+    """
+    guild = world.guilds.get(guild_id)
+    if guild is None or not guild.has_bot:
+        raise DiscordError(*MISSING_ACCESS)
+    if not world.bot_may(guild, permission):
+        raise DiscordError(*MISSING_PERMISSIONS)
+    return guild
+
+
+def require_channel(world: World, channel_id: int) -> tuple[Guild, Channel]:
+    for guild in world.guilds.values():
+        for channel in guild.channels:
+            if channel.id == channel_id and guild.has_bot:
+                return guild, channel
+    raise DiscordError(*UNKNOWN_CHANNEL)
+
+
+class SelfRoutes:
+    """Where the gateway is, and who the bot is."""
+
+    def __init__(self, world: World, application: Application, gateway: Gateway) -> None:
+        self._world = world
+        self._application = application
+        self._gateway = gateway
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/gateway", "gateway", self._url, open=True),
+            Route("GET", "/gateway/bot", "gateway", self._url_for_bot),
+            Route("GET", "/users/@me", "me", self._me),
+            Route("GET", "/users/{user:\\d+}", "users", self._user),
+            Route("GET", "/users/@me/guilds", "me", self._guilds),
+            Route("GET", "/applications/@me", "application", self._about),
+            Route("PATCH", "/applications/@me", "application", self._change),
+            Route("GET", "/oauth2/applications/@me", "application", self._about),
+        ]
+
+    async def _url(self, _: Call) -> JsonObject:
+        return {"url": self._gateway.url}
+
+    async def _url_for_bot(self, _: Call) -> JsonObject:
+        limit = {"total": IDENTIFIES, "remaining": IDENTIFIES, "reset_after": 86_400_000, "max_concurrency": 1}
+        return {"url": self._gateway.url, "shards": 1, "session_start_limit": limit}
+
+    async def _me(self, _: Call) -> JsonObject:
+        return payloads.own_user(self._world.bot)
+
+    async def _user(self, call: Call) -> JsonObject:
+        user = self._world.users.get(call.id("user"))
+        if user is None:
+            raise DiscordError(*UNKNOWN_USER)
+        return payloads.user(user)
+
+    async def _guilds(self, _: Call) -> list[JsonObject]:
+        mine = [guild for guild in self._world.guilds.values() if guild.has_bot]
+        return [payloads.guild(guild) for guild in mine]
+
+    async def _about(self, _: Call) -> JsonObject:
+        return self._application.payload(len(self._world.guilds))
+
+    async def _change(self, call: Call) -> JsonObject:
+        if "flags" in call.fields:
+            self._application.flags = AppFlag(as_int(call.fields["flags"]))
+        return self._application.payload(len(self._world.guilds))
+
+
+class GuildRoutes:
+    """Guilds, their members, channels and audit log."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self._world = world
+        self._faults = faults
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/guilds/{guild}", "guild", self._guild),
+            Route("GET", "/guilds/{guild}/channels", "channels", self._channels),
+            Route("GET", "/guilds/{guild}/roles", "roles", self._roles),
+            Route("GET", "/guilds/{guild}/members", "members", self._members),
+            Route("GET", "/guilds/{guild}/members/{user}", "member", self._member),
+            Route("POST", "/guilds/{guild}/members-search", "search", self._search),
+            Route("GET", "/guilds/{guild}/audit-logs", "audit", self._audit),
+            Route("GET", "/channels/{channel}", "channel", self._channel),
+            Route("POST", "/channels/{channel}/messages", "messages", self._post_message),
+        ]
+
+    async def _guild(self, call: Call) -> JsonObject:
+        guild = require_guild(self._world, call.id("guild"))
+        if not call.flag("with_counts"):
+            return payloads.guild(guild)
+        counts = {"approximate_member_count": len(guild.members), "approximate_presence_count": 1}
+        return payloads.guild(guild) | counts
+
+    async def _channels(self, call: Call) -> list[JsonObject]:
+        guild = require_guild(self._world, call.id("guild"))
+        return [payloads.channel(guild, channel) for channel in guild.channels]
+
+    async def _roles(self, call: Call) -> list[JsonObject]:
+        guild = require_guild(self._world, call.id("guild"))
+        return [payloads.role(role) for role in guild.roles.values()]
+
+    async def _members(self, call: Call) -> list[JsonObject]:
+        guild = require_guild(self._world, call.id("guild"))
+        after, limit = call.number("after", 0), min(call.number("limit", 1), PAGE)
+        wanted = sorted(user_id for user_id in guild.members if user_id > after)[:limit]
+        return [payloads.member(guild.members[user_id]) for user_id in wanted]
+
+    async def _member(self, call: Call) -> JsonObject:
+        guild = require_guild(self._world, call.id("guild"))
+        member = guild.members.get(call.id("user"))
+        if member is None:
+            raise DiscordError(*UNKNOWN_MEMBER)
+        return payloads.member(member)
+
+    async def _search(self, call: Call) -> JsonObject:
+        guild = require_guild(self._world, call.id("guild"), Permission.MANAGE_GUILD)
+        settled_us = self._world.clock.now_us() - self._faults.search_lag_us
+        rows = [payloads.found_member(member) for member in _search(guild, call.fields, settled_us)]
+        page = rows[: min(as_int(call.fields.get("limit"), 25), PAGE)]
+        counts = {"page_result_count": len(page), "total_result_count": len(rows)}
+        return {"guild_id": str(guild.id), "members": page, **counts}
+
+    async def _audit(self, call: Call) -> JsonObject:
+        guild = require_guild(self._world, call.id("guild"), Permission.VIEW_AUDIT_LOG)
+        entries = _audit_page(guild, call)
+        who = {entry.by.id: entry.by for entry in entries if entry.by}
+        log: JsonObject = {"audit_log_entries": [payloads.audit_entry(entry) for entry in entries]}
+        empty = ("webhooks", "integrations", "threads", "guild_scheduled_events", "application_commands")
+        return log | {"users": payloads.users(who.values()), **{name: [] for name in empty}}
+
+    async def _channel(self, call: Call) -> JsonObject:
+        return payloads.channel(*require_channel(self._world, call.id("channel")))
+
+    async def _post_message(self, call: Call) -> JsonObject:
+        guild, channel = require_channel(self._world, call.id("channel"))
+        if not any(call.fields.get(part) for part in ("content", "embeds", "components")):
+            raise DiscordError(*EMPTY_MESSAGE)
+        return self._world.post(guild, channel, self._world.bot, call.fields)
+
+
+def _audit_page(guild: Guild, call: Call) -> list[AuditEntry]:
+    """Newest first; with `after` alone the oldest first, as Discord does."""
+    action, by = call.number("action_type", 0), call.number("user_id", 0)
+    after, before = call.number("after", 0), call.number("before", 0)
+    fitting = [
+        entry
+        for entry in guild.audit
+        if (not action or entry.action == action)
+        and (not by or (entry.by is not None and entry.by.id == by))
+        and entry.id > after
+        and (not before or entry.id < before)
+    ]
+    fitting.sort(key=lambda entry: entry.id, reverse="after" not in call.request.query)
+    return fitting[: min(call.number("limit", 50), AUDIT_PAGE)]
+
+
+def _search(guild: Guild, wish: JsonObject, joined_before_us: int) -> list[Member]:
+    """Members by `or_query.user_id` (all without), newest first unless `sort` is 2, between the cursors."""
+    asked = as_object(wish.get("or_query")).get("user_id")
+    ids = {as_int(each) for each in as_list(as_object(asked).get("or_query") or asked)}
+    sign = 1 if as_int(wish.get("sort"), 1) == OLDEST_FIRST else -1
+    rank = {user_id: (sign * _ms(member), user_id) for user_id, member in guild.members.items()}
+    after, before = _cursor(wish.get("after"), sign), _cursor(wish.get("before"), sign)
+    found = [
+        user_id
+        for user_id, member in guild.members.items()
+        if (not ids or user_id in ids)
+        and member.joined_at_us <= joined_before_us
+        and (after is None or rank[user_id] > after)
+        and (before is None or rank[user_id] < before)
+    ]
+    return [guild.members[user_id] for user_id in sorted(found, key=rank.__getitem__)]
+
+
+def _ms(member: Member) -> int:
+    return member.joined_at_us // 1_000
+
+
+def _cursor(raw: object, sign: int) -> tuple[int, int] | None:
+    """`{guild_joined_at: ms, user_id}` as a place in the order of the answer."""
+    cursor = as_object(raw)
+    return (sign * as_int(cursor.get("guild_joined_at")), as_int(cursor.get("user_id"))) if cursor else None

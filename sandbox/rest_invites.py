@@ -1,0 +1,129 @@
+"""REST: invites and the vanity URL, with what each permission shows and what a fault bends."""
+
+from typing import Final
+
+from sandbox import payloads
+from sandbox.edge import MISSING_PERMISSIONS, Call, DiscordError, Route
+from sandbox.faults import Faults
+from sandbox.models import Channel, Guild, Invite, Permission
+from sandbox.rest import require_channel, require_guild
+from sandbox.wire import JsonObject, as_int
+from sandbox.world import MAX_INVITES, World
+
+UNKNOWN_INVITE: Final = (404, 10006, "Unknown Invite")
+NO_VANITY: Final = (403, 50020, "Invite code was either invalid or taken.")
+TOO_MANY_INVITES: Final = (400, 30016, "Maximum number of invites reached (1000)")
+DAY_S: Final = 86_400
+
+
+class InviteRoutes:
+    def __init__(self, world: World, faults: Faults) -> None:
+        self._world = world
+        self._faults = faults
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/guilds/{guild}/invites", "invites", self._list),
+            Route("GET", "/guilds/{guild}/vanity-url", "vanity", self._vanity),
+            Route("POST", "/channels/{channel}/invites", "create_invite", self._create),
+            Route("GET", "/channels/{channel}/invites", "channel_invites", self._list_of_channel),
+            Route("GET", "/invites/{code}", "invite", self._one),
+            Route("DELETE", "/invites/{code}", "delete_invite", self._delete),
+        ]
+
+    async def _list(self, call: Call) -> list[JsonObject]:
+        """Manage Server sees all, View Audit Log the list without its metadata, others nothing."""
+        guild = require_guild(self._world, call.id("guild"))
+        full = self._world.bot_may(guild, Permission.MANAGE_GUILD)
+        if not full and not self._world.bot_may(guild, Permission.VIEW_AUDIT_LOG):
+            raise DiscordError(*MISSING_PERMISSIONS)
+        at_us = self._moment(call)
+        return [
+            payloads.invite(guild, invite)
+            | (payloads.invite_metadata(invite, at_us) if full and not call.fault.bare else {})
+            for invite in self._world.invites_at(guild, at_us)
+        ]
+
+    async def _list_of_channel(self, call: Call) -> list[JsonObject]:
+        guild, channel = require_channel(self._world, call.id("channel"))
+        require_guild(self._world, guild.id, Permission.MANAGE_CHANNELS)
+        at_us = self._moment(call)
+        return [
+            payloads.invite(guild, invite) | payloads.invite_metadata(invite, at_us)
+            for invite in self._world.invites_at(guild, at_us)
+            if invite.channel is channel
+        ]
+
+    async def _vanity(self, call: Call) -> JsonObject:
+        guild = require_guild(self._world, call.id("guild"), Permission.MANAGE_GUILD)
+        if "VANITY_URL" not in guild.features:
+            raise DiscordError(*NO_VANITY)
+        if call.fault.blank or guild.vanity.code is None:
+            return {"code": None, "uses": 0}
+        return {"code": guild.vanity.code, "uses": guild.vanity.uses_at(self._moment(call))}
+
+    async def _create(self, call: Call) -> JsonObject:
+        guild, channel = require_channel(self._world, call.id("channel"))
+        require_guild(self._world, guild.id, Permission.CREATE_INSTANT_INVITE)
+        if len(self._world.invites_at(guild)) >= MAX_INVITES:
+            raise DiscordError(*TOO_MANY_INVITES)
+        invite = self._alike(guild, channel, call) or self._make(guild, channel, call)
+        return payloads.invite(guild, invite) | payloads.invite_metadata(invite, self._world.clock.now_us())
+
+    async def _one(self, call: Call) -> JsonObject:
+        """No metadata here, but the expiry."""
+        guild, invite = self._find(call)
+        expires = payloads.invite_metadata(invite, invite.created_at_us)["expires_at"]
+        return payloads.invite(guild, invite) | {"expires_at": expires}
+
+    async def _delete(self, call: Call) -> JsonObject:
+        guild, invite = self._find(call)
+        either = Permission.MANAGE_CHANNELS | Permission.MANAGE_GUILD
+        if not guild.permissions(self._world.bot) & either:
+            raise DiscordError(*MISSING_PERMISSIONS)
+        self._world.delete_invite(guild, invite.code, self._world.bot, reason=call.reason)
+        return payloads.invite(guild, invite)
+
+    def _moment(self, call: Call) -> int:
+        """The moment whose counters are shown: now, unless a fault makes the list lag."""
+        if call.fault.as_of_us is not None:
+            return call.fault.as_of_us
+        return self._world.clock.now_us() - self._faults.lag_us
+
+    def _find(self, call: Call) -> tuple[Guild, Invite]:
+        found = self._world.find_invite(call.text("code"))
+        if found is None:
+            raise DiscordError(*UNKNOWN_INVITE)
+        return found
+
+    def _alike(self, guild: Guild, channel: Channel, call: Call) -> Invite | None:
+        """Unless `unique` is asked for, Discord gives an invite of the same kind again."""
+        if call.fields.get("unique"):
+            return None
+        max_age_s, max_uses, temporary = _terms(call)
+        for invite in self._world.invites_at(guild):
+            same_place = invite.channel is channel and invite.inviter is self._world.bot
+            if same_place and (invite.max_age_s, invite.max_uses, invite.temporary) == (
+                max_age_s,
+                max_uses,
+                temporary,
+            ):
+                return invite
+        return None
+
+    def _make(self, guild: Guild, channel: Channel, call: Call) -> Invite:
+        max_age_s, max_uses, temporary = _terms(call)
+        return self._world.add_invite(
+            guild,
+            self._world.bot,
+            channel=channel,
+            max_age_s=max_age_s,
+            max_uses=max_uses,
+            temporary=temporary,
+            reason=call.reason,
+        )
+
+
+def _terms(call: Call) -> tuple[int, int, bool]:
+    wish = call.fields
+    return as_int(wish.get("max_age"), DAY_S), as_int(wish.get("max_uses")), bool(wish.get("temporary"))
