@@ -1,0 +1,124 @@
+"""The library's client, tapped: each dispatch is taken before the library's own parser sees it.
+
+The library drops what its cache makes it think impossible (the join of a member it has cached), so the table of its
+parsers is wrapped before the first connect. Rules: the library's parser still runs; nothing here raises into the
+library, whose reader would die of it; what the library's parser raises over a payload ends here as well.
+One client is one shard. More shards are more clients, each with its own intake, started one after the other.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import discord
+import yarl
+from discord.gateway import DiscordWebSocket
+from structlog.typing import FilteringBoundLogger
+
+from actors.gateway.intake import Intake, Shard
+from actors.gateway.permissions import PermissionWatch
+from actors.gateway.rest import url_of_gateway
+from ledger.errors import LedgerError
+from ledger.ids import SessionId
+
+Parser: TypeAlias = Callable[[dict[str, object]], None]
+
+FAULTS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    LedgerError,
+    discord.DiscordException,
+)
+"""What a dispatch can make a parser raise: ours for our bugs, the library's for payloads it does not expect."""
+PERMISSION_EVENTS: Final = frozenset(
+    {"GUILD_CREATE", "GUILD_UPDATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "GUILD_MEMBER_UPDATE"}
+)
+MAX_RATE_LIMIT_WAIT_S: Final = 30.0
+"""The library waits for a rate limit at most so long (its own minimum); a longer one is a failure."""
+
+
+def intents() -> discord.Intents:
+    """What we listen to; ``members`` is privileged and has to be switched on in Discord's portal."""
+    wanted = discord.Intents.none()
+    wanted.guilds = wanted.members = wanted.invites = True
+    return wanted
+
+
+class Client(discord.Client):
+    """One shard's connection.
+
+    Args:
+        intake: takes the dispatches.
+        watch: told when the bot's permissions may have changed.
+        shard: which of how many.
+        log: for payloads that were too much for a parser.
+    """
+
+    def __init__(self, intake: Intake, watch: PermissionWatch, shard: Shard, log: FilteringBoundLogger) -> None:
+        super().__init__(
+            intents=intents(),
+            shard_id=shard[0],
+            shard_count=shard[1],
+            max_messages=None,
+            chunk_guilds_at_startup=False,
+            member_cache_flags=discord.MemberCacheFlags.none(),
+            allowed_mentions=discord.AllowedMentions.none(),
+            max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT_S,
+        )
+        self.tree = discord.app_commands.CommandTree(self)
+        self._intake = intake
+        self._watch = watch
+        self._log = log
+        parsers = self._connection.parsers
+        for name, parse in parsers.items():
+            parsers[name] = self._tapped(name, parse)
+
+    async def setup_hook(self) -> None:
+        """After the login, before the socket: where the socket is (the library would take Discord's own)."""
+        address = await url_of_gateway(self.http)
+        DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address["url"])
+
+    async def on_disconnect(self) -> None:
+        self._log.info("gateway.disconnected", session=self._intake.session)
+
+    async def on_resumed(self) -> None:
+        self._log.info("gateway.resumed", session=self._intake.session)
+
+    def is_connected(self) -> bool:
+        """Whether a socket is open now."""
+        return self.ws is not None and self.ws.open
+
+    def _tapped(self, name: str, parse: Parser) -> Parser:
+        def receive(payload: dict[str, object]) -> None:
+            self._guarded(name, lambda: self._hear(name, payload))
+            self._guarded(name, lambda: parse(payload))
+            if name in PERMISSION_EVENTS:
+                self._guarded(name, lambda: self._look(name, payload))
+
+        return receive
+
+    def _guarded(self, name: str, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except FAULTS as error:
+            self._log.exception("dispatch.failed", name=name, error=repr(error))
+
+    def _hear(self, name: str, payload: object) -> None:
+        """The socket's number is this very dispatch's: it is set just before the parser is called."""
+        self._intake.hear(name, payload, SessionId(self.ws.session_id or ""), self.ws.sequence or 0)
+
+    def _look(self, name: str, payload: dict[str, object]) -> None:
+        if name == "GUILD_MEMBER_UPDATE" and not self._is_about_me(payload):
+            return
+        guild = self.get_guild(int(str(payload.get("guild_id") or payload["id"])))
+        if guild is not None:
+            self._watch.look(guild, arriving=name == "GUILD_CREATE")
+
+    def _is_about_me(self, payload: dict[str, object]) -> bool:
+        user = payload.get("user")
+        return self.user is not None and isinstance(user, dict) and user.get("id") == str(self.user.id)

@@ -1,0 +1,79 @@
+"""How a request to Discord can fail, as values: a caller matches on them, nobody catches them.
+
+``explain`` is for people, ``reason`` for records and logs: a short name that does not change.
+"""
+
+from typing import TypeAlias, assert_never
+
+import msgspec
+
+
+class _Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all failures."""
+
+
+class Forbidden(_Failure, frozen=True):
+    """401 or 403, or an invite list without its metadata ("no_invite_metadata"): asking again soon is no use."""
+
+    reason: str = "forbidden"
+
+
+class Unavailable(_Failure, frozen=True):
+    """Any other status; 0 = no answer at all (not connected, or the connection broke)."""
+
+    status: int
+
+
+class Limited(_Failure, frozen=True):
+    """429, and longer than the library waits for. ``retry_after_s`` as Discord says."""
+
+    retry_after_s: float
+
+
+class TimedOut(_Failure, frozen=True):
+    """No answer within ``after_s`` seconds; a request that changes something may have been carried out."""
+
+    after_s: float
+
+
+class Malformed(_Failure, frozen=True):
+    """An answer that does not decode, or is none ("vanity_empty")."""
+
+    why: str
+
+
+Failure: TypeAlias = Forbidden | Unavailable | Limited | TimedOut | Malformed
+
+
+def reason(failure: Failure) -> str:
+    """The failure's short name."""
+    match failure:
+        case Forbidden(reason=name):
+            return name
+        case Unavailable(status=status):
+            return f"status_{status}" if status else "no_connection"
+        case Limited():
+            return "rate_limited"
+        case TimedOut():
+            return "timed_out"
+        case Malformed(why=why):
+            return f"malformed: {why}"
+        case _:
+            assert_never(failure)
+
+
+def explain(failure: Failure) -> str:
+    """The failure in a sentence for whoever gave the command."""
+    match failure:
+        case Forbidden():
+            return "Discord does not let me read or make invites here: I need the permission Manage Server."
+        case Unavailable(status=status):
+            return f"Discord could not answer (status {status}). Please try again in a moment."
+        case Limited(retry_after_s=wait_s):
+            return f"Discord asks me to wait for {wait_s:.0f} s. Please try again then."
+        case TimedOut(after_s=after_s):
+            return f"Discord did not answer within {after_s:g} s. Please try again in a moment."
+        case Malformed():
+            return "Discord sent an answer I cannot read. Please try again in a moment."
+        case _:
+            assert_never(failure)

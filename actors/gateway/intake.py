@@ -1,0 +1,121 @@
+"""From a dispatch to the guild's mailbox: stamped, translated, told. It never raises and never waits.
+
+It also knows which guilds READY has announced, and tells those that READY no longer names that we were removed.
+What a dispatch means is ``translate``'s business, where it comes from ``client``'s.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from actors.gateway import payloads as p
+from actors.gateway.channels import InviteChannels
+from actors.gateway.translate import Heard, Told, Translator, Unreadable, unreadable
+from actors.roster import Roster
+from actors.runtime import Admission
+from ledger import messages as m
+from ledger.errors import LedgerError
+from ledger.ids import GuildId, SessionId
+from ledger.ports import Clock
+
+Keep: TypeAlias = Callable[[str, bytes], None]
+"""Puts a payload into quarantine, by its digest."""
+Shard: TypeAlias = tuple[int, int]
+"""Which shard of how many."""
+SHARD_SHIFT: Final = 22
+"""Discord's rule: a guild is on shard (id >> 22) % shards."""
+
+
+class Intake:
+    """The way in.
+
+    Args:
+        roster: whom to tell.
+        channels: follows what is told about invites.
+        clock: stamps arrivals.
+        keep: where payloads go that do not decode.
+        shard: a READY speaks for this shard's guilds only.
+        log: for what could not be read.
+    """
+
+    def __init__(
+        self,
+        *,
+        roster: Roster,
+        channels: InviteChannels,
+        clock: Clock,
+        keep: Keep,
+        shard: Shard,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.session = SessionId("")
+        self._roster = roster
+        self._channels = channels
+        self._clock = clock
+        self._keep = keep
+        self._shard = shard
+        self._log = log
+        self._translator = Translator(channels.codes_in, roster.greeting)
+        self._awaited: set[GuildId] = set()
+        self._stopped = False
+
+    def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
+        """Takes one dispatch."""
+        if self._stopped:
+            return
+        heard = Heard(session=session, number=number, arrived_us=self._clock.stamp_us())
+        if name == "READY":
+            self._begin(payload, heard)
+            return
+        translation = self._translator.translate(name, payload, heard)
+        if isinstance(translation, Unreadable):
+            self._set_aside(translation)
+            translation = translation.told
+        for told in translation:
+            self._tell(told)
+
+    def stop(self) -> None:
+        """From now on nothing is taken."""
+        self._stopped = True
+
+    def awaited(self) -> int:
+        """How many of READY's guilds have neither come nor been reported unavailable."""
+        return len(self._awaited)
+
+    def _begin(self, payload: object, heard: Heard) -> None:
+        self.session = heard.session
+        try:
+            listed = {guild.id for guild in p.decode(payload, p.Ready).guilds}
+        except msgspec.ValidationError as error:
+            self._set_aside(unreadable("READY", payload, heard, str(error)))
+            return
+        self._awaited = set(listed)
+        self._log.info("gateway.session_began", session=heard.session, guilds=len(listed))
+        for guild in self._roster.here():
+            if guild not in listed and self._is_ours(guild):
+                self._tell(Told(guild=guild, message=m.RemoveGuild(at_us=heard.arrived_us)))
+
+    def _tell(self, told: Told) -> None:
+        match told.message:
+            case m.GuildCameUp() | m.GuildWentAway() | m.RemoveGuild():
+                self._awaited.discard(told.guild)
+            case _:
+                pass
+        self._channels.follow(told.guild, told.message)
+        admission = self._roster.tell(told.guild, told.message)
+        if admission is not Admission.ACCEPTED:
+            self._log.warning("dispatch.dropped", guild=told.guild, why=admission.value)
+
+    def _set_aside(self, what: Unreadable) -> None:
+        guild = what.told[0].guild if what.told else ""
+        self._log.error("dispatch.unreadable", name=what.name, guild=guild, digest=what.digest, reason=what.reason)
+        try:
+            self._keep(what.digest, what.payload)
+        except (OSError, LedgerError) as error:
+            self._log.error("quarantine.failed", digest=what.digest, error=str(error))
+
+    def _is_ours(self, guild: GuildId) -> bool:
+        number, count = self._shard
+        return (int(guild) >> SHARD_SHIFT) % count == number

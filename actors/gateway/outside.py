@@ -1,0 +1,175 @@
+"""What guild actors want done: fetch a sample, read the member list (``actors.guild.Outside``).
+
+Both return at once and are carried out as jobs; what comes of them is told to the guild as a message. A fetch always
+has an answer, so that no actor waits for ever. A list of members goes on, page by page, until it is through or its
+gateway session is over.
+"""
+
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import Sleep
+from actors.gateway.channels import InviteChannels
+from actors.gateway.failures import Failure, Forbidden, Malformed, reason
+from actors.gateway.pacing import Urgency
+from actors.gateway.payloads import Member, micros
+from actors.gateway.rest import MEMBERS_A_PAGE, Rest
+from actors.roster import Roster
+from actors.runtime import Jobs
+from ledger import messages as m
+from ledger.ids import GuildId, SessionId, UserId
+from ledger.ports import Clock, Randomness
+from ledger.samples import Sample
+
+FIRST_RETRY_S: Final = 2.0
+LONGEST_RETRY_S: Final = 60.0
+BEFORE_ALL: Final = UserId("0")
+
+
+class Fetcher:
+    """Carries out the effects of guild actors.
+
+    Args:
+        rest: whom to ask.
+        channels: learns from samples where invites lead.
+        roster: whom to tell.
+        jobs: where the work runs.
+        clock: stamps messages.
+        sleep: between tries.
+        randomness: for jitter.
+        log: for what went wrong.
+    """
+
+    def __init__(
+        self,
+        *,
+        rest: Rest,
+        channels: InviteChannels,
+        roster: Roster,
+        jobs: Jobs,
+        clock: Clock,
+        sleep: Sleep,
+        randomness: Randomness,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._rest = rest
+        self._channels = channels
+        self._roster = roster
+        self._jobs = jobs
+        self._clock = clock
+        self._sleep = sleep
+        self._randomness = randomness
+        self._log = log
+        self._sampled: dict[GuildId, SessionId] = {}
+        self._listing: dict[GuildId, m.ListMembers] = {}
+        self._again: set[GuildId] = set()
+        self._stopped = False
+
+    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+        """Fetches all counters ``effect.after_s`` seconds from now."""
+        if not self._stopped:
+            self._jobs.start_later(effect.after_s, lambda: self._fetch(guild, effect), f"sample/{guild}")
+
+    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+        """Reads the member list; while one is being read for the same session, once more after it."""
+        if self._stopped:
+            return
+        if self._listing.get(guild) == effect:
+            self._again.add(guild)
+            return
+        self._listing[guild] = effect
+        self._jobs.start(self._list(guild, effect), f"members/{guild}")
+
+    def stop(self) -> None:
+        """Takes no more work; what is under way is the owner's of the jobs to end."""
+        self._stopped = True
+
+    async def _fetch(self, guild: GuildId, effect: m.FetchSample) -> None:
+        answer: Sample | Failure = Malformed(why="the fetch crashed")
+        try:
+            answer = await self._sample(guild, effect.session)
+        finally:
+            if not self._stopped:
+                self._answer(guild, effect, answer)
+
+    async def _sample(self, guild: GuildId, session: SessionId) -> Sample | Failure:
+        greeting = self._roster.greeting(guild)
+        if greeting is None or greeting.session != session:
+            return Malformed(why="the session is over")
+        urgency = Urgency.LIVE if self._sampled.get(guild) == session else Urgency.STARTING
+        return await self._rest.sample(guild, session, vanity=greeting.vanity, urgency=urgency)
+
+    def _answer(self, guild: GuildId, effect: m.FetchSample, answer: Sample | Failure) -> None:
+        if isinstance(answer, Sample):
+            self._sampled[guild] = effect.session
+            self._channels.learn(guild, answer.counters)
+            self._log.debug("sample.fetched", guild=guild, counters=len(answer.counters))
+            self._roster.tell(guild, m.SampleArrived(sample=answer, request=effect.request))
+            return
+        self._log.warning("sample.failed", guild=guild, reason=reason(answer), failures=effect.request.failures)
+        failed = m.SampleFailed(
+            request=effect.request,
+            reason=reason(answer),
+            forbidden=isinstance(answer, Forbidden),
+            at_us=self._clock.stamp_us(),
+        )
+        self._roster.tell(guild, failed)
+
+    async def _list(self, guild: GuildId, effect: m.ListMembers) -> None:
+        """The whole list, again while that was asked for meanwhile."""
+        try:
+            await self._pages(guild, effect)
+            while guild in self._again:
+                self._again.discard(guild)
+                await self._pages(guild, effect)
+        finally:
+            if self._listing.get(guild) is effect:
+                del self._listing[guild]
+
+    async def _pages(self, guild: GuildId, effect: m.ListMembers) -> None:
+        started_us, after, failures, listed = self._clock.stamp_us(), BEFORE_ALL, 0, 0
+        while self._is_current(guild, effect.session):
+            page = await self._rest.members(guild, after)
+            if not isinstance(page, tuple):
+                failures += 1
+                await self._wait(guild, page, failures)
+                continue
+            review = self._review(effect.session, page, after, started_us)
+            self._roster.tell(guild, review)
+            failures, listed = 0, listed + len(page)
+            if review.upto == "":
+                self._log.info("members.listed", guild=guild, members=listed)
+                return
+            after = review.upto
+
+    def _review(
+        self, session: SessionId, page: tuple[Member, ...], after: UserId, started_us: int
+    ) -> m.ReviewMembers:
+        full = len(page) >= MEMBERS_A_PAGE
+        return m.ReviewMembers(
+            session=session,
+            members=tuple(_listed(row, micros(row.joined_at)) for row in page if row.joined_at),
+            after=after,
+            upto=page[-1].user.id if full else "",
+            started_us=started_us,
+            at_us=self._clock.stamp_us(),
+        )
+
+    async def _wait(self, guild: GuildId, failure: Failure, failures: int) -> None:
+        pause_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures - 1, 10))
+        pause_s *= self._randomness.uniform(0.5, 1.0)
+        self._log.warning(
+            "members.list_failed", guild=guild, reason=reason(failure), tries=failures, again_s=round(pause_s, 1)
+        )
+        await self._sleep(pause_s)
+
+    def _is_current(self, guild: GuildId, session: SessionId) -> bool:
+        greeting = self._roster.greeting(guild)
+        return greeting is not None and greeting.session == session and not self._stopped
+
+
+def _listed(row: Member, joined_at_us: int) -> m.ListedMember:
+    return m.ListedMember(
+        user=row.user.id, joined_at_us=joined_at_us, bot=row.user.bot, flags=row.flags, roles=row.roles
+    )

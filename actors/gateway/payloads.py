@@ -1,0 +1,178 @@
+"""The parts of Discord's JSON that are used, as types. What is not named here is not looked at.
+
+Rules: an id is a decimal string; a time is ISO 8601 with a zone and becomes microseconds since the epoch, exactly;
+a counter is a whole number ≥ 0. Whatever does not fit is a ``msgspec.ValidationError``, never a guess.
+What the parts mean is ``translate``'s and ``counters``' business.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from ledger.ids import ChannelId, GuildId, InviteCode, RoleId, UserId
+
+_DIGITS: Final = Meta(pattern=r"\A[0-9]{1,20}\Z")
+_TEXT: Final = Meta(pattern=r"\A[^\s\ud800-\udfff]{1,100}\Z")  # half a surrogate pair cannot be written down
+
+Guild: TypeAlias = Annotated[GuildId, _DIGITS]
+User: TypeAlias = Annotated[UserId, _DIGITS]
+Role: TypeAlias = Annotated[RoleId, _DIGITS]
+Channel: TypeAlias = Annotated[ChannelId, _DIGITS]
+Code: TypeAlias = Annotated[InviteCode, _TEXT]
+Time: TypeAlias = Annotated[datetime, Meta(tz=True)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
+
+T = TypeVar("T")
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all parts; unknown fields are ignored."""
+
+
+class Person(_Part, frozen=True, kw_only=True):
+    """A user object."""
+
+    id: User
+    bot: bool = False
+
+
+class Place(_Part, frozen=True, kw_only=True):
+    """A channel object, or a role's: only its id."""
+
+    id: Channel
+
+
+class Member(_Part, frozen=True, kw_only=True):
+    """A row of the member list. ``joined_at`` null: a guest."""
+
+    user: Person
+    joined_at: Time | None = None
+    flags: Count = 0
+    roles: tuple[Role, ...] = ()
+
+
+class MemberEvent(Member, frozen=True, kw_only=True):
+    """GUILD_MEMBER_ADD and GUILD_MEMBER_UPDATE."""
+
+    guild_id: Guild
+
+
+class MemberGone(_Part, frozen=True, kw_only=True):
+    """GUILD_MEMBER_REMOVE."""
+
+    guild_id: Guild
+    user: Person
+
+
+class GuildThere(_Part, frozen=True, kw_only=True):
+    """GUILD_CREATE and GUILD_UPDATE."""
+
+    id: Guild
+    unavailable: bool = False
+    vanity_url_code: str | None = None
+
+
+class GuildGone(_Part, frozen=True, kw_only=True):
+    """GUILD_DELETE; without ``unavailable`` the bot was removed."""
+
+    id: Guild
+    unavailable: bool = False
+
+
+class InviteBorn(_Part, frozen=True, kw_only=True):
+    """INVITE_CREATE. No ``guild_id``: of a group, not of a guild. ``max_age`` in seconds, 0 = for ever."""
+
+    code: Code
+    created_at: Time
+    guild_id: Guild | None = None
+    channel_id: Channel | None = None
+    inviter: Person | None = None
+    max_age: Count = 0
+    max_uses: Count = 0
+    expires_at: Time | None = None
+    flags: Count = 0
+    role_ids: tuple[Role, ...] = ()
+
+
+class InviteGone(_Part, frozen=True, kw_only=True):
+    """INVITE_DELETE."""
+
+    code: Code
+    guild_id: Guild | None = None
+
+
+class ChannelGone(_Part, frozen=True, kw_only=True):
+    """CHANNEL_DELETE."""
+
+    id: Channel
+    guild_id: Guild | None = None
+
+
+class InviteRow(_Part, frozen=True, kw_only=True):
+    """A row of the invite list. ``uses`` and ``created_at`` are left out for who lacks Manage Server."""
+
+    code: Code
+    uses: Count | None = None
+    created_at: Time | None = None
+    channel: Place | None = None
+    inviter: Person | None = None
+    max_age: Count = 0
+    max_uses: Count = 0
+    expires_at: Time | None = None
+    flags: Count = 0
+    temporary: bool = False
+    role_ids: tuple[Role, ...] = ()
+
+
+class VanityAnswer(_Part, frozen=True, kw_only=True):
+    """GET vanity-url. ``code`` null: none, or Discord's glitch."""
+
+    code: Annotated[str, _TEXT] | None = None
+    uses: Count = 0
+
+
+class Ready(_Part, frozen=True, kw_only=True):
+    """READY: the guilds that will come."""
+
+    guilds: tuple[GuildGone, ...] = ()
+
+
+# What may still be read of a payload that does not decode as a whole
+
+
+class Identity(_Part, frozen=True, kw_only=True):
+    id: User
+
+
+class AboutUser(_Part, frozen=True, kw_only=True):
+    user: Identity
+
+
+class InGuild(_Part, frozen=True, kw_only=True):
+    guild_id: Guild
+
+
+class OfGuild(_Part, frozen=True, kw_only=True):
+    id: Guild
+
+
+class Joined(_Part, frozen=True, kw_only=True):
+    joined_at: Time
+
+
+def decode(payload: object, kind: type[T]) -> T:
+    """The payload as that type.
+
+    Raises:
+        msgspec.ValidationError: when it does not fit.
+    """
+    return msgspec.convert(payload, kind)
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since the epoch, without the rounding of floats."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)

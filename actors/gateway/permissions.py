@@ -1,0 +1,49 @@
+"""The bot's own permissions: which are needed, which are there, and when that changed.
+
+Read from the library's cache, which keeps roles and the bot's own member whatever the member cache is set to.
+"""
+
+from typing import Final
+
+import discord
+
+from actors.roster import Roster
+from ledger import messages as m
+from ledger.ids import GuildId
+from ledger.ports import Clock
+
+NEEDED: Final = {
+    "manage_guild": "Manage Server",
+    "manage_channels": "Manage Channels",
+    "view_audit_log": "View Audit Log",
+}
+"""What is used, by the library's name and by the one people see."""
+_MASK: Final = discord.Permissions(**dict.fromkeys(NEEDED, True)).value
+
+
+def missing(guild: discord.Guild) -> tuple[str, ...]:
+    """The needed permissions that the bot lacks in the guild, in people's words."""
+    held = guild.me.guild_permissions
+    return tuple(words for name, words in NEEDED.items() if not getattr(held, name))
+
+
+class PermissionWatch:
+    """Tells a guild when the bot's needed permissions have changed there, and only then.
+
+    Args:
+        roster: whom to tell.
+        clock: stamps the message.
+    """
+
+    def __init__(self, roster: Roster, clock: Clock) -> None:
+        self._roster = roster
+        self._clock = clock
+        self._bits: dict[int, int] = {}
+
+    def look(self, guild: discord.Guild, *, arriving: bool) -> None:
+        """Compares with what was seen last; ``arriving``: the guild has just come, so nothing is told."""
+        bits = guild.me.guild_permissions.value & _MASK
+        before = self._bits.get(guild.id)
+        self._bits[guild.id] = bits
+        if not arriving and before is not None and before != bits:
+            self._roster.tell(GuildId(str(guild.id)), m.NotePermissions(at_us=self._clock.stamp_us()))

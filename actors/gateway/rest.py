@@ -1,0 +1,155 @@
+"""Discord's REST API as far as we use it: raw JSON below the library's objects, answers or failures as values.
+
+Rules. No call raises for what the world does; each ends within its deadline; each waits for its permit and its beat.
+A sample's times enclose all of its requests: stamped right before the first is sent, right after the last answer.
+What does not live here: when something is asked for (``outside``, ``commands``), what an answer means (``counters``).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias, TypeVar
+
+import aiohttp
+import discord
+import msgspec
+from discord.http import HTTPClient, Route
+
+from actors.gateway.counters import counters_of
+from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable
+from actors.gateway.pacing import Pacer, Urgency
+from actors.gateway.payloads import InviteRow, Member, VanityAnswer, decode
+from ledger.ids import ChannelId, GuildId, SessionId, UserId
+from ledger.ports import Clock
+from ledger.records import Vanity
+from ledger.samples import Sample
+
+DEADLINE_S: Final = 15.0
+"""For one request, the library's own retries and waits included."""
+MEMBERS_A_PAGE: Final = 1_000
+
+_TROUBLE: Final = (
+    msgspec.ValidationError,
+    discord.RateLimited,
+    discord.HTTPException,
+    aiohttp.ClientError,
+    OSError,
+    RuntimeError,  # aiohttp's word for a session that is being closed
+)
+
+T = TypeVar("T")
+Connection: TypeAlias = Callable[[], HTTPClient | None]
+"""The library's HTTP client once it is logged in."""
+
+
+class Rest:
+    """Requests.
+
+    Args:
+        connection: whom to ask now.
+        pacer: when.
+        clock: stamps samples.
+        deadline_s: for each request.
+    """
+
+    def __init__(self, connection: Connection, pacer: Pacer, clock: Clock, deadline_s: float = DEADLINE_S) -> None:
+        self._connection = connection
+        self._pacer = pacer
+        self._clock = clock
+        self._deadline_s = deadline_s
+
+    async def sample(self, guild: GuildId, session: SessionId, *, vanity: bool, urgency: Urgency) -> Sample | Failure:
+        """All counters of a guild; ``vanity``: it has a vanity URL, whose counter then belongs to the sample."""
+        async with self._pacer.permit(urgency):
+            await self._pacer.beat()
+            requested_us = self._clock.stamp_us()
+            rows = await self._ask(tuple[InviteRow, ...], lambda http: http.invites_from(int(guild)))
+            if not isinstance(rows, tuple):
+                return rows
+            counters = counters_of(rows)
+            if counters is None:
+                return Forbidden(reason="no_invite_metadata")
+            counter = await self._vanity(guild) if vanity else None
+            if counter is not None and not isinstance(counter, Vanity):
+                return counter
+            return Sample(
+                requested_us=requested_us,
+                answered_us=self._clock.stamp_us(),
+                session=session,
+                counters=counters,
+                vanity=counter,
+            )
+
+    async def invites(self, guild: GuildId) -> tuple[InviteRow, ...] | Failure:
+        """The invite list as it is, for a person who waits."""
+        async with self._pacer.permit(Urgency.PERSON):
+            await self._pacer.beat()
+            return await self._ask(tuple[InviteRow, ...], lambda http: http.invites_from(int(guild)))
+
+    async def members(self, guild: GuildId, after: UserId) -> tuple[Member, ...] | Failure:
+        """Up to ``MEMBERS_A_PAGE`` members with higher ids than ``after``, by rising ids."""
+        async with self._pacer.permit(Urgency.LISTING):
+            await self._pacer.beat()
+            page = await self._ask(
+                tuple[Member, ...], lambda http: http.get_members(int(guild), MEMBERS_A_PAGE, int(after))
+            )
+        if not isinstance(page, tuple):
+            return page
+        rising = tuple(sorted(page, key=lambda row: int(row.user.id)))
+        if rising and int(rising[0].user.id) <= int(after):
+            return Malformed(why="the member list does not go on")
+        return rising
+
+    async def create_invite(self, channel: ChannelId, reason: str) -> InviteRow | Failure:
+        """A new invite that never ends; ``reason`` stands in the audit log."""
+        async with self._pacer.permit(Urgency.PERSON):
+            await self._pacer.beat()
+            return await self._ask(
+                InviteRow,
+                lambda http: http.create_invite(int(channel), max_age=0, max_uses=0, unique=True, reason=reason),
+            )
+
+    async def _vanity(self, guild: GuildId) -> Vanity | Failure:
+        await self._pacer.beat()
+        answer = await self._ask(VanityAnswer, lambda http: http.get_vanity_code(int(guild)))
+        if not isinstance(answer, VanityAnswer):
+            return answer
+        if answer.code is None:
+            return Malformed(why="vanity_empty")
+        return Vanity(code=answer.code, uses=answer.uses)
+
+    async def _ask(self, kind: type[T], request: Callable[[HTTPClient], Awaitable[object]]) -> T | Failure:
+        http = self._connection()
+        if http is None:
+            return Unavailable(status=0)
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                return decode(await request(http), kind)
+        except TimeoutError:
+            return _timed_out(http, self._deadline_s)
+        except _TROUBLE as error:
+            return _as_failure(error)
+
+
+def url_of_gateway(http: HTTPClient) -> Awaitable[dict[str, str]]:
+    """GET /gateway, for the address of the socket."""
+    return http.request(Route("GET", "/gateway"))
+
+
+def _timed_out(http: HTTPClient, after_s: float) -> TimedOut:
+    """Giving up on a request that waits for the global limit leaves the library's gate shut for good: open it."""
+    http._global_over.set()  # noqa: SLF001 -- checked by names.check_library
+    return TimedOut(after_s=after_s)
+
+
+def _as_failure(error: Exception) -> Failure:
+    match error:
+        case msgspec.ValidationError():
+            return Malformed(why=str(error))
+        case discord.RateLimited(retry_after=wait_s):
+            return Limited(retry_after_s=wait_s)
+        case discord.HTTPException(status=401 | 403):
+            return Forbidden()
+        case discord.HTTPException(status=status):
+            return Unavailable(status=status)
+        case _:
+            return Unavailable(status=0)

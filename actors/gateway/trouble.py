@@ -1,0 +1,31 @@
+"""Why Discord would not have us, where only the operator can help. Each comes with the fix; none holds the token.
+
+LedgerError
+└── GatewayRefused        Discord ended the connection for good; the code says why
+    ├── TokenRefused      the token is not one of a bot, or was reset
+    └── IntentsMissing    the members intent is not switched on
+"""
+
+from ledger.errors import LedgerError
+
+
+class GatewayRefused(LedgerError):
+    """The gateway closed with a code that no retry mends (wrong shard, version or intents)."""
+
+    hint = "look the close code up in Discord's documentation; a newer release of this program may be needed"
+
+    def __init__(self, text: str, code: int = 0) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class TokenRefused(GatewayRefused):
+    """Discord does not know the token."""
+
+    hint = "copy the token anew (Developer Portal, Bot, Reset Token) into DISCORD_TOKEN"
+
+
+class IntentsMissing(GatewayRefused):
+    """The application may not use the members intent."""
+
+    hint = "switch on Server Members Intent (Developer Portal, Bot, Privileged Gateway Intents)"
