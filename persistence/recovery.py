@@ -1,0 +1,175 @@
+"""Recovery: which layer is newest, and how the others are made equal to it.
+
+Rules: holes are filled first, from whoever has the records; then the layer with the highest (epoch, gsn) leads; a
+branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly; then whoever is
+behind is fed the identical bytes. A layer that fails on the way is broken and the others go on. No clock decides.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from ledger.ids import GuildId
+from persistence.chains import NO_HEAD
+from persistence.frames import Frame
+from persistence.layer import Head
+from persistence.scan import Gap
+from persistence.seats import Seat
+
+FEED_RECORDS: Final = 1_000
+"""How many records a layer is fed at once, at least; an append is not split."""
+
+
+async def heal(seats: Sequence[Seat], now_ms: int) -> list[str]:
+    """Makes all healthy seats equal to the newest of them. Gives what was done, a sentence each."""
+    said = [note for seat in seats for note in await _fill(seat, _others(seat, seats), now_ms)]
+    leader = newest(seats)
+    if leader is None:
+        return said
+    for seat in _others(leader, seats):
+        said += await follow(seat, leader, now_ms)
+    return said
+
+
+async def rejoin(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
+    """Brings a seat that was broken up to date with the others, of which the first leads."""
+    said = await _fill(seat, others, now_ms)
+    return said + await follow(seat, others[0], now_ms) if others else said
+
+
+def newest(seats: Sequence[Seat]) -> Seat | None:
+    """The healthy seat that leads: of equal ones the first. None = none is healthy."""
+    return max((seat for seat in seats if seat.healthy), key=Seat.rank, default=None)
+
+
+def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
+    """The newest head of each guild in any of these seats."""
+    heads: dict[GuildId, Head] = {}
+    for seat in seats:
+        for guild, head in seat.summary.heads.items():
+            known = heads.get(guild, NO_HEAD)
+            if (head.epoch, head.seq) > (known.epoch, known.seq):
+                heads[guild] = head
+    return heads
+
+
+async def follow(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
+    """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way."""
+    said: list[str] = []
+    if not await _agree(seat, leader, now_ms):
+        said += await _part(seat, leader, now_ms)
+    behind, ahead = sorted((seat, leader), key=_gsn_of)
+    if seat.healthy and leader.healthy and behind.gsn < ahead.gsn:
+        said.append(await _feed(behind, ahead, now_ms))
+    return said
+
+
+def _gsn_of(seat: Seat) -> int:
+    return seat.gsn
+
+
+def _others(seat: Seat, seats: Sequence[Seat]) -> list[Seat]:
+    return [other for other in seats if other is not seat and other.healthy]
+
+
+async def _fill(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
+    """Asks the others for what a seat cannot read any more."""
+    missing = seat.summary.missing
+    if not seat.healthy or not missing:
+        return []
+    found: dict[int, Frame] = {}
+    for other in others:
+        found |= await _within(other, missing, now_ms)
+    if found:
+        with seat.minding(now_ms):
+            seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
+    said = [f"{seat.name}: {len(found)} records that could not be read were put back from another layer"]
+    return said + [f"{seat.name}: gsn {a} to {b} is in no layer" for a, b in seat.summary.missing]
+
+
+async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, Frame]:
+    found: dict[int, Frame] = {}
+    async for frame in _frames(seat, ranges[0][0] - 1, now_ms):
+        gsn = frame.record.gsn
+        if gsn > ranges[-1][1]:
+            break
+        if any(first <= gsn <= last for first, last in ranges):
+            found[gsn] = frame
+    return found
+
+
+async def _agree(seat: Seat, leader: Seat, now_ms: int) -> bool:
+    """Whether every head of the seat lies on the leader's chain of that guild."""
+    if seat.gsn > leader.gsn:
+        return False
+    for guild, head in seat.summary.heads.items():
+        ahead = leader.summary.heads.get(guild, NO_HEAD)
+        if ahead == head:
+            continue
+        if ahead.seq <= head.seq or await _digest_at(leader, guild, head.seq, now_ms) != head.digest:
+            return False
+    return True
+
+
+async def _digest_at(seat: Seat, guild: GuildId, seq: int, now_ms: int) -> bytes | None:
+    with seat.minding(now_ms):
+        for frame in await seat.layer.guild_frames(guild, seq - 1):
+            return frame.digest if frame.record.seq == seq else None
+    return None
+
+
+async def _part(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
+    """Sets aside what a seat holds behind the last record that it shares with the leader, if they differ at all."""
+    shared = await _shared(seat, leader, now_ms)
+    if shared is None or not seat.healthy or not leader.healthy:
+        return []
+    lost = seat.gsn - shared
+    with seat.minding(now_ms):
+        seat.learn(await seat.layer.set_aside(shared))
+    text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {shared} differ from those of {leader.name}"
+    return [f"{text}, which has the higher epoch; they are kept in quarantine"]
+
+
+async def _shared(seat: Seat, other: Seat, now_ms: int) -> int | None:
+    """The gsn before the first record that two layers hold with different bytes; None = there is none."""
+    left, right = _frames(seat, 0, now_ms), _frames(other, 0, now_ms)
+    a, b = await anext(left, None), await anext(right, None)
+    while a is not None and b is not None:
+        ahead = a.record.gsn - b.record.gsn
+        if ahead == 0 and a.data != b.data:
+            return a.record.gsn - 1
+        if ahead <= 0:
+            a = await anext(left, None)
+        if ahead >= 0:
+            b = await anext(right, None)
+    return None
+
+
+async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
+    """Gives a seat what it misses at its end, the identical bytes, append by append."""
+    start = seat.gsn
+    async for batch in _batches(source, start, now_ms):
+        with seat.minding(now_ms):
+            await seat.layer.append(batch)
+        if not seat.healthy:
+            break
+        seat.gsn = batch[-1].record.gsn
+        seat.fed += len(batch)
+    return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
+
+
+async def _batches(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[list[Frame]]:
+    batch: list[Frame] = []
+    async for frame in _frames(seat, after_gsn, now_ms):
+        batch.append(frame)
+        if len(batch) >= FEED_RECORDS and frame.record.seq == frame.record.last:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+async def _frames(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[Frame]:
+    """A layer's frames; where reading fails, the seat breaks and the stream ends."""
+    with seat.minding(now_ms):
+        async for frame in seat.layer.frames_after(after_gsn):
+            yield frame

@@ -1,0 +1,67 @@
+"""A layer's seat in the store: the layer, what it was last known to hold, and what is wrong with it.
+
+A seat whose layer raised is broken until the layer was closed, opened and brought up to date again.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from ledger.errors import Corrupt, StorageError
+from persistence.layer import Layer, LayerSummary
+
+
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Since when (our clock, milliseconds) and why a layer is broken."""
+
+    since_ms: int
+    error: StorageError | Corrupt
+
+
+class Seat:
+    """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened."""
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer = layer
+        self.gsn = 0
+        self.fed = 0
+        self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
+        self.trouble: Trouble | None = None
+
+    @property
+    def name(self) -> str:
+        return self.layer.name
+
+    @property
+    def healthy(self) -> bool:
+        return self.trouble is None
+
+    @contextmanager
+    def minding(self, now_ms: int) -> Iterator[None]:
+        """What the layer raises in this block breaks the seat and goes no further; ask ``healthy`` behind it."""
+        try:
+            yield
+        except (StorageError, Corrupt) as error:
+            since_ms = now_ms if self.trouble is None else self.trouble.since_ms
+            self.trouble = Trouble(since_ms=since_ms, error=error)
+
+    async def open(self, now_ms: int) -> None:
+        """Opens the layer (anew) and learns what it holds; where that fails, the seat stays broken."""
+        before = self.trouble
+        with self.minding(now_ms):
+            await self.layer.close()
+            self.learn(await self.layer.open())
+            self.fed = 0
+            self.trouble = None
+        if before is not None and self.trouble is not None:
+            self.trouble = Trouble(since_ms=before.since_ms, error=self.trouble.error)
+
+    def learn(self, summary: LayerSummary) -> None:
+        """Notes what the layer says that it holds."""
+        self.summary = summary
+        self.gsn = summary.gsn
+
+    def rank(self) -> tuple[int, int]:
+        """What orders layers: the newest epoch of a record, then the gsn."""
+        return max((head.epoch for head in self.summary.heads.values()), default=0), self.gsn

@@ -1,0 +1,270 @@
+"""The layers as one: what is durable, in which of them, and what comes back.
+
+Rules: the first layer is the log, the commit point; the others follow it. A record is numbered and sealed once, and
+every layer gets the same bytes. A layer that fails is broken and the rest goes on; where none took a batch and the
+outcome is unknown, nothing is appended until ``restart_epoch`` has read everything back. What is waited for, and how
+long, is the journal's business (``actors/journal.py``); there are no tasks here, and one caller.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Corrupt, Fenced, NotConfirmed, StorageError
+from ledger.ids import GuildId
+from ledger.ports import Clock, Randomness
+from ledger.records import Record
+from persistence import recovery
+from persistence.chains import head_of
+from persistence.checkpoints import make_checkpoint
+from persistence.frames import Frame
+from persistence.layer import Head, Layer
+from persistence.numbering import Append, Numbering
+from persistence.rehydration import Opened, open_guild
+from persistence.seats import Seat
+
+_READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers have to be read back first"
+
+__all__ = ["Append", "Appended", "LayerHealth", "LayerStart", "Opened", "StartReport", "Store"]
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """An append that is durable, and where: names of layers. ``size_bytes``: its frames in the log."""
+
+    records: tuple[Record, ...]
+    head: Head
+    size_bytes: int
+    durable_in: frozenset[str]
+
+
+class LayerStart(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer after start: its last gsn, its guilds, how many records others gave it; ``error``: "" = healthy."""
+
+    name: str
+    gsn: int
+    guilds: int
+    fed: int
+    error: str
+
+
+class StartReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a start found and did. ``leader``: the layer that won; ``notes``: sentences for the operator."""
+
+    epoch: int
+    lineage: str
+    leader: str
+    layers: tuple[LayerStart, ...]
+    notes: tuple[str, ...]
+
+
+class LayerHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer now. ``broken_since_ms``: our clock, 0 = healthy; ``gsn``: the last one it is known to hold."""
+
+    name: str
+    healthy: bool
+    gsn: int
+    broken_since_ms: int
+    error: str
+
+
+class Store:
+    """Started once, then used by one caller at a time."""
+
+    def __init__(self, layers: Sequence[Layer], clock: Clock, randomness: Randomness) -> None:
+        """``layers``: the log first. They belong to the store: ``close`` closes them."""
+        self._seats = tuple(Seat(layer) for layer in layers)
+        self._clock = clock
+        self._randomness = randomness
+        self._heads: dict[GuildId, Head] = {}
+        self._gsn = 0
+        self._epoch = 0
+        self._lineage = ""
+        self._in_doubt = True
+
+    async def start(self) -> StartReport:
+        """Opens every layer, takes an epoch, makes all layers equal to the newest.
+
+        Raises:
+            NewerFormat: when a later release wrote one of them; nothing was touched.
+            StorageError: when no layer can be opened.
+        """
+        now_ms = self._clock.now_ms()
+        for seat in self._seats:
+            await seat.open(now_ms)
+        notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
+        notes += await self._take_term(now_ms)
+        notes += await recovery.heal(self._seats, now_ms)
+        leader = recovery.newest(self._seats)
+        if leader is None:
+            raise self._nobody()
+        self._gsn = max(seat.gsn for seat in self._healthy())
+        self._heads = recovery.merged_heads(self._healthy())
+        self._in_doubt = False
+        return self._report(leader, notes)
+
+    async def restart_epoch(self) -> StartReport:
+        """After an unknown outcome: reads every layer back and takes a new epoch (see ``start``)."""
+        self._in_doubt = True
+        return await self.start()
+
+    async def append(self, appends: Sequence[Append]) -> Sequence[Appended | Fenced]:
+        """Makes a batch durable: the log first, then the others. Answers in the order of ``appends``.
+
+        An append whose ``base_seq`` is not its guild's head is answered with ``Fenced``; the others go on.
+
+        Raises:
+            StorageError: when no layer took it; ``NotConfirmed``: and it is not known whether one did, now or before:
+                then only ``restart_epoch`` helps.
+        """
+        if self._in_doubt:
+            raise NotConfirmed(_READ_BACK_FIRST)
+        numbering = Numbering(self._heads, self._gsn, self._epoch, self._clock.now_ms())
+        sealed = [numbering.take(append) for append in appends]
+        durable_in: frozenset[str] = frozenset()
+        if numbering.frames:
+            durable_in = await self._write(numbering.frames)
+            self._gsn = numbering.frames[-1].record.gsn
+            self._heads.update(numbering.moved)
+        return [frames if isinstance(frames, Fenced) else _appended(frames, durable_in) for frames in sealed]
+
+    async def catch_up(self) -> bool:
+        """Opens broken layers again and gives them what they miss; True when all layers are whole.
+
+        False as well when one holds what this process has not written: then only ``restart_epoch`` helps.
+        """
+        now_ms = self._clock.now_ms()
+        for seat in self._seats:
+            if not seat.healthy and not self._in_doubt:
+                await self._bring_back(seat, now_ms)
+        return not self._in_doubt and all(seat.healthy for seat in self._seats)
+
+    async def open_guild(self, guild: GuildId) -> Opened:
+        """The guild's newest valid state: checkpoint and records behind it (``persistence/rehydration.py``).
+
+        Raises:
+            Corrupt: when no layer holds an unbroken chain up to the guild's head.
+            StorageError: when no layer can be read, or ``restart_epoch`` has to come first.
+        """
+        if self._in_doubt:
+            raise NotConfirmed(_READ_BACK_FIRST)
+        known = self._heads.get(guild)
+        opened = await open_guild(self._seats, guild, known, self._lineage, self._clock.now_ms())
+        if opened.head is not None:
+            self._heads[guild] = opened.head
+            self._gsn = max(self._gsn, opened.head.gsn)
+        return opened
+
+    async def save_checkpoint(self, guild: GuildId, head: Head, pages: tuple[bytes, ...]) -> None:
+        """Keeps a guild's state as of ``head`` in every healthy layer; one that fails is broken.
+
+        Raises:
+            StorageError: when no layer took it.
+        """
+        checkpoint = make_checkpoint(guild, head, self._lineage, pages)
+        for seat in self._healthy():
+            with seat.minding(self._clock.now_ms()):
+                await seat.layer.save_checkpoint(checkpoint)
+        if not self._healthy():
+            raise self._nobody()
+
+    def health(self) -> tuple[LayerHealth, ...]:
+        """Each layer as it is now, in order."""
+        return tuple(_health(seat) for seat in self._seats)
+
+    async def close(self) -> None:
+        """Closes every layer. Safe to call twice."""
+        self._in_doubt = True
+        for seat in self._seats:
+            with seat.minding(self._clock.now_ms()):
+                await seat.layer.close()
+
+    def _healthy(self) -> list[Seat]:
+        return [seat for seat in self._seats if seat.healthy]
+
+    async def _take_term(self, now_ms: int) -> list[str]:
+        """An epoch above all that was seen, durable in every layer; what belongs to another history goes aside."""
+        seats = sorted(self._healthy(), key=Seat.rank, reverse=True)
+        self._epoch = 1 + max([self._epoch, *(seat.summary.epoch for seat in seats)])
+        lineages = [seat.summary.lineage for seat in seats if seat.summary.lineage]
+        self._lineage = lineages[0] if lineages else self._randomness.token()
+        said: list[str] = []
+        for seat in seats:
+            strange = seat.summary.lineage not in ("", self._lineage)
+            with seat.minding(now_ms):
+                await seat.layer.begin(self._epoch, self._lineage)
+                if strange:
+                    said.append(f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine")
+                    seat.learn(await seat.layer.set_aside(0))
+        return said
+
+    async def _write(self, frames: Sequence[Frame]) -> frozenset[str]:
+        """Writes a batch into every healthy layer, in order. Cancelled on the way, its outcome is unknown."""
+        self._in_doubt = True
+        failed: list[StorageError | Corrupt] = []
+        durable_in: set[str] = set()
+        for seat in self._healthy():
+            with seat.minding(self._clock.now_ms()):
+                await seat.layer.append(frames)
+                seat.gsn = frames[-1].record.gsn
+                durable_in.add(seat.name)
+            if seat.trouble is not None:
+                failed.append(seat.trouble.error)
+        unknown = [error for error in failed if isinstance(error, NotConfirmed | Corrupt)]
+        self._in_doubt = bool(unknown) and not durable_in
+        if durable_in:
+            return frozenset(durable_in)
+        raise next(iter([*unknown, *failed]), self._nobody())
+
+    async def _bring_back(self, seat: Seat, now_ms: int) -> None:
+        others = self._healthy()
+        await seat.open(now_ms)
+        if not seat.healthy:
+            return
+        if seat.summary.epoch > self._epoch or seat.gsn > self._gsn:
+            self._in_doubt = True
+            return
+        with seat.minding(now_ms):
+            await seat.layer.begin(self._epoch, self._lineage)
+        await recovery.rejoin(seat, others, now_ms)
+        if seat.healthy and seat.gsn != self._gsn:
+            self._in_doubt = True  # nobody is left who could give it what it misses
+
+    def _nobody(self) -> StorageError:
+        told = [f"{seat.name}: {seat.trouble.error}" for seat in self._seats if seat.trouble is not None]
+        return StorageError(f"no layer can be used: {'; '.join(told)}")
+
+    def _report(self, leader: Seat, notes: Sequence[str]) -> StartReport:
+        layers = tuple(
+            LayerStart(
+                name=seat.name,
+                gsn=seat.gsn,
+                guilds=len(seat.summary.heads),
+                fed=seat.fed,
+                error="" if seat.trouble is None else str(seat.trouble.error),
+            )
+            for seat in self._seats
+        )
+        return StartReport(
+            epoch=self._epoch, lineage=self._lineage, leader=leader.name, layers=layers, notes=tuple(notes)
+        )
+
+
+def _appended(frames: Sequence[Frame], durable_in: frozenset[str]) -> Appended:
+    return Appended(
+        records=tuple(frame.record for frame in frames),
+        head=head_of(frames[-1]),
+        size_bytes=sum(len(frame.data) + 1 for frame in frames),
+        durable_in=durable_in,
+    )
+
+
+def _health(seat: Seat) -> LayerHealth:
+    trouble = seat.trouble
+    return LayerHealth(
+        name=seat.name,
+        healthy=trouble is None,
+        gsn=seat.gsn,
+        broken_since_ms=0 if trouble is None else trouble.since_ms,
+        error="" if trouble is None else str(trouble.error),
+    )

@@ -1,0 +1,25 @@
+"""The layers that the contract suite runs on. A new layer appends its factory to ``FACTORIES``; no more is needed.
+
+A factory makes a layer over a folder; called again on the same folder it gives the same data to a new object, unless
+the layer lives in its object alone.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from persistence.disk import RealDisk
+from persistence.layer import Layer
+from persistence.local import LocalLayer
+from persistence.memory import MemoryLayer
+from persistence.offload import inline
+
+
+def local_layer(folder: Path) -> Layer:
+    return LocalLayer(RealDisk(), folder, inline)
+
+
+def memory_layer(folder: Path) -> Layer:
+    return MemoryLayer(folder.name)
+
+
+FACTORIES: list[Callable[[Path], Layer]] = [local_layer, memory_layer]
