@@ -28,6 +28,8 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | Json | None
 
 T0_US: Final = 1_700_000_000_000_000
 LONG_AGO_US: Final = T0_US - 10**12
+BASELINE_US: Final = T0_US - 2_100_000
+"""S0 is of t = 0, and yet no join from 0 on straddles it: the skew and a little before."""
 GUILD: Final = GuildId("1")
 ANSWER_S: Final = 0.2
 MAX_STEPS: Final = 10_000
@@ -152,8 +154,8 @@ class Player:
     def _baseline(self, vanity: r.Vanity | None) -> r.SampleTaken:
         return r.SampleTaken(
             number=1,
-            requested_us=LONG_AGO_US,
-            answered_us=LONG_AGO_US + 1,
+            requested_us=BASELINE_US - 1,
+            answered_us=BASELINE_US,
             session=self._session(),
             changed=tuple(self.known.values()),
             vanity=vanity,

@@ -1,0 +1,269 @@
+"""Which sources each join may have used, given how many uses are proven. Pure arithmetic; knows no guild.
+
+Joins and sources form a flow: every join takes one unit of one source it may have used, or of NI (no counter), every
+proven use is taken by exactly one join. A source is *feasible* for a join when some such assignment gives it to the
+join. One assignment is found by augmenting paths; two feasible assignments differ by cycles of its residual graph, so
+a pair is feasible exactly when the assignment has it or when both ends lie in one strongly connected component of
+that graph: one flow and one search for components, instead of a flow a pair.
+
+Joins with equal gaps, exclusions and optionality are one *group* with a size. Sets of nodes are bits of integers,
+which keeps 1,000 joins × 1,000 sources within the budget of docs/attribution.md in plain Python.
+What does not live here: classes of sources, statuses, staff.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger.ids import NO_COUNTER, InviteCode
+
+_PLENTY: Final = 1 << 60
+_NOTHING: Final = InviteCode("")
+"""The source that optional joins may take: no use at all."""
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """Uses of a code. ``gap``: where they lie, None = in any; ``uses``: proven (``exact``) or at most, -1 = no limit."""
+
+    code: InviteCode
+    gap: int | None
+    uses: int
+    exact: bool
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A join that came from somewhere; ``optional``: a repeated event, which may have used nothing."""
+
+    gaps: frozenset[int]
+    excluded: frozenset[InviteCode]
+    optional: bool
+
+
+class Solution(msgspec.Struct, frozen=True, kw_only=True):
+    """What is feasible.
+
+    ``feasible``: for each claim, in order, its sources by code, NI among them where possible. ``surplus``: more uses
+    are proven than there are claims. ``infeasible``: no assignment fits, so that NI was let back in. ``unclaimed``: by
+    code, uses that exceed the claims which could have made them.
+    """
+
+    feasible: tuple[frozenset[InviteCode], ...]
+    surplus: bool
+    infeasible: bool
+    unclaimed: Mapping[InviteCode, int]
+
+
+def solve(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
+    """The feasible sources of every claim.
+
+    With at most as many proven uses as claims, every use has to be taken. With more, uses are limits only and NI is
+    left out. Where nothing fits, uses are limits and NI is let in, for all: the truth must not be left out.
+    """
+    surplus = sum(source.uses for source in sources if source.exact) > len(claims)
+    feasible = _assign(claims, sources, strict=not surplus, no_counter=not surplus)
+    infeasible = feasible is None
+    if feasible is None:
+        feasible = _assign(claims, sources, strict=False, no_counter=True)
+        assert feasible is not None, "with NI every claim has a source"
+    return Solution(
+        feasible=feasible,
+        surplus=surplus,
+        infeasible=infeasible,
+        unclaimed=_unclaimed(feasible, sources),
+    )
+
+
+def _assign(
+    claims: Sequence[Claim], sources: Sequence[Source], *, strict: bool, no_counter: bool
+) -> tuple[frozenset[InviteCode], ...] | None:
+    sizes = Counter(claims)
+    groups = list(sizes)
+    network = _Network(groups, list(sizes.values()), sources, strict=strict, no_counter=no_counter)
+    if not network.fill():
+        return None
+    by_group = dict(zip(groups, network.feasible(), strict=True))
+    return tuple(by_group[claim] for claim in claims)
+
+
+def _unclaimed(feasible: Sequence[frozenset[InviteCode]], sources: Sequence[Source]) -> dict[InviteCode, int]:
+    uses: Counter[InviteCode] = Counter()
+    for source in sources:
+        if source.exact:
+            uses[source.code] += source.uses
+    takers = Counter(code for codes in feasible for code in codes)
+    return {code: count - takers[code] for code, count in uses.items() if count > takers[code]}
+
+
+class _Network:
+    """Groups on the left, sources on the right; ``held[s][g]`` units flow from group g to source s."""
+
+    def __init__(
+        self,
+        groups: Sequence[Claim],
+        sizes: list[int],
+        sources: Sequence[Source],
+        *,
+        strict: bool,
+        no_counter: bool,
+    ) -> None:
+        self.left = sizes
+        self.codes = [source.code for source in sources]
+        self.room = [source.uses if source.uses >= 0 else _PLENTY for source in sources]
+        self.exact = _bits(at for at, source in enumerate(sources) if strict and source.exact)
+        self.reach = [_reach(group, sources) for group in groups]
+        if no_counter:
+            self._add(NO_COUNTER, range(len(groups)))
+        self._add(_NOTHING, (at for at, group in enumerate(groups) if group.optional))
+        self.held: list[dict[int, int]] = [{} for _ in self.codes]
+
+    def _add(self, code: InviteCode, takers: Iterator[int] | range) -> None:
+        for group in takers:
+            self.reach[group] |= 1 << len(self.codes)
+        self.codes.append(code)
+        self.room.append(_PLENTY)
+
+    def fill(self) -> bool:
+        """Places every claim, proven uses first; False when a proven use or a claim is left over."""
+        for group in range(len(self.left)):
+            while self.left[group] and self._augment(group, self.exact):
+                pass
+        if any(self.room[source] for source in _each(self.exact)):
+            return False
+        everything = (1 << len(self.codes)) - 1
+        for group in range(len(self.left)):
+            while self.left[group]:
+                if not self._augment(group, everything):
+                    return False
+        return True
+
+    def _augment(self, start: int, within: int) -> bool:
+        """Pushes units of the group ``start`` along a shortest path to a source with room."""
+        came_by: dict[int, int] = {}  # source → the group it was reached from
+        gave_up: dict[int, int] = {start: -1}  # group → the source through which it was reached
+        seen, queue = 0, [start]
+        for group in queue:
+            fresh = self.reach[group] & within & ~seen
+            seen |= fresh
+            for source in _each(fresh):
+                came_by[source] = group
+                if self.room[source]:
+                    self._push(start, source, came_by, gave_up)
+                    return True
+                for holder in self.held[source]:
+                    if holder not in gave_up:
+                        gave_up[holder] = source
+                        queue.append(holder)
+        return False
+
+    def _push(self, start: int, end: int, came_by: Mapping[int, int], gave_up: Mapping[int, int]) -> None:
+        path = [(came_by[end], end)]
+        while (via := gave_up[path[-1][0]]) >= 0:
+            path.append((came_by[via], via))
+        units = min(self.left[start], self.room[end], *(self.held[via][self_] for self_, via in _returns(path)))
+        for group, source in path:
+            self.held[source][group] = self.held[source].get(group, 0) + units
+        for group, source in _returns(path):
+            self.held[source][group] -= units
+            if not self.held[source][group]:
+                del self.held[source][group]
+        self.left[start] -= units
+        self.room[end] -= units
+
+    def feasible(self) -> list[frozenset[InviteCode]]:
+        """For each group, the codes of all sources that some assignment gives it."""
+        component = self._components()
+        shift = len(self.reach)
+        own = [0] * shift
+        for source, holders in enumerate(self.held):
+            for group in holders:
+                own[group] |= 1 << source
+        return [
+            frozenset(self.codes[source] for source in _each(own[group] | reach & component[group] >> shift))
+            - {_NOTHING}
+            for group, reach in enumerate(self.reach)
+        ]
+
+    def _components(self) -> dict[int, int]:
+        """Node → the bits of its component. Nodes: groups, then sources, then the sink."""
+        out = self._residual()
+        into = [0] * len(out)
+        for node, targets in enumerate(out):
+            for target in _each(targets):
+                into[target] |= 1 << node
+        component: dict[int, int] = {}
+        unseen = (1 << len(out)) - 1
+        for root in reversed(_finished(out)):
+            if unseen >> root & 1:
+                members, unseen = _collect(root, into, unseen)
+                component.update(dict.fromkeys(_each(members), members))
+        return component
+
+    def _residual(self) -> list[int]:
+        """What may still be moved: any claim to any source in reach, held units back, and use of capped sources."""
+        shift, sink = len(self.reach), len(self.reach) + len(self.codes)
+        out = [reach << shift for reach in self.reach]
+        to_sources = 0
+        for source, holders in enumerate(self.held):
+            free = not self.exact >> source & 1
+            out.append(_bits(holders) | (1 << sink if free and self.room[source] else 0))
+            to_sources |= 1 << shift + source if free and holders else 0
+        return [*out, to_sources]
+
+
+def _returns(path: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The units that groups on the path take back: each from the source the next step reaches it through."""
+    return [(path[at][0], path[at + 1][1]) for at in range(len(path) - 1)]
+
+
+def _reach(group: Claim, sources: Sequence[Source]) -> int:
+    return _bits(
+        at
+        for at, source in enumerate(sources)
+        if (source.gap is None or source.gap in group.gaps) and source.code not in group.excluded
+    )
+
+
+def _finished(out: Sequence[int]) -> list[int]:
+    """All nodes in the order in which a depth-first search leaves them."""
+    unseen, order = (1 << len(out)) - 1, list[int]()
+    while unseen:
+        stack = [unseen.bit_length() - 1]
+        unseen ^= 1 << stack[0]
+        while stack:
+            following = out[stack[-1]] & unseen
+            if following:
+                node = following.bit_length() - 1
+                unseen ^= 1 << node
+                stack.append(node)
+            else:
+                order.append(stack.pop())
+    return order
+
+
+def _collect(root: int, into: Sequence[int], unseen: int) -> tuple[int, int]:
+    """The unseen nodes that reach ``root``, and what is unseen after that."""
+    members, queue = 1 << root, [root]
+    unseen ^= 1 << root
+    for node in queue:
+        fresh = into[node] & unseen
+        unseen &= ~fresh
+        members |= fresh
+        queue.extend(_each(fresh))
+    return members, unseen
+
+
+def _bits(places: "Iterator[int] | Mapping[int, int]") -> int:
+    mask = 0
+    for place in places:
+        mask |= 1 << place
+    return mask
+
+
+def _each(mask: int) -> Iterator[int]:
+    """The places of the bits that are set, lowest first."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low

@@ -1,0 +1,89 @@
+"""A gateway against a sandbox over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import discord
+import pytest
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import SystemClock, SystemRandomness
+from actors.gateway.runner import Gateway
+from sandbox import Sandbox
+from tests.actors.gateway.town import Town, running
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(seed=7) as running:
+        yield running
+        assert list(running.unhandled) == []
+
+
+@pytest.fixture
+async def town() -> AsyncIterator[Town]:
+    made = Town(SystemClock())
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def lines() -> list[dict[str, object]]:
+    """The log, a dict a line."""
+    return []
+
+
+@pytest.fixture
+def log(lines: list[dict[str, object]]) -> FilteringBoundLogger:
+    def keep(_: object, __: str, line: dict[str, object]) -> str:
+        lines.append(line)
+        raise structlog.DropEvent
+
+    return structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(0))
+
+
+@pytest.fixture
+def quarantine() -> dict[str, bytes]:
+    return {}
+
+
+@pytest.fixture(autouse=True)
+def library_points_back() -> Iterator[None]:
+    """The library's idea of where Discord is, is global: put it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
+        patch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", "unset")
+        yield
+
+
+MakeGateway = Callable[..., Gateway]
+
+
+@pytest.fixture
+def make_gateway(
+    sandbox: Sandbox, town: Town, log: FilteringBoundLogger, quarantine: dict[str, bytes]
+) -> MakeGateway:
+    def make(token: str = "", api_url: str = "") -> Gateway:
+        return Gateway(
+            token=token or sandbox.token,
+            api_url=api_url or sandbox.api_url,
+            roster=town.roster,
+            clock=town.clock,
+            sleep=asyncio.sleep,
+            randomness=SystemRandomness(),
+            spawn=town.spawn,
+            keep=quarantine.__setitem__,
+            log=log,
+        )
+
+    return make
+
+
+@pytest.fixture
+async def gateway(make_gateway: MakeGateway, sandbox: Sandbox) -> AsyncIterator[Gateway]:
+    """A gateway that is connected; guilds made before are there."""
+    made = make_gateway()
+    async with running(made):
+        await sandbox.wait_ready()
+        yield made

@@ -1,0 +1,98 @@
+"""A real roster whose guild actors write down what they are told, and answer what a test wants them to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from actors.clock import SystemClock
+from actors.gateway.runner import Gateway
+from actors.guild import GuildAddress
+from actors.roster import Roster
+from actors.runtime import live
+from ledger import messages as m
+from ledger.ids import GuildId
+from ledger.records import Draft
+
+T = TypeVar("T")
+WAIT_S = 5.0
+
+
+class Scribe:
+    """A guild's actor that appends nothing: it keeps what it is told and answers what it was given."""
+
+    def __init__(self, town: "Town", told: list[m.Message]) -> None:
+        self.town = town
+        self.told = told
+
+    def decide(self, message: m.Message) -> m.Decision:
+        self.told.append(message)
+        return m.Decision(presence=m.Presence(), answer=self.town.answer(message))
+
+    async def append(self, _: m.Decision) -> tuple[tuple[Draft, ...], bool]:
+        raise AssertionError("a scribe has no drafts")
+
+    def evolve(self, record: Draft) -> None:
+        raise AssertionError(record)
+
+    def publish(self, decision: m.Decision) -> m.Answer:
+        return decision.answer
+
+    def act(self, _: m.Decision) -> None:
+        self.town.changed()
+
+
+class Town:
+    """The real roster, with a scribe for each guild, and ways to wait for what they are told."""
+
+    def __init__(self, clock: SystemClock) -> None:
+        self.clock = clock
+        self.roster = Roster(clock, self._start)
+        self.told: dict[GuildId, list[m.Message]] = {}
+        self.answer: Callable[[m.Message], m.Answer] = lambda _: m.Done()
+        self.tasks: list[asyncio.Task[None]] = []
+        self._change = asyncio.Event()
+
+    def spawn(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self.tasks.append(task)
+        return task
+
+    def changed(self) -> None:
+        self._change.set()
+
+    def heard(self, guild: int, kind: type[T]) -> list[T]:
+        """The messages of that kind which the guild was told so far."""
+        return [each for each in self.told.get(GuildId(str(guild)), []) if isinstance(each, kind)]
+
+    async def until(self, ready: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WAIT_S):
+            while not ready():
+                self._change.clear()
+                await self._change.wait()
+
+    async def until_heard(self, guild: int, kind: type[T], count: int = 1) -> list[T]:
+        await self.until(lambda: len(self.heard(guild, kind)) >= count)
+        return self.heard(guild, kind)
+
+    async def close(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+    def _start(self, guild: GuildId, address: GuildAddress) -> None:
+        told = self.told.setdefault(guild, [])
+        self.spawn(live(address, address.hand_over(), Scribe(self, told)), f"guild/{guild}")
+
+
+@asynccontextmanager
+async def running(gateway: Gateway) -> AsyncIterator[asyncio.Task[None]]:
+    """The gateway's life as a task; ended afterwards, and it must not have failed."""
+    task = asyncio.get_running_loop().create_task(gateway.run())
+    try:
+        yield task
+    finally:
+        await gateway.close()
+        await asyncio.wait([task])
+    assert task.exception() is None

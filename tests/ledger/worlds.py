@@ -1,0 +1,216 @@
+"""Random worlds for the model: a guild with invites, people who join, a network that delays, and the truth.
+
+A world obeys the assumptions that are written into the evidence (P0: every counted use is a join that is told of;
+P2: a sample shows every use made before it was asked for); within them it is as nasty as a seed makes it: clocks that
+differ, late and repeated events, bursts, codes that are used up, expire, or are deleted, joins by no invite, kills.
+"""
+
+import heapq
+import random
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.decide import decide
+from ledger.evolve import evolve
+from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, SessionId, UserId
+from ledger.phases import Phase
+from ledger.samples import Sample
+from ledger.state import GuildState
+
+START_US: Final = 1_700_000_000_000_000
+SECOND: Final = 1_000_000
+GUILD: Final = GuildId("1")
+
+
+class World:
+    """One guild and one program. ``run`` plays it to its end; then ``truth`` and ``state`` can be compared."""
+
+    def __init__(self, seed: int, *, joins: int = 12) -> None:
+        self.random = random.Random(seed)
+        self.now_us = START_US
+        self.skew_us = self.random.randint(-SECOND, SECOND)
+        self.truth: dict[tuple[UserId, int], InviteCode] = {}
+        self.state = GuildState(guild=GUILD)
+        self.presence = m.Presence(phase=Phase.REHYDRATING)
+        self.records: list[r.Record] = []
+        self.invites: dict[InviteCode, r.Counter] = {}
+        self.told_of: set[InviteCode] = {NO_COUNTER, VANITY}
+        self.vanity = r.Vanity(code="acme", uses=5) if self.random.random() < 0.3 else None
+        self.session = SessionId("s1")
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = count()
+        self._dispatches = count(1)
+        self._people = count(1_000)
+        self._codes = count()
+        self._fetch_timer = 0
+        self._prepare(joins)
+
+    # The story
+
+    def _prepare(self, joins: int) -> None:
+        for _ in range(self.random.randint(1, 4)):
+            self._make_invite(at_us=START_US - 3600 * SECOND)
+        self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
+        self.presence = msgspec.structs.replace(self.presence, reconciled=True)
+        at_us = START_US + 20 * SECOND
+        spread = self.random.choice((0.05, 0.5, 3.0, 20.0))
+        for _ in range(joins):
+            at_us += round(self.random.expovariate(1 / spread) * SECOND)
+            self._at(at_us, self._somebody_joins)
+        for _ in range(self.random.randint(0, 4)):
+            when = self.random.randint(START_US + 20 * SECOND, at_us + SECOND)
+            self._at(when, self.random.choice((self._invite_is_made, self._invite_is_deleted, self._kill)))
+
+    def run(self) -> None:
+        """Until nothing is left to happen."""
+        while self._agenda:
+            self.now_us, _, step = heapq.heappop(self._agenda)
+            step()
+
+    def _somebody_joins(self) -> None:
+        self._expire()
+        user = UserId(str(next(self._people)))
+        joined_at_us = self.now_us + self.skew_us
+        code = self._pick_source()
+        self.truth[user, joined_at_us] = code
+        used_up = self._use(code)
+        delay_us = self._delay()
+        self._at(self.now_us + delay_us, lambda: self._hear_join(user, joined_at_us))
+        if self.random.random() < 0.1:
+            self._at(self.now_us + delay_us + 1, lambda: self._hear_join(user, joined_at_us))
+        if used_up:
+            self._at(self.now_us + self._delay(), lambda: self._hear_death(code))
+
+    def _hear_join(self, user: UserId, joined_at_us: int) -> None:
+        join = m.RecordJoin(
+            cause=r.GatewayCause(session=self.session, number=next(self._dispatches), lane="members"),
+            session=self.session,
+            user=user,
+            joined_at_us=joined_at_us,
+            arrived_us=self.now_us,
+        )
+        self.tell(join)
+
+    def _hear_death(self, code: InviteCode) -> None:
+        cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="rest")
+        self.tell(m.NoteInviteDied(cause=cause, code=code, arrived_us=self.now_us))
+
+    def _pick_source(self) -> InviteCode:
+        choices = [*self.invites, NO_COUNTER] if self.random.random() < 0.3 else [*self.invites]
+        if self.vanity is not None:
+            choices.append(VANITY)
+        return self.random.choice(choices or [NO_COUNTER])
+
+    def _use(self, code: InviteCode) -> bool:
+        """Raises the counter; True when that used the invite up."""
+        if code == VANITY and self.vanity is not None:
+            self.vanity = msgspec.structs.replace(self.vanity, uses=self.vanity.uses + 1)
+        if code not in self.invites:
+            return False
+        invite = self.invites[code]
+        self.invites[code] = msgspec.structs.replace(invite, uses=invite.uses + 1)
+        if invite.max_uses and invite.uses + 1 >= invite.max_uses:
+            del self.invites[code]
+            return True
+        return False
+
+    def _make_invite(self, at_us: int) -> r.Counter:
+        code = InviteCode(f"c{next(self._codes)}")
+        limited = self.random.random() < 0.4
+        lives_s = self.random.randint(10, 120)
+        expires = START_US + lives_s * SECOND + self.skew_us if self.random.random() < 0.2 else None
+        self.invites[code] = r.Counter(
+            code=code,
+            created_at_us=at_us + self.skew_us,
+            uses=0,
+            max_uses=self.random.randint(1, 3) if limited else 0,
+            expires_at_us=expires,
+            inviter=UserId(str(self.random.randint(1, 3))),
+        )
+        return self.invites[code]
+
+    def _invite_is_made(self) -> None:
+        invite = self._make_invite(self.now_us)
+        self._at(self.now_us + self._delay(), lambda: self._hear_birth(invite))
+
+    def _hear_birth(self, invite: r.Counter) -> None:
+        cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="rest")
+        self.told_of.add(invite.code)
+        self.tell(m.NoteInviteBorn(cause=cause, invite=invite, arrived_us=self.now_us))
+
+    def _invite_is_deleted(self) -> None:
+        if self.invites:
+            code = self.random.choice(list(self.invites))
+            del self.invites[code]
+            self._at(self.now_us + self._delay(), lambda: self._hear_death(code))
+
+    def _expire(self) -> None:
+        now_us = self.now_us + self.skew_us
+        for code, invite in tuple(self.invites.items()):
+            if invite.expires_at_us is not None and invite.expires_at_us <= now_us:
+                del self.invites[code]
+
+    def _delay(self) -> int:
+        """Mostly quick, sometimes late, never later than the death margin of two seconds."""
+        return round(self.random.choice((0.02, 0.1, 0.4, 1.8)) * self.random.random() * SECOND)
+
+    # The program
+
+    def _kill(self) -> None:
+        """A new life in the same session: the records are replayed, the rest is forgotten."""
+        self.state = GuildState(guild=GUILD)
+        for record in self.records:
+            self.state = evolve(self.state, record)
+        self.presence = m.Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+        self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
+        self.presence = msgspec.structs.replace(self.presence, reconciled=True)
+
+    def tell(self, message: m.Message) -> None:
+        decision = decide(self.state, self.presence, message)
+        seq = self.state.seq
+        for place, draft in enumerate(decision.drafts, start=1):
+            record = r.Record(
+                gsn=seq + place,
+                guild=GUILD,
+                seq=seq + place,
+                epoch=1,
+                at_ms=self.now_us // 1000,
+                cause=draft.cause,
+                key=draft.key,
+                event=draft.event,
+                last=seq + len(decision.drafts),
+            )
+            self.records.append(record)
+            self.state = evolve(self.state, record)
+        self.presence = decision.presence
+        for effect in decision.effects:
+            if isinstance(effect, m.FetchSample):
+                self._at(self.now_us + round(effect.after_s * SECOND) + 1, lambda fetch=effect: self._fetch(fetch))
+
+    def _fetch(self, effect: m.FetchSample) -> None:
+        """Asked for now, shown as of some moment until the answer."""
+        requested_us = self.now_us
+        shown_us = requested_us + 1 + round(self.random.random() * 0.3 * SECOND)
+        self._at(shown_us, lambda: self._show(effect, requested_us))
+
+    def _show(self, effect: m.FetchSample, requested_us: int) -> None:
+        self._expire()
+        counters, vanity = tuple(self.invites.values()), self.vanity
+        self.told_of.update(self.invites)
+        answered_us = self.now_us + 1 + round(self.random.random() * 0.3 * SECOND)
+        sample = Sample(
+            requested_us=requested_us,
+            answered_us=answered_us,
+            session=effect.session,
+            counters=counters,
+            vanity=vanity,
+        )
+        self._at(answered_us, lambda: self.tell(m.SampleArrived(sample=sample, request=effect.request)))
+
+    def _at(self, when_us: int, step: Callable[[], None]) -> None:
+        heapq.heappush(self._agenda, (when_us, next(self._order), step))
