@@ -11,7 +11,7 @@ import msgspec
 
 from ledger.ids import VANITY, SessionId
 from ledger.records import Counter, SampleTaken, Vanity
-from ledger.state import Bound, Death, Gap, GapSource, GuildState
+from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState
 
 SKEW_US: Final = 2_000_000
 """How far Discord's clock and ours may differ, and how late a death may be told."""
@@ -103,7 +103,14 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     listed = {each.code for each in taken.changed}
     for code, birth in state.births.items():
         if code not in state.counters and code not in listed and birth.arrived_us < taken.requested_us:
-            yield from _gone(birth.invite, state.deaths.get(code), taken)
+            for source in _gone(birth.invite, state.deaths.get(code), taken):
+                yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
+
+
+def _is_told_late(state: GuildState, birth: Birth) -> bool:
+    """Whether the invite may be older than the gap in which we heard of it."""
+    assert state.baseline is not None
+    return birth.invite.created_at_us <= state.baseline.answered_us + SKEW_US
 
 
 def _is_reborn(state: GuildState, now: Counter) -> bool:

@@ -89,7 +89,7 @@ class GapSource(msgspec.Struct, frozen=True, array_like=True):
 
     ``uses``: proven (``exact``) or at most (-1 = without limit); ``left``: uses a vanished limited invite had left,
     if it may just have been used up, else -1; ``dead_us``: joins later than this cannot have used it, 0 = alive;
-    ``why``: the class by name, for the evidence.
+    ``anywhere``: its uses may also lie in earlier gaps; ``why``: the class by name, for the evidence.
     """
 
     code: InviteCode
@@ -103,6 +103,7 @@ class GapSource(msgspec.Struct, frozen=True, array_like=True):
     inviter_is_bot: bool = False
     roles: tuple[RoleId, ...] = ()
     targets: tuple[UserId, ...] = ()
+    anywhere: bool = False
 
 
 class Gap(msgspec.Struct, frozen=True, array_like=True):

@@ -18,7 +18,7 @@ from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState
 
 MAX_STRADDLED_SAMPLES: Final = 3
 """A window waits for at most so many samples in a row before it is closed with its straddlers left open."""
-MAX_KEPT_GAPS: Final = 8
+MAX_KEPT_GAPS: Final = 32
 """Closed gaps stay on the desk for join events that come late; what is older counts as "before"."""
 
 
@@ -167,7 +167,7 @@ def _with_past(
 
 
 def _solver_source(gap: int, source: GapSource) -> Source:
-    return Source(code=source.code, gap=gap, uses=source.uses, exact=source.exact)
+    return Source(code=source.code, gap=None if source.anywhere else gap, uses=source.uses, exact=source.exact)
 
 
 def _excluded(join: DeskJoin, sources: Sequence[tuple[int, GapSource]]) -> dict[InviteCode, str]:
