@@ -1,0 +1,99 @@
+"""What the process says of its health, and what is concluded from it. Values and rules; nothing here serves or waits.
+
+Alive: the loop turns, and no child is gone for good. Ready: connected, every guild of READY has come or is reported
+unavailable, and the journal takes records. A broken layer is told but does not make unready: joins are still taken.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
+
+import msgspec
+
+from actors.journal import JournalStatistics
+from ledger.phases import Phase
+
+PARKED: Final = "parked"
+"""Beside the phases: a guild that was given up."""
+
+
+class Vitals(msgspec.Struct, frozen=True, kw_only=True):
+    """The process at one moment.
+
+    ``connected``: the gateway has a session and its socket; ``awaited``: guilds of READY that have neither come nor
+    been reported unavailable; ``draining``: it is on its way out; ``dead``: names of children that have ended and
+    will not be started again; ``guilds``: how many by phase, "parked" among them; ``waiting``: messages in all
+    mailboxes; ``restarts``, ``dead_letters``, ``zombies`` since the process began.
+    """
+
+    connected: bool
+    awaited: int
+    draining: bool
+    dead: tuple[str, ...]
+    guilds: Mapping[str, int]
+    waiting: int
+    restarts: int
+    dead_letters: int
+    zombies: int
+    journal: JournalStatistics
+
+
+class Health(Protocol):
+    """Whom health and metrics are asked of."""
+
+    def vitals(self) -> Vitals:
+        """The process now; quick, and without effects."""
+        ...
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """The answer of /livez."""
+
+    alive: bool
+    dead: tuple[str, ...]
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of /readyz. ``why``: what it is not ready for, a sentence each; ``layers``: "ok" or the error."""
+
+    ready: bool
+    why: tuple[str, ...]
+    gateway_connected: bool
+    journal_ready: bool
+    layers: Mapping[str, str]
+    guilds_live: int
+    guilds_not_live: int
+    guilds_awaited: int
+
+
+def liveness(vitals: Vitals) -> Liveness:
+    """Whether a restart of the process is not yet the only cure."""
+    return Liveness(not vitals.dead, vitals.dead)
+
+
+def readiness(vitals: Vitals) -> Readiness:
+    """Whether this process does its work, so that an older one may be stopped."""
+    why = tuple(_unready(vitals))
+    live = vitals.guilds.get(Phase.LIVE, 0)
+    return Readiness(
+        ready=not why,
+        why=why,
+        gateway_connected=vitals.connected,
+        journal_ready=vitals.journal.ready,
+        layers={layer.name: "ok" if layer.healthy else layer.error for layer in vitals.journal.layers},
+        guilds_live=live,
+        guilds_not_live=sum(vitals.guilds.values()) - live,
+        guilds_awaited=vitals.awaited,
+    )
+
+
+def _unready(vitals: Vitals) -> Iterator[str]:
+    if vitals.draining:
+        yield "the bot is stopping"
+    if vitals.dead:
+        yield f"gone for good: {', '.join(vitals.dead)}"
+    if not vitals.connected:
+        yield "the gateway is not connected"
+    if vitals.awaited:
+        yield f"{vitals.awaited} guilds of READY have not come yet"
+    if not vitals.journal.ready:
+        yield "no layer takes records"

@@ -1,0 +1,144 @@
+"""Health, metrics and, under chaos only, the killing of guild actors, over HTTP.
+
+    GET  /livez               200 while the loop turns and no child is gone for good, else 503
+    GET  /readyz              200 when ready, else 503; the body says why
+    GET  /metrics             Prometheus
+    POST /chaos/kill/{guild}  there only under ``run --chaos`` and on a loopback address
+
+Health is open to all. The rest needs ``Authorization: Bearer LEDGER_HTTP_TOKEN``; without such a token it is open on
+a loopback address and closed on any other.
+"""
+
+import asyncio
+import hmac
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from pydantic import SecretStr
+from structlog.typing import FilteringBoundLogger
+
+from actors.ops.health import Health, liveness, readiness
+from actors.ops.metrics import make_registry
+from actors.settings import Endpoint
+from ledger.errors import LedgerError
+from ledger.ids import GuildId
+
+OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
+SHUTDOWN_S: Final = 1.0
+"""A request under way has so long to end."""
+
+
+class CannotListen(LedgerError):
+    """The address is taken, or not this machine's."""
+
+    hint = "choose another LEDGER_HTTP, or stop the process that listens there"
+
+
+class OpsServer:
+    """The HTTP server of one process.
+
+    Args:
+        endpoint: where to listen; port 0 takes a free one, told by ``http.started``.
+        token: guards all but health.
+        health: asked at every request.
+        kill: ends a guild's life; False when the guild has none.
+        chaos: whether killing may be asked for at all.
+        log: where the real address is told.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint: Endpoint,
+        token: SecretStr | None,
+        health: Health,
+        kill: Callable[[GuildId], bool],
+        chaos: bool,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._endpoint = endpoint
+        self._token = token
+        self._health = health
+        self._registry: CollectorRegistry = make_registry(health)
+        self._kill = kill
+        self._chaos = chaos and endpoint.is_loopback()
+        self._log = log
+
+    async def run(self) -> None:
+        """Serves until it is cancelled.
+
+        Raises:
+            CannotListen: when the address cannot be had.
+        """
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            await asyncio.Event().wait()
+        finally:
+            await runner.cleanup()
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        site = web.TCPSite(runner, self._endpoint.host, self._endpoint.port)
+        try:
+            await site.start()
+        except OSError as error:
+            raise CannotListen(f"cannot listen on {self._endpoint}: {error.strerror}") from error
+        port: int = runner.addresses[0][1]
+        self._log.info("http.started", host=self._endpoint.host, port=port, chaos=self._chaos)
+
+    def _application(self) -> web.Application:
+        application = web.Application(middlewares=[self._guard])
+        application.add_routes(
+            [
+                web.get("/livez", self._livez),
+                web.get("/readyz", self._readyz),
+                web.get("/metrics", self._metrics),
+            ]
+        )
+        if self._chaos:
+            application.add_routes([web.post("/chaos/kill/{guild}", self._kill_guild)])
+        return application
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in OPEN_PATHS:
+            return await handler(request)
+        if self._token is None and not self._endpoint.is_loopback():
+            raise web.HTTPForbidden(text="set LEDGER_HTTP_TOKEN to read this from outside\n")
+        if self._token is not None and not _bears(request, self._token):
+            raise web.HTTPUnauthorized(text="Bearer LEDGER_HTTP_TOKEN\n", headers={"WWW-Authenticate": "Bearer"})
+        return await handler(request)
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        told = liveness(self._health.vitals())
+        return _json(told, ok=told.alive)
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        told = readiness(self._health.vitals())
+        return _json(told, ok=told.ready)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        text = generate_latest(self._registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _kill_guild(self, request: web.Request) -> web.Response:
+        guild = GuildId(request.match_info["guild"])
+        killed = self._kill(guild)
+        return _json({"guild": guild, "killed": killed}, ok=killed, otherwise=HTTPStatus.NOT_FOUND)
+
+
+def _bears(request: web.Request, token: SecretStr) -> bool:
+    """Whether the request carries the token; takes as long for a wrong one as for the right one."""
+    given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
+    return hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode())
+
+
+def _json(body: object, *, ok: bool, otherwise: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE) -> web.Response:
+    status = HTTPStatus.OK if ok else otherwise
+    return web.Response(body=msgspec.json.encode(body) + b"\n", status=status, content_type="application/json")

@@ -1,0 +1,235 @@
+"""Health, metrics and kills over real sockets, each on a free port of loopback."""
+
+import asyncio
+import io
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from actors.clock import SystemClock
+from actors.journal import JournalStatistics
+from actors.logs import make_logger
+from actors.ops.health import Vitals
+from actors.ops.http import CannotListen, OpsServer
+from actors.settings import Endpoint, Settings
+from ledger.ids import GuildId
+from persistence.store import LayerHealth
+
+LOCAL = Endpoint("127.0.0.1", 0)
+WELL = Vitals(
+    connected=True,
+    awaited=0,
+    draining=False,
+    dead=(),
+    guilds={"live": 3, "blind": 1},
+    waiting=7,
+    restarts=2,
+    dead_letters=1,
+    zombies=0,
+    journal=JournalStatistics(
+        waiting=0,
+        batches=5,
+        records=40,
+        joins=12,
+        fenced=0,
+        epochs=0,
+        ready=True,
+        layers=(
+            LayerHealth(name="log", healthy=True, gsn=40, broken_since_ms=0, error=""),
+            LayerHealth(name="database", healthy=False, gsn=38, broken_since_ms=9, error="disk full"),
+        ),
+    ),
+)
+
+
+class Bot:
+    """What health is asked of, and what is killed: values that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = WELL
+        self.killed: list[str] = []
+
+    def vitals(self) -> Vitals:
+        return self.now
+
+    def kill(self, guild: GuildId) -> bool:
+        self.killed.append(guild)
+        return guild == "7"
+
+
+class Answered(msgspec.Struct):
+    """An answer: status, body, and the address it came from."""
+
+    status: int
+    text: str
+
+
+class Started(io.StringIO):
+    """A log that says when the first line has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = asyncio.Event()
+
+    def flush(self) -> None:
+        self.line.set()
+
+
+def server(bot: Bot, log: io.StringIO, *, token: str = "", chaos: bool = False, at: Endpoint = LOCAL) -> OpsServer:
+    logger = make_logger(Settings(ledger_log="json"), SystemClock(), log)
+    guard = SecretStr(token) if token else None
+    return OpsServer(endpoint=at, token=guard, health=bot, kill=bot.kill, chaos=chaos, log=logger)
+
+
+class Client:
+    """Asks a running server."""
+
+    def __init__(self, session: aiohttp.ClientSession, port: int, started: dict[str, object]) -> None:
+        self._session = session
+        self.port = port
+        self.started = started
+
+    async def ask(self, path: str, method: str = "GET", token: str = "") -> Answered:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self._session.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers) as answer:
+            return Answered(answer.status, await answer.text())
+
+
+@asynccontextmanager
+async def serving(bot: Bot, *, token: str = "", chaos: bool = False, at: Endpoint = LOCAL) -> AsyncIterator[Client]:
+    log = Started()
+    running = asyncio.create_task(server(bot, log, token=token, chaos=chaos, at=at).run())
+    try:
+        async with asyncio.timeout(5), aiohttp.ClientSession() as session:
+            await log.line.wait()
+            started = json.loads(log.getvalue())
+            yield Client(session, started["port"], started)
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+
+
+async def test_the_real_port_is_told():
+    async with serving(Bot()) as client:
+        assert client.port > 0
+        assert client.started["event"] == "http.started"
+        assert client.started["host"] == "127.0.0.1"
+
+
+async def test_it_is_alive_until_a_child_is_gone_for_good():
+    bot = Bot()
+    async with serving(bot) as client:
+        assert (await client.ask("/livez")).status == 200
+        bot.now = msgspec.structs.replace(WELL, dead=("gateway",))
+        gone = await client.ask("/livez")
+        assert (gone.status, json.loads(gone.text)) == (503, {"alive": False, "dead": ["gateway"]})
+
+
+async def test_readiness_says_what_there_is():
+    async with serving(Bot()) as client:
+        ready = await client.ask("/readyz")
+        assert ready.status == 200
+        assert json.loads(ready.text) == {
+            "ready": True,
+            "why": [],
+            "gateway_connected": True,
+            "journal_ready": True,
+            "layers": {"log": "ok", "database": "disk full"},
+            "guilds_live": 3,
+            "guilds_not_live": 1,
+            "guilds_awaited": 0,
+        }
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"connected": False}, "the gateway is not connected"),
+        ({"awaited": 2}, "2 guilds of READY have not come yet"),
+        ({"draining": True}, "the bot is stopping"),
+        ({"dead": ("journal",)}, "gone for good: journal"),
+        ({"journal": msgspec.structs.replace(WELL.journal, ready=False)}, "no layer takes records"),
+    ],
+)
+async def test_each_reason_makes_unready(change: dict[str, object], why: str):
+    bot = Bot()
+    bot.now = msgspec.structs.replace(WELL, **change)
+    async with serving(bot) as client:
+        unready = await client.ask("/readyz")
+        assert unready.status == 503
+        assert json.loads(unready.text)["why"] == [why]
+
+
+async def test_metrics_are_read_when_they_are_asked_for():
+    bot = Bot()
+    async with serving(bot) as client:
+        lines = (await client.ask("/metrics")).text.splitlines()
+        for line in (
+            "inviteledger_joins_acknowledged_total 12.0",
+            "inviteledger_actor_restarts_total 2.0",
+            "inviteledger_mailbox_messages 7.0",
+            'inviteledger_guilds{phase="live"} 3.0',
+            'inviteledger_guilds{phase="parked"} 0.0',
+            'inviteledger_layer_healthy{layer="database"} 0.0',
+            'inviteledger_layer_gsn{layer="database"} 38.0',
+        ):
+            assert line in lines
+        bot.now = msgspec.structs.replace(WELL, journal=msgspec.structs.replace(WELL.journal, joins=13))
+        assert "inviteledger_joins_acknowledged_total 13.0" in (await client.ask("/metrics")).text
+
+
+async def test_a_token_guards_all_but_health():
+    async with serving(Bot(), token="much-wanted", chaos=True) as client:
+        assert (await client.ask("/livez")).status == 200
+        assert (await client.ask("/readyz")).status == 200
+        assert (await client.ask("/metrics")).status == 401
+        assert (await client.ask("/metrics", token="much-wantee")).status == 401
+        assert (await client.ask("/chaos/kill/7", "POST")).status == 401
+        assert (await client.ask("/nothing")).status == 401
+        assert (await client.ask("/metrics", token="much-wanted")).status == 200
+
+
+async def test_without_a_token_only_health_is_open_to_the_outside():
+    bot = Bot()
+    async with serving(bot, chaos=True, at=Endpoint("0.0.0.0", 0)) as client:
+        assert (await client.ask("/readyz")).status == 200
+        assert (await client.ask("/metrics")).status == 403
+        assert (await client.ask("/chaos/kill/7", "POST")).status == 403
+    assert bot.killed == []
+
+
+async def test_a_guild_is_killed_under_chaos_only():
+    bot = Bot()
+    async with serving(bot) as client:
+        assert (await client.ask("/chaos/kill/7", "POST")).status == 404
+    async with serving(bot, chaos=True) as client:
+        assert (await client.ask("/chaos/kill/7", "GET")).status == 405
+        killed = await client.ask("/chaos/kill/7", "POST")
+        assert (killed.status, json.loads(killed.text)) == (200, {"guild": "7", "killed": True})
+        assert (await client.ask("/chaos/kill/8", "POST")).status == 404
+    assert bot.killed == ["7", "8"]
+
+
+async def test_chaos_is_not_served_to_the_outside_even_with_the_token():
+    bot = Bot()
+    async with serving(bot, token="much-wanted", chaos=True, at=Endpoint("0.0.0.0", 0)) as client:
+        assert (await client.ask("/chaos/kill/7", "POST", "much-wanted")).status == 404
+        assert client.started["chaos"] is False
+    assert bot.killed == []
+
+
+async def test_a_taken_address_is_an_error_with_its_fix():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        at = Endpoint("127.0.0.1", taken.getsockname()[1])
+        with pytest.raises(CannotListen, match="cannot listen on") as caught:
+            await server(Bot(), io.StringIO(), at=at).run()
+    assert "LEDGER_HTTP" in caught.value.hint
