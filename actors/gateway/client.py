@@ -6,7 +6,7 @@ library, whose reader would die of it; what the library's parser raises over a p
 One client is one shard. More shards are more clients, each with its own intake, started one after the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 
 import discord
@@ -14,6 +14,7 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from structlog.typing import FilteringBoundLogger
 
+from actors.gateway.commands import Tree
 from actors.gateway.intake import Intake, Shard
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.rest import url_of_gateway
@@ -49,6 +50,11 @@ def intents() -> discord.Intents:
     return wanted
 
 
+def expect_no_voice() -> None:
+    """Keeps the library from warning that it could not speak: we never do."""
+    discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
+
+
 class Client(discord.Client):
     """One shard's connection.
 
@@ -56,10 +62,18 @@ class Client(discord.Client):
         intake: takes the dispatches.
         watch: told when the bot's permissions may have changed.
         shard: which of how many.
+        sync: run once logged in: tells Discord which commands there are.
         log: for payloads that were too much for a parser.
     """
 
-    def __init__(self, intake: Intake, watch: PermissionWatch, shard: Shard, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        watch: PermissionWatch,
+        shard: Shard,
+        sync: Callable[["Client"], Awaitable[None]],
+        log: FilteringBoundLogger,
+    ) -> None:
         super().__init__(
             intents=intents(),
             shard_id=shard[0],
@@ -70,9 +84,10 @@ class Client(discord.Client):
             allowed_mentions=discord.AllowedMentions.none(),
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT_S,
         )
-        self.tree = discord.app_commands.CommandTree(self)
+        self.tree = Tree(self, log)
         self._intake = intake
         self._watch = watch
+        self._sync = sync
         self._log = log
         parsers = self._connection.parsers
         for name, parse in parsers.items():
@@ -82,6 +97,7 @@ class Client(discord.Client):
         """After the login, before the socket: where the socket is (the library would take Discord's own)."""
         address = await url_of_gateway(self.http)
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address["url"])
+        await self._sync(self)
 
     async def on_disconnect(self) -> None:
         self._log.info("gateway.disconnected", session=self._intake.session)

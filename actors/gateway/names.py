@@ -52,7 +52,7 @@ def check_library() -> None:
     """
     if discord.__version__ != DISCORD_PY:
         raise LibraryMismatch(f"discord.py {discord.__version__} is installed, this release needs {DISCORD_PY}")
-    missing = tuple(missing_names(discord.Client(intents=discord.Intents.none())))
+    missing = tuple(missing_names(discord.Client(intents=discord.Intents(guilds=True))))
     if missing:
         raise LibraryMismatch(f"discord.py lacks names we rely on: {', '.join(missing)}")
 

@@ -21,9 +21,8 @@ NEEDED: Final = {
 _MASK: Final = discord.Permissions(**dict.fromkeys(NEEDED, True)).value
 
 
-def missing(guild: discord.Guild) -> tuple[str, ...]:
-    """The needed permissions that the bot lacks in the guild, in people's words."""
-    held = guild.me.guild_permissions
+def missing(held: discord.Permissions) -> tuple[str, ...]:
+    """The needed permissions that are not among those held, in people's words."""
     return tuple(words for name, words in NEEDED.items() if not getattr(held, name))
 
 

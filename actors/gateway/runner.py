@@ -6,6 +6,7 @@ day); a token or an intent that Discord refuses ends ``run`` with an error that 
 ``stop_intake`` comes first in a drain, ``close`` last. No task is started but through ``Jobs``.
 """
 
+import asyncio
 from typing import Final
 
 import aiohttp
@@ -16,7 +17,9 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
 from actors.gateway.channels import InviteChannels
-from actors.gateway.client import Client
+from actors.gateway.client import Client, expect_no_voice
+from actors.gateway.commands import install
+from actors.gateway.desk import Desk
 from actors.gateway.intake import Intake, Keep, Shard
 from actors.gateway.names import check_library
 from actors.gateway.outside import Fetcher
@@ -34,6 +37,8 @@ LONGEST_PAUSE_S: Final = 120.0
 """720 tries a day at most."""
 STEADY_S: Final = 300.0
 """A connection that lasted so long was a good one: the next pause is the first again."""
+SYNC_S: Final = 15.0
+SYNC_AGAIN_S: Final = 60.0
 FINAL_CODES: Final = {
     4004: "Discord refused the token",
     4010: "Discord refused the shard",
@@ -42,7 +47,7 @@ FINAL_CODES: Final = {
     4013: "Discord does not know these intents",
 }
 LOST: Final = (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError, ValueError)
-"""What ends the library's ``start`` and may be better next time; ValueError: something that should be JSON is none."""
+"""What ends the library's ``start`` and may be better next time; ValueError: what should be JSON is none."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,11 +104,13 @@ class Gateway:
         self._log = log
         self._client: Client | None = None
         self._closing = False
+        self._synced = False
         self._pacer = Pacer(clock, sleep)
         self._jobs = Jobs("gateway", spawn, self._job_failed)
         self._watch = PermissionWatch(roster, clock)
         channels = InviteChannels()
         self.rest = Rest(self._http, self._pacer, clock)
+        self._desk = Desk(roster, self.rest, clock)
         self._intake = Intake(roster=roster, channels=channels, clock=clock, keep=keep, shard=shard, log=log)
         self.outside = Fetcher(
             rest=self.rest,
@@ -123,6 +130,7 @@ class Gateway:
             LibraryMismatch: when discord.py is not the release we know.
             GatewayRefused: when only the operator can help (``TokenRefused``, ``IntentsMissing``).
         """
+        expect_no_voice()
         check_library()
         point_at(self._api_url)
         failures = 0
@@ -163,7 +171,8 @@ class Gateway:
 
     async def _connect(self) -> str:
         """One client's life; why it ended."""
-        client = self._client = Client(self._intake, self._watch, self._shard, self._log)
+        client = self._client = Client(self._intake, self._watch, self._shard, self._sync_commands, self._log)
+        install(client.tree, self._desk)
         try:
             async with client:
                 await client.start(self._token)
@@ -181,6 +190,20 @@ class Gateway:
         except LOST as error:
             return f"{type(error).__name__}: {error}"
         return "the connection ended"
+
+    async def _sync_commands(self, client: Client) -> None:
+        """Once a process; without it the bot counts all the same, so a failure is tried again beside."""
+        if self._synced:
+            return
+        try:
+            async with asyncio.timeout(SYNC_S):
+                commands = await client.tree.sync()
+        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
+            self._log.warning("commands.sync_failed", error=f"{type(error).__name__}: {error}", again_s=SYNC_AGAIN_S)
+            self._jobs.start_later(SYNC_AGAIN_S, lambda: self._sync_commands(client), "commands")
+        else:
+            self._synced = True
+            self._log.info("commands.synced", commands=len(commands))
 
     def _http(self) -> HTTPClient | None:
         client = self._client

@@ -89,7 +89,7 @@ class Translator:
         try:
             return reader(payload, heard)
         except msgspec.ValidationError as error:
-            return unreadable(name, payload, heard, str(error))
+            return unreadable(name, payload, heard, f"unreadable: {error}")
 
     def _guild_changed(self, payload: object, heard: Heard) -> tuple[Told, ...]:
         guild = p.decode(payload, p.GuildThere)

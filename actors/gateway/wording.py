@@ -1,0 +1,70 @@
+"""Names and numbers as text that Discord shows as it is meant: no markdown, no ping, no trick by invisible letters.
+
+Messages carry no display names, only ids as mentions, which Discord resolves for whoever reads them; that they ping
+nobody is the sender's business (``AllowedMentions.none()``).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
+
+MAX_MESSAGE: Final = 1_900
+"""Discord's limit is 2,000 characters; the rest is for a last remark."""
+_MARKDOWN: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\*_~`|>[]()<@#-"})
+
+
+def plain(text: str) -> str:
+    """Any text, with nothing in it that Discord would read as markdown or a mention, on one line."""
+    return _visible(text).translate(_MARKDOWN)
+
+
+def code(name: InviteCode) -> str:
+    """An invite's code; the two sources that have none by what they are."""
+    if name == VANITY:
+        return "the vanity URL"
+    if name == NO_COUNTER:
+        return "a way without an invite (Server Discovery, an app, a student hub)"
+    return f"`{_visible(name).replace('`', '')}`"
+
+
+def either(names: Iterable[InviteCode]) -> str:
+    """``A, B or C``; at most five by name."""
+    words = [code(name) for name in names]
+    if len(words) > MAX_NAMED:
+        words = [*words[:MAX_NAMED], f"{len(words) - MAX_NAMED} more"]
+    return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+MAX_NAMED: Final = 5
+
+
+def person(user: UserId) -> str:
+    return f"<@{user}>"
+
+
+def moment(at_us: int) -> str:
+    """A time, shown in the reader's own zone."""
+    return f"<t:{at_us // 1_000_000}:f>"
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """``1 join``, ``2 joins``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def fit(lines: Sequence[str]) -> str:
+    """The lines as one message; what is too much is cut at a line, and said."""
+    kept: list[str] = []
+    size = 0
+    for line in lines:
+        size += len(line) + 1
+        if size > MAX_MESSAGE:
+            return "\n".join([*kept, f"… and {len(lines) - len(kept)} more"])
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def _visible(text: str) -> str:
+    """Without control characters, line breaks and those that turn the direction of writing."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
