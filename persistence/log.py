@@ -18,7 +18,7 @@ from persistence.frames import Frame
 from persistence.layer import LayerSummary
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading, nowhere
-from persistence.scan import Scan, SegmentFile, Spotted, next_number, pieces, segment_path, survey
+from persistence.scan import Scan, SegmentFile, Spotted, next_number, pieces, runs, segment_path, survey
 from persistence.segments import SEGMENT_FORMAT, SegmentHeader
 from persistence.writing import SegmentWriter, replace, whole_segment
 
@@ -70,13 +70,17 @@ class Log:
         self._writer, _ = self._start_file(scan.confirmed + 1, scan.unconfirmed)
 
     def append(self, frames: Sequence[Frame]) -> None:
-        """Appends a batch, durably.
+        """Appends a batch, durably; one whose gsns jump (a hole is carried over) as several.
 
         Raises:
             DiskFull: when there is no room; nothing of the batch is left.
             NotConfirmed: when it may or may not be durable.
             StorageError: when the file was taken away; nothing of the batch can be read again.
         """
+        for run in runs(frames):
+            self._append_run(run)
+
+    def _append_run(self, frames: Sequence[Frame]) -> None:
         writer, self._writer = self._writer, None
         assert writer is not None, "append follows begin"
         if writer.size > self._segment_bytes:

@@ -9,6 +9,7 @@ Rules (docs/architecture.md, "the log"):
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -76,6 +77,12 @@ def unreadable(disk: Disk, folder: Path, files: tuple[SegmentFile, ...]) -> list
 def next_number(disk: Disk, folder: Path) -> int:
     """The number of the next file: behind every file that is there, readable or not."""
     return max((number for number, _ in _numbered(disk, folder)), default=0) + 1
+
+
+def runs(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
+    """Frames cut where their gsn jumps."""
+    jumps = [n for n in range(1, len(frames)) if frames[n].record.gsn != frames[n - 1].record.gsn + 1]
+    return [frames[start:end] for start, end in pairwise([0, *jumps, len(frames)])]
 
 
 def pieces(

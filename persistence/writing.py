@@ -85,18 +85,21 @@ class SegmentWriter:
         self.first_offset = len(header_line(header)) + len(batch_line(header.first_gsn - 1))
 
     def append(self, frames: Sequence[Frame]) -> int:
-        """Appends a batch durably and gives the offset of its first frame.
+        """Appends a batch of contiguous gsns durably and gives the offset of its first frame.
+
+        Where its gsn is not the next one, what lies between is named as confirmed: it is missing, not torn.
 
         Raises:
             DiskFull, NotConfirmed: when write or fsync failed; some of it may be there (``take_back``).
             StorageError: when the name stands for another file by now: nothing of this can be read again.
         """
-        data = batch_lines(self.confirmed, frames)
+        before = frames[0].record.gsn - 1
+        data = batch_lines(before, frames)
         self._handle.write(data)
         self._handle.sync()
         if self._disk.identity(self.path) != self._identity:
             raise StorageError(f"{self.path} was removed or replaced by someone else")
-        offset = self.size + len(batch_line(self.confirmed))
+        offset = self.size + len(batch_line(before))
         self.size += len(data)
         self.confirmed = frames[-1].record.gsn
         return offset

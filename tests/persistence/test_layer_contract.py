@@ -1,0 +1,157 @@
+"""What every layer keeps (``persistence/layer.py``): the same sentences for the real ones and the one in memory."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from persistence.checkpoints import make_checkpoint
+from persistence.frames import Frame
+from persistence.layer import Layer
+from tests.persistence.layers import FACTORIES
+from tests.persistence.making import BLUE, RED, Chain, bytes_of
+
+
+@pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__name__)
+async def layer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Layer]:
+    make: Callable[[Path], Layer] = request.param
+    layer = make(tmp_path / "log")
+    await layer.open()
+    await layer.begin(1, "lineage")
+    yield layer
+    await layer.close()
+
+
+async def everything(layer: Layer) -> list[Frame]:
+    return [frame async for frame in layer.frames_after(0)]
+
+
+async def reopen(layer: Layer, epoch: int = 2) -> None:
+    await layer.close()
+    await layer.open()
+    await layer.begin(epoch, "lineage")
+
+
+async def test_a_fresh_layer_knows_nothing(layer: Layer):
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.gsn, summary.heads, summary.notes, summary.missing) == (0, {}, (), ())
+
+
+async def test_a_term_is_durable_before_the_first_append(layer: Layer):
+    await layer.begin(7, "lineage")
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.epoch, summary.lineage) == (7, "lineage")
+
+
+async def test_what_was_appended_comes_back_byte_for_byte(layer: Layer):
+    chain = Chain()
+    frames = chain.batch(RED, BLUE, RED) + chain.append(BLUE, 3)
+    await layer.append(frames[:2])
+    await layer.append(frames[2:])
+    assert bytes_of(await everything(layer)) == bytes_of(frames)
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.gsn, summary.heads, summary.missing) == (chain.gsn, chain.heads, ())
+    assert bytes_of(await everything(layer)) == bytes_of(frames)
+
+
+async def test_appends_go_on_after_each_reopening(layer: Layer):
+    chain = Chain()
+    for epoch in range(2, 6):
+        await layer.append(chain.batch(RED, BLUE))
+        await reopen(layer, epoch)
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.gsn, summary.heads, summary.notes) == (chain.gsn, chain.heads, ())
+
+
+async def test_a_guilds_frames_are_its_own_and_in_order(layer: Layer):
+    chain = Chain()
+    frames = chain.batch(RED, BLUE, RED, BLUE, RED)
+    await layer.append(frames)
+    found = await layer.guild_frames(RED, 1)
+    assert [frame.record.seq for frame in found] == [2, 3]
+    assert bytes_of(found) == bytes_of([frames[2], frames[4]])
+    assert [*await layer.guild_frames(RED, 3), *await layer.guild_frames(BLUE, 9)] == []
+
+
+async def test_frames_after_a_gsn_are_all_that_follow(layer: Layer):
+    frames = Chain().batch(RED, BLUE, RED, BLUE)
+    await layer.append(frames)
+    assert bytes_of([frame async for frame in layer.frames_after(2)]) == bytes_of(frames[2:])
+    assert [frame async for frame in layer.frames_after(4)] == []
+
+
+async def test_a_guilds_frames_come_back_after_a_reopening(layer: Layer):
+    frames = Chain().batch(RED, BLUE, RED)
+    await layer.append(frames)
+    await reopen(layer)
+    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], frames[2]])
+
+
+async def test_a_hole_that_no_layer_could_fill_is_carried_over_as_a_hole(layer: Layer):
+    chain = Chain()
+    frames = chain.batch(RED, BLUE, RED, BLUE)
+    await layer.append([frames[0], *frames[2:]])
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.gsn, summary.missing) == (4, ((2, 2),))
+    assert summary.heads == {RED: chain.heads[RED]}, "a chain with a hole ends before it"
+
+
+async def test_a_hole_is_filled(layer: Layer):
+    chain = Chain()
+    frames = chain.batch(RED, BLUE, RED, BLUE)
+    await layer.append([frames[0], *frames[2:]])
+    await reopen(layer)
+    summary = await layer.fill(frames)
+    assert (summary.gsn, summary.heads, summary.missing) == (4, chain.heads, ())
+    await layer.append(chain.batch(BLUE))
+    await reopen(layer, 3)
+    assert [frame.record.gsn for frame in await everything(layer)] == [1, 2, 3, 4, 5]
+
+
+async def test_a_branch_that_lost_is_set_aside_and_another_takes_its_place(layer: Layer):
+    chain = Chain()
+    common = chain.batch(RED, BLUE)
+    winner = Chain(epoch=2)
+    winner.gsn, winner.heads = chain.gsn, dict(chain.heads)
+    await layer.append(common + chain.batch(RED, RED))
+    summary = await layer.set_aside(2)
+    assert (summary.gsn, summary.heads) == (2, winner.heads)
+    branch = winner.batch(RED)
+    await layer.append(branch)
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.gsn, summary.heads) == (3, winner.heads)
+    assert bytes_of(await everything(layer)) == bytes_of(common + branch)
+
+
+async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
+    chain = Chain()
+    for number in range(4):
+        await layer.append(chain.batch(RED))
+        pages = (b'{"page":%d}' % number, b"\n\x00other\n")
+        await layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], "lineage", pages))
+    await reopen(layer)
+    found = await layer.checkpoints(RED)
+    assert [checkpoint.header.seq for checkpoint in found] == [4, 3]
+    assert found[0].pages == (b'{"page":3}', b"\n\x00other\n")
+    assert list(await layer.checkpoints(BLUE)) == []
+
+
+async def test_a_higher_epoch_makes_a_checkpoint_newer_than_a_higher_seq(layer: Layer):
+    chain = Chain()
+    await layer.append(chain.batch(RED, RED))
+    head = chain.heads[RED]
+    await layer.save_checkpoint(make_checkpoint(RED, msgspec.structs.replace(head, epoch=2, seq=1), "lineage", ()))
+    await layer.save_checkpoint(make_checkpoint(RED, head, "lineage", ()))
+    assert [checkpoint.header.epoch for checkpoint in await layer.checkpoints(RED)] == [2, 1]
+
+
+async def test_a_layer_can_be_closed_twice(layer: Layer):
+    await layer.close()
+    await layer.close()

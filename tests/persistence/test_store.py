@@ -1,0 +1,348 @@
+"""The layers as one: acknowledging, failing, catching up, recovering. Log on a simulated disk, database in memory."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError
+from ledger.ids import GuildId
+from persistence.layer import Layer
+from persistence.local import LocalLayer
+from persistence.memory import MemoryLayer
+from persistence.offload import inline
+from persistence.sealed import seal_line
+from persistence.store import Appended, Store
+from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
+from tests.persistence.simdisk import SimDisk
+
+DATA = Path("data")
+
+
+class World:
+    """A store over a log on a simulated disk and a database in memory, and what it has acknowledged."""
+
+    def __init__(self) -> None:
+        self.disk = SimDisk()
+        self.log: Layer = MemoryLayer("log")
+        self.database = MemoryLayer("database")
+        self.seqs: dict[GuildId, int] = {}
+        self.number = 0
+        self.store = self.process()
+
+    def process(self) -> Store:
+        """A fresh process over the same data."""
+        self.log = LocalLayer(self.disk, DATA, inline)
+        self.store = Store([self.log, self.database], TestClock(), TestRandomness())
+        return self.store
+
+    async def join(self, guild: GuildId, count: int = 1) -> Appended:
+        base = self.seqs.get(guild, 0)
+        append = joins(guild, base, *range(self.number + 1, self.number + count + 1))
+        self.number += count
+        (result,) = await self.store.append([append])
+        assert isinstance(result, Appended)
+        self.seqs[guild] = base + count
+        return result
+
+    async def everything_is_there(self) -> None:
+        for guild, seq in self.seqs.items():
+            opened = await self.store.open_guild(guild)
+            assert [record.seq for record in opened.tail] == list(range(1, seq + 1))
+
+    def damage_log(self, damage: bytes) -> None:
+        """Overwrites the middle of the log's largest file."""
+        folder = DATA / "log"
+        path = max((folder / name for name in self.disk.names(folder)), key=lambda path: len(self.disk.read(path)))
+        data = self.disk.read(path)
+        middle = len(data) // 2
+        self.disk.overwrite(path, data[:middle] + damage + data[middle + len(damage) :])
+
+    def wipe_log(self) -> None:
+        for name in self.disk.names(DATA / "log"):
+            self.disk.remove(DATA / "log" / name)
+
+
+@pytest.fixture
+async def world() -> World:
+    world = World()
+    await world.store.start()
+    return world
+
+
+async def test_an_append_is_durable_in_every_layer(world: World):
+    result = await world.join(RED, 3)
+    assert result.durable_in == {"log", "database"}
+    assert [(record.gsn, record.seq, record.last) for record in result.records] == [(1, 1, 3), (2, 2, 3), (3, 3, 3)]
+    assert result.head.seq == 3
+
+
+async def test_two_appends_of_a_guild_in_one_batch_stand_on_each_other(world: World):
+    first, second, stale = await world.store.append([joins(RED, 0, 1), joins(RED, 1, 2, 3), joins(RED, 1, 4)])
+    assert isinstance(first, Appended)
+    assert isinstance(second, Appended)
+    assert isinstance(stale, Fenced)
+    assert second.head.seq == 3
+
+
+async def test_a_fenced_append_leaves_no_trace(world: World):
+    (refused,) = await world.store.append([joins(RED, 7, 1)])
+    assert isinstance(refused, Fenced)
+    assert (await world.store.open_guild(RED)).head is None
+    assert (await world.join(RED)).records[0].gsn == 1
+
+
+async def test_each_start_takes_a_higher_epoch_and_keeps_the_lineage(world: World):
+    first = await world.process().start()
+    second = await world.process().start()
+    assert second.epoch == first.epoch + 1
+    assert second.lineage == first.lineage
+
+
+async def test_a_database_that_fails_is_caught_up_with_the_identical_bytes(world: World):
+    await world.join(RED)
+    world.database.go_away(StorageError("locked"))
+    assert (await world.join(RED)).durable_in == {"log"}
+    assert [health.healthy for health in world.store.health()] == [True, False]
+    assert not await world.store.catch_up()
+    world.database.come_back()
+    assert await world.store.catch_up()
+    assert (await world.join(RED)).durable_in == {"log", "database"}
+    here = [frame.data async for frame in world.log.frames_after(0)]
+    assert [frame.data async for frame in world.database.frames_after(0)] == here
+
+
+async def test_a_log_that_fails_is_refilled_from_the_database(world: World):
+    await world.join(RED)
+    world.disk.before = _failing(DiskFull)
+    assert (await world.join(RED)).durable_in == {"database"}
+    assert not await world.store.catch_up()
+    world.disk.before = _nothing
+    assert await world.store.catch_up()
+    assert (await world.join(RED)).durable_in == {"log", "database"}
+    world.database.lose(1, 9)
+    await world.process().start()
+    await world.everything_is_there()
+
+
+@pytest.mark.parametrize("took_effect", [True, False])
+async def test_an_unknown_outcome_stops_everything_until_a_new_epoch(world: World, *, took_effect: bool):
+    await world.join(RED)
+    world.disk.before = _failing(NotConfirmed)
+    world.database.fail_next(NotConfirmed("commit"), took_effect=took_effect)
+    with pytest.raises(NotConfirmed):
+        await world.join(RED)
+    world.disk.before = _nothing
+    with pytest.raises(NotConfirmed, match="read back"):
+        await world.join(RED)
+    with pytest.raises(NotConfirmed):
+        await world.store.open_guild(RED)
+    assert not await world.store.catch_up()
+    report = await world.store.restart_epoch()
+    assert report.epoch == 2
+    opened = await world.store.open_guild(RED)
+    assert len(opened.tail) == (2 if took_effect else 1)
+    world.seqs[RED] = len(opened.tail)
+    assert (await world.join(RED)).durable_in == {"log", "database"}
+
+
+async def test_a_known_refusal_of_all_layers_is_forgotten(world: World):
+    await world.join(RED)
+    world.disk.before = _failing(DiskFull)
+    world.database.go_away(DiskFull("full"))
+    with pytest.raises(DiskFull):
+        await world.join(RED)
+    with pytest.raises(StorageError, match="no layer"):
+        await world.join(RED)
+    world.disk.before = _nothing
+    world.database.come_back()
+    assert await world.store.catch_up()
+    assert (await world.join(RED)).records[0].gsn == 2
+    await world.everything_is_there()
+
+
+async def test_a_log_that_was_removed_under_our_feet_does_not_succeed(world: World):
+    await world.join(RED)
+    world.wipe_log()
+    assert (await world.join(RED)).durable_in == {"database"}
+    assert await world.store.catch_up()
+    world.database.lose(1, 9)
+    await world.process().start()
+    await world.everything_is_there()
+
+
+async def test_a_lost_log_is_refilled_from_the_database(world: World):
+    await world.join(RED, 5)
+    await world.join(BLUE, 2)
+    world.wipe_log()
+    report = await world.process().start()
+    assert report.leader == "database"
+    await world.everything_is_there()
+    world.database.lose(1, 9)
+    await world.process().start()
+    await world.everything_is_there()
+
+
+async def test_an_emptied_database_is_refilled_from_the_log(world: World):
+    await world.join(RED, 5)
+    world.database = MemoryLayer("database")
+    report = await world.process().start()
+    assert (report.leader, report.layers[1].fed) == ("log", 5)
+    await world.everything_is_there()
+
+
+async def test_a_hole_in_each_layer_is_filled_from_the_other(world: World):
+    for _ in range(20):
+        await world.join(RED)
+        await world.join(BLUE)
+    await world.store.close()
+    world.damage_log(b"rotten")
+    world.database.lose(3, 5)
+    world.database.flip(30, 40)
+    report = await world.process().start()
+    assert any("put back" in note for note in report.notes)
+    await world.everything_is_there()
+    assert (await world.process().start()).notes == ()
+    await world.everything_is_there()
+    assert any("-0" in name for name in world.disk.names(DATA / "quarantine"))
+
+
+async def test_a_hole_that_no_layer_can_fill_is_said_and_the_service_goes_on(world: World):
+    for _ in range(20):
+        await world.join(RED)
+    await world.join(BLUE)
+    await world.store.close()
+    world.damage_log(b"rotten")
+    (gsn,) = [gsn for gsn in range(1, 22) if await _lacks(world, gsn)]
+    world.database.lose(gsn, gsn)
+    report = await world.process().start()
+    assert any("is in no layer" in note for note in report.notes)
+    opened = await world.store.open_guild(RED)
+    assert [record.seq for record in opened.tail] == list(range(1, gsn))
+    assert (await world.store.open_guild(BLUE)).head is not None
+    world.seqs[RED] = gsn - 1
+    await world.join(RED)
+    await world.process().start()
+    await world.everything_is_there()
+
+
+async def test_a_checkpoint_bridges_a_hole(world: World):
+    for _ in range(20):
+        result = await world.join(RED)
+    await world.store.save_checkpoint(RED, result.head, (b"{}",))
+    await world.join(RED)
+    await world.store.close()
+    world.damage_log(b"rotten")
+    (gsn,) = [gsn for gsn in range(1, 22) if await _lacks(world, gsn)]
+    world.database.lose(gsn, gsn)
+    await world.process().start()
+    opened = await world.store.open_guild(RED)
+    assert opened.checkpoint is not None
+    assert [record.seq for record in opened.tail] == [21]
+
+
+async def test_a_checkpoint_stands_for_records_that_are_gone(world: World):
+    result = await world.join(RED, 4)
+    await world.store.save_checkpoint(RED, result.head, (b"{}",))
+    await world.store.close()
+    world.wipe_log()
+    world.database = MemoryLayer("database")
+    await world.process().start()
+    opened = await world.store.open_guild(RED)
+    assert opened.head == result.head
+    assert "HOLE" in opened.notes[0]
+    await world.join(RED)
+    await world.process().start()
+    opened = await world.store.open_guild(RED)
+    assert [record.seq for record in opened.tail] == [5]
+
+
+async def test_of_two_branches_the_higher_epoch_wins_and_the_other_is_kept(world: World):
+    await world.join(RED)
+    stale_disk = world.disk.crashed(Random(1))
+    await world.join(RED)  # both layers have it; the log is about to be replaced by an old copy of itself
+    world.disk = stale_disk
+    alone = Store([LocalLayer(world.disk, DATA, inline)], TestClock(), TestRandomness())
+    await alone.start()
+    (kept,) = await alone.append([joins(RED, 1, 99)])
+    assert isinstance(kept, Appended)
+    await alone.close()
+    report = await world.process().start()
+    assert any("LOST BRANCH" in note for note in report.notes)
+    opened = await world.store.open_guild(RED)
+    assert [record.key for record in opened.tail] == ["join/1/1", "join/99/99"]
+    assert len(world.database.quarantine) == 1
+
+
+async def test_a_guild_opens_from_its_newest_checkpoint_and_the_tail(world: World):
+    result = await world.join(RED, 3)
+    await world.store.save_checkpoint(RED, result.head, (b"one", b"two"))
+    await world.join(RED, 2)
+    opened = await world.store.open_guild(RED)
+    assert opened.checkpoint is not None
+    assert opened.checkpoint.pages == (b"one", b"two")
+    assert ([record.seq for record in opened.tail], opened.layer, opened.notes) == ([4, 5], "log", ())
+
+
+async def test_a_layer_that_was_away_at_start_joins_later(world: World):
+    await world.join(RED)
+    world.database.go_away(StorageError("away"))
+    report = await world.process().start()
+    assert report.layers[1].error == "away"
+    await world.join(RED)
+    world.database.come_back()
+    assert await world.store.catch_up()
+    await world.everything_is_there()
+
+
+async def test_without_any_layer_there_is_no_start(world: World):
+    world.database.go_away(StorageError("away"))
+    world.disk.before = _failing(StorageError)
+    store = Store([world.database], TestClock(), TestRandomness())
+    with pytest.raises(StorageError, match="no layer can be used: database: away"):
+        await store.start()
+
+
+async def test_a_newer_release_is_refused_before_anything_is_touched(world: World):
+    await world.join(RED)
+    path = DATA / "log" / "0000000001.jsonl"
+    world.disk.overwrite(path, _newer(world.disk.read(path)))
+    before = world.disk.operations
+    with pytest.raises(NewerFormat, match="format 2"):
+        await world.process().start()
+    assert world.disk.operations == before
+
+
+async def test_a_guild_without_a_whole_chain_is_named(world: World):
+    await world.join(RED, 3)
+    store = world.store
+    for seat in store._seats:
+        seat.summary.heads.get(RED)
+    world.database.lose(2, 2)
+    world.wipe_log()
+    with pytest.raises((Corrupt, StorageError), match=RED):
+        await store.open_guild(RED)
+
+
+async def _lacks(world: World, gsn: int) -> bool:
+    log = LocalLayer(world.disk, DATA, inline)
+    summary = await log.open()
+    await log.close()
+    return any(first <= gsn <= last for first, last in summary.missing)
+
+
+def _newer(data: bytes) -> bytes:
+    line, _, rest = data.partition(b"\n")
+    return seal_line(line[: line.index(b',"crc"')].replace(b'"format":1', b'"format":2') + b"}") + rest
+
+
+def _failing(error: type[StorageError]):
+    def before(number: int, what: str) -> None:
+        if what not in {"cut", "remove"}:  # these free space
+            raise error(f"{what} {number}")
+
+    return before
+
+
+def _nothing(number: int, what: str) -> None:
+    del number, what
