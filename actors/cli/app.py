@@ -1,0 +1,103 @@
+"""The command line: which commands there are, and how each ends. What they do lives in a module each.
+
+``run`` and ``demo`` are handed in by whoever composes the program; nothing here knows the supervisor.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TypeAlias
+
+from cyclopts import App, CycloptsError
+
+from actors.cli.config import show_config
+from actors.cli.exits import OK, USAGE, exit_code_of, explain
+from actors.cli.export import export_joins
+from actors.cli.healthcheck import check_health
+from actors.cli.verify import verify_layers
+from actors.settings import Settings
+from ledger.errors import LedgerError
+from ledger.ids import GuildId
+
+Run: TypeAlias = Callable[[Settings, bool], int]
+"""Runs the bot until it is stopped: settings, whether chaos is on; the exit code."""
+
+
+def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], int]) -> App:
+    """The program's commands.
+
+    Args:
+        settings: reads them, at most once a command, so that help needs none.
+        run: the bot.
+        demo: the demo.
+    """
+    app = App(
+        name="inviteledger",
+        help="Who invited whom on your Discord server: proven, and never lost.",
+        version=lambda: version("inviteledger"),
+        result_action="return_value",
+        exit_on_error=False,
+        print_error=False,
+    )
+    _add_running(app, settings, run, demo)
+    _add_reading(app, settings)
+    return app
+
+
+def perform(app: App, words: Sequence[str]) -> int:
+    """Runs one command; every expected error ends in a sentence on stderr and its exit code."""
+    try:
+        result: object = app(words)
+    except CycloptsError as error:
+        sys.stderr.write(f"inviteledger: {error} `inviteledger --help` lists the commands.\n")
+        return USAGE
+    except LedgerError as error:
+        sys.stderr.write(explain(error))
+        return exit_code_of(error)
+    return result if isinstance(result, int) else OK
+
+
+def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Callable[[], int]) -> None:
+    def run_bot(*, chaos: bool = False) -> int:
+        """Run the bot. Needs DISCORD_TOKEN.
+
+        Args:
+            chaos: let POST /chaos/kill/GUILD end guild actors; on a loopback address only.
+        """
+        said = settings()
+        said.token()
+        return run(said, chaos)
+
+    def play_demo() -> int:
+        """Show the main job against a Discord on loopback. Needs no token."""
+        return demo()
+
+    app.command(run_bot, name="run")
+    app.command(play_demo, name="demo")
+
+
+def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
+    def export(*, guild: str | None = None) -> int:
+        """Print one JSON line a join, oldest first; also beside a running bot.
+
+        Args:
+            guild: the id of a guild; without it, all guilds.
+        """
+        folder = settings().ledger_data
+        return export_joins(folder, GuildId(guild) if guild else None, sys.stdout.buffer, sys.stderr)
+
+    def verify() -> int:
+        """Walk every chain of every layer and say what is wrong, and where."""
+        said = settings()
+        return verify_layers(said.ledger_data, said.database(), sys.stdout, sys.stderr)
+
+    def config() -> int:
+        """Show each setting, its value (secrets masked) and where it came from."""
+        return show_config(settings(), sys.stdout)
+
+    def healthcheck() -> int:
+        """Ask the bot on this machine whether it is ready; exit 0 or 1."""
+        return check_health(settings().http(), sys.stdout)
+
+    for command in (export, verify, config, healthcheck):
+        app.command(command)

@@ -1,0 +1,27 @@
+"""How the program ends: exit codes, and what is said of an error, in one sentence with its fix."""
+
+from typing import Final
+
+from actors.gateway.trouble import GatewayRefused
+from actors.settings import BadSettings
+from ledger.errors import LedgerError, NewerFormat
+
+OK: Final = 0
+WRONG: Final = 1
+"""What was asked about is not as it should be."""
+USAGE: Final = 2
+AWAY: Final = 69
+"""Something that is needed is away: a disk, a lock, an address. Starting again later may help."""
+CONFIGURATION: Final = 78
+"""Only the operator can help; starting again does not."""
+
+
+def exit_code_of(error: LedgerError) -> int:
+    """78 where only the operator can help, else 69."""
+    return CONFIGURATION if isinstance(error, BadSettings | NewerFormat | GatewayRefused) else AWAY
+
+
+def explain(error: LedgerError) -> str:
+    """What went wrong and what to do about it, for stderr; each line names the program."""
+    text = f"{error}: {error.hint}." if error.hint else str(error)
+    return "".join(f"inviteledger: {line}\n" for line in text.splitlines())

@@ -1,0 +1,64 @@
+"""``inviteledger export``: one JSON line a join, oldest first, from the log's valid prefix.
+
+It reads without a lock, so it may run beside the bot; then it shows what was durable when it looked.
+"""
+
+import heapq
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+import msgspec
+
+from actors.cli.exits import OK, WRONG
+from actors.cli.history import GuildHistory, JoinLine
+from ledger.ids import GuildId
+from persistence.disk import RealDisk
+from persistence.reading import Reading, read_log
+
+
+def export_joins(data: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) -> int:
+    """Prints the joins of one guild or of all; notes go to ``err``.
+
+    Returns:
+        0, or 1 when records that were durable cannot be read, so that joins may be missing.
+
+    Raises:
+        NewerFormat: when a later release wrote the log.
+        StorageError: when it cannot be read.
+    """
+    reading = read_log(RealDisk(), data / "log")
+    histories: dict[GuildId, GuildHistory] = {}
+    for frame in reading:
+        record = frame.record
+        if guild is None or record.guild == guild:
+            histories.setdefault(record.guild, GuildHistory(record.guild)).take(record)
+    _note(reading, data, guild, err)
+    _print(histories, out)
+    return WRONG if reading.scan.missing else OK
+
+
+def _print(histories: Mapping[GuildId, GuildHistory], out: BinaryIO) -> None:
+    encoder = msgspec.json.Encoder()
+    merged = heapq.merge(*(history.joins() for history in histories.values()), key=_place)
+    try:
+        out.writelines(encoder.encode(line) + b"\n" for _, line in merged)
+        out.flush()
+    except BrokenPipeError:  # `| head` has seen enough; what is buffered must not be tried again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+
+
+def _place(join: tuple[int, JoinLine]) -> int:
+    return join[0]
+
+
+def _note(reading: Reading, data: Path, guild: GuildId | None, err: TextIO) -> None:
+    heads = reading.chains.heads
+    if not heads:
+        err.write(f"note: no records in {data / 'log'}; is LEDGER_DATA the bot's?\n")
+    elif guild is not None and guild not in heads:
+        err.write(f"note: nothing is recorded of guild {guild}, but of {len(heads)} others\n")
+    if reading.scan.missing:
+        ranges = ", ".join(f"{first} to {last}" for first, last in reading.scan.missing)
+        err.write(f"note: records {ranges} cannot be read; start the bot, which heals its log, and export again\n")

@@ -1,0 +1,121 @@
+"""What can be said of each layer by reading it: how much there is, and what is wrong with it, and where.
+
+Nothing here changes a layer or prints. A batch that was never whole at the log's end is no fault: the bot may be
+writing it, or was killed while it did.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Corrupt, LedgerError
+from ledger.ids import GuildId
+from persistence.checkpoints import unpack
+from persistence.disk import Disk
+from persistence.layer import CheckpointHeader
+from persistence.reading import Reading
+from persistence.scan import SegmentFile, unreadable
+from persistence.segments import Bad, lines
+
+CHECKPOINT_SUFFIX: Final = ".ckpt"
+
+
+class Inspected(msgspec.Struct, frozen=True):
+    """A layer after a look at it. ``held``: what there is; ``wrong``: each fault with its place, empty = whole."""
+
+    name: str
+    held: str
+    wrong: tuple[str, ...] = ()
+
+
+def inspect_log(disk: Disk, folder: Path, reading: Reading, advance: Callable[[int], None]) -> Inspected:
+    """Reads the log to its end; ``advance`` is told how many bytes were read.
+
+    Raises:
+        NewerFormat: when a later release wrote it.
+        StorageError: when it cannot be read.
+    """
+    records = 0
+    for frame in reading:
+        records += 1
+        advance(len(frame.data) + 1)
+    heads = reading.chains.heads
+    held = f"{records} records of {len(heads)} guilds in {len(reading.files)} files, up to gsn {reading.scan.last}"
+    return Inspected("log", held, tuple(_log_faults(disk, folder, reading)))
+
+
+def find_checkpoints(disk: Disk, folder: Path) -> tuple[Path, ...]:
+    """The files of all guilds' checkpoints. To be listed before the log is read, which then holds their records."""
+    return tuple(
+        folder / guild / name
+        for guild in disk.names(folder)
+        for name in disk.names(folder / guild)
+        if name.endswith(CHECKPOINT_SUFFIX)
+    )
+
+
+def inspect_checkpoints(disk: Disk, paths: tuple[Path, ...], reading: Reading) -> Inspected:
+    """Reads checkpoints and compares each with the log's chain, which was read to its end.
+
+    Raises:
+        NewerFormat: when a later release wrote one.
+    """
+    wrong = [
+        f"{path.parent.name}/{path.name}: {why}" for path in paths for why in _checkpoint_faults(disk, path, reading)
+    ]
+    guilds = {path.parent.name for path in paths}
+    return Inspected("checkpoints", f"{len(paths)} of {len(guilds)} guilds", tuple(wrong))
+
+
+def _log_faults(disk: Disk, folder: Path, reading: Reading) -> Iterator[str]:
+    scan = reading.scan
+    for path in unreadable(disk, folder, reading.files):
+        yield f"{path.name}: no line can be read"
+    for file in scan.damaged:
+        yield from _bad_lines(disk, file, scan.torn)
+    for first, last in scan.missing:
+        yield f"gsn {first} to {last} cannot be read"
+    for guild, count in reading.aside.items():
+        yield f"guild {guild}: {count} records stand on no chain"
+
+
+def _bad_lines(disk: Disk, file: SegmentFile, torn: int) -> Iterator[str]:
+    """Each bad line of a file, but for the torn end of the newest one."""
+    data = disk.read(file.path)
+    end = len(data) - (torn if file.limit is None else 0)
+    for line in lines(data, file.path.name):
+        if isinstance(line.content, Bad) and line.offset < end:
+            yield f"{file.path.name}@{line.offset}: {line.content.why}"
+
+
+def _checkpoint_faults(disk: Disk, path: Path, reading: Reading) -> Iterator[str]:
+    if not path.exists():  # a newer one has taken its place since
+        return
+    try:
+        header = unpack(disk.read(path), path.name).header
+        fault = _compared(header, GuildId(path.parent.name), reading)
+    except Corrupt as error:
+        fault = error.why
+    if fault:
+        yield fault
+
+
+def _compared(header: CheckpointHeader, guild: GuildId, reading: Reading) -> str:
+    """What is wrong with a checkpoint that could be read; empty = it stands on the log's chain.
+
+    One of an earlier epoch with another digest is of a branch that lost: it is never used, and no fault.
+    """
+    head = reading.chains.heads.get(guild)
+    if header.guild != guild:
+        return f"is of guild {header.guild}"
+    if head is None or header.seq > head.seq:
+        return f"is of seq {header.seq}, the log ends at {head.seq if head else 0}"
+    try:
+        digest = reading.digest_at(guild, header.seq)
+    except LedgerError as error:
+        return f"cannot be compared with the log: {error}"
+    if digest is not None and digest.hex() != header.digest and header.epoch >= head.epoch:
+        return f"does not stand on the log's chain at seq {header.seq}"
+    return ""

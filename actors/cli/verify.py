@@ -1,0 +1,54 @@
+"""``inviteledger verify``: walks every chain of every layer, a line a layer, then what is wrong with it and where."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import Progress
+
+from actors.cli.database import inspect_database
+from actors.cli.exits import OK, WRONG
+from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
+from persistence.disk import RealDisk
+from persistence.reading import read_log
+
+
+def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
+    """Inspects log, checkpoints and, unless a running bot holds it, the database.
+
+    Returns:
+        0, or 1 when anything is wrong.
+
+    Raises:
+        NewerFormat: when a later release wrote something.
+        StorageError: when something cannot be read.
+    """
+    disk = RealDisk()
+    checkpoints = find_checkpoints(disk, data / "checkpoints")
+    reading = read_log(disk, data / "log")
+    with _progress(err, [*(file.path for file in reading.files), database]) as advance:
+        layers = [
+            inspect_log(disk, data / "log", reading, advance),
+            inspect_checkpoints(disk, checkpoints, reading),
+            inspect_database(disk, data, database, reading.chains.heads, advance),
+        ]
+    for layer in layers:
+        _tell(layer, out)
+    return WRONG if any(layer.wrong for layer in layers) else OK
+
+
+def _tell(layer: Inspected, out: TextIO) -> None:
+    state = f"; {len(layer.wrong)} faults:" if layer.wrong else ""
+    out.write(f"{layer.name}: {layer.held}{state}\n")
+    out.writelines(f"  {layer.name}: {fault}\n" for fault in layer.wrong)
+
+
+@contextmanager
+def _progress(err: TextIO, files: Sequence[Path]) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere; what it yields is told of bytes."""
+    size = sum(path.stat().st_size for path in files if path.exists())
+    with Progress(console=Console(file=err), transient=True, disable=not err.isatty()) as bar:
+        task = bar.add_task("reading", total=size)
+        yield lambda step: bar.advance(task, step)
