@@ -1,17 +1,18 @@
 """A gateway against a sandbox over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 
-import discord
 import pytest
 import structlog
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
 from structlog.typing import FilteringBoundLogger
 
-from actors.clock import SystemClock, SystemRandomness
+from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.gateway.runner import Gateway
 from sandbox import Sandbox
-from tests.actors.gateway.town import Town, running
+from tests.actors.gateway.town import Lines, Town, running
 
 
 @pytest.fixture
@@ -29,15 +30,14 @@ async def town() -> AsyncIterator[Town]:
 
 
 @pytest.fixture
-def lines() -> list[dict[str, object]]:
-    """The log, a dict a line."""
-    return []
+def lines() -> Lines:
+    return Lines()
 
 
 @pytest.fixture
-def log(lines: list[dict[str, object]]) -> FilteringBoundLogger:
-    def keep(_: object, __: str, line: dict[str, object]) -> str:
-        lines.append(line)
+def log(lines: Lines) -> FilteringBoundLogger:
+    def keep(_: object, __: str, line: MutableMapping[str, object]) -> str:
+        lines.keep(dict(line))
         raise structlog.DropEvent
 
     return structlog.wrap_logger(None, processors=[keep], wrapper_class=structlog.make_filtering_bound_logger(0))
@@ -52,8 +52,8 @@ def quarantine() -> dict[str, bytes]:
 def library_points_back() -> Iterator[None]:
     """The library's idea of where Discord is, is global: put it back."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(discord.http.Route, "BASE", discord.http.Route.BASE)
-        patch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", "unset")
+        patch.setattr(Route, "BASE", Route.BASE)
+        patch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", "unset")
         yield
 
 
@@ -64,13 +64,13 @@ MakeGateway = Callable[..., Gateway]
 def make_gateway(
     sandbox: Sandbox, town: Town, log: FilteringBoundLogger, quarantine: dict[str, bytes]
 ) -> MakeGateway:
-    def make(token: str = "", api_url: str = "") -> Gateway:
+    def make(token: str = "", api_url: str = "", sleep: Sleep = asyncio.sleep) -> Gateway:
         return Gateway(
             token=token or sandbox.token,
             api_url=api_url or sandbox.api_url,
             roster=town.roster,
             clock=town.clock,
-            sleep=asyncio.sleep,
+            sleep=sleep,
             randomness=SystemRandomness(),
             spawn=town.spawn,
             keep=quarantine.__setitem__,

@@ -18,6 +18,40 @@ T = TypeVar("T")
 WAIT_S = 5.0
 
 
+class Lines(list[dict[str, object]]):
+    """The log, a dict a line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._more = asyncio.Event()
+
+    def keep(self, line: dict[str, object]) -> None:
+        self.append(line)
+        self._more.set()
+
+    def named(self, event: str) -> list[dict[str, object]]:
+        return [line for line in self if line["event"] == event]
+
+    async def until(self, event: str) -> dict[str, object]:
+        """The first line of that event, as soon as it is there."""
+        async with asyncio.timeout(WAIT_S):
+            while not (found := self.named(event)):
+                self._more.clear()
+                await self._more.wait()
+        return found[0]
+
+
+class Pauses:
+    """A sleep that writes down how long it was to last, and does not wait."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+        await asyncio.sleep(0)
+
+
 class Scribe:
     """A guild's actor that appends nothing: it keeps what it is told and answers what it was given."""
 
@@ -29,8 +63,8 @@ class Scribe:
         self.told.append(message)
         return m.Decision(presence=m.Presence(), answer=self.town.answer(message))
 
-    async def append(self, _: m.Decision) -> tuple[tuple[Draft, ...], bool]:
-        raise AssertionError("a scribe has no drafts")
+    async def append(self, decision: m.Decision) -> tuple[tuple[Draft, ...], bool]:
+        raise AssertionError(decision)
 
     def evolve(self, record: Draft) -> None:
         raise AssertionError(record)
@@ -38,7 +72,8 @@ class Scribe:
     def publish(self, decision: m.Decision) -> m.Answer:
         return decision.answer
 
-    def act(self, _: m.Decision) -> None:
+    def act(self, decision: m.Decision) -> None:
+        assert decision.effects == ()
         self.town.changed()
 
 

@@ -1,0 +1,160 @@
+"""Effects: every fetch has an answer, the member list goes on to its end or to the end of its session."""
+
+import pytest
+
+from actors.gateway.channels import InviteChannels
+from actors.gateway.runner import Gateway
+from ledger import messages as m
+from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
+from ledger.records import Counter
+from sandbox import Sandbox
+from sandbox.models import Guild
+from tests.actors.gateway.conftest import MakeGateway
+from tests.actors.gateway.town import Lines, Pauses, Town, running
+
+
+@pytest.fixture
+def guild(sandbox: Sandbox) -> Guild:
+    return sandbox.world.add_guild()
+
+
+def name(guild: Guild) -> GuildId:
+    return GuildId(str(guild.id))
+
+
+async def come_up(town: Town, guild: Guild) -> SessionId:
+    return (await town.until_heard(guild.id, m.GuildCameUp))[-1].session
+
+
+def a_fetch(session: SessionId, after_s: float = 0.0) -> m.FetchSample:
+    return m.FetchSample(request=m.SampleRequest(number=3), session=session, after_s=after_s)
+
+
+async def test_a_fetched_sample_comes_back_with_its_request(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    invite = sandbox.world.add_invite(guild, uses=2)
+    session = await come_up(town, guild)
+    gateway.outside.fetch_sample(name(guild), a_fetch(session, after_s=0.01))
+    [arrived] = await town.until_heard(guild.id, m.SampleArrived)
+    assert arrived.request == m.SampleRequest(number=3)
+    assert arrived.sample.session == session
+    assert [(each.code, each.uses) for each in arrived.sample.counters] == [(invite.code, 2)]
+
+
+async def test_a_guild_with_a_vanity_url_has_its_counter_in_the_sample(
+    gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    guild = sandbox.world.add_guild("Quay", vanity="quay", vanity_uses=9)
+    gateway.outside.fetch_sample(name(guild), a_fetch(await come_up(town, guild)))
+    [arrived] = await town.until_heard(guild.id, m.SampleArrived)
+    assert arrived.sample.vanity is not None
+    assert arrived.sample.vanity.uses == 9
+
+
+@pytest.mark.parametrize(("status", "reason"), [(403, "forbidden"), (503, "status_503")])
+async def test_a_failed_fetch_is_answered_too(  # noqa: PLR0917 -- fixtures
+    status: int, reason: str, guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    session = await come_up(town, guild)
+    sandbox.faults.fail("invites", status)
+    gateway.outside.fetch_sample(name(guild), a_fetch(session))
+    [failed] = await town.until_heard(guild.id, m.SampleFailed)
+    assert (failed.forbidden, failed.reason, failed.request.number) == (status == 403, reason, 3)
+
+
+async def test_a_fetch_for_a_session_that_is_over_is_answered_without_asking(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    await come_up(town, guild)
+    gateway.outside.fetch_sample(name(guild), a_fetch(SessionId("an older one")))
+    [failed] = await town.until_heard(guild.id, m.SampleFailed)
+    assert (failed.reason, failed.forbidden) == ("malformed: the session is over", False)
+    assert sandbox.count("invites") == 0
+
+
+async def test_the_member_list_comes_in_pages_that_leave_no_id_out(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    sandbox.world.settle(guild, 2_100)
+    session = await come_up(town, guild)
+    gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    pages = await town.until_heard(guild.id, m.ReviewMembers, 3)
+    assert [page.after for page in pages] == ["0", pages[0].upto, pages[1].upto]
+    assert pages[2].upto == ""
+    listed = [row.user for page in pages for row in page.members]
+    assert listed == [str(user) for user in sorted(guild.members)]
+    assert {page.started_us for page in pages} == {pages[0].started_us}
+    assert pages[0].started_us < pages[0].at_us < pages[2].at_us
+
+
+async def test_a_page_that_fails_is_asked_for_again_and_the_list_goes_on(
+    make_gateway: MakeGateway, guild: Guild, sandbox: Sandbox, town: Town, lines: Lines
+):
+    pauses = Pauses()
+    gateway = make_gateway(sleep=pauses)
+    async with running(gateway):
+        session = await come_up(town, guild)
+        sandbox.faults.fail("members", 503, times=2)
+        gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+        [page] = await town.until_heard(guild.id, m.ReviewMembers)
+        await lines.until("members.listed")
+    assert page.upto == ""
+    waits = [line["again_s"] for line in lines.named("members.list_failed")]
+    assert len(waits) == 2
+
+
+async def test_a_list_asked_for_while_one_is_read_is_read_once_more(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    session = await come_up(town, guild)
+    gate = sandbox.faults.hang("members", late=True)
+    for _ in range(3):
+        gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    await gate.arrived()
+    gate.open()
+    first, second = await town.until_heard(guild.id, m.ReviewMembers, 2)
+    assert first.started_us < second.started_us
+    assert sandbox.count("members") == 2
+
+
+async def test_a_list_for_a_session_that_is_over_is_not_read(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    await come_up(town, guild)
+    gateway.outside.list_members(name(guild), m.ListMembers(session=SessionId("older")))
+    gateway.outside.fetch_sample(name(guild), a_fetch(SessionId("older")))
+    await town.until_heard(guild.id, m.SampleFailed)
+    assert sandbox.count("members") == 0
+
+
+async def test_after_the_stop_no_work_is_taken(guild: Guild, gateway: Gateway, town: Town):
+    session = await come_up(town, guild)
+    gateway.stop_intake()
+    gateway.outside.fetch_sample(name(guild), a_fetch(session))
+    gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    assert not any(task.get_name().startswith("gateway/") for task in town.tasks)
+
+
+async def test_a_fetch_that_crashes_is_answered_and_logged(
+    guild: Guild, gateway: Gateway, town: Town, lines: Lines, monkeypatch: pytest.MonkeyPatch
+):
+    session = await come_up(town, guild)
+    monkeypatch.setattr(gateway.rest, "_connection", lambda: 1 // 0)
+    gateway.outside.fetch_sample(name(guild), a_fetch(session))
+    [failed] = await town.until_heard(guild.id, m.SampleFailed)
+    assert failed.reason == "malformed: the fetch crashed"
+    line = await lines.until("job.failed")
+    assert line["job"] == f"gateway/sample/{guild.id}"
+
+
+def test_channels_are_forgotten_with_their_guild_and_replaced_by_a_sample():
+    channels = InviteChannels()
+    guild, channel = GuildId("1"), ChannelId("9")
+    old, new = (Counter(code=InviteCode(code), created_at_us=1, uses=0, channel=channel) for code in ("old", "new"))
+    channels.learn(guild, [old])
+    channels.learn(guild, [new])
+    assert channels.codes_in(guild, channel) == ("new",)
+    assert channels.codes_in(guild, ChannelId("8")) == ()
+    channels.follow(guild, m.RemoveGuild(at_us=1))
+    assert channels.codes_in(guild, channel) == ()

@@ -1,0 +1,179 @@
+"""Answers as text: words that follow the status, within Discord's limits, with nothing in them that plays tricks."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.gateway import failures as f
+from actors.gateway.desk import bare_code
+from actors.gateway.render import WORDS, render
+from actors.gateway.wording import code, either, fit, plain
+from actors.runtime import Answered, Outcome
+from ledger import messages as m
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
+from ledger.phases import Phase
+from ledger.records import Status
+from ledger.state import LEFT_UNKNOWN, Period
+
+USER, STAFF = UserId("1"), UserId("2")
+A, B = InviteCode("A"), InviteCode("B")
+
+
+def said_of(period: Period) -> str:
+    report = m.MemberReport(user=USER, periods=(period,))
+    return render(Outcome(kind=Answered.OK, answer=report)).splitlines()[1].partition(": ")[2]
+
+
+@pytest.mark.parametrize(
+    ("period", "words"),
+    [
+        (Period(1, 1, status=Status.CERTAIN, code=A, credited=STAFF), "joined with `A`, credited to <@2>."),
+        (Period(1, 1, status=Status.CERTAIN, code=VANITY), "joined with the vanity URL."),
+        (
+            Period(1, 1, status=Status.CERTAIN, code=A, staff=STAFF, rejoin=True),
+            "joined with `A`, an invite of <@2> (not credited) (a return).",
+        ),
+        (
+            Period(1, 1, status=Status.INVITER_CERTAIN, staff=STAFF, candidates=(A, B), credited=STAFF),
+            "joined with an invite of <@2>: `A` or `B`, credited to <@2>.",
+        ),
+        (Period(1, 1, status=Status.LIKELY, code=A), "probably `A`."),
+        (Period(1, 1, status=Status.CANDIDATES, candidates=(A, B)), "`A` or `B`."),
+        (
+            Period(1, 1, status=Status.UNKNOWN, reason="no_use_seen"),
+            "not known, because no invite's counter rose for this join.",
+        ),
+        (
+            Period(1, 1, status=Status.UNKNOWN, reason="unreadable: Expected `str`"),
+            "not known, because the join's event could not be read.",
+        ),
+        (Period(1, 1), "not worked out yet."),
+        (Period(1, 1, bot=True, status=Status.NON_INVITE), "a bot, added without an invite."),
+        (Period(1, 1, counted=False), "was here before I began to count."),
+    ],
+)
+def test_the_words_follow_the_status(period: Period, words: str):
+    assert said_of(period) == words
+
+
+def test_every_status_has_its_words():
+    assert set(WORDS) == set(Status)
+
+
+def test_no_candidate_is_worded_as_a_fact():
+    for status in set(Status) - {Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN}:
+        assert "joined with `A`" not in said_of(Period(1, 1, status=status, code=A, candidates=(A, B)))
+
+
+def test_all_memberships_are_shown_the_newest_first_and_how_they_ended():
+    periods = (
+        Period(1_000_000, 1, left_us=2_000_000),
+        Period(3_000_000, 1, left_us=LEFT_UNKNOWN),
+        Period(5_000_000, 1),
+    )
+    lines = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods))).splitlines()
+    assert lines[0] == "**<@1>**, 3 memberships:"
+    assert lines[1].startswith("<t:5:f>: ")
+    assert "left, time unknown" in lines[2]
+    assert "<t:1:f> – <t:2:f>" in lines[3]
+
+
+def test_somebody_never_seen():
+    text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=())))
+    assert text == "I have never seen <@1> here."
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Answered.REJECTED, "cannot be done: no such \\*thing\\*"),
+        (Answered.CRASHED, "could not handle this"),
+        (Answered.DEADLINE, "may still be done"),
+    ],
+)
+def test_what_did_not_work_is_said_as_it_is(kind: Answered, words: str):
+    assert words in render(Outcome(kind=kind, text="no such *thing*"))
+
+
+def test_what_is_not_durable_everywhere_is_said():
+    answer = m.WindowReport(worked_out=1, open=0, note="")
+    text = render(Outcome(kind=Answered.DEGRADED, answer=answer))
+    assert text.startswith("1 join worked out, 0 still open.")
+    assert "not yet in every store" in text
+
+
+def test_an_unavailable_server_is_said_when_nothing_was_done():
+    assert "unavailable" in render(Outcome(kind=Answered.OK, answer=m.Done()))
+
+
+def test_a_thousand_memberships_and_unclaimed_codes_fit_into_one_message():
+    periods = tuple(Period(n, n, status=Status.CANDIDATES, candidates=(A, B) * 50) for n in range(1_000))
+    text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods)))
+    assert len(text) <= 2_000
+    assert text.splitlines()[-1].endswith("more")
+    report = m.GuildReport(
+        phase=Phase.BLIND,
+        seq=1,
+        counting_since_us=0,
+        baseline_us=0,
+        counters=1_000,
+        open_joins=0,
+        unclaimed={InviteCode(f"{n:0100}"): n for n in range(1_000)},
+        tombstones=0,
+        breaks=0,
+        members=100_000,
+        reconciled=False,
+    )
+    text = render(Outcome(kind=Answered.DEGRADED, answer=report), ("Manage Server",))
+    assert len(text) <= 2_000
+    assert "missing**: Manage Server" in text
+
+
+@given(st.text())
+def test_no_text_brings_markdown_a_mention_or_a_turn_of_direction(text: str):
+    shown = plain(text)
+    assert all(letter.isprintable() for letter in shown)
+    bare = shown.replace("\\\\", "")
+    for mark in "*_~`|<@#":
+        assert bare.count(mark) == bare.count(f"\\{mark}")
+
+
+@given(st.text())
+def test_no_code_leaves_its_span(text: str):
+    shown = code(InviteCode(text))
+    if text not in {VANITY, NO_COUNTER}:
+        assert shown[0] == shown[-1] == "`"
+        assert "`" not in shown[1:-1]
+        assert shown.isprintable()
+
+
+def test_lists_of_codes_are_cut():
+    assert either([A]) == "`A`"
+    assert either([A, B, VANITY]) == "`A`, `B` or the vanity URL"
+    assert either([A] * 9) == "`A`, `A`, `A`, `A`, `A` or 4 more"
+    assert either([]) == ""
+
+
+@given(st.lists(st.text(max_size=300), max_size=50))
+def test_what_does_not_fit_is_counted(lines: list[str]):
+    assert len(fit(lines)) <= 2_000
+
+
+def test_a_code_is_found_in_what_people_paste():
+    for text in ("abC", " abC ", "discord.gg/abC", "https://discord.com/invite/abC/"):
+        assert bare_code(text) == "abC"
+
+
+def test_every_failure_has_a_name_and_a_sentence():
+    for failure in (
+        f.Forbidden(),
+        f.Unavailable(status=0),
+        f.Unavailable(status=503),
+        f.Limited(retry_after_s=31.0),
+        f.TimedOut(after_s=15.0),
+        f.Malformed(why="x"),
+    ):
+        assert f.reason(failure)
+        assert f.explain(failure).endswith(".")
+        assert msgspec.structs.asdict(failure)
