@@ -12,6 +12,7 @@ from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
+from persistence.sqlite import SqliteLayer
 
 
 def local_layer(folder: Path) -> Layer:
@@ -22,4 +23,8 @@ def memory_layer(folder: Path) -> Layer:
     return MemoryLayer(folder.name)
 
 
-FACTORIES: list[Callable[[Path], Layer]] = [local_layer, memory_layer]
+def sqlite_layer(folder: Path) -> Layer:
+    return SqliteLayer(RealDisk(), folder / "ledger.db", folder / "quarantine")
+
+
+FACTORIES: list[Callable[[Path], Layer]] = [local_layer, memory_layer, sqlite_layer]

@@ -1,0 +1,176 @@
+"""The database's schema: numbered migrations, each committed together with its own record.
+
+Rules: a released migration never changes; SQL is static. A migration's record carries a checksum of the schema as it
+left it, so that a flipped bit in the schema is told from a later release. Numbers of Discord are 64-bit integers,
+times are microseconds.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import aiosqlite
+import msgspec
+
+from ledger.errors import Corrupt, NewerFormat
+from persistence.frames import crc32c
+from persistence.sqlite_connection import committing, rows, storing
+
+
+class Migration(msgspec.Struct, frozen=True, kw_only=True):
+    """A step from one schema to the next. Steps are numbered from 1, by their place."""
+
+    name: str
+    statements: tuple[str, ...]
+
+
+RECORDS: Final = Migration(
+    name="records",
+    statements=(
+        # The frames that stand on their guild's chain. Columns repeat what the frame says.
+        """CREATE TABLE records (
+            gsn INTEGER PRIMARY KEY,
+            guild INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            key TEXT NOT NULL,
+            frame BLOB NOT NULL,
+            UNIQUE (guild, seq),
+            UNIQUE (guild, key)
+        )""",
+        # Frames that stand on no chain: behind a hole, or of a branch that lost.
+        "CREATE TABLE aside (gsn INTEGER PRIMARY KEY, frame BLOB NOT NULL)",
+        # Sealed as files are (persistence/checkpoints.py).
+        """CREATE TABLE checkpoints (
+            guild INTEGER NOT NULL,
+            epoch INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            file BLOB NOT NULL,
+            PRIMARY KEY (guild, epoch, seq)
+        )""",
+        # Each writer's term, a sealed line.
+        "CREATE TABLE terms (epoch INTEGER PRIMARY KEY, line BLOB NOT NULL)",
+    ),
+)
+READ_MODEL: Final = Migration(
+    name="read_model",
+    statements=(
+        # left_us: 0 = still a member, -1 = left at an unknown time.
+        """CREATE TABLE joins (
+            guild INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            arrived_us INTEGER NOT NULL,
+            origin TEXT NOT NULL,
+            bot INTEGER NOT NULL,
+            rejoin INTEGER NOT NULL,
+            left_us INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (guild, seq)
+        ) WITHOUT ROWID""",
+        "CREATE UNIQUE INDEX joins_of_user ON joins (guild, user, opened_us)",
+        # supersedes: seq of the verdict before, 0 = none; candidates: a JSON array of codes.
+        """CREATE TABLE verdicts (
+            guild INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            code TEXT,
+            inviter INTEGER,
+            staff INTEGER,
+            assignment INTEGER NOT NULL,
+            candidates TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            window INTEGER NOT NULL,
+            supersedes INTEGER NOT NULL,
+            method INTEGER NOT NULL,
+            PRIMARY KEY (guild, user, opened_us, seq)
+        ) WITHOUT ROWID""",
+        # A join with the verdict in force: its newest.
+        """CREATE VIEW attributions AS
+            SELECT joins.guild, joins.seq, joins.user, joins.opened_us, joins.origin, joins.left_us,
+                verdicts.seq AS verdict_seq, verdicts.status, verdicts.code, verdicts.inviter, verdicts.staff,
+                verdicts.candidates, verdicts.reason
+            FROM joins LEFT JOIN verdicts
+                ON verdicts.guild = joins.guild AND verdicts.user = joins.user
+                AND verdicts.opened_us = joins.opened_us
+                AND verdicts.seq = (
+                    SELECT max(newest.seq) FROM verdicts AS newest
+                    WHERE newest.guild = joins.guild AND newest.user = joins.user
+                    AND newest.opened_us = joins.opened_us
+                )""",
+        """CREATE TABLE assignments (
+            guild INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            code TEXT NOT NULL,
+            staff INTEGER NOT NULL,
+            since_us INTEGER NOT NULL,
+            assigned_by INTEGER,
+            seq INTEGER NOT NULL,
+            PRIMARY KEY (guild, version)
+        ) WITHOUT ROWID""",
+        # reversed_seq: the record that took the credit back, 0 = it stands.
+        """CREATE TABLE credits (
+            guild INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            staff INTEGER NOT NULL,
+            reversed_seq INTEGER NOT NULL DEFAULT 0,
+            PRIMARY KEY (guild, user, opened_us, kind, seq)
+        ) WITHOUT ROWID""",
+        "CREATE INDEX credits_of_staff ON credits (guild, staff, reversed_seq)",
+    ),
+)
+MIGRATIONS: Final = (RECORDS, READ_MODEL)
+
+_TABLE: Final = """CREATE TABLE IF NOT EXISTS migrations (
+    number INTEGER PRIMARY KEY, name TEXT NOT NULL, seal BLOB NOT NULL
+)"""
+_HAS_TABLE: Final = "SELECT count(*) FROM sqlite_schema"
+_APPLIED: Final = "SELECT number, name, seal FROM migrations ORDER BY number"
+_RECORD: Final = "INSERT INTO migrations (number, name, seal) VALUES (?, ?, ?)"
+_SCHEMA: Final = "SELECT quote(type), quote(name), quote(tbl_name), quote(sql) FROM sqlite_schema ORDER BY name"
+
+
+async def applied(db: aiosqlite.Connection, path: Path, known: int = len(MIGRATIONS)) -> int:
+    """How many migrations the database has had; changes nothing.
+
+    Raises:
+        Corrupt: when the schema is not what the last of them left.
+        NewerFormat: when a later release migrated it.
+    """
+    with storing(path):
+        ((things,),) = await rows(db, _HAS_TABLE)
+        found = await rows(db, _APPLIED) if things else ()
+        numbers = [row[0] for row in found]
+        if numbers != list(range(1, len(found) + 1)):
+            raise Corrupt(path.name, "migrations are missing from the list")
+        if found and found[-1][2] != await _seal(db, len(found), found[-1][1]):
+            raise Corrupt(path.name, "the schema is not what its last migration left")
+    if len(found) > known:
+        raise NewerFormat(path.name, len(found), known)
+    return len(found)
+
+
+async def migrate(db: aiosqlite.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Applies what the database has not had yet, each in a transaction with its record.
+
+    Raises:
+        Corrupt, NewerFormat: as ``applied`` does.
+        NotConfirmed: when a COMMIT failed.
+    """
+    had = await applied(db, path, len(migrations))
+    for number, migration in enumerate(migrations[had:], had + 1):
+        async with committing(db, path):
+            await db.execute_fetchall("BEGIN IMMEDIATE")
+            for statement in (_TABLE, *migration.statements):
+                await db.execute_fetchall(statement)
+            name = migration.name.encode()
+            await db.execute_fetchall(_RECORD, (number, migration.name, await _seal(db, number, name)))
+
+
+async def _seal(db: aiosqlite.Connection, number: int, name: object) -> bytes:
+    return crc32c(repr((number, name, await rows(db, _SCHEMA))).encode())

@@ -1,0 +1,155 @@
+"""Checkpoints in the database: a row each, sealed as the files of ``persistence/checkpoints.py`` are.
+
+Rules: the two newest verified ones of a guild stay; one is read back before an older one goes; what cannot be read is
+kept in quarantine. Columns serve to find and order rows, and are compared with the sealed header.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import aiosqlite
+import msgspec
+
+from ledger.errors import Corrupt, StorageError
+from ledger.ids import GuildId
+from persistence.checkpoints import KEPT, pack, read_header, unpack
+from persistence.layer import Checkpoint, CheckpointHeader
+from persistence.quarantine import Quarantine
+from persistence.sqlite_connection import Row, committing, rows, storing
+
+_PUT: Final = "INSERT OR REPLACE INTO checkpoints (guild, epoch, seq, file) VALUES (?, ?, ?, ?)"
+_FILE: Final = "SELECT guild, epoch, seq, file FROM checkpoints WHERE guild = ? AND epoch = ? AND seq = ?"
+_OF_GUILD: Final = "SELECT guild, epoch, seq FROM checkpoints WHERE guild = ? ORDER BY epoch DESC, seq DESC"
+_ALL: Final = "SELECT guild, epoch, seq FROM checkpoints ORDER BY guild, epoch, seq"
+# A header is shorter than 4,096 bytes; the rest of a file is not read for it.
+_HEADER: Final = """
+SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints WHERE guild = ? AND seq = ?
+"""
+_HEADERS: Final = """
+SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints
+WHERE (guild, epoch, seq) > (?, ?, ?) ORDER BY guild, epoch, seq LIMIT 100
+"""
+_REMOVE: Final = "DELETE FROM checkpoints WHERE guild = ? AND epoch = ? AND seq = ?"
+Place: TypeAlias = tuple[int, int, int]
+"""Guild, epoch, seq."""
+
+
+async def save(db: aiosqlite.Connection, path: Path, checkpoint: Checkpoint) -> None:
+    """Keeps it durably, once it was read back; what is older than the two newest goes.
+
+    Raises:
+        StorageError: when it is not what was written.
+        DiskFull, NotConfirmed: as every transaction.
+    """
+    header = checkpoint.header
+    place = (int(header.guild), header.epoch, header.seq)
+    async with committing(db, path):
+        await db.execute_fetchall(_PUT, (*place, pack(checkpoint)))
+        if await load(db, path, place) != checkpoint:
+            raise StorageError(f"{path.name}: a checkpoint of guild {header.guild} reads back as something else")
+        for old in (await places(db, path, header.guild))[KEPT:]:
+            await db.execute_fetchall(_REMOVE, old)
+
+
+async def load_all(
+    db: aiosqlite.Connection, path: Path, guild: GuildId, quarantine: Quarantine
+) -> Sequence[Checkpoint]:
+    """A guild's checkpoints that can be read, newest first; the others go to quarantine."""
+    found: list[Checkpoint] = []
+    for place in await places(db, path, guild):
+        try:
+            found.append(await load(db, path, place))
+        except Corrupt as error:
+            await _expel(db, path, place, quarantine, error)
+    return found
+
+
+async def load(db: aiosqlite.Connection, path: Path, place: Place) -> Checkpoint:
+    """One checkpoint, verified whole.
+
+    Raises:
+        Corrupt: when it is not what was written.
+        NewerFormat: when a later release wrote it.
+    """
+    with storing(path):
+        (row,) = await rows(db, _FILE, *place)
+    checkpoint = unpack(_bytes(row[3]), _where(path, place))
+    _compare(row, checkpoint.header, path)
+    return checkpoint
+
+
+async def checkpoint_digest(db: aiosqlite.Connection, path: Path, guild: GuildId, seq: int) -> bytes | None:
+    """The chain's digest at a seq, where a checkpoint whose header can be read tells it."""
+    with storing(path):
+        found = await rows(db, _HEADER, int(guild), seq)
+    for row in found:
+        try:
+            header = read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
+            _compare(row, header, path)
+        except Corrupt:
+            continue
+        return bytes.fromhex(header.digest)
+    return None
+
+
+async def places(db: aiosqlite.Connection, path: Path, guild: GuildId | None = None) -> Sequence[Place]:
+    """Where a guild's checkpoints lie, newest first; without a guild, those of all, oldest first."""
+    with storing(path):
+        found = await rows(db, _ALL) if guild is None else await rows(db, _OF_GUILD, int(guild))
+    return [_place(row) for row in found]
+
+
+async def refuse_newer(db: aiosqlite.Connection, path: Path) -> None:
+    """Looks at every header; what is damaged is found again, and set aside, when it is read.
+
+    Raises:
+        NewerFormat: when a later release wrote one.
+    """
+    after: Place = (0, 0, 0)
+    while True:
+        with storing(path):
+            found = await rows(db, _HEADERS, *after)
+        for row in found:
+            with suppress(Corrupt):
+                read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
+        if not found:
+            return
+        after = _place(found[-1])
+
+
+async def copy(source: aiosqlite.Connection, source_path: Path, db: aiosqlite.Connection, path: Path) -> None:
+    """Copies every checkpoint that can be read into another database."""
+    for place in await places(source, source_path):
+        with suppress(Corrupt):
+            await save(db, path, await load(source, source_path, place))
+
+
+async def _expel(db: aiosqlite.Connection, path: Path, place: Place, quarantine: Quarantine, error: Corrupt) -> None:
+    """Moves a checkpoint's bytes to quarantine."""
+    with storing(path):
+        (row,) = await rows(db, _FILE, *place)
+    quarantine.keep("{}-{}-{}.ckpt".format(*place), _bytes(row[3]), str(error))
+    async with committing(db, path):
+        await db.execute_fetchall(_REMOVE, place)
+
+
+def _compare(row: Row, header: CheckpointHeader, path: Path) -> None:
+    if tuple(row[:3]) != (int(header.guild), header.epoch, header.seq):
+        raise Corrupt(path.name, "a checkpoint's columns are not those of its header")
+
+
+def _place(row: Row) -> Place:
+    try:
+        return msgspec.convert(tuple(row[:3]), tuple[int, int, int])
+    except msgspec.ValidationError as error:
+        raise Corrupt("checkpoints", str(error)) from error
+
+
+def _where(path: Path, place: Place) -> str:
+    return f"{path.name}, checkpoint {place}"
+
+
+def _bytes(value: object) -> bytes:
+    return value if isinstance(value, bytes) else b""

@@ -1,0 +1,109 @@
+"""The one connection to a database file: how it is opened, and what SQLite's errors mean here.
+
+Rules: WAL, ``synchronous=FULL``, exclusive (SQLite before 3.51.3 has a race between connections at a WAL's reset, and
+a second process is refused); text is read as bytes, since a flipped bit makes it undecodable; an error at COMMIT is
+an unknown outcome. After any error the connection is closed, which takes back what was not committed.
+"""
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import aiosqlite
+
+from ledger.errors import Corrupt, DiskFull, NotConfirmed, StorageError
+
+Value: TypeAlias = int | str | bytes | None
+"""What a column holds."""
+Row: TypeAlias = Sequence[object]
+"""What a query gives: nothing is known of it before it was looked at."""
+
+BUSY_S: Final = 0.5
+"""How long another process is waited for."""
+_FULL: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
+_CORRUPT: Final = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,  # our SQL is static and tested: the schema is not the one we made
+    }
+)
+_PRIMARY: Final = 0xFF
+"""The lower byte of an extended error code."""
+
+
+async def connect(path: Path) -> aiosqlite.Connection:
+    """Opens a database, or creates an empty one, and locks it. Nothing of it is changed yet.
+
+    Raises:
+        Corrupt: when it is no database.
+        StorageError: when it cannot be opened, or another process holds it.
+    """
+    async with AsyncExitStack() as opening:
+        with storing(path):
+            db = await opening.enter_async_context(aiosqlite.connect(path, timeout=BUSY_S))
+            db.text_factory = bytes
+            await db.execute_fetchall("PRAGMA locking_mode = EXCLUSIVE")
+            await db.execute_fetchall("PRAGMA cell_size_check = ON")
+            await db.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+        opening.pop_all()
+        return db
+
+
+async def prepare(db: aiosqlite.Connection, path: Path) -> None:
+    """Makes the connection a durable one; what a WAL still holds is synced into the file.
+
+    Raises:
+        StorageError: when the file cannot be written, or cannot have a WAL.
+    """
+    with storing(path):
+        (mode,) = await rows(db, "PRAGMA journal_mode = WAL")
+        if mode[0] != b"wal":
+            raise StorageError(f"{path}: a WAL was refused, the journal's mode is {mode[0]!r}")
+        await db.execute_fetchall("PRAGMA synchronous = FULL")
+        await db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+@contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Errors of SQLite, before a COMMIT, as ours: nothing of what was asked has happened."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise AssertionError(f"{path.name}: {error}") from error
+    except sqlite3.ProgrammingError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise _translated(error, path) from error
+
+
+@asynccontextmanager
+async def committing(db: aiosqlite.Connection, path: Path) -> AsyncIterator[None]:
+    """One transaction; the first change in it begins it.
+
+    Raises:
+        NotConfirmed: when COMMIT failed: whether it is durable is unknown.
+    """
+    with storing(path):
+        yield
+    try:
+        await db.commit()
+    except sqlite3.Error as error:
+        raise NotConfirmed(f"{path.name}: COMMIT: {error}") from error
+
+
+async def rows(db: aiosqlite.Connection, sql: str, *values: Value) -> Sequence[Row]:
+    """All that a query gives, in one trip."""
+    found: Iterable[Row] = await db.execute_fetchall(sql, values)
+    return tuple(found)
+
+
+def _translated(error: sqlite3.DatabaseError, path: Path) -> StorageError | Corrupt:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL) & _PRIMARY
+    if code in _CORRUPT:
+        return Corrupt(path.name, str(error))
+    if code == sqlite3.SQLITE_BUSY:
+        return StorageError(f"{path} is in use by another process")
+    return (DiskFull if code in _FULL else StorageError)(f"{path.name}: {error}")
