@@ -10,149 +10,77 @@
 Children are data (``ChildSpec``). A death is an event that one loop handles: charge the message or the child, bury a
 message that failed twice, restart after a backoff with full jitter, park. A life is ended in this order: its mailbox
 is taken away, then it is cancelled, then it is waited for; one that does not end is counted as a zombie, and the
-fences (mailbox, journal) keep it from doing harm. The only broad ``except`` of the program is here.
+fences (mailbox, journal) keep it from doing harm. Whatever a child dies of is looked at here and nowhere else.
 """
 
 import asyncio
-import heapq
+import os
+import signal
+import sys
 import traceback
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from enum import StrEnum
-from itertools import count
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from actors.clock import Sleep
+from actors.cli.app import make_app, perform
+from actors.cli.demo import play
+from actors.cli.exits import OK
+from actors.clock import Sleep, SystemClock, SystemRandomness
+from actors.footing import find_footing, read_mountinfo
+from actors.gateway.names import LibraryMismatch
+from actors.gateway.runner import Gateway
+from actors.gateway.trouble import GatewayRefused
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter
 from actors.journal import Journal
+from actors.logs import adopt_libraries, make_logger
+from actors.ops.health import Vitals
+from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
 from actors.runtime import Envelope, Jobs, Stage, live
+from actors.settings import Settings
+from actors.sources import read_settings
+from actors.supervision import (
+    GUILD_BUDGET,
+    SHUTDOWN_S,
+    Child,
+    ChildSpec,
+    GuildChild,
+    Recoveries,
+    Restart,
+    SupervisorStatistics,
+    spawn,
+)
 from ledger import messages as m
-from ledger.errors import Fenced, LedgerError, StorageError
+from ledger.errors import Fenced, FolderInUse, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
+from persistence.disk import Held, RealDisk
+from persistence.local import LocalLayer, hold_folder
+from persistence.offload import ThreadOffload
+from persistence.quarantine import Quarantine
+from persistence.sqlite import SqliteLayer
+from persistence.store import Store
 
 MAX_FAILURES_A_MESSAGE: Final = 2
 MAX_RECOVERIES: Final = 50
 """Guilds that read their state at once; who has most waiting comes first."""
-SHUTDOWN_S: Final = 5.0
+LOCK_TRIES: Final = 5
+LOCK_PAUSE_S: Final = 2.0
+"""A second process on one data folder waits 10 s for the first."""
 DRAIN_S: Final = 20.0
 """The mailboxes may take so long to empty before the process stops without."""
 
 
-class Restart(StrEnum):
-    """Whether a child that ended is started again."""
+class GaveUp(LedgerError):
+    """A child of the root died more often than its budget allows."""
 
-    PERMANENT = "permanent"  # always
-    TRANSIENT = "transient"  # unless it ended by itself, without an error
-
-
-class Budget(msgspec.Struct, frozen=True, kw_only=True):
-    """How many charged deaths a child may die in ``period_s`` seconds; one more and it is given up."""
-
-    deaths: int
-    period_s: float
-    base_backoff_s: float = 0.05
-    max_backoff_s: float = 30.0
-
-
-GUILD_BUDGET: Final = Budget(deaths=10, period_s=60.0)
-ROOT_BUDGET: Final = Budget(deaths=20, period_s=300.0)
-
-
-class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A child as data: how it is started, whether again, how long its end may take, how often it may die.
-
-    ``on_death`` is called before the restart (the journal voids its queue); ``fatal``: errors no restart mends.
-    """
-
-    name: str
-    start: Callable[[], Coroutine[object, object, None]]
-    restart: Restart = Restart.PERMANENT
-    shutdown_s: float = SHUTDOWN_S
-    budget: Budget = ROOT_BUDGET
-    on_death: Callable[[LedgerError], None] | None = None
-    fatal: tuple[type[LedgerError], ...] = ()
-
-
-class Child:
-    """A running (or parked, or waiting) child."""
-
-    def __init__(self, spec: ChildSpec) -> None:
-        self.spec = spec
-        self.task: asyncio.Task[None] | None = None
-        self.deaths: deque[float] = deque()
-        self.restarts = 0
-        self.parked = ""
-        self.timer: asyncio.TimerHandle | None = None
-
-
-class GuildChild(Child):
-    """A guild's child; ``actor`` is its newest life."""
-
-    def __init__(self, spec: ChildSpec, guild: GuildId, address: GuildAddress) -> None:
-        super().__init__(spec)
-        self.guild = guild
-        self.address = address
-        self.actor: GuildActor | None = None
-
-
-class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The tree in numbers since the process began. ``phases``: guilds by phase, "parked" among them."""
-
-    restarts: int
-    dead_letters: int
-    zombies: int
-    parked: tuple[GuildId, ...]
-    phases: dict[str, int]
-
-
-class Recoveries:
-    """Lets at most ``capacity`` guilds read their state at once; the busiest waits least."""
-
-    def __init__(self, capacity: int) -> None:
-        self._free = capacity
-        self._order = count()
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-
-    @asynccontextmanager
-    async def one(self, busy: int) -> AsyncIterator[None]:
-        """A place; ``busy``: how many messages wait for this guild."""
-        if self._free:
-            self._free -= 1
-        else:
-            await self._turn(busy)
-        try:
-            yield
-        finally:
-            self._pass_on()
-
-    async def _turn(self, busy: int) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (-busy, next(self._order), turn))
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_on()  # the place had been given to a life that was ended before it could take it
-            raise
-
-    def _pass_on(self) -> None:
-        while self._waiting:
-            _, _, turn = heapq.heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
-
-
-def spawn(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
-    """The one place where tasks begin (``runtime.Spawner``)."""
-    return asyncio.get_running_loop().create_task(work, name=name)
+    hint = "look at the log lines actor.restarted before this one; start again when the cause is gone"
 
 
 class Supervisor:
@@ -409,11 +337,178 @@ class Supervisor:
             self._zombies += len(late)
 
 
-class GaveUp(LedgerError):
-    """A child of the root died more often than its budget allows."""
-
-    hint = "look at the log lines actor.restarted before this one; start again when the cause is gone"
-
-
 def _told(error: BaseException | None) -> str:
     return "ended by itself" if error is None else repr(error)
+
+
+class Program:
+    """The whole bot: its parts, made once from the settings, and how they start and end."""
+
+    def __init__(self, settings: Settings, store: Store, log: FilteringBoundLogger, *, chaos: bool) -> None:
+        clock, randomness = SystemClock(), SystemRandomness()
+        self._log = log
+        self._store = store
+        self._draining = False
+        self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log)
+        self.supervisor = Supervisor(
+            journal=self.journal, clock=clock, randomness=randomness, sleep=asyncio.sleep, log=log
+        )
+        letters = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
+        self.gateway = Gateway(
+            token=settings.token().get_secret_value(),
+            api_url=settings.discord_api_url,
+            roster=self.supervisor.roster,
+            clock=clock,
+            sleep=asyncio.sleep,
+            randomness=randomness,
+            spawn=spawn,
+            keep=lambda digest, payload: letters.keep(f"{digest}.json", payload, "an event that could not be read"),
+            log=log,
+        )
+        self.supervisor.connect(self.gateway.outside)
+        self.http = OpsServer(
+            endpoint=settings.http(),
+            token=settings.ledger_http_token,
+            health=self,
+            kill=self.supervisor.kill,
+            chaos=chaos,
+            log=log,
+        )
+
+    def specs(self) -> tuple[ChildSpec, ...]:
+        """The root's children, in the order of their start."""
+        return (
+            ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),
+            ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
+            ChildSpec(
+                name="gateway",
+                start=self.gateway.run,
+                restart=Restart.TRANSIENT,
+                fatal=(GatewayRefused, LibraryMismatch),
+            ),
+        )
+
+    def vitals(self) -> Vitals:
+        """The process now (``ops.health.Health``)."""
+        gateway, tree = self.gateway.status(), self.supervisor.statistics()
+        waiting = sum(sum(each.statistics().waiting) for each in self.supervisor.roster.addresses().values())
+        return Vitals(
+            connected=gateway.connected,
+            awaited=gateway.awaited,
+            draining=self._draining,
+            dead=(),
+            guilds=tree.phases,
+            waiting=waiting,
+            restarts=tree.restarts,
+            dead_letters=tree.dead_letters,
+            zombies=tree.zombies,
+            journal=self.journal.statistics(),
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Runs until ``stop`` is set, then drains in order.
+
+        Raises:
+            LedgerError: when a child died of what no restart mends.
+        """
+        tree = spawn(self.supervisor.run(self.specs()), "supervisor")
+        asked = spawn(_wait_for(stop), "stop")
+        try:
+            await asyncio.wait({tree, asked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._drain(tree, asked)
+        if not tree.cancelled():
+            tree.result()
+
+    async def _drain(self, tree: asyncio.Task[None], asked: asyncio.Task[None]) -> None:
+        """Stop intake, empty the mailboxes, keep checkpoints, close the layers, then the socket."""
+        self._draining = True
+        self._log.info("bot.draining")
+        self.gateway.stop_intake()
+        await self.supervisor.drain()
+        for task in (tree, asked):
+            task.cancel()
+        await asyncio.wait({tree, asked})
+        await self._store.close()
+        await self.gateway.close()
+
+
+async def _wait_for(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the command line's signature
+    """``inviteledger run``: until SIGTERM or SIGINT."""
+    clock = SystemClock()
+    log = make_logger(settings, clock, sys.stdout)
+    adopt_libraries(settings, clock, sys.stdout)
+    offload = ThreadOffload("disk")
+    try:
+        asyncio.run(_run(settings, log, offload, chaos=chaos))
+    except LedgerError as error:
+        log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
+        raise
+    finally:
+        offload.close()
+    log.info("bot.stopped", error="", hint="")
+    return OK
+
+
+async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, *, chaos: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
+    _warn_of_disk(settings, log)
+    disk, data = RealDisk(), settings.ledger_data
+    held = await _hold(disk, data, log)
+    try:
+        layers = (LocalLayer(disk, data, offload), SqliteLayer(settings.database(), data / "quarantine"))
+        clock = SystemClock()
+        store = Store(layers, clock, SystemRandomness())
+        began_s = clock.monotonic_s()
+        report = await store.start()
+        log.info(
+            "recovery.finished",
+            epoch=report.epoch,
+            leader=report.leader,
+            layers=msgspec.to_builtins(report.layers),
+            notes=list(report.notes),
+            ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
+        )
+        await Program(settings, store, log, chaos=chaos).run(stop)
+    finally:
+        held.release()
+
+
+def _warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:
+    footing = find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo())
+    if footing.kind == "ephemeral":
+        log.warning(
+            "disk.ephemeral_found",
+            why=footing.why,
+            data=str(settings.ledger_data),
+            hint="what is recorded goes with this disk: mount a volume at LEDGER_DATA (or say LEDGER_DISK=lasting)",
+        )
+
+
+async def _hold(disk: RealDisk, data: Path, log: FilteringBoundLogger) -> Held:
+    """The data folder's lock; another process may be on its way out, so it is waited for."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    for _ in range(LOCK_TRIES):
+        try:
+            return hold_folder(disk, data, started)
+        except FolderInUse as busy:
+            log.warning("folder.awaited", owner=busy.owner, hint=busy.hint)
+            await asyncio.sleep(LOCK_PAUSE_S)
+    return hold_folder(disk, data, started)
+
+
+def main() -> None:
+    """The program's entry point (``inviteledger``)."""
+    app = make_app(settings=read_settings, run=run_bot, demo=play)
+    sys.exit(perform(app, sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The bot as another process, for the demo: started, listened to line by line, asked, killed.
+
+Everything is known from outside: the lines it logs, its HTTP, its exit code.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import aiohttp
+import msgspec
+
+from actors.supervision import spawn
+from ledger.errors import LedgerError
+from ledger.ids import GuildId, UserId
+
+Line: TypeAlias = dict[str, object]
+JoinId: TypeAlias = tuple[GuildId, UserId, int]
+"""Guild, user, joined_at in milliseconds."""
+
+PATIENCE_S: Final = 30.0
+MAX_LINE_BYTES: Final = 1 << 20
+
+
+class DemoFailed(LedgerError):
+    """The demo waited for something that did not come."""
+
+    hint = "the bot's lines are in the file named above; please report them"
+
+
+class BotProcess:
+    """One bot and its data folder, over several lives. All lines of all lives go to ``transcript``."""
+
+    def __init__(self, environ: Mapping[str, str], transcript: Path) -> None:
+        self.acknowledged: set[JoinId] = set()
+        self.verdicts: dict[tuple[GuildId, UserId], Line] = {}
+        self._environ = {**os.environ, **environ}
+        self._transcript = transcript
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._seen: list[Line] = []
+        self._news = asyncio.Event()
+        self._port = 0
+
+    async def start(self) -> None:
+        """Starts a life and waits until it is ready to do its work."""
+        self._seen.clear()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "supervisor", "run", "--chaos"),
+            env=self._environ,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=MAX_LINE_BYTES,
+        )
+        self._reader = spawn(self._read(self._process), "demo/reader")
+        self._port = int(str((await self.line("http.started"))["port"]))
+        while not await self._is_ready():
+            await self._hear("the bot to be ready")
+
+    async def line(self, event: str) -> Line:
+        """The first line of this life with this event."""
+        await self.until(lambda: any(line.get("event") == event for line in self._seen), event)
+        return next(line for line in self._seen if line.get("event") == event)
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Waits until something that the bot's lines tell holds.
+
+        Raises:
+            DemoFailed: after ``PATIENCE_S``, or when the process ended.
+        """
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds():
+                    await self._hear(what)
+        except TimeoutError:
+            raise DemoFailed(f"{self._transcript}: no sign of {what} within {PATIENCE_S:g} s") from None
+
+    async def kill_guild(self, guild: GuildId) -> None:
+        """Ends a guild actor in the middle of what it does."""
+        url = f"http://127.0.0.1:{self._port}/chaos/kill/{guild}"
+        async with aiohttp.ClientSession() as session, session.post(url) as answer:
+            if answer.status != 200:  # noqa: PLR2004 -- HTTP's word for yes
+                raise DemoFailed(f"{self._transcript}: the guild actor could not be killed: {answer.status}")
+
+    async def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        await self._end(signal.SIGKILL)
+
+    async def stop(self) -> int:
+        """SIGTERM and an orderly drain; the exit code."""
+        return await self._end(signal.SIGTERM)
+
+    async def _end(self, number: signal.Signals) -> int:
+        assert self._process is not None, "started before"
+        assert self._reader is not None, "started before"
+        if self._process.returncode is None:
+            self._process.send_signal(number)
+        code = await self._process.wait()
+        await asyncio.wait([self._reader])
+        return code
+
+    async def _is_ready(self) -> bool:
+        url = f"http://127.0.0.1:{self._port}/readyz"
+        async with aiohttp.ClientSession() as session, session.get(url) as answer:
+            told = msgspec.json.decode(await answer.read(), type=dict[str, object])
+            return answer.ok and not told.get("guilds_not_live")
+
+    async def _hear(self, what: str) -> None:
+        """Waits for the next line, or a moment where nothing is said."""
+        if self._reader is not None and self._reader.done():
+            raise DemoFailed(f"{self._transcript}: the bot ended while the demo waited for {what}")
+        self._news.clear()
+        try:
+            async with asyncio.timeout(0.1):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None, "it was asked for"
+        with self._transcript.open("ab") as transcript:
+            while raw := await process.stdout.readline():
+                transcript.write(raw)
+                transcript.flush()
+                self._take(raw)
+        self._news.set()
+
+    def _take(self, raw: bytes) -> None:
+        try:
+            line = msgspec.json.decode(raw, type=dict[str, object])
+        except msgspec.MsgspecError:
+            return  # a traceback of a crash; it is in the transcript
+        self._seen.append(line)
+        guild, user = GuildId(str(line.get("guild"))), UserId(str(line.get("user")))
+        if line.get("event") == "join.acknowledged":
+            self.acknowledged.add((guild, user, int(str(line["joined_at_ms"]))))
+        if line.get("event") == "verdict.reached":
+            self.verdicts[guild, user] = line
+        self._news.set()

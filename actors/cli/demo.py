@@ -1,0 +1,199 @@
+"""``inviteledger demo``: the main job, played against a Discord on loopback. No token, no network.
+
+Two processes over real sockets: this one is the sandbox and the director, the other is the bot as ``run`` starts it.
+The sandbox keeps the truth; at the end it is compared with what the bot's records say. Exit 0 only if nothing was
+lost, nothing credited twice, and no name is wrong.
+"""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from actors.cli.bot_process import BotProcess
+from actors.cli.exits import OK, WRONG
+from actors.cli.scoreboard import exported, score, table_of, truth_of
+from ledger.ids import GuildId, UserId
+from sandbox import NI, VANITY, Guild, Invite, Sandbox, User
+
+PAUSE_S: Final = 0.03
+"""Between the joins of a burst."""
+ROUNDS: Final = 5
+
+
+def play() -> int:
+    """Plays the demo in a scratch folder, which goes afterwards unless something went wrong."""
+    console = Console(highlight=False)
+    scratch = Path(tempfile.mkdtemp(prefix="inviteledger-demo-"))
+    code = asyncio.run(_play(console, scratch))
+    if code == OK:
+        shutil.rmtree(scratch)
+    else:
+        console.print(f"What the bot said and kept is in {scratch}")
+    return code
+
+
+async def _play(console: Console, scratch: Path) -> int:
+    async with Sandbox(seed=7) as sandbox:
+        bot = BotProcess(
+            {
+                "DISCORD_TOKEN": sandbox.token,
+                "DISCORD_API_URL": sandbox.api_url,
+                "LEDGER_DATA": str(scratch / "data"),
+                "LEDGER_DISK": "lasting",
+                "LEDGER_HTTP": "127.0.0.1:0",
+                "LEDGER_LOG": "json",
+            },
+            scratch / "bot.log",
+        )
+        story = Story(sandbox, bot, scratch / "data", console)
+        try:
+            for title, act in story.acts():
+                console.print(f"[bold]·[/] {title} …", end="")
+                await act()
+                console.print(f" [green]done[/] ({len(sandbox.world.truth)} joins so far)")
+        finally:
+            await bot.kill()
+        return story.tell_the_end()
+
+
+class Story:
+    """Three guilds, their staff and their invites, and what happens to them."""
+
+    def __init__(self, sandbox: Sandbox, bot: BotProcess, data: Path, console: Console) -> None:
+        self._sandbox = sandbox
+        self._world = sandbox.world
+        self._bot = bot
+        self._data = data
+        self._console = console
+        self._guilds: list[Guild] = []
+        self._staff: dict[int, list[User]] = {}
+        self._invites: dict[int, list[Invite]] = {}
+
+    def acts(self) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
+        return (
+            ("three guilds with staff; the bot starts", self._opening),
+            ("single joins, one after another in each guild", self._single_joins),
+            ("a one-use invite, and somebody who came by no invite", self._rare_ways),
+            ("the vanity URL", self._vanity),
+            ("a burst of twelve on one invite", self._burst_on_one),
+            ("a burst of ten over two invites of two people", self._burst_over_two),
+            ("a slash command", self._slash),
+            ("a guild actor is killed in the middle of a join", self._killed_actor),
+            ("SIGKILL in the middle of a burst, joins while the bot is away, restart", self._killed_process),
+            ("the log is deleted, restart", self._log_deleted),
+            ("the database is deleted, restart", self._database_deleted),
+            ("SIGTERM: the bot drains", self._curtain),
+        )
+
+    def tell_the_end(self) -> int:
+        truth, told = truth_of(self._world.truth), exported(self._data)
+        result = score(truth, told, self._bot.acknowledged, self._data)
+        self._console.print(table_of(truth, told))
+        self._console.print(str(result))
+        return OK if result.is_clean() else WRONG
+
+    async def _opening(self) -> None:
+        for name, vanity in (("Harbour", None), ("Orchard", None), ("Foundry", "foundry")):
+            guild = self._world.add_guild(name, vanity=vanity)
+            self._world.settle(guild, 25)
+            self._guilds.append(guild)
+            self._staff[guild.id] = [self._world.add_staff(guild) for _ in range(2)]
+            self._invites[guild.id] = [self._world.add_invite(guild, staff) for staff in self._staff[guild.id]]
+        await self._bot.start()
+
+    async def _single_joins(self) -> None:
+        for each in range(ROUNDS):
+            for guild in self._guilds:
+                self._world.join(guild, via=self._invites[guild.id][each % 2].code)
+            await self._all_worked_out()
+
+    async def _rare_ways(self) -> None:
+        harbour, orchard, _ = self._guilds
+        once = self._world.add_invite(harbour, self._staff[harbour.id][0], max_uses=1)
+        self._world.join(harbour, via=once.code)
+        self._world.join(orchard, via=None)
+        await self._all_worked_out()
+
+    async def _vanity(self) -> None:
+        for _ in range(4):
+            self._world.join(self._guilds[2], via=VANITY)
+        await self._all_worked_out()
+
+    async def _burst_on_one(self) -> None:
+        guild = self._guilds[0]
+        for _ in range(12):
+            self._world.join(guild, via=self._invites[guild.id][0].code)
+            await asyncio.sleep(PAUSE_S)
+        await self._all_worked_out()
+
+    async def _burst_over_two(self) -> None:
+        guild = self._guilds[1]
+        for each in range(10):
+            self._world.join(guild, via=self._invites[guild.id][each % 2].code)
+            await asyncio.sleep(PAUSE_S)
+        await self._all_worked_out()
+
+    async def _slash(self) -> None:
+        last = next(join for join in reversed(self._world.truth) if join.guild_id == self._guilds[0].id)
+        asker = self._staff[self._guilds[0].id][0]
+        reply = await self._sandbox.slash(self._guilds[0], asker, "who_invited", {"member": last.user_id})
+        self._console.print(f"\n    /who_invited → {reply.text}\n   ", end="")
+
+    async def _killed_actor(self) -> None:
+        """The join is recorded, its fetch is under way: then the actor dies. Its successor asks again."""
+        guild = self._guilds[2]
+        gate = self._sandbox.faults.hang("invites", guild_id=guild.id)
+        self._world.join(guild, via=self._invites[guild.id][0].code)
+        await gate.arrived()
+        await self._bot.kill_guild(GuildId(str(guild.id)))
+        gate.open()
+        await self._all_worked_out()
+
+    async def _killed_process(self) -> None:
+        guild = self._guilds[2]
+        known = len(self._bot.acknowledged)
+        for each in range(10):
+            self._world.join(guild, via=self._invites[guild.id][each % 2].code)
+            if each == 5:  # noqa: PLR2004 -- the middle
+                await self._bot.until(lambda: len(self._bot.acknowledged) >= known + 3, "three acknowledged joins")
+                await self._bot.kill()
+            await asyncio.sleep(PAUSE_S)
+        await self._bot.start()
+        await self._all_worked_out()
+
+    async def _log_deleted(self) -> None:
+        await self._bot.stop()
+        shutil.rmtree(self._data / "log")
+        await self._joins_after_a_start()
+
+    async def _database_deleted(self) -> None:
+        await self._bot.stop()
+        for path in self._data.glob("ledger.db*"):
+            path.unlink()
+        await self._joins_after_a_start()
+
+    async def _joins_after_a_start(self) -> None:
+        await self._bot.start()
+        for guild in self._guilds:
+            self._world.join(guild, via=self._invites[guild.id][1].code)
+        await self._all_worked_out()
+
+    async def _curtain(self) -> None:
+        await self._bot.stop()
+
+    async def _all_worked_out(self) -> None:
+        """Every join of the world so far has a verdict."""
+
+        def worked_out() -> bool:
+            told = self._bot.verdicts
+            return all((GuildId(str(j.guild_id)), UserId(str(j.user_id))) in told for j in self._world.truth)
+
+        await self._bot.until(worked_out, "a verdict for every join")
+
+
+assert NI == "NI", "the sandbox names the way without a counter as the export does"

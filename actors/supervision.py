@@ -1,0 +1,132 @@
+"""What the supervisor works with: child specs as data, budgets, running children, and who may recover when.
+
+Values and small mechanisms; the strategy, what a death leads to, is ``supervisor.py``.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from itertools import count
+from typing import Final
+
+import msgspec
+
+from actors.guild import GuildActor, GuildAddress
+from ledger.errors import LedgerError
+from ledger.ids import GuildId
+
+SHUTDOWN_S: Final = 5.0
+
+
+class Restart(StrEnum):
+    """Whether a child that ended is started again."""
+
+    PERMANENT = "permanent"  # always
+    TRANSIENT = "transient"  # unless it ended by itself, without an error
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """How many charged deaths a child may die in ``period_s`` seconds; one more and it is given up."""
+
+    deaths: int
+    period_s: float
+    base_backoff_s: float = 0.05
+    max_backoff_s: float = 30.0
+
+
+ROOT_BUDGET: Final = Budget(deaths=20, period_s=300.0)
+GUILD_BUDGET: Final = Budget(deaths=10, period_s=60.0)
+
+
+class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A child as data: how it is started, whether again, how long its end may take, how often it may die.
+
+    ``on_death`` is called before the restart (the journal voids its queue); ``fatal``: errors no restart mends.
+    """
+
+    name: str
+    start: Callable[[], Coroutine[object, object, None]]
+    restart: Restart = Restart.PERMANENT
+    shutdown_s: float = SHUTDOWN_S
+    budget: Budget = ROOT_BUDGET
+    on_death: Callable[[LedgerError], None] | None = None
+    fatal: tuple[type[LedgerError], ...] = ()
+
+
+class Child:
+    """A running (or parked, or waiting) child."""
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self.spec = spec
+        self.task: asyncio.Task[None] | None = None
+        self.deaths: deque[float] = deque()
+        self.restarts = 0
+        self.parked = ""
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class GuildChild(Child):
+    """A guild's child; ``actor`` is its newest life."""
+
+    def __init__(self, spec: ChildSpec, guild: GuildId, address: GuildAddress) -> None:
+        super().__init__(spec)
+        self.guild = guild
+        self.address = address
+        self.actor: GuildActor | None = None
+
+
+class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """The tree in numbers since the process began. ``phases``: guilds by phase, "parked" among them."""
+
+    restarts: int
+    dead_letters: int
+    zombies: int
+    parked: tuple[GuildId, ...]
+    phases: dict[str, int]
+
+
+class Recoveries:
+    """Lets at most ``capacity`` guilds read their state at once; the busiest waits least."""
+
+    def __init__(self, capacity: int) -> None:
+        self._free = capacity
+        self._order = count()
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def one(self, busy: int) -> AsyncIterator[None]:
+        """A place; ``busy``: how many messages wait for this guild."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._turn(busy)
+        try:
+            yield
+        finally:
+            self._pass_on()
+
+    async def _turn(self, busy: int) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (-busy, next(self._order), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()  # the place had been given to a life that was ended before it could take it
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+def spawn(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+    """The one place where tasks begin (``runtime.Spawner``)."""
+    return asyncio.get_running_loop().create_task(work, name=name)
