@@ -109,7 +109,7 @@ class Log:
         """Puts frames back into the holes, file by file, each replaced at once; then reads all anew."""
         missing = self._opened().scan.missing
         self.close()
-        files = survey(self._disk, self._folder)
+        files = survey(self._disk, self._folder).files
         for file, wanted in pieces(files, missing, frames):
             self._rebuild(file, wanted)
         return self._begin_anew()
@@ -135,11 +135,12 @@ class Log:
         return summary
 
     def _rebuild(self, file: SegmentFile, wanted: Sequence[Frame]) -> None:
-        held = [spotted.frame for spotted in Scan(self._disk, (file,))]
+        there = self._disk.identity(file.path) is not None
+        held = [spotted.frame for spotted in Scan(self._disk, (file,))] if there else []
+        frames = sorted([*held, *wanted], key=_gsn_of)
         header = file.header or SegmentHeader(
-            format=SEGMENT_FORMAT, first_gsn=file.first_gsn, epoch=held[0].record.epoch, lineage=self._term[1]
+            format=SEGMENT_FORMAT, first_gsn=file.first_gsn, epoch=frames[0].record.epoch, lineage=self._term[1]
         )
-        frames = sorted([*held, *wanted], key=lambda frame: frame.record.gsn)
         replace(self._disk, file.path, whole_segment(header, frames))
 
     def _append_or_move_on(self, writer: SegmentWriter, frames: Sequence[Frame]) -> tuple[SegmentWriter, int]:
@@ -176,6 +177,10 @@ class Log:
     def _opened(self) -> Reading:
         assert self._reading is not None, "the log is used between open and close"
         return self._reading
+
+
+def _gsn_of(frame: Frame) -> int:
+    return frame.record.gsn
 
 
 def _given_up(writer: SegmentWriter, first: StorageError, second: StorageError) -> StorageError:

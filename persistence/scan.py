@@ -50,28 +50,31 @@ def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:010d}{SUFFIX}"
 
 
-def survey(disk: Disk, folder: Path) -> tuple[SegmentFile, ...]:
-    """The files of a log in the order in which they were begun, each with what counts in it.
+class Survey(msgspec.Struct, frozen=True, kw_only=True):
+    """A log's files in the order in which they were begun. ``unreadable``: those in which no line can be read."""
+
+    files: tuple[SegmentFile, ...]
+    unreadable: tuple[Path, ...]
+
+
+def survey(disk: Disk, folder: Path) -> Survey:
+    """Looks at the openings of a log's files, which tell what counts in each.
 
     Raises:
         NewerFormat: when a later release wrote one of them.
         StorageError: when one cannot be read.
     """
     limit: int | None = None
-    found: list[SegmentFile] = []
+    files: list[SegmentFile] = []
+    unreadable: list[Path] = []
     for number, path in sorted(_numbered(disk, folder), reverse=True):
         header, first = _opening(disk, path)
-        if first is None:  # nothing in it can be read: it neither holds nor ends anything
+        if first is None:  # it neither holds nor ends anything
+            unreadable.append(path)
             continue
-        found.append(SegmentFile(number=number, path=path, first_gsn=first, limit=limit, header=header))
+        files.append(SegmentFile(number=number, path=path, first_gsn=first, limit=limit, header=header))
         limit = first - 1 if limit is None else min(limit, first - 1)
-    return tuple(reversed(found))
-
-
-def unreadable(disk: Disk, folder: Path, files: tuple[SegmentFile, ...]) -> list[Path]:
-    """The log's files that ``survey`` left out, because no line of them can be read."""
-    known = {file.path for file in files}
-    return [path for _, path in _numbered(disk, folder) if path not in known]
+    return Survey(files=tuple(reversed(files)), unreadable=tuple(unreadable))
 
 
 def next_number(disk: Disk, folder: Path) -> int:

@@ -25,7 +25,7 @@ from persistence.writing import SegmentWriter
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, join
 from tests.persistence.simdisk import PowerCut, SimDisk, SimHandle
 
-SEEDS = 250
+SEEDS = 150
 LIVES = 4
 GUILDS = (RED, BLUE)
 DATA = Path("data")
