@@ -59,6 +59,7 @@ class Intake:
         self._log = log
         self._translator = Translator(channels.codes_in, roster.greeting)
         self._awaited: set[GuildId] = set()
+        self._full: set[GuildId] = set()
         self._stopped = False
 
     def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
@@ -104,9 +105,15 @@ class Intake:
             case _:
                 pass
         self._channels.follow(told.guild, told.message)
-        admission = self._roster.tell(told.guild, told.message)
-        if admission is not Admission.ACCEPTED:
-            self._log.warning("dispatch.dropped", guild=told.guild, why=admission.value)
+        self._mind(told.guild, self._roster.tell(told.guild, told.message))
+
+    def _mind(self, guild: GuildId, admission: Admission) -> None:
+        """Says that a guild's mailbox takes nothing, once until it takes something again; it counts by itself."""
+        if admission is Admission.ACCEPTED:
+            self._full.discard(guild)
+        elif guild not in self._full:
+            self._full.add(guild)
+            self._log.warning("dispatch.dropped", guild=guild, why=admission.value)
 
     def _set_aside(self, what: Unreadable) -> None:
         guild = what.told[0].guild if what.told else ""

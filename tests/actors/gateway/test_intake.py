@@ -1,0 +1,91 @@
+"""The way in: it never raises and never waits, whatever the mailbox, the quarantine or the payload does."""
+
+import pytest
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import SystemClock
+from actors.gateway.channels import InviteChannels
+from actors.gateway.intake import Intake
+from actors.guild import GuildAddress
+from actors.roster import Roster
+from actors.runtime import CAPACITY, Lane
+from ledger.ids import GuildId, SessionId
+from tests.actors.gateway.town import Lines
+
+
+class Ward:
+    """A roster whose guilds have mailboxes and nobody who reads them."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self.addresses: dict[GuildId, GuildAddress] = {}
+        self.kept: dict[str, bytes] = {}
+        self.broken: OSError | None = None
+        clock = SystemClock()
+        self.intake = Intake(
+            roster=Roster(clock, self.addresses.__setitem__),
+            channels=InviteChannels(),
+            clock=clock,
+            keep=self.keep,
+            shard=(1, 2),
+            log=log,
+        )
+        self.number = 0
+
+    def keep(self, digest: str, payload: bytes) -> None:
+        if self.broken:
+            raise self.broken
+        self.kept[digest] = payload
+
+    def hear(self, name: str, payload: object) -> None:
+        self.number += 1
+        self.intake.hear(name, payload, SessionId("s"), self.number)
+
+    def waiting(self, guild: str) -> tuple[int, int, int]:
+        return self.addresses[GuildId(guild)].statistics().waiting
+
+
+@pytest.fixture
+def ward(log: FilteringBoundLogger) -> Ward:
+    return Ward(log)
+
+
+def a_join(guild: str, user: int) -> dict[str, object]:
+    return {"guild_id": guild, "user": {"id": str(user)}, "joined_at": "2026-08-01T00:00:00Z"}
+
+
+def test_a_full_mailbox_is_said_once_until_it_takes_something_again(ward: Ward, lines: Lines):
+    for user in range(CAPACITY[Lane.MEMBERS] + 3):
+        ward.hear("GUILD_MEMBER_ADD", a_join("5", user))
+    [line] = lines.named("dispatch.dropped")
+    assert (line["guild"], line["why"]) == ("5", "gap")
+    assert ward.waiting("5")[Lane.MEMBERS] == CAPACITY[Lane.MEMBERS]
+    ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
+    ward.hear("GUILD_MEMBER_ADD", a_join("5", 1))
+    assert len(lines.named("dispatch.dropped")) == 2
+
+
+def test_a_quarantine_that_cannot_write_costs_no_note(ward: Ward, lines: Lines):
+    ward.broken = OSError(28, "No space left on device")
+    ward.hear("GUILD_MEMBER_ADD", {"guild_id": "5"})
+    assert ward.waiting("5") == (0, 1, 0)
+    assert "No space left" in str(lines.named("quarantine.failed")[0]["error"])
+
+
+def test_ready_speaks_for_the_guilds_of_its_shard_only(ward: Ward):
+    mine, also_mine, others = (str((1 << 22) | 1), str(3 << 22), str(2 << 22))
+    for guild in (mine, also_mine, others):
+        ward.hear("GUILD_CREATE", {"id": guild})
+    ward.hear("READY", {"guilds": [{"id": mine, "unavailable": True}]})
+    assert [ward.waiting(guild)[Lane.CONTROL] for guild in (mine, also_mine, others)] == [1, 2, 1]
+    assert ward.intake.awaited() == 1
+    ward.hear("GUILD_DELETE", {"id": mine, "unavailable": True})
+    assert ward.intake.awaited() == 0
+
+
+def test_a_ready_that_does_not_decode_removes_nobody(ward: Ward, lines: Lines):
+    guild = str((1 << 22) | 1)
+    ward.hear("GUILD_CREATE", {"id": guild})
+    ward.hear("READY", {"guilds": "none"})
+    assert ward.waiting(guild)[Lane.CONTROL] == 1
+    assert ward.intake.session == "s"
+    assert lines.named("dispatch.unreadable")[0]["name"] == "READY"
