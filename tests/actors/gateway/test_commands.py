@@ -164,3 +164,13 @@ async def test_commands_are_registered_for_guilds_and_managers_only(guild: Guild
         assert command is not None
         assert int(str(command["default_member_permissions"])) == Permission.MANAGE_GUILD
         assert command["contexts"] == [0]
+
+
+async def test_a_command_that_crashes_says_so_and_is_logged(
+    guild: Guild, staff: User, sandbox: Sandbox, lines: Lines, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("actors.gateway.desk.render", lambda *_: 1 // 0)
+    reply = await sandbox.slash(guild, staff, "debug_invites")
+    assert "Something went wrong" in reply.text
+    assert reply.ephemeral
+    assert "ZeroDivisionError" in str((await lines.until("command.failed"))["error"])
