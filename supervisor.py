@@ -463,7 +463,7 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     disk, data = RealDisk(), settings.ledger_data
     held = await _hold(disk, data, log)
     try:
-        layers = (LocalLayer(disk, data, offload), SqliteLayer(settings.database(), data / "quarantine"))
+        layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
         clock = SystemClock()
         store = Store(layers, clock, SystemRandomness())
         began_s = clock.monotonic_s()

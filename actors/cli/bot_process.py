@@ -37,7 +37,6 @@ class BotProcess:
 
     def __init__(self, environ: Mapping[str, str], transcript: Path) -> None:
         self.acknowledged: set[JoinId] = set()
-        self.verdicts: dict[tuple[GuildId, UserId], Line] = {}
         self._environ = {**os.environ, **environ}
         self._transcript = transcript
         self._process: asyncio.subprocess.Process | None = None
@@ -135,9 +134,7 @@ class BotProcess:
         except msgspec.MsgspecError:
             return  # a traceback of a crash; it is in the transcript
         self._seen.append(line)
-        guild, user = GuildId(str(line.get("guild"))), UserId(str(line.get("user")))
         if line.get("event") == "join.acknowledged":
+            guild, user = GuildId(str(line["guild"])), UserId(str(line["user"]))
             self.acknowledged.add((guild, user, int(str(line["joined_at_ms"]))))
-        if line.get("event") == "verdict.reached":
-            self.verdicts[guild, user] = line
         self._news.set()

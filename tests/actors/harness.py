@@ -1,0 +1,164 @@
+"""The bot without Discord: journal, supervisor and guild actors over layers in memory, a stand-in for the gateway.
+
+Nothing here is a mock: the layers keep the contract of real ones, ``Scripted`` keeps ``guild.Outside``'s.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from io import StringIO
+
+import msgspec
+import structlog
+
+from actors.clock import SystemClock, SystemRandomness
+from actors.guild import Outside
+from actors.journal import Journal
+from actors.supervision import ChildSpec, spawn
+from ledger import messages as m
+from ledger.ids import GuildId, InviteCode, SessionId, UserId
+from ledger.records import Counter, GatewayCause, Record, VerdictReached
+from ledger.samples import Sample
+from persistence.memory import MemoryLayer
+from persistence.store import Store
+from supervisor import Supervisor
+
+GUILD = GuildId("77")
+SESSION = SessionId("session")
+JOINED_US = 1_700_000_000_000_000
+
+
+class Scripted(Outside):
+    """Answers every fetch at once with the counters it was given."""
+
+    def __init__(self, world: "Bot") -> None:
+        self.counters: dict[InviteCode, int] = {InviteCode("A"): 3}
+        self.fetches = 0
+        self.silent = False
+        self._world = world
+
+    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+        self.fetches += 1
+        if self.silent:
+            return
+        clock = self._world.clock
+        sample = Sample(
+            requested_us=clock.stamp_us(),
+            answered_us=clock.stamp_us(),
+            session=effect.session,
+            counters=tuple(
+                Counter(code=code, created_at_us=1, uses=uses, inviter=UserId("5"))
+                for code, uses in self.counters.items()
+            ),
+        )
+        self._world.supervisor.roster.tell(guild, m.SampleArrived(sample=sample, request=effect.request))
+
+    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+        """An empty page, and no end: nobody new, nobody gone."""
+        page = m.ReviewMembers(
+            session=effect.session, members=(), after=UserId("0"), upto=UserId("1"), started_us=0, at_us=0
+        )
+        self._world.supervisor.roster.tell(guild, page)
+
+
+class Bot:
+    """Everything behind the gateway. ``log`` and ``database`` are the layers."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.lines = StringIO()
+        self.log = MemoryLayer("log")
+        self.database = MemoryLayer("database")
+        self.naps: list[float] = []
+        logger = structlog.wrap_logger(
+            structlog.PrintLogger(self.lines),
+            processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
+        )
+        self.store = Store((self.log, self.database), self.clock, SystemRandomness())
+        names = frozenset({"log", "database"})
+        self.journal = Journal(self.store, names, self.clock, self._nap, logger)
+        self.supervisor = Supervisor(
+            journal=self.journal,
+            clock=self.clock,
+            randomness=Steady(),
+            sleep=self._nap,
+            log=logger,
+        )
+        self.outside = Scripted(self)
+        self.supervisor.connect(self.outside)
+        self._dispatches = 0
+
+    async def _nap(self, seconds: float) -> None:
+        """Time passes at once; others get their turn."""
+        self.naps.append(seconds)
+        await asyncio.sleep(0)
+
+    def specs(self) -> tuple[ChildSpec, ...]:
+        return (ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),)
+
+    def come_up(self, guild: GuildId = GUILD) -> None:
+        self.supervisor.roster.tell(guild, m.GuildCameUp(session=SESSION, at_us=self.clock.stamp_us()))
+
+    def join(self, user: int, *, code: str | None = "A") -> m.RecordJoin:
+        """Raises the counter and makes the event; it has to be told."""
+        if code is not None:
+            self.outside.counters[InviteCode(code)] += 1
+        self._dispatches += 1
+        now_us = self.clock.stamp_us()
+        return m.RecordJoin(
+            cause=GatewayCause(session=SESSION, number=self._dispatches, lane="members"),
+            session=SESSION,
+            user=UserId(str(user)),
+            joined_at_us=now_us,
+            arrived_us=now_us,
+        )
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """The log lines with this event."""
+        lines = [msgspec.json.decode(line, type=dict[str, object]) for line in self.lines.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Lets everybody work until it holds."""
+        async with asyncio.timeout(10):
+            while not holds():  # noqa: ASYNC110 -- what is waited for is a state of several actors, not an event
+                await asyncio.sleep(0)
+
+    async def records(self, guild: GuildId = GUILD) -> list[Record]:
+        """What is durable of a guild."""
+        return [frame.record for frame in await self.log.guild_frames(guild, 0)]
+
+    async def settled(self, users: int, guild: GuildId = GUILD) -> None:
+        """So many users have a durable verdict (its log line may have died with the actor)."""
+        async with asyncio.timeout(10):
+            while len(_decided(await self.records(guild))) < users:  # noqa: ASYNC110 -- as above
+                await asyncio.sleep(0)
+
+
+def _decided(records: Sequence[Record]) -> set[UserId]:
+    return {record.event.user for record in records if isinstance(record.event, VerdictReached)}
+
+
+class Steady:
+    """Randomness that never surprises: the lowest value, and counted tokens."""
+
+    def uniform(self, low: float, high: float) -> float:
+        del high
+        return low
+
+    def token(self) -> str:
+        return "0" * 32
+
+
+@asynccontextmanager
+async def running(bot: Bot) -> AsyncIterator[Bot]:
+    """The bot at work; afterwards everything is drained and ended."""
+    await bot.store.start()
+    tree = spawn(bot.supervisor.run(bot.specs()), "supervisor")
+    try:
+        yield bot
+    finally:
+        await bot.supervisor.drain()
+        tree.cancel()
+        await asyncio.wait([tree])
+        await bot.store.close()
