@@ -57,7 +57,7 @@ class Chains:
         first, final = append[0], append[-1]
         if final.record.seq != final.record.last or not self._stands(first):
             return False
-        if any(not follows(frame, before.digest) for before, frame in pairwise(append)):
+        if first is not final and any(not follows(frame, before.digest) for before, frame in pairwise(append)):
             return False
         self.heads[first.record.guild] = head_of(final)
         return True

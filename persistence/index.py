@@ -13,7 +13,7 @@ from ledger.ids import GuildId
 _LENGTH_BITS: Final = 32
 
 
-class Spot(msgspec.Struct, frozen=True):
+class Spot(msgspec.Struct, frozen=True, gc=False):
     """A frame's place: file number, offset and length in bytes (without the newline)."""
 
     number: int
@@ -40,9 +40,10 @@ class Index:
         trail = self._trails.get(guild)
         if trail is None or not trail.first <= seq <= trail.first + len(trail.spots) // 2:
             trail = self._trails[guild] = _Trail(seq)
-        del trail.spots[(seq - trail.first) * 2 :]
-        trail.spots.append(spot.number << _LENGTH_BITS | spot.length)
-        trail.spots.append(spot.offset)
+        spots, place = trail.spots, (seq - trail.first) * 2
+        if place < len(spots):
+            del spots[place:]
+        spots.extend((spot.number << _LENGTH_BITS | spot.length, spot.offset))
 
     def behind(self, guild: GuildId, after_seq: int) -> list[Spot]:
         """The spots behind ``after_seq``, in order; from the first one known, where that is later."""

@@ -37,7 +37,7 @@ class SegmentFile(msgspec.Struct, frozen=True, kw_only=True):
     header: SegmentHeader | None
 
 
-class Spotted(msgspec.Struct, frozen=True):
+class Spotted(msgspec.Struct, frozen=True, gc=False):
     """A frame and where it lies: file number and offset in bytes."""
 
     frame: Frame

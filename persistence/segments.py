@@ -47,7 +47,7 @@ class Bad(msgspec.Struct, frozen=True, kw_only=True):
 Content: TypeAlias = SegmentHeader | Batch | Frame | Bad
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A line and where it starts, in bytes from the file's start."""
 
     offset: int
@@ -97,16 +97,15 @@ def lines(data: bytes, name: str) -> Iterator[Line]:
     pieces = data.split(b"\n")
     rest = pieces.pop()
     for piece in pieces:
-        yield Line(offset=offset, content=_read(piece, name, offset))
+        yield Line(offset=offset, content=_read(piece, name))
         offset += len(piece) + 1
     if rest:
         yield Line(offset=offset, content=Bad(why="the line has no end"))
 
 
-def _read(piece: bytes, name: str, offset: int) -> Content:
-    where = f"{name}@{offset}"
+def _read(piece: bytes, name: str) -> Content:
     try:
-        return _unsealed(piece, where) if piece.startswith(_OURS) else unseal(piece, where)
+        return _unsealed(piece, name) if piece.startswith(_OURS) else unseal(piece, name)
     except Corrupt as error:
         return Bad(why=error.why)
 
