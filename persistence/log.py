@@ -18,7 +18,7 @@ from persistence.frames import Frame
 from persistence.layer import LayerSummary
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading, nowhere
-from persistence.scan import Scan, SegmentFile, Spotted, next_number, pieces, runs, segment_path, survey
+from persistence.scan import Scan, SegmentFile, Spotted, is_whole, next_number, pieces, runs, segment_path, survey
 from persistence.segments import SEGMENT_FORMAT, SegmentHeader
 from persistence.writing import SegmentWriter, replace, whole_segment
 
@@ -49,19 +49,25 @@ class Log:
         self._term = (0, "")
 
     def open(self) -> LayerSummary:
-        """Reads and verifies all files; damaged ones are copied to quarantine. Nothing else changes.
+        """Reads and verifies all files; damaged ones are copied to quarantine, and mended where nothing is missing.
 
         Raises:
             NewerFormat: when a later release wrote one of them.
             StorageError: when one cannot be read, or no copy made.
         """
         self._disk.make_folder(self._folder)
-        self._reading = reading = Reading(self._disk, self._folder, self._anchor)
-        for _ in reading:
-            pass
+        reading = self._read()
+        summary = reading.summary()
+        for path in reading.survey.unreadable:
+            self._quarantine.move(path, "no line can be read")
         for file in reading.scan.damaged:
             self._quarantine.copy(file.path, "lines are damaged where all was durable")
-        return reading.summary()
+        if whole := [file for file in reading.scan.damaged if is_whole(file, reading.scan.missing)]:
+            for file in whole:
+                self._rebuild(file, (), summary.lineage)
+            reading = self._read()
+        self._reading = reading
+        return summary
 
     def begin(self, epoch: int, lineage: str) -> None:
         """Begins a file of this term, with those frames of the newest one that are not known to be durable."""
@@ -111,7 +117,7 @@ class Log:
         self.close()
         files = survey(self._disk, self._folder).files
         for file, wanted in pieces(files, missing, frames):
-            self._rebuild(file, wanted)
+            self._rebuild(file, wanted, self._term[1])
         return self._begin_anew()
 
     def set_aside(self, after_gsn: int) -> LayerSummary:
@@ -134,12 +140,18 @@ class Log:
         self.begin(*self._term)
         return summary
 
-    def _rebuild(self, file: SegmentFile, wanted: Sequence[Frame]) -> None:
+    def _read(self) -> Reading:
+        reading = Reading(self._disk, self._folder, self._anchor)
+        for _ in reading:
+            pass
+        return reading
+
+    def _rebuild(self, file: SegmentFile, wanted: Sequence[Frame], lineage: str) -> None:
         there = self._disk.identity(file.path) is not None
         held = [spotted.frame for spotted in Scan(self._disk, (file,))] if there else []
         frames = sorted([*held, *wanted], key=_gsn_of)
         header = file.header or SegmentHeader(
-            format=SEGMENT_FORMAT, first_gsn=file.first_gsn, epoch=frames[0].record.epoch, lineage=self._term[1]
+            format=SEGMENT_FORMAT, first_gsn=file.first_gsn, epoch=frames[0].record.epoch, lineage=lineage
         )
         replace(self._disk, file.path, whole_segment(header, frames))
 

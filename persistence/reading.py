@@ -34,8 +34,8 @@ class Reading:
         self._disk = disk
         self._folder = folder
         self._anchor = anchor
-        self._survey = survey(disk, folder)
-        self.scan = Scan(disk, self._survey.files)
+        self.survey = survey(disk, folder)
+        self.scan = Scan(disk, self.survey.files)
         self.index = Index()
         self.chains = Chains(self.digest_at)
         self.aside: dict[GuildId, int] = {}
@@ -69,7 +69,7 @@ class Reading:
     def summary(self) -> LayerSummary:
         """What a layer says of itself when it was opened."""
         scan = self.scan
-        headers = [file.header for file in self._survey.files if file.header is not None]
+        headers = [file.header for file in self.survey.files if file.header is not None]
         return LayerSummary(
             epoch=max(
                 [header.epoch for header in headers] + [head.epoch for head in self.chains.heads.values()] + [0]
@@ -100,7 +100,7 @@ class Reading:
     def notes(self) -> tuple[str, ...]:
         """What could not be believed, one sentence each."""
         scan = self.scan
-        said = [f"{path.name}: no line can be read" for path in self._survey.unreadable]
+        said = [f"{path.name}: no line can be read" for path in self.survey.unreadable]
         said += [f"{file.path.name}: lines are damaged where all was durable" for file in scan.damaged]
         said += [f"gsn {first} to {last} cannot be read" for first, last in scan.missing]
         said += [f"{count} records of guild {guild} stand on no chain" for guild, count in self.aside.items()]

@@ -105,6 +105,13 @@ def pieces(
     return found
 
 
+def is_whole(file: SegmentFile, missing: Sequence[Gap]) -> bool:
+    """Whether a sealed file that holds records misses none of them."""
+    if file.limit is None or file.limit < file.first_gsn:
+        return False
+    return not any(first <= file.limit and last >= file.first_gsn for first, last in missing)
+
+
 def _lost_first(files: Sequence[SegmentFile]) -> list[SegmentFile]:
     if not files or files[0].first_gsn == 1:
         return []

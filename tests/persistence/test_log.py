@@ -153,3 +153,32 @@ def test_a_torn_batch_is_said_and_the_prefix_is_read():
     reading = read_log(disk, FOLDER)
     assert list(reading)[-1] == whole[0], "an append without its end is cut whole"
     assert "never whole" in reading.notes()[0]
+
+
+def test_a_damaged_line_without_a_record_is_mended_and_said_once():
+    disk, chain = SimDisk(), Chain()
+    log = opened(disk)
+    for _ in range(3):
+        log.append(chain.batch(RED, BLUE))
+    log.close()
+    opened(disk).close()
+    path = FOLDER / disk.names(FOLDER)[0]
+    data = disk.read(path)
+    disk.overwrite(path, data.replace(b'"confirmed":2', b'"confirmed":3'))
+    log = opened(disk)
+    assert bytes_of(log.guild_frames(BLUE, 2)) == bytes_of(list(log.frames_after(5)))
+    assert read_log(disk, FOLDER).notes() == ()
+    assert len(read(disk)) == 6
+    assert disk.read(Path("data/quarantine") / disk.names(Path("data/quarantine"))[0]) != data
+
+
+def test_a_file_of_garbage_is_moved_aside():
+    disk, chain = SimDisk(), Chain()
+    log = opened(disk)
+    log.append(chain.batch(RED, BLUE))
+    log.close()
+    disk.overwrite(FOLDER / disk.names(FOLDER)[0], b"garbage")
+    log = Log(disk, FOLDER, Quarantine(disk, Path("data/quarantine")))
+    assert "no line can be read" in log.open().notes[0]
+    assert disk.names(FOLDER) == []
+    assert len(disk.names(Path("data/quarantine"))) == 2
