@@ -11,11 +11,12 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
+from actors.cli.anchors import CheckpointAnchors
 from actors.cli.exits import OK, WRONG
 from actors.cli.history import GuildHistory, JoinLine
 from ledger.ids import GuildId
 from persistence.disk import RealDisk
-from persistence.reading import Reading, read_log
+from persistence.reading import Reading
 
 
 def export_joins(data: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) -> int:
@@ -28,7 +29,8 @@ def export_joins(data: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) 
         NewerFormat: when a later release wrote the log.
         StorageError: when it cannot be read.
     """
-    reading = read_log(RealDisk(), data / "log")
+    disk = RealDisk()
+    reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
     histories: dict[GuildId, GuildHistory] = {}
     for frame in reading:
         record = frame.record

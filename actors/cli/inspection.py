@@ -16,7 +16,7 @@ from persistence.checkpoints import unpack
 from persistence.disk import Disk
 from persistence.layer import CheckpointHeader
 from persistence.reading import Reading
-from persistence.scan import SegmentFile, unreadable
+from persistence.scan import SegmentFile, Survey
 from persistence.segments import Bad, lines
 
 CHECKPOINT_SUFFIX: Final = ".ckpt"
@@ -30,7 +30,7 @@ class Inspected(msgspec.Struct, frozen=True):
     wrong: tuple[str, ...] = ()
 
 
-def inspect_log(disk: Disk, folder: Path, reading: Reading, advance: Callable[[int], None]) -> Inspected:
+def inspect_log(disk: Disk, found: Survey, reading: Reading, advance: Callable[[int], None]) -> Inspected:
     """Reads the log to its end; ``advance`` is told how many bytes were read.
 
     Raises:
@@ -42,8 +42,8 @@ def inspect_log(disk: Disk, folder: Path, reading: Reading, advance: Callable[[i
         records += 1
         advance(len(frame.data) + 1)
     heads = reading.chains.heads
-    held = f"{records} records of {len(heads)} guilds in {len(reading.files)} files, up to gsn {reading.scan.last}"
-    return Inspected("log", held, tuple(_log_faults(disk, folder, reading)))
+    held = f"{records} records of {len(heads)} guilds in {len(found.files)} files, up to gsn {reading.scan.last}"
+    return Inspected("log", held, tuple(_log_faults(disk, found, reading)))
 
 
 def find_checkpoints(disk: Disk, folder: Path) -> tuple[Path, ...]:
@@ -69,9 +69,9 @@ def inspect_checkpoints(disk: Disk, paths: tuple[Path, ...], reading: Reading) -
     return Inspected("checkpoints", f"{len(paths)} of {len(guilds)} guilds", tuple(wrong))
 
 
-def _log_faults(disk: Disk, folder: Path, reading: Reading) -> Iterator[str]:
+def _log_faults(disk: Disk, found: Survey, reading: Reading) -> Iterator[str]:
     scan = reading.scan
-    for path in unreadable(disk, folder, reading.files):
+    for path in found.unreadable:
         yield f"{path.name}: no line can be read"
     for file in scan.damaged:
         yield from _bad_lines(disk, file, scan.torn)

@@ -1,5 +1,6 @@
 """``inviteledger verify``: walks every chain of every layer, a line a layer, then what is wrong with it and where."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import Progress
 
+from actors.cli.anchors import CheckpointAnchors
 from actors.cli.database import inspect_database
 from actors.cli.exits import OK, WRONG
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
 from persistence.disk import RealDisk
-from persistence.reading import read_log
+from persistence.reading import Reading
+from persistence.scan import survey
 
 
 def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
@@ -27,13 +30,16 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
     """
     disk = RealDisk()
     checkpoints = find_checkpoints(disk, data / "checkpoints")
-    reading = read_log(disk, data / "log")
-    with _progress(err, [*(file.path for file in reading.files), database]) as advance:
-        layers = [
-            inspect_log(disk, data / "log", reading, advance),
-            inspect_checkpoints(disk, checkpoints, reading),
-            inspect_database(disk, data, database, reading.chains.heads, advance),
-        ]
+    found = survey(disk, data / "log")
+    reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
+    with _progress(err, [file.path for file in found.files]) as advance:
+        log = inspect_log(disk, found, reading, advance)
+    heads = reading.chains.heads
+    layers = [
+        log,
+        inspect_checkpoints(disk, checkpoints, reading),
+        asyncio.run(inspect_database(disk, data, database, heads)),
+    ]
     for layer in layers:
         _tell(layer, out)
     return WRONG if any(layer.wrong for layer in layers) else OK
@@ -48,7 +54,7 @@ def _tell(layer: Inspected, out: TextIO) -> None:
 @contextmanager
 def _progress(err: TextIO, files: Sequence[Path]) -> Iterator[Callable[[int], None]]:
     """A bar on a terminal, nothing elsewhere; what it yields is told of bytes."""
-    size = sum(path.stat().st_size for path in files if path.exists())
+    size = sum(path.stat().st_size for path in files)
     with Progress(console=Console(file=err), transient=True, disable=not err.isatty()) as bar:
-        task = bar.add_task("reading", total=size)
+        task = bar.add_task("reading the log", total=size)
         yield lambda step: bar.advance(task, step)

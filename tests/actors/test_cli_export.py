@@ -17,6 +17,10 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import GuildAdopted, InternalCause, JoinRecorded, MembersSeeded, Record, SeededMember
 from ledger.state import GuildState
+from persistence.chains import head_of
+from persistence.checkpoints import Checkpoints, make_checkpoint
+from persistence.disk import RealDisk
+from persistence.quarantine import Quarantine
 from tests.actors.written import Sealer, appends_of, make_log
 from tests.ledger.worlds import World
 
@@ -77,8 +81,8 @@ def test_joins_of_all_guilds_come_in_the_order_of_the_log(tmp_path: Path):
     appends = appends_of(*(world.records for world in worlds))
     log = make_log(tmp_path, segment_bytes=5_000)
     seal = Sealer()
-    for append in appends:
-        log.append(seal([append]))
+    for start in range(0, len(appends), 10):
+        log.append(seal(appends[start : start + 10]))
     log.close()
     code, lines, notes = export(tmp_path)
     order = [(e.guild, e.event.user) for a in appends for e in a if isinstance(e.event, JoinRecorded)]
@@ -153,6 +157,21 @@ def test_records_that_cannot_be_read_are_named_and_the_rest_comes(tmp_path: Path
     assert code == 1
     assert [line["user"] for line in lines] == ["1", "2"]
     assert notes.startswith("note: records 3 to 3 cannot be read; start the bot")
+
+
+def test_joins_behind_a_hole_come_where_a_checkpoint_leads_over_it(tmp_path: Path):
+    log, seal = make_log(tmp_path), Sealer()
+    frames = [frame for seq in range(1, 6) for frame in seal([[record(seq, joined(str(seq), seq))]])]
+    for frame in frames:
+        log.append([frame])
+    log.close()
+    (path,) = (tmp_path / "log").iterdir()
+    path.write_bytes(path.read_bytes().replace(b'"gsn":3', b'"gsn":9'))
+    assert [line["user"] for line in export(tmp_path)[1]] == ["1", "2"]
+    disk = RealDisk()
+    kept = Checkpoints(disk, tmp_path / "checkpoints", Quarantine(disk, tmp_path / "quarantine"))
+    kept.save(make_checkpoint(GuildId("1"), head_of(frames[2]), "lineage", (b"{}",)))
+    assert [line["user"] for line in export(tmp_path)[1]] == ["1", "2", "4", "5"]
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path):

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from actors.cli.healthcheck import check_health
 from actors.clock import SystemClock
 from actors.journal import JournalStatistics
 from actors.logs import make_logger
@@ -233,3 +234,14 @@ async def test_a_taken_address_is_an_error_with_its_fix():
         with pytest.raises(CannotListen, match="cannot listen on") as caught:
             await server(Bot(), io.StringIO(), at=at).run()
     assert "LEDGER_HTTP" in caught.value.hint
+
+
+@pytest.mark.parametrize(("awaited", "code"), [(0, 0), (3, 1)])
+async def test_the_healthcheck_command_asks_for_readiness(awaited: int, code: int):
+    bot = Bot()
+    bot.now = msgspec.structs.replace(WELL, awaited=awaited)
+    async with serving(bot) as client:
+        out = io.StringIO()
+        asked = await asyncio.to_thread(check_health, Endpoint("127.0.0.1", client.port), out)
+        assert asked == code
+        assert json.loads(out.getvalue())["guilds_awaited"] == awaited

@@ -1,0 +1,161 @@
+"""The command line as its user meets it: exit codes, one sentence an error, no secret."""
+
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from actors.cli.app import make_app, perform
+from actors.cli.healthcheck import check_health
+from actors.gateway.trouble import TokenRefused
+from actors.settings import Endpoint, Settings
+from actors.sources import read_settings
+from ledger.errors import FolderInUse, LedgerError
+from ledger.ids import GuildId, SessionId, UserId
+from ledger.records import InternalCause, JoinRecorded, Record
+from tests.actors.written import Sealer, make_log
+
+TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No setting is said, and the working folder is empty."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("LEDGER_HTTP", "127.0.0.1:1")
+
+
+class Program:
+    """The composed program; what it was told to run is kept."""
+
+    def __init__(self, fails: LedgerError | None = None) -> None:
+        self.ran: list[object] = []
+        self._fails = fails
+        self._app = make_app(settings=read_settings, run=self.run, demo=self.demo)
+
+    def run(self, settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the composed program's signature
+        if self._fails is not None:
+            raise self._fails
+        self.ran.append((settings.token().get_secret_value(), chaos))
+        return 0
+
+    def demo(self) -> int:
+        self.ran.append("demo")
+        return 1
+
+    def __call__(self, *words: str) -> int:
+        return perform(self._app, words)
+
+
+def test_run_gets_settings_and_chaos(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    program = Program()
+    assert (program("run"), program("run", "--chaos"), program("demo")) == (0, 0, 1)
+    assert program.ran == [(TOKEN, False), (TOKEN, True), "demo"]
+
+
+@pytest.mark.parametrize(
+    "words", [["runn"], ["run", "--fast"], ["run", "now"], ["export", "--guild"], ["verify", "1"]]
+)
+def test_what_is_no_command_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]):
+    assert Program()(*words) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("inviteledger: ")
+    assert said.err.endswith("`inviteledger --help` lists the commands.\n")
+
+
+def test_help_and_version_need_no_settings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("LEDGER_ACK", "broken")
+    assert (Program()("--help"), Program()("run", "--help"), Program()("--version"), Program()()) == (0, 0, 0, 0)
+    said = capsys.readouterr().out
+    for command in ("run", "demo", "export", "verify", "config", "healthcheck"):
+        assert command in said
+    assert re.search(r"^\d+\.\d+\.\d+$", said, re.MULTILINE)
+
+
+def test_without_a_token_run_ends_with_78_and_the_fix(capsys: pytest.CaptureFixture[str]):
+    program = Program()
+    assert program("run") == 78
+    assert program.ran == []
+    fix = "DISCORD_TOKEN must be set: in the environment, /run/secrets/discord_token or .env."
+    assert capsys.readouterr().err == f"inviteledger: {fix}\n"
+
+
+@pytest.mark.parametrize("command", ["run", "export", "verify", "config", "healthcheck"])
+def test_broken_settings_end_every_command_with_78(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+):
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    monkeypatch.setenv("LEDGER_CLOUD", "s3://bucket")
+    monkeypatch.setenv("LEDGER_DISC", TOKEN)
+    assert Program()(command) == 78
+    said = capsys.readouterr().err
+    assert said.splitlines() == [
+        "inviteledger: LEDGER_DISC (environment) is no setting: did you mean LEDGER_DISK?",
+        "inviteledger: LEDGER_CLOUD must be left out: the cloud layer comes with a later release.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "text"),
+    [
+        (FolderInUse("data", "process 7 on host"), 69, "data is in use by process 7 on host: stop the other process"),
+        (TokenRefused("Discord refused the token"), 78, "Discord refused the token: copy the token anew"),
+    ],
+)
+def test_an_expected_error_is_a_sentence_and_a_code(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: LedgerError, code: int, text: str
+):
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    assert Program(error)("run") == code
+    said = capsys.readouterr().err
+    assert said.startswith(f"inviteledger: {text}")
+    assert said.count("\n") == 1
+
+
+def test_export_and_verify_read_the_folder_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+):
+    event = JoinRecorded(user=UserId("5"), joined_at_us=7_000, arrived_us=8_000, session=SessionId("s"))
+    cause = InternalCause(what="test")
+    record = Record(
+        gsn=1, guild=GuildId("1"), seq=1, epoch=1, at_ms=0, cause=cause, key="join/5", event=event, last=1
+    )
+    make_log(tmp_path / "mine").append(Sealer()([[record]]))
+    monkeypatch.setenv("LEDGER_DATA", str(tmp_path / "mine"))
+    assert Program()("export", "--guild", "1") == 0
+    assert capfdbinary.readouterr().out.startswith(b'{"guild":"1","user":"5","joined_at_ms":7,')
+    assert Program()("export", "--guild=2") == 0
+    nothing = capfdbinary.readouterr()
+    assert (nothing.out, nothing.err[:5]) == (b"", b"note:")
+    assert Program()("verify") == 1
+    assert b"database: none" in capfdbinary.readouterr().out
+
+
+def test_config_shows_every_value_and_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    monkeypatch.setenv("LEDGER_DISK", "ephemeral")
+    assert Program()("config") == 0
+    said = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in said.splitlines() if line.startswith("│")]
+    assert ["DISCORD_TOKEN", "********", "environment"] in rows
+    assert ["LEDGER_DISK", "ephemeral", "environment: LEDGER_DISK says so"] in rows
+    assert ["LEDGER_ACK", "database", "default"] in rows
+    assert {row[0] for row in rows} == {name.upper() for name in Settings.model_fields} - {
+        "LEDGER_CLOUD_TOKEN",
+        "CLOUD_API_URL",
+    }
+    assert TOKEN not in said
+
+
+def test_healthcheck_fails_where_nobody_answers(capsys: pytest.CaptureFixture[str]):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    assert check_health(Endpoint("0.0.0.0", port), sys.stdout) == 1
+    assert capsys.readouterr().out.startswith(f"no answer from 0.0.0.0:{port} ")
