@@ -59,6 +59,7 @@ from actors.supervision import (
 from ledger import messages as m
 from ledger.errors import Fenced, FolderInUse, LedgerError, StorageError
 from ledger.ids import GuildId
+from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
 from persistence.disk import Held, RealDisk
 from persistence.local import LocalLayer, hold_folder
@@ -173,15 +174,18 @@ class Supervisor:
 
     async def drain(self) -> None:
         """Intake has stopped: empties the mailboxes, writes a checkpoint of every guild, ends every child."""
+        if self._stopping:
+            return
         deadline_s = self._clock.monotonic_s() + DRAIN_S
         while not self._is_quiet() and self._clock.monotonic_s() < deadline_s:
             await self._sleep(0.02)
         self._stopping = True
+        await self._end(tuple(self._guilds.values()))
         for child in self._guilds.values():
             if child.actor is not None and not child.parked:
-                await child.actor.keep_checkpoint()
+                await _leave_in_order(child.actor)
         await self.jobs.stop()
-        await self._end([*self._guilds.values(), *reversed(self._children)])
+        await self._end(tuple(reversed(self._children)))
         for guild, child in self._guilds.items():
             child.address.close(f"guild {guild}: the bot is stopping")
 
@@ -337,6 +341,12 @@ class Supervisor:
             self._zombies += len(late)
 
 
+async def _leave_in_order(actor: GuildActor) -> None:
+    actor.move(Phase.STOPPING)
+    await actor.keep_checkpoint()
+    actor.move(Phase.STOPPED)
+
+
 def _told(error: BaseException | None) -> str:
     return "ended by itself" if error is None else repr(error)
 
@@ -344,7 +354,9 @@ def _told(error: BaseException | None) -> str:
 class Program:
     """The whole bot: its parts, made once from the settings, and how they start and end."""
 
-    def __init__(self, settings: Settings, store: Store, log: FilteringBoundLogger, *, chaos: bool) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, offload: ThreadOffload, log: FilteringBoundLogger, *, chaos: bool
+    ) -> None:
         clock, randomness = SystemClock(), SystemRandomness()
         self._log = log
         self._store = store
@@ -353,7 +365,8 @@ class Program:
         self.supervisor = Supervisor(
             journal=self.journal, clock=clock, randomness=randomness, sleep=asyncio.sleep, log=log
         )
-        letters = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
+        self._offload = offload
+        self._quarantine = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
         self.gateway = Gateway(
             token=settings.token().get_secret_value(),
             api_url=settings.discord_api_url,
@@ -362,7 +375,7 @@ class Program:
             sleep=asyncio.sleep,
             randomness=randomness,
             spawn=spawn,
-            keep=lambda digest, payload: letters.keep(f"{digest}.json", payload, "an event that could not be read"),
+            keep=self._keep,
             log=log,
         )
         self.supervisor.connect(self.gateway.outside)
@@ -374,6 +387,15 @@ class Program:
             chaos=chaos,
             log=log,
         )
+
+    def _keep(self, digest: str, payload: bytes) -> None:
+        """Puts an event that could not be read aside, beside the loop: a storm of them must not stop it."""
+
+        async def write() -> None:
+            why = "an event that could not be read"
+            await self._offload(lambda: self._quarantine.keep(f"{digest}.json", payload, why))
+
+        self.supervisor.jobs.start(write(), f"quarantine/{digest[:8]}")
 
     def specs(self) -> tuple[ChildSpec, ...]:
         """The root's children, in the order of their start."""
@@ -476,7 +498,7 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
             notes=list(report.notes),
             ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
         )
-        await Program(settings, store, log, chaos=chaos).run(stop)
+        await Program(settings, store, offload, log, chaos=chaos).run(stop)
     finally:
         held.release()
 

@@ -149,9 +149,12 @@ class GuildActor:
             EvolveFailed: when a record cannot be replayed.
             StorageError: when no layer can be read now.
         """
-        self.presence = msgspec.structs.replace(self.presence, phase=move(self.presence.phase, Phase.REHYDRATING))
+        self.move(Phase.REHYDRATING)
         started_s = self._clock.monotonic_s()
+        if not self._journal.is_ready():
+            self.move(Phase.STALLED)
         opened = await self._journal.open(self.guild, self.incarnation)
+        self.move(Phase.REHYDRATING)
         if opened.checkpoint is not None:
             self.state = from_pages(opened.checkpoint.pages)
             self._state_bytes = sum(len(page) for page in opened.checkpoint.pages)
@@ -169,6 +172,10 @@ class GuildActor:
             ms=round((self._clock.monotonic_s() - started_s) * 1_000, 1),
             notes=list(opened.notes),
         )
+
+    def move(self, phase: Phase) -> None:
+        """Along the table of phases."""
+        self.presence = msgspec.structs.replace(self.presence, phase=move(self.presence.phase, phase))
 
     def decide(self, message: m.Message) -> m.Decision:
         return decide(self.state, self.presence, message)

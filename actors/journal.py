@@ -169,7 +169,7 @@ class Journal:
             joins=self._joins,
             fenced=self._fenced,
             epochs=self._epochs,
-            ready=not self._needs_epoch,
+            ready=self.is_ready(),
             layers=tuple(self._store.health()),
         )
 
@@ -193,6 +193,10 @@ class Journal:
 
     def is_idle(self) -> bool:
         return not self._queue
+
+    def is_ready(self) -> bool:
+        """Whether the layers take records; if not, whoever asks has to wait."""
+        return not self._needs_epoch
 
     async def _ask(self, make: Callable[[asyncio.Future[T]], _Queued]) -> T:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()

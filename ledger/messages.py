@@ -61,9 +61,9 @@ class NoteInviteBorn(_Message, frozen=True):
 
 
 class NoteInviteDied(_Message, frozen=True):
-    """INVITE_DELETE, or one of the invites of a deleted channel."""
+    """INVITE_DELETE, or one of the invites of a deleted channel (several of one dispatch: the cause is internal)."""
 
-    cause: GatewayCause
+    cause: GatewayCause | InternalCause
     code: InviteCode
     arrived_us: int
     how: Literal["deleted", "channel"] = "deleted"

@@ -16,7 +16,7 @@ from actors.gateway import payloads as p
 from actors.gateway.counters import is_guest, newborn
 from ledger import messages as m
 from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
-from ledger.records import GatewayCause
+from ledger.records import GatewayCause, InternalCause
 
 GUEST_FLAG: Final = 16
 GUILD_EVENTS: Final = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
@@ -191,7 +191,9 @@ def _invite_died(payload: object, heard: Heard) -> tuple[Told, ...]:
 
 
 def _death(guild: GuildId, code: InviteCode, heard: Heard, how: Literal["deleted", "channel"]) -> Told:
-    died = m.NoteInviteDied(cause=heard.cause("rest"), code=code, arrived_us=heard.arrived_us, how=how)
+    # A dispatch number is handled once, so it cannot be the cause of several deaths.
+    cause = InternalCause(what="channel_deleted") if how == "channel" else heard.cause("rest")
+    died = m.NoteInviteDied(cause=cause, code=code, arrived_us=heard.arrived_us, how=how)
     return Told(guild=guild, message=died)
 
 
