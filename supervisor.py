@@ -484,23 +484,28 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     _warn_of_disk(settings, log)
     disk, data = RealDisk(), settings.ledger_data
     held = await _hold(disk, data, log)
+    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
+    store = Store(layers, SystemClock(), SystemRandomness())
     try:
-        layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
-        clock = SystemClock()
-        store = Store(layers, clock, SystemRandomness())
-        began_s = clock.monotonic_s()
-        report = await store.start()
-        log.info(
-            "recovery.finished",
-            epoch=report.epoch,
-            leader=report.leader,
-            layers=msgspec.to_builtins(report.layers),
-            notes=list(report.notes),
-            ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
-        )
+        await _recover(store, log)
         await Program(settings, store, offload, log, chaos=chaos).run(stop)
     finally:
+        await store.close()
         held.release()
+
+
+async def _recover(store: Store, log: FilteringBoundLogger) -> None:
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
+    report = await store.start()
+    log.info(
+        "recovery.finished",
+        epoch=report.epoch,
+        leader=report.leader,
+        layers=msgspec.to_builtins(report.layers),
+        notes=list(report.notes),
+        ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
+    )
 
 
 def _warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:

@@ -45,8 +45,34 @@ class BotProcess:
         self._news = asyncio.Event()
         self._port = 0
 
+    @property
+    def pid(self) -> int:
+        """Of the newest life."""
+        assert self._process is not None, "started before"
+        return self._process.pid
+
     async def start(self) -> None:
-        """Starts a life and waits until it is ready to do its work."""
+        """Starts a life and waits until every guild is live."""
+        await self._spawn()
+        self._port = int(str((await self.line("http.started"))["port"]))
+        while not await self._is_ready():
+            await self._hear("the bot to be ready")
+
+    async def start_blind(self) -> None:
+        """Starts a life that may not read counters, and waits until it knows."""
+        await self._spawn()
+        await self.until(lambda: any(line.get("phase") == "blind" for line in self._seen), "blindness")
+
+    async def run_to_its_end(self) -> int:
+        """Starts a life that ends by itself; its exit code."""
+        await self._spawn()
+        assert self._process is not None, "just started"
+        assert self._reader is not None, "just started"
+        code = await self._process.wait()
+        await asyncio.wait([self._reader])
+        return code
+
+    async def _spawn(self) -> None:
         self._seen.clear()
         self._process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "supervisor", "run", "--chaos"),
@@ -56,9 +82,6 @@ class BotProcess:
             limit=MAX_LINE_BYTES,
         )
         self._reader = spawn(self._read(self._process), "demo/reader")
-        self._port = int(str((await self.line("http.started"))["port"]))
-        while not await self._is_ready():
-            await self._hear("the bot to be ready")
 
     async def line(self, event: str) -> Line:
         """The first line of this life with this event."""
@@ -94,7 +117,8 @@ class BotProcess:
         return await self._end(signal.SIGTERM)
 
     async def _end(self, number: signal.Signals) -> int:
-        assert self._process is not None, "started before"
+        if self._process is None:
+            return 0
         assert self._reader is not None, "started before"
         if self._process.returncode is None:
             self._process.send_signal(number)

@@ -1,0 +1,130 @@
+"""The whole program over real sockets and real files: what an operator sees, and what comes back after the worst."""
+
+import asyncio
+import os
+import subprocess
+import sys
+
+from actors.cli.scoreboard import exported
+from ledger.records import Status
+from tests.system.conftest import Stage
+
+
+async def test_a_join_is_worked_out_acknowledged_and_exported(stage: Stage):
+    await stage.bot.start()
+    join = stage.world.join(stage.guild, via=stage.invite.code)
+    (line,) = await stage.worked_out(join)
+    assert (line.status, line.code, line.credited) == (Status.CERTAIN, stage.invite.code, str(stage.staff.id))
+    assert await stage.bot.stop() == 0
+
+
+async def test_after_sigkill_everything_acknowledged_is_in_the_export_and_the_rest_comes_back(stage: Stage):
+    joins = []
+    await stage.bot.start()
+    for kill_after in (2, 5):
+        known = len(stage.bot.acknowledged)
+        for _ in range(8):
+            joins.append(stage.world.join(stage.guild, via=stage.invite.code))
+            await asyncio.sleep(0)
+        await stage.bot.until(lambda k=known, n=kill_after: len(stage.bot.acknowledged) >= k + n, "joins")
+        await stage.bot.kill()
+        assert stage.bot.acknowledged <= exported(stage.data).keys()
+        joins.append(stage.world.join(stage.guild, via=stage.invite.code))
+        await stage.bot.start()
+    lines = await stage.worked_out(*joins)
+    assert {line.status for line in lines} <= {Status.CERTAIN, Status.LIKELY}
+    assert {line.code for line in lines} == {stage.invite.code}
+
+
+async def test_a_guild_without_manage_server_is_blind_and_sees_again_when_it_may(stage: Stage):
+    stage.world.set_permissions(stage.guild, manage_guild=False)
+    await stage.bot.start_blind()
+    join = stage.world.join(stage.guild, via=stage.invite.code)
+    await stage.bot.until(lambda: stage.told(join) is not None, "the join")
+    line = stage.told(join)
+    assert line is not None
+    assert line.status is Status.PENDING
+    assert '"phase":"blind"' in stage.said()
+    stage.world.set_permissions(stage.guild, manage_guild=True)
+    (line,) = await stage.worked_out(join)
+    assert line.status is Status.UNKNOWN  # there was no sample before it
+
+
+async def test_an_event_that_cannot_be_read_is_kept_told_and_breaks_continuity_only(stage: Stage):
+    await stage.bot.start()
+    stage.world.inject("GUILD_MEMBER_ADD", {"guild_id": str(stage.guild.id), "user": {"id": "not a number"}})
+    await stage.bot.line("dispatch.unreadable")
+    join = stage.world.join(stage.guild, via=stage.invite.code)
+    (line,) = await stage.worked_out(join)
+    assert line.status is Status.LIKELY
+    await stage.bot.stop()
+    assert len(list((stage.data / "quarantine").iterdir())) >= 1
+
+
+async def test_a_damaged_log_comes_back_from_the_database(stage: Stage):
+    await stage.bot.start()
+    joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(5)]
+    await stage.worked_out(*joins)
+    await stage.bot.stop()
+    before = exported(stage.data)
+    for path in (stage.data / "log").iterdir():
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 4
+        path.write_bytes(data)
+    await stage.bot.start()
+    assert exported(stage.data) == before
+    later = stage.world.join(stage.guild, via=stage.invite.code)
+    await stage.worked_out(later)
+    await stage.bot.stop()
+    assert verify(stage) == 0
+
+
+async def test_a_damaged_database_comes_back_from_the_log(stage: Stage):
+    await stage.bot.start()
+    joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(5)]
+    await stage.worked_out(*joins)
+    await stage.bot.stop()
+    path = stage.data / "ledger.db"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    await stage.bot.start()
+    await stage.worked_out(*joins, stage.world.join(stage.guild, via=stage.invite.code))
+    await stage.bot.stop()
+    assert verify(stage) == 0
+
+
+async def test_a_second_process_on_the_folder_waits_and_then_names_the_first(stage: Stage):
+    await stage.bot.start()
+    second = stage.make_bot("second.log")
+    assert await second.run_to_its_end() == 69
+    assert f"process {stage.bot.pid}" in stage.said("second.log")
+
+
+async def test_a_refused_token_ends_with_78_and_is_in_no_output(stage: Stage):
+    wrong = "MTIzNDU2Nzg5MDEyMzQ1Njc4.wrong.secret-part"
+    bot = stage.make_bot("refused.log", DISCORD_TOKEN=wrong)
+    assert await bot.run_to_its_end() == 78
+    assert "secret-part" not in stage.said("refused.log")
+
+
+async def test_an_ephemeral_disk_is_warned_of(stage: Stage):
+    stage.bot = stage.make_bot("bot.log", LEDGER_DISK="ephemeral")
+    await stage.bot.start()
+    assert (await stage.bot.line("disk.ephemeral_found"))["level"] == "warning"
+
+
+def test_a_setting_of_a_later_release_ends_with_78_and_one_sentence(stage: Stage):
+    environ = {**os.environ, "DISCORD_TOKEN": stage.sandbox.token, "LEDGER_CLOUD": "s3://bucket"}
+    done = subprocess.run(
+        [sys.executable, "-m", "supervisor", "run"], env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 78
+    assert done.stderr.count("\n") == 1
+    assert "LEDGER_CLOUD" in done.stderr
+
+
+def verify(stage: Stage) -> int:
+    """``inviteledger verify``; its exit code."""
+    environ = {**os.environ, "LEDGER_DATA": str(stage.data)}
+    return subprocess.run(
+        [sys.executable, "-m", "supervisor", "verify"], env=environ, capture_output=True, check=False
+    ).returncode
