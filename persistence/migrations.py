@@ -37,9 +37,9 @@ RECORDS: Final = Migration(
             frame BLOB NOT NULL,
             UNIQUE (guild, seq),
             UNIQUE (guild, key)
-        )""",
+        ) STRICT""",
         # Frames that stand on no chain: behind a hole, or of a branch that lost.
-        "CREATE TABLE aside (gsn INTEGER PRIMARY KEY, frame BLOB NOT NULL)",
+        "CREATE TABLE aside (gsn INTEGER PRIMARY KEY, frame BLOB NOT NULL) STRICT",
         # Sealed as files are (persistence/checkpoints.py).
         """CREATE TABLE checkpoints (
             guild INTEGER NOT NULL,
@@ -47,15 +47,14 @@ RECORDS: Final = Migration(
             seq INTEGER NOT NULL,
             file BLOB NOT NULL,
             PRIMARY KEY (guild, epoch, seq)
-        )""",
+        ) STRICT""",
         # Each writer's term, a sealed line.
-        "CREATE TABLE terms (epoch INTEGER PRIMARY KEY, line BLOB NOT NULL)",
+        "CREATE TABLE terms (epoch INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT",
     ),
 )
 READ_MODEL: Final = Migration(
     name="read_model",
     statements=(
-        # left_us: 0 = still a member, -1 = left at an unknown time.
         """CREATE TABLE joins (
             guild INTEGER NOT NULL,
             seq INTEGER NOT NULL,
@@ -65,10 +64,16 @@ READ_MODEL: Final = Migration(
             origin TEXT NOT NULL,
             bot INTEGER NOT NULL,
             rejoin INTEGER NOT NULL,
-            left_us INTEGER NOT NULL DEFAULT 0,
             PRIMARY KEY (guild, seq)
-        ) WITHOUT ROWID""",
-        "CREATE UNIQUE INDEX joins_of_user ON joins (guild, user, opened_us)",
+        ) STRICT, WITHOUT ROWID""",
+        # left_us: -1 = at an unknown time. A join that follows a missed leave is a row here, too.
+        """CREATE TABLE leaves (
+            guild INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            left_us INTEGER NOT NULL,
+            PRIMARY KEY (guild, user, seq)
+        ) STRICT, WITHOUT ROWID""",
         # supersedes: seq of the verdict before, 0 = none; candidates: a JSON array of codes.
         """CREATE TABLE verdicts (
             guild INTEGER NOT NULL,
@@ -86,10 +91,36 @@ READ_MODEL: Final = Migration(
             supersedes INTEGER NOT NULL,
             method INTEGER NOT NULL,
             PRIMARY KEY (guild, user, opened_us, seq)
-        ) WITHOUT ROWID""",
-        # A join with the verdict in force: its newest.
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE assignments (
+            guild INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            code TEXT NOT NULL,
+            staff INTEGER NOT NULL,
+            since_us INTEGER NOT NULL,
+            assigned_by INTEGER,
+            PRIMARY KEY (guild, seq)
+        ) STRICT, WITHOUT ROWID""",
+        # amount: 1 = granted, -1 = taken back.
+        """CREATE TABLE credits (
+            guild INTEGER NOT NULL,
+            staff INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            amount INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            PRIMARY KEY (guild, staff, seq)
+        ) STRICT, WITHOUT ROWID""",
+        # A join with the verdict in force, its newest, and its end: left_us 0 = still a member.
         """CREATE VIEW attributions AS
-            SELECT joins.guild, joins.seq, joins.user, joins.opened_us, joins.origin, joins.left_us,
+            SELECT joins.guild, joins.seq, joins.user, joins.opened_us, joins.origin, joins.bot,
+                coalesce((
+                    SELECT leaves.left_us FROM leaves
+                    WHERE leaves.guild = joins.guild AND leaves.user = joins.user AND leaves.seq > joins.seq
+                    ORDER BY leaves.seq LIMIT 1
+                ), 0) AS left_us,
                 verdicts.seq AS verdict_seq, verdicts.status, verdicts.code, verdicts.inviter, verdicts.staff,
                 verdicts.candidates, verdicts.reason
             FROM joins LEFT JOIN verdicts
@@ -100,35 +131,13 @@ READ_MODEL: Final = Migration(
                     WHERE newest.guild = joins.guild AND newest.user = joins.user
                     AND newest.opened_us = joins.opened_us
                 )""",
-        """CREATE TABLE assignments (
-            guild INTEGER NOT NULL,
-            version INTEGER NOT NULL,
-            code TEXT NOT NULL,
-            staff INTEGER NOT NULL,
-            since_us INTEGER NOT NULL,
-            assigned_by INTEGER,
-            seq INTEGER NOT NULL,
-            PRIMARY KEY (guild, version)
-        ) WITHOUT ROWID""",
-        # reversed_seq: the record that took the credit back, 0 = it stands.
-        """CREATE TABLE credits (
-            guild INTEGER NOT NULL,
-            user INTEGER NOT NULL,
-            opened_us INTEGER NOT NULL,
-            kind TEXT NOT NULL,
-            seq INTEGER NOT NULL,
-            staff INTEGER NOT NULL,
-            reversed_seq INTEGER NOT NULL DEFAULT 0,
-            PRIMARY KEY (guild, user, opened_us, kind, seq)
-        ) WITHOUT ROWID""",
-        "CREATE INDEX credits_of_staff ON credits (guild, staff, reversed_seq)",
     ),
 )
 MIGRATIONS: Final = (RECORDS, READ_MODEL)
 
 _TABLE: Final = """CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, seal BLOB NOT NULL
-)"""
+) STRICT"""
 _HAS_TABLE: Final = "SELECT count(*) FROM sqlite_schema"
 _APPLIED: Final = "SELECT number, name, seal FROM migrations ORDER BY number"
 _RECORD: Final = "INSERT INTO migrations (number, name, seal) VALUES (?, ?, ?)"

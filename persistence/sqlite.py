@@ -16,13 +16,13 @@ import aiosqlite
 
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
-from persistence import read_model, sqlite_checkpoints
+from persistence import read_lists, sqlite_checkpoints
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.migrations import applied, migrate
 from persistence.quarantine import Quarantine
-from persistence.read_model import JoinRow, StaffTotal
+from persistence.read_lists import JoinRow, StaffTotal
 from persistence.scan import Gap
 from persistence.sqlite_connection import connect, prepare, storing
 from persistence.sqlite_records import Records, frames_after, of_guild
@@ -36,15 +36,11 @@ class SqliteLayer:
 
     name: Final = "database"
 
-    def __init__(self, disk: Disk, path: Path, quarantine: Path, *, with_read_model: bool = True) -> None:
-        """``path``: the database's file; ``quarantine``: a folder on the same disk.
-
-        ``with_read_model`` False leaves the read model empty (for measuring).
-        """
+    def __init__(self, disk: Disk, path: Path, quarantine: Path) -> None:
+        """``path``: the database's file; ``quarantine``: a folder on the same disk."""
         self._path = path
         self._files = Files(disk, path, quarantine)
         self._quarantine = Quarantine(disk, quarantine)
-        self._with_read_model = with_read_model
         self._db: aiosqlite.Connection | None = None
         self._records: Records | None = None
         self._holes: Sequence[Gap] = ()
@@ -105,18 +101,18 @@ class SqliteLayer:
     # The read model
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
-        """Joins behind a seq, in order, at most ``limit`` (1 to ``read_model.MAX_PAGE``), with their verdicts.
+        """Joins behind a seq, in order, at most ``limit`` (1 to ``read_lists.MAX_PAGE``), with their verdicts.
 
         Raises:
             Corrupt, StorageError: when the page cannot be read.
         """
         with storing(self._path):
-            return await read_model.joins_page(self._used(), guild, after_seq, limit)
+            return await read_lists.joins_page(self._used(), guild, after_seq, limit)
 
     async def staff_totals(self, guild: GuildId) -> Sequence[StaffTotal]:
         """Credits by staff member (see ``joins_page`` for what it raises)."""
         with storing(self._path):
-            return await read_model.staff_totals(self._used(), guild)
+            return await read_lists.staff_totals(self._used(), guild)
 
     async def _vet(self) -> Vetting:
         """Opens the file and verifies it.
@@ -125,7 +121,7 @@ class SqliteLayer:
             Corrupt: when it is no database at all.
         """
         self._db = db = await connect(self._path)
-        self._records = Records(db, self._path, with_read_model=self._with_read_model)
+        self._records = Records(db, self._path)
         vetting = Vetting(db, self._path, self._records)
         try:
             await applied(db, self._path)

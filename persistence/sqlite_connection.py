@@ -5,6 +5,7 @@ a second process is refused); text is read as bytes, since a flipped bit makes i
 an unknown outcome. After any error the connection is closed, which takes back what was not committed.
 """
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -75,6 +76,8 @@ def storing(path: Path) -> Iterator[None]:
         raise AssertionError(f"{path.name}: {error}") from error
     except sqlite3.ProgrammingError:
         raise
+    except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
+        raise Corrupt(path.name, "the schema is unreadable") from error
     except sqlite3.DatabaseError as error:
         raise _translated(error, path) from error
 
@@ -101,8 +104,12 @@ async def rows(db: aiosqlite.Connection, sql: str, *values: Value) -> Sequence[R
 
 
 def _translated(error: sqlite3.DatabaseError, path: Path) -> StorageError | Corrupt:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL) & _PRIMARY
-    if code in _CORRUPT:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL)
+    if code == sqlite3.SQLITE_READONLY_DBMOVED:
+        return StorageError(f"{path} was removed or replaced by someone else")
+    code &= _PRIMARY
+    # A file that may be written and is read-only all the same says so in a damaged header.
+    if code in _CORRUPT or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK)):
         return Corrupt(path.name, str(error))
     if code == sqlite3.SQLITE_BUSY:
         return StorageError(f"{path} is in use by another process")

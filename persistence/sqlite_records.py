@@ -55,15 +55,11 @@ class _Batch:
 
 
 class Records:
-    """The records of an open database. ``chains``: the guilds' heads; ``gsn``: the last one, 0 = none.
+    """The records of an open database. ``chains``: the guilds' heads; ``gsn``: the last one, 0 = none."""
 
-    ``with_read_model`` False leaves the tables of the read model alone (for measuring).
-    """
-
-    def __init__(self, db: aiosqlite.Connection, path: Path, *, with_read_model: bool = True) -> None:
+    def __init__(self, db: aiosqlite.Connection, path: Path) -> None:
         self._db = db
         self._path = path
-        self._with_read_model = with_read_model
         self._digests: dict[tuple[GuildId, int], bytes] = {}
         self.chains = Chains(self._digest_at)
         self.gsn = 0
@@ -116,8 +112,6 @@ class Records:
 
     async def _follow(self, batch: _Batch) -> None:
         """The read model: by the batch, and made anew for a guild of which something lost."""
-        if not self._with_read_model:
-            return
         fresh = [frame.record for frame in batch.standing if frame.record.guild not in batch.lost]
         await read_model.follow(self._db, fresh)
         for guild in batch.lost:

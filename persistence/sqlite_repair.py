@@ -97,14 +97,14 @@ async def build(new: Path, batches: AsyncIterator[list[Frame]], old: aiosqlite.C
     try:
         await prepare(db, new)
         await migrate(db, new)
-        records = Records(db, new)
-        async for batch in batches:
-            await records.append(batch)
         with suppress(Corrupt):  # what holds the terms, or finds the checkpoints, cannot be read
             for term in (await terms(old, old_path))[0]:
                 await put_term(db, new, term)
-        with suppress(Corrupt):
+        with suppress(Corrupt):  # before the records: behind a hole a chain goes on from a checkpoint
             await sqlite_checkpoints.copy(old, old_path, db, new)
+        records = Records(db, new)
+        async for batch in batches:
+            await records.append(batch)
     finally:
         await db.close()
 

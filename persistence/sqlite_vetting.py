@@ -1,7 +1,8 @@
 """What may be believed of a database: one pass over all of it, which changes nothing.
 
 A *flaw* is a place where it is not what was written: a row whose checksum or columns differ, a frame that does not
-stand where ``records`` says so, an append without its end, a damaged page, index or term. A *hole* (a gsn that is not
+stand where ``records`` says so, an append without its end, a read model that is not what the records say, a damaged
+page, index or term. A *hole* (a gsn that is not
 there) is no flaw: it may have been carried over from another layer. Rows come in chunks; what stays in memory is a
 head for each guild. Of a WAL whose frames were damaged SQLite shows a shorter database: a lower gsn, no flaw.
 """
@@ -14,6 +15,7 @@ import aiosqlite
 
 from ledger.errors import Corrupt
 from ledger.ids import GuildId
+from persistence import read_model
 from persistence.chains import appends
 from persistence.frames import Frame
 from persistence.scan import Gap
@@ -43,6 +45,7 @@ class Vetting:
         self.term = Term(epoch=0, lineage="")
         self.epoch = 0
         self.aside = 0
+        self._read_model = 0
 
     async def run(self) -> None:
         """Verifies terms, records and, at last, what SQLite can verify: pages and indexes."""
@@ -57,6 +60,9 @@ class Vetting:
         self.term = found[-1] if found else self.term
         self.epoch = self.term.epoch
         await self._verify_records()
+        with storing(self._path):
+            if not self.flaws and await read_model.held(self._db) != self._read_model:
+                self.flaws.append(f"{self._path.name}: the read model is not what the records say")
         with storing(self._path):
             ((said,),) = await rows(self._db, _CHECK)
         if said != b"ok":
@@ -91,6 +97,7 @@ class Vetting:
             if is_aside(row):
                 self.aside += 1
             else:
+                self._read_model += read_model.told(frame.record)
                 standing.append(frame)
         return standing
 
