@@ -49,6 +49,10 @@ class MemoryLayer:
         """Lets the next append fail, before or after it took effect."""
         self._fault = Fault(error=error, took_effect=took_effect)
 
+    def heal_next(self) -> None:
+        """Takes back ``fail_next``."""
+        self._fault = None
+
     def go_away(self, error: StorageError) -> None:
         """Lets everything fail until ``come_back``."""
         self._away = error

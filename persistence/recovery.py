@@ -8,6 +8,8 @@ behind is fed the identical bytes. A layer that fails on the way is broken and t
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
+import msgspec
+
 from ledger.ids import GuildId
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
@@ -26,7 +28,8 @@ async def heal(seats: Sequence[Seat], now_ms: int) -> list[str]:
     if leader is None:
         return said
     for seat in _others(leader, seats):
-        said += await follow(seat, leader, now_ms)
+        if seat.healthy:
+            said += await follow(seat, leader, now_ms)
     return said
 
 
@@ -37,8 +40,8 @@ async def rejoin(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
 
 
 def newest(seats: Sequence[Seat]) -> Seat | None:
-    """The healthy seat that leads: of equal ones the first. None = none is healthy."""
-    return max((seat for seat in seats if seat.healthy), key=Seat.rank, default=None)
+    """The seat that leads, of those that can be read; of equal ones the first. None = there is none."""
+    return max((seat for seat in seats if seat.readable), key=Seat.rank, default=None)
 
 
 def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
@@ -58,7 +61,7 @@ async def follow(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
     if not await _agree(seat, leader, now_ms):
         said += await _part(seat, leader, now_ms)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
-    if seat.healthy and leader.healthy and behind.gsn < ahead.gsn:
+    if behind.healthy and ahead.readable and behind.gsn < ahead.gsn:
         said.append(await _feed(behind, ahead, now_ms))
     return said
 
@@ -68,7 +71,7 @@ def _gsn_of(seat: Seat) -> int:
 
 
 def _others(seat: Seat, seats: Sequence[Seat]) -> list[Seat]:
-    return [other for other in seats if other is not seat and other.healthy]
+    return [other for other in seats if other is not seat and other.readable]
 
 
 async def _fill(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
@@ -120,7 +123,7 @@ async def _digest_at(seat: Seat, guild: GuildId, seq: int, now_ms: int) -> bytes
 async def _part(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
     """Sets aside what a seat holds behind the last record that it shares with the leader, if they differ at all."""
     shared = await _shared(seat, leader, now_ms)
-    if shared is None or not seat.healthy or not leader.healthy:
+    if shared is None or not seat.healthy or not leader.readable:
         return []
     lost = seat.gsn - shared
     with seat.minding(now_ms):
@@ -154,6 +157,8 @@ async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
             break
         seat.gsn = batch[-1].record.gsn
         seat.fed += len(batch)
+    if seat.gsn == source.gsn:
+        seat.learn(msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads))
     return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
 
 

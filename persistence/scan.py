@@ -160,11 +160,13 @@ class Scan:
 
     def __iter__(self) -> Iterator[Spotted]:
         for file in self._files:
+            if file.limit is not None and file.limit < file.first_gsn:
+                continue  # a later file holds all of it
             self._skip_to(file.first_gsn)
             self._expected = file.first_gsn
             if file.limit is None:
                 yield from self._newest(file)
-            elif file.limit >= file.first_gsn:
+            else:
                 yield from self._durable(file, lines(self._disk.read(file.path), file.path.name), file.limit)
 
     def _skip_to(self, gsn: int) -> None:

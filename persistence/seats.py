@@ -1,6 +1,7 @@
 """A layer's seat in the store: the layer, what it was last known to hold, and what is wrong with it.
 
-A seat whose layer raised is broken until the layer was closed, opened and brought up to date again.
+A seat whose layer raised is broken until the layer was closed, opened and brought up to date again. One whose term
+could not be begun is broken too, but can still be read.
 """
 
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ class Seat:
         self.fed = 0
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
         self.trouble: Trouble | None = None
+        self._read_only = False
 
     @property
     def name(self) -> str:
@@ -37,6 +39,10 @@ class Seat:
     def healthy(self) -> bool:
         return self.trouble is None
 
+    @property
+    def readable(self) -> bool:
+        return self.healthy or self._read_only
+
     @contextmanager
     def minding(self, now_ms: int) -> Iterator[None]:
         """What the layer raises in this block breaks the seat and goes no further; ask ``healthy`` behind it."""
@@ -45,6 +51,7 @@ class Seat:
         except (StorageError, Corrupt) as error:
             since_ms = now_ms if self.trouble is None else self.trouble.since_ms
             self.trouble = Trouble(since_ms=since_ms, error=error)
+            self._read_only = False
 
     async def open(self, now_ms: int) -> None:
         """Opens the layer (anew) and learns what it holds; where that fails, the seat stays broken."""
@@ -56,6 +63,16 @@ class Seat:
             self.trouble = None
         if before is not None and self.trouble is not None:
             self.trouble = Trouble(since_ms=before.since_ms, error=self.trouble.error)
+
+    async def begin(self, epoch: int, lineage: str, now_ms: int) -> None:
+        """Begins a term; where that fails, the seat is broken, and opened once more so that it can be read."""
+        with self.minding(now_ms):
+            await self.layer.begin(epoch, lineage)
+        refused = self.trouble
+        if refused is not None:
+            await self.open(now_ms)
+            self._read_only = self.healthy
+            self.trouble = refused
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""

@@ -78,6 +78,7 @@ class Store:
         self._randomness = randomness
         self._heads: dict[GuildId, Head] = {}
         self._gsn = 0
+        self._acknowledged = 0
         self._epoch = 0
         self._lineage = ""
         self._in_doubt = True
@@ -87,19 +88,20 @@ class Store:
 
         Raises:
             NewerFormat: when a later release wrote one of them; nothing was touched.
-            StorageError: when no layer can be opened.
+            StorageError: when no layer can be opened, or when the newest one failed before another had its records,
+                or holds less than this process has acknowledged; to be tried again.
         """
         now_ms = self._clock.now_ms()
         for seat in self._seats:
             await seat.open(now_ms)
-        notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
-        notes += await self._take_term(now_ms)
-        notes += await recovery.heal(self._seats, now_ms)
         leader = recovery.newest(self._seats)
         if leader is None:
             raise self._nobody()
-        self._gsn = max(seat.gsn for seat in self._healthy())
-        self._heads = recovery.merged_heads(self._healthy())
+        wanted = leader.rank()
+        notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
+        notes += await self._take_term(now_ms)
+        notes += await recovery.heal(self._seats, now_ms)
+        self._go_on_from(wanted)
         self._in_doubt = False
         return self._report(leader, notes)
 
@@ -124,7 +126,7 @@ class Store:
         durable_in: frozenset[str] = frozenset()
         if numbering.frames:
             durable_in = await self._write(numbering.frames)
-            self._gsn = numbering.frames[-1].record.gsn
+            self._gsn = self._acknowledged = numbering.frames[-1].record.gsn
             self._heads.update(numbering.moved)
         return [frames if isinstance(frames, Fenced) else _appended(frames, durable_in) for frames in sealed]
 
@@ -179,6 +181,18 @@ class Store:
             with seat.minding(self._clock.now_ms()):
                 await seat.layer.close()
 
+    def _go_on_from(self, wanted: tuple[int, int]) -> None:
+        """Takes the heads of the healthy layers, if they hold all that was found and all that was acknowledged."""
+        newest = recovery.newest(self._healthy())
+        if newest is None:
+            raise self._nobody()
+        if newest.rank() < wanted or newest.gsn < self._acknowledged:
+            raise StorageError(
+                f"{newest.name} ends at gsn {newest.gsn}; the layer with what is newer failed just now"
+            )
+        self._gsn = self._acknowledged = max(seat.gsn for seat in self._healthy())
+        self._heads = recovery.merged_heads(self._healthy())
+
     def _healthy(self) -> list[Seat]:
         return [seat for seat in self._seats if seat.healthy]
 
@@ -191,10 +205,10 @@ class Store:
         said: list[str] = []
         for seat in seats:
             strange = seat.summary.lineage not in ("", self._lineage)
-            with seat.minding(now_ms):
-                await seat.layer.begin(self._epoch, self._lineage)
-                if strange:
-                    said.append(f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine")
+            await seat.begin(self._epoch, self._lineage, now_ms)
+            if strange and seat.healthy:
+                said.append(f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine")
+                with seat.minding(now_ms):
                     seat.learn(await seat.layer.set_aside(0))
         return said
 
@@ -224,8 +238,7 @@ class Store:
         if seat.summary.epoch > self._epoch or seat.gsn > self._gsn:
             self._in_doubt = True
             return
-        with seat.minding(now_ms):
-            await seat.layer.begin(self._epoch, self._lineage)
+        await seat.begin(self._epoch, self._lineage, now_ms)
         await recovery.rejoin(seat, others, now_ms)
         if seat.healthy and seat.gsn != self._gsn:
             self._in_doubt = True  # nobody is left who could give it what it misses

@@ -182,3 +182,19 @@ def test_a_file_of_garbage_is_moved_aside():
     assert "no line can be read" in log.open().notes[0]
     assert disk.names(FOLDER) == []
     assert len(disk.names(Path("data/quarantine"))) == 2
+
+
+def test_a_superseded_file_that_began_later_makes_no_hole():
+    disk, chain = SimDisk(), Chain()
+    log = opened(disk)
+    log.append(chain.batch(RED, BLUE))
+    kept = Chain(epoch=2)
+    kept.gsn, kept.heads = chain.gsn, dict(chain.heads)
+    log.append(chain.batch(RED, RED))
+    log.close()
+    log = opened(disk)  # begins a file at gsn 5, of which nothing will count
+    log.set_aside(2)
+    log.append(kept.batch(BLUE))
+    reading = read_log(disk, FOLDER)
+    assert [frame.record.epoch for frame in reading] == [1, 1, 2]
+    assert reading.notes() == ()

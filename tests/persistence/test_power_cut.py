@@ -17,6 +17,7 @@ from persistence import writing
 from persistence.frames import Frame
 from persistence.local import LocalLayer
 from persistence.log import Log
+from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.scan import Scan, SegmentFile, Spotted
 from persistence.segments import Line
@@ -25,7 +26,7 @@ from persistence.writing import SegmentWriter
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, join
 from tests.persistence.simdisk import PowerCut, SimDisk, SimHandle
 
-SEEDS = 150
+SEEDS = 120
 LIVES = 4
 GUILDS = (RED, BLUE)
 DATA = Path("data")
@@ -69,16 +70,37 @@ class Judge:
         self.acknowledged[guild] = keys  # what came back has been seen by others from now on
 
 
-async def live(disk: SimDisk, random: Random, judge: Judge, turns: int) -> None:
+class Database(MemoryLayer):
+    """A database that fails and comes back. Its own power is never cut."""
+
+    def moods(self, random: Random) -> None:
+        """It works again; then every fourth time something is wrong with it."""
+        self.calm()
+        if random.random() < 0.12:
+            self.fail_next(NotConfirmed("commit"), took_effect=random.random() < 0.5)
+        elif random.random() < 0.12:
+            self.go_away(StorageError("away"))
+
+    def calm(self) -> None:
+        self.come_back()
+        self.heal_next()
+
+
+async def live(disk: SimDisk, random: Random, judge: Judge, turns: int, database: Database | None = None) -> None:
     """One life: start, judge what is there, append. Ends by itself or by a cut."""
-    store = Store([LocalLayer(disk, DATA, inline, segment_bytes=SMALL_SEGMENT)], TestClock(), TestRandomness())
+    log = LocalLayer(disk, DATA, inline, segment_bytes=SMALL_SEGMENT)
+    store = Store([log] if database is None else [log, database], TestClock(), TestRandomness())
     heads = await start(store, judge)
     for _ in range(turns):
+        if database is not None:
+            database.moods(random)
         batch = [judge.draft(random, guild, heads[guild]) for guild in GUILDS if random.random() < 0.8]
         try:
             results = await store.append(batch)
         except StorageError as error:
             judge.seen[type(error).__name__] += 1
+            if database is not None:
+                database.calm()
             heads = await start(store, judge)
             continue
         for result in results:
@@ -86,6 +108,9 @@ async def live(disk: SimDisk, random: Random, judge: Judge, turns: int) -> None:
                 raise Violation(str(result))
             judge.acknowledge(result)
             heads[result.records[0].guild] = result.head.seq
+            judge.seen["only " + " and ".join(sorted(result.durable_in))] += 1
+        if database is not None and random.random() < 0.5:
+            judge.seen["caught up"] += await store.catch_up()
     if random.random() < 0.3:
         await store.close()
 
@@ -103,19 +128,21 @@ async def start(store: Store, judge: Judge) -> dict[GuildId, int]:
     return heads
 
 
-async def ordeal(seed: int, wear: Wear | None = None) -> Counter[str]:
+async def ordeal(seed: int, wear: Wear | None = None, database: Database | None = None) -> Counter[str]:
     """Several lives on one disk, each ended by a cut at its latest; gives which rare states were reached."""
     random, judge, disk = Random(seed), Judge(), SimDisk()
     for _ in range(LIVES):
         disk.before = _cutting(random.randrange(1, 60), wear)
         try:
-            await live(disk, random, judge, turns=12)
+            await live(disk, random, judge, turns=12, database=database)
         except PowerCut:
             judge.seen["cut"] += 1
         except StorageError:
             judge.seen["start refused"] += 1
         disk = disk.crashed(random)
-    await live(disk, random, judge, turns=0)
+        if database is not None:
+            database.calm()
+    await live(disk, random, judge, turns=0, database=database)
     return judge.seen
 
 
@@ -142,6 +169,14 @@ async def test_acknowledged_appends_survive_failing_writes_and_power_cuts():
     for seed in range(SEEDS):
         seen += await ordeal(seed, wearing(Random(seed)))
     assert min(seen[state] for state in ("cut", "torn tail", "start refused", "DiskFull", "NotConfirmed")) > 10
+
+
+async def test_what_either_of_two_failing_layers_acknowledged_survives():
+    seen: Counter[str] = Counter()
+    for seed in range(SEEDS // 2):
+        seen += await ordeal(seed, wearing(Random(seed)), Database("database"))
+    assert min(seen[f"only {names}"] for names in ("log", "database", "database and log")) > 10
+    assert min(seen["caught up"], seen["NotConfirmed"]) > 10
 
 
 def wearing(random: Random) -> Wear:
