@@ -11,7 +11,7 @@ from io import StringIO
 import msgspec
 import structlog
 
-from actors.clock import SystemClock, SystemRandomness
+from actors.clock import SystemRandomness
 from actors.guild import Outside
 from actors.journal import Journal
 from actors.supervision import ChildSpec, spawn
@@ -19,6 +19,7 @@ from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Record, VerdictReached
 from ledger.samples import Sample
+from persistence.layer import Layer
 from persistence.memory import MemoryLayer
 from persistence.store import Store
 from supervisor import Supervisor
@@ -62,10 +63,10 @@ class Scripted(Outside):
 
 
 class Bot:
-    """Everything behind the gateway. ``log`` and ``database`` are the layers."""
+    """Everything behind the gateway, over the layers ``log`` and ``database``, or over others (the bench's)."""
 
-    def __init__(self) -> None:
-        self.clock = SystemClock()
+    def __init__(self, layers: Sequence[Layer] = ()) -> None:
+        self.clock = VirtualClock()
         self.lines = StringIO()
         self.log = MemoryLayer("log")
         self.database = MemoryLayer("database")
@@ -74,8 +75,8 @@ class Bot:
             structlog.PrintLogger(self.lines),
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
         )
-        self.store = Store((self.log, self.database), self.clock, SystemRandomness())
-        names = frozenset({"log", "database"})
+        self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness())
+        names = frozenset(layer.name for layer in layers) or frozenset({"log", "database"})
         self.journal = Journal(self.store, names, self.clock, self._nap, logger)
         self.supervisor = Supervisor(
             journal=self.journal,
@@ -91,6 +92,7 @@ class Bot:
     async def _nap(self, seconds: float) -> None:
         """Time passes at once; others get their turn."""
         self.naps.append(seconds)
+        self.clock.now_s += seconds
         await asyncio.sleep(0)
 
     def specs(self) -> tuple[ChildSpec, ...]:
@@ -137,6 +139,24 @@ class Bot:
 
 def _decided(records: Sequence[Record]) -> set[UserId]:
     return {record.event.user for record in records if isinstance(record.event, VerdictReached)}
+
+
+class VirtualClock:
+    """Time that passes only in naps; stamps rise by one all the same."""
+
+    def __init__(self) -> None:
+        self.now_s = 1_700_000_000.0
+        self._last_us = 0
+
+    def now_ms(self) -> int:
+        return int(self.now_s * 1_000)
+
+    def stamp_us(self) -> int:
+        self._last_us = max(self._last_us + 1, int(self.now_s * 1_000_000))
+        return self._last_us
+
+    def monotonic_s(self) -> float:
+        return self.now_s
 
 
 class Steady:
