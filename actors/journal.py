@@ -12,7 +12,7 @@ The queue outlives a life of the actor; ``run`` is one life. How layers store is
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -140,7 +140,8 @@ class Journal:
         Raises:
             StorageError: when no layer can be read now.
         """
-        return await self._ask(lambda done: _Open(guild, incarnation, done))
+        done: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
+        return await self._queued(_Open(guild, incarnation, done), done)
 
     async def append(self, guild: GuildId, incarnation: int, base_seq: int, drafts: Sequence[Draft]) -> Committed:
         """Makes drafts durable as the records ``base_seq + 1`` … in one atomic append.
@@ -150,7 +151,8 @@ class Journal:
             StorageError: when no layer took it; the guild has to open again to see what became of it.
         """
         append = Append(guild=guild, base_seq=base_seq, drafts=tuple(drafts))
-        return await self._ask(lambda done: _Append(incarnation, append, done))
+        done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
+        return await self._queued(_Append(incarnation, append, done), done)
 
     async def checkpoint(self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...]) -> None:
         """Keeps the state as of ``head`` in every layer that works.
@@ -159,7 +161,8 @@ class Journal:
             Fenced: when the incarnation was overtaken.
             StorageError: when a layer could not take it; the records are untouched.
         """
-        await self._ask(lambda done: _Checkpoint(guild, incarnation, head, pages, done))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._queued(_Checkpoint(guild, incarnation, head, pages, done), done)
 
     def statistics(self) -> JournalStatistics:
         return JournalStatistics(
@@ -198,9 +201,8 @@ class Journal:
         """Whether the layers take records; if not, whoever asks has to wait."""
         return not self._needs_epoch
 
-    async def _ask(self, make: Callable[[asyncio.Future[T]], _Queued]) -> T:
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.append(make(done))
+    async def _queued(self, request: _Queued, done: asyncio.Future[T]) -> T:
+        self._queue.append(request)
         self._arrived.set()
         return await done
 

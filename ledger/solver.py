@@ -25,7 +25,7 @@ _NOTHING: Final = InviteCode("")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Uses of a code. ``gap``: where they lie, None = in any; ``uses``: proven (``exact``) or at most, -1 = no limit."""
+    """Uses of a code. ``gap``: where they lie, None = in any; ``uses``: proven (``exact``) or at most, -1 = any."""
 
     code: InviteCode
     gap: int | None
@@ -45,8 +45,8 @@ class Solution(msgspec.Struct, frozen=True, kw_only=True):
     """What is feasible.
 
     ``feasible``: for each claim, in order, its sources by code, NI among them where possible. ``surplus``: more uses
-    are proven than there are claims. ``infeasible``: no assignment fits, so that NI was let back in. ``unclaimed``: by
-    code, uses that exceed the claims which could have made them.
+    are proven than there are claims. ``infeasible``: no assignment fits, so that NI was let back in. ``unclaimed``:
+    by code, uses that exceed the claims which could have made them.
     """
 
     feasible: tuple[frozenset[InviteCode], ...]
@@ -161,7 +161,7 @@ class _Network:
         path = [(came_by[end], end)]
         while (via := gave_up[path[-1][0]]) >= 0:
             path.append((came_by[via], via))
-        units = min(self.left[start], self.room[end], *(self.held[via][self_] for self_, via in _returns(path)))
+        units = min(self.left[start], self.room[end], *(self.held[via][group] for group, via in _returns(path)))
         for group, source in path:
             self.held[source][group] = self.held[source].get(group, 0) + units
         for group, source in _returns(path):

@@ -40,8 +40,6 @@ def hold_folder(disk: Disk, data: Path, started: str) -> Held:
 class LocalLayer:
     """A ``Layer`` in files."""
 
-    name: Final = "log"
-
     def __init__(self, disk: Disk, data: Path, offload: Offload, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         """``offload`` belongs to the caller, as does the lock of the folder."""
         quarantine = Quarantine(disk, data / "quarantine")
@@ -49,6 +47,10 @@ class LocalLayer:
         self._checkpoints = Checkpoints(disk, data / "checkpoints", quarantine)
         anchor = self._checkpoints.digest_at
         self._log = Log(disk, data / "log", quarantine, anchor=anchor, segment_bytes=segment_bytes)
+
+    @property
+    def name(self) -> str:
+        return "log"
 
     async def open(self) -> LayerSummary:
         await self._offload(self._checkpoints.refuse_newer)

@@ -10,7 +10,6 @@ Here stands what the layer is asked; rows, checkpoints, terms, schema and read m
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import aiosqlite
 
@@ -34,8 +33,6 @@ from persistence.sqlite_vetting import Vetting
 class SqliteLayer:
     """A ``Layer`` in SQLite."""
 
-    name: Final = "database"
-
     def __init__(self, disk: Disk, path: Path, quarantine: Path) -> None:
         """``path``: the database's file; ``quarantine``: a folder on the same disk."""
         self._path = path
@@ -45,6 +42,10 @@ class SqliteLayer:
         self._records: Records | None = None
         self._holes: Sequence[Gap] = ()
         self._identities = self._files.identities()
+
+    @property
+    def name(self) -> str:
+        return "database"
 
     async def open(self) -> LayerSummary:
         self._files.settle()
