@@ -40,14 +40,14 @@ _STORED: Final = {
     ADD_JOIN: "SELECT guild, seq, user, opened_us, arrived_us, origin, bot, rejoin FROM joins",
     ADD_LEAVE: "SELECT guild, seq, user, left_us FROM leaves",
     ADD_VERDICT: """
-SELECT guild, seq, user, opened_us, status, code, inviter, staff, assignment, candidates, reason, window, supersedes,
-    method
-FROM verdicts
-""",
+        SELECT guild, seq, user, opened_us, status, code, inviter, staff, assignment, candidates, reason,
+            window, supersedes, method
+        FROM verdicts
+    """,
     ADD_ASSIGNMENT: "SELECT guild, seq, version, code, staff, since_us, assigned_by FROM assignments",
     ADD_CREDIT: "SELECT guild, seq, staff, amount, user, opened_us, kind FROM credits",
 }
-"""What each statement has added, read back in the same order of columns."""
+"""For each addition, how its values are read back."""
 _FORGET: Final = (
     "DELETE FROM joins WHERE guild = ?",
     "DELETE FROM leaves WHERE guild = ?",
@@ -56,7 +56,6 @@ _FORGET: Final = (
     "DELETE FROM credits WHERE guild = ?",
 )
 _CHUNK_ROWS: Final = 1_000
-"""How many rows are in memory at once when all are read."""
 _codes: Final = msgspec.json.Encoder()
 
 
@@ -96,16 +95,16 @@ async def follow(db: aiosqlite.Connection, records: Iterable[r.Record]) -> None:
 
 def told(record: r.Record) -> int:
     """The sum of checksums of the rows that a record adds."""
-    return sum(_checksum(sql, values) for sql, values in changes(record))
+    return sum(_checksum(values) for _, values in changes(record))
 
 
 async def held(db: aiosqlite.Connection) -> int:
     """The sum of checksums of the rows that the tables hold: that of all standing records' ``told``."""
     total = 0
-    for sql, query in _STORED.items():
+    for query in _STORED.values():
         async with db.execute(query) as cursor:
             while found := tuple(await cursor.fetchmany(_CHUNK_ROWS)):
-                total += sum(_checksum(sql, row) for row in found)
+                total += sum(_checksum(row) for row in found)
     return total
 
 
@@ -161,10 +160,10 @@ def _assignment(event: r.InviteAssigned, here: tuple[int, int]) -> Change:
     return ADD_ASSIGNMENT, values
 
 
-def _checksum(sql: str, values: Iterable[object]) -> int:
-    """CRC32C of a row of the table that ``sql`` adds to; text counts as its bytes, as it is read back."""
+def _checksum(values: Iterable[object]) -> int:
+    """CRC32C of a row; text counts as its bytes, as it is read back."""
     told = [value.encode() if isinstance(value, str) else value for value in values]
-    return int(crc32c(repr((sql, told)).encode()), 16)
+    return int(crc32c(_row.encode(told)), 16)
 
 
 def _number(user: UserId | None) -> int | None:

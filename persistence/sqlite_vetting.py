@@ -2,9 +2,9 @@
 
 A *flaw* is a place where it is not what was written: a row whose checksum or columns differ, a frame that does not
 stand where ``records`` says so, an append without its end, a read model that is not what the records say, a damaged
-page, index or term. A *hole* (a gsn that is not
-there) is no flaw: it may have been carried over from another layer. Rows come in chunks; what stays in memory is a
-head for each guild. Of a WAL whose frames were damaged SQLite shows a shorter database: a lower gsn, no flaw.
+page, index or term. A *hole* (a gsn that is not there) is no flaw: it may have been carried over from another layer.
+Rows come in chunks; what stays in memory is a head for each guild. Of a WAL whose frames were damaged SQLite shows a
+shorter database: a lower gsn, no flaw.
 """
 
 from collections.abc import Sequence

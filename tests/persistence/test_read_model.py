@@ -1,0 +1,278 @@
+"""The read model: whatever happened, in whatever batches, its tables are what the records say, and nothing else."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import aiosqlite
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import records as r
+from ledger.errors import Corrupt
+from ledger.ids import GuildId, InviteCode, UserId
+from ledger.state import LEFT_UNKNOWN
+from persistence import read_lists, read_model
+from persistence.chains import NO_HEAD, head_of
+from persistence.disk import RealDisk
+from persistence.frames import Frame, seal
+from persistence.layer import Head
+from persistence.migrations import READ_MODEL
+from persistence.sqlite import SqliteLayer
+from persistence.sqlite_connection import rows
+from persistence.sqlite_records import rebuild_guild
+from tests.persistence.making import BLUE, RED, SESSION, bytes_of
+
+TABLES = ("joins", "leaves", "verdicts", "assignments", "credits")
+USERS = tuple(UserId(str(number)) for number in (7, 8, 2**62))
+CAUSE = r.InternalCause(what="test")
+
+user = st.sampled_from(USERS)
+opened_us = st.integers(1, 4)
+code = st.sampled_from((InviteCode("aaa"), InviteCode("bß\x00")))
+event = st.one_of(
+    st.builds(
+        r.JoinRecorded,
+        user=user,
+        joined_at_us=opened_us,
+        arrived_us=opened_us,
+        session=st.just(SESSION),
+        origin=st.sampled_from(("live", "away", "unreadable")),
+        bot=st.booleans(),
+        rejoin=st.booleans(),
+        missed_leave=st.booleans(),
+    ),
+    st.builds(r.LeaveRecorded, user=user, arrived_us=opened_us, inferred=st.booleans()),
+    st.builds(
+        r.VerdictReached,
+        user=user,
+        opened_us=opened_us,
+        status=st.sampled_from(r.Status),
+        code=st.none() | code,
+        inviter=st.none() | user,
+        staff=st.none() | user,
+        candidates=st.lists(code, max_size=2).map(tuple),
+        reason=st.text(max_size=3).filter(lambda text: text.isprintable()),
+    ),
+    st.builds(r.CreditGranted, user=user, opened_us=opened_us, kind=st.just("join"), staff=user),
+    st.builds(r.CreditReversed, user=user, opened_us=opened_us, kind=st.just("join"), staff=user),
+    st.builds(
+        r.InviteAssigned, code=code, staff=user, since_us=opened_us, version=st.integers(1, 3), by=st.none() | user
+    ),
+    st.builds(r.GuildLeft, at_us=opened_us),
+)
+history = st.lists(st.tuples(st.sampled_from((RED, BLUE)), event), max_size=25)
+
+
+def sealed(story: Sequence[tuple[GuildId, r.Event]]) -> list[Frame]:
+    """The frames of these events, an append each."""
+    frames: list[Frame] = []
+    heads: dict[GuildId, Head] = {}
+    for gsn, (guild, event) in enumerate(story, 1):
+        head = heads.get(guild, NO_HEAD)
+        seq = head.seq + 1
+        record = r.Record(
+            gsn=gsn, guild=guild, seq=seq, epoch=1, at_ms=gsn, cause=CAUSE, key=str(gsn), event=event, last=seq
+        )
+        frames.append(seal(record, head.digest))
+        heads[guild] = head_of(frames[-1])
+    return frames
+
+
+def records_of(story: Sequence[tuple[GuildId, r.Event]]) -> list[r.Record]:
+    return [frame.record for frame in sealed(story)]
+
+
+@asynccontextmanager
+async def tables() -> AsyncIterator[aiosqlite.Connection]:
+    """The read model's tables alone, in memory."""
+    async with aiosqlite.connect(":memory:") as db:
+        db.text_factory = bytes
+        for statement in READ_MODEL.statements:
+            await db.execute_fetchall(statement)
+        yield db
+
+
+async def content(db: aiosqlite.Connection) -> dict[str, list[object]]:
+    return {table: sorted(await rows(db, f"SELECT * FROM {table}"), key=repr) for table in TABLES}
+
+
+@given(history, st.randoms(use_true_random=False))
+async def test_the_tables_do_not_depend_on_how_records_were_batched(
+    story: list[tuple[GuildId, r.Event]], random: Random
+):
+    records = records_of(story)
+    async with tables() as one_by_one, tables() as batched:
+        for record in records:
+            await read_model.follow(one_by_one, [record])
+        while records:
+            size = random.randint(1, len(records))
+            await read_model.follow(batched, records[:size])
+            records = records[size:]
+        assert await content(batched) == await content(one_by_one)
+
+
+@given(history)
+async def test_the_sum_of_checksums_is_the_one_that_the_records_tell(story: list[tuple[GuildId, r.Event]]):
+    records = records_of(story)
+    async with tables() as db:
+        await read_model.follow(db, records)
+        assert await read_model.held(db) == sum(map(read_model.told, records))
+
+
+@given(history)
+async def test_joins_and_totals_are_what_a_plain_walk_through_the_records_gives(
+    story: list[tuple[GuildId, r.Event]],
+):
+    records = records_of(story)
+    async with tables() as db:
+        await read_model.follow(db, records)
+        for guild in (RED, BLUE):
+            own = [record for record in records if record.guild == guild]
+            page = await read_lists.joins_page(db, guild, 0, read_lists.MAX_PAGE)
+            assert [told(row) for row in page] == walked(own)
+            totals = await read_lists.staff_totals(db, guild)
+            assert {total.staff: (total.standing, total.taken_back) for total in totals} == counted(own)
+
+
+def told(row: read_lists.JoinRow) -> tuple[object, ...]:
+    return row.seq, row.user, row.left_us, row.verdict_seq, row.status, row.code, row.staff, row.candidates
+
+
+def walked(records: Sequence[r.Record]) -> list[tuple[object, ...]]:
+    """What ``told`` has to be: a leave ends the user's joins that are open, the newest verdict is in force."""
+    joins: dict[int, r.JoinRecorded] = {}
+    left: dict[int, int] = {}
+    verdicts: dict[tuple[UserId, int], tuple[int, r.VerdictReached]] = {}
+    for record in records:
+        match record.event:
+            case r.JoinRecorded() as join:
+                if join.missed_leave:
+                    end(joins, left, join.user, LEFT_UNKNOWN)
+                joins[record.seq] = join
+            case r.LeaveRecorded() as leave:
+                end(joins, left, leave.user, LEFT_UNKNOWN if leave.inferred else leave.arrived_us)
+            case r.VerdictReached() as verdict:
+                verdicts[verdict.user, verdict.opened_us] = record.seq, verdict
+            case _:
+                pass
+    none = 0, r.VerdictReached(user=USERS[0], opened_us=0, status=r.Status.PENDING)
+    rows_told: list[tuple[object, ...]] = []
+    for seq, join in joins.items():
+        at, verdict = verdicts.get((join.user, join.joined_at_us), none)
+        said = verdict.status, verdict.code, verdict.staff, verdict.candidates
+        rows_told.append((seq, join.user, left.get(seq, 0), at, *said))
+    return rows_told
+
+
+def end(joins: dict[int, r.JoinRecorded], left: dict[int, int], who: UserId, left_us: int) -> None:
+    for seq, join in joins.items():
+        if join.user == who:
+            left.setdefault(seq, left_us)
+
+
+def counted(records: Sequence[r.Record]) -> dict[UserId, tuple[int, int]]:
+    """Credits by staff member: granted less taken back, and taken back."""
+    totals: dict[UserId, tuple[int, int]] = {}
+    for record in records:
+        if isinstance(record.event, r.CreditGranted | r.CreditReversed):
+            granted = isinstance(record.event, r.CreditGranted)
+            standing, taken = totals.get(record.event.staff, (0, 0))
+            totals[record.event.staff] = (standing + 1, taken) if granted else (standing - 1, taken + 1)
+    return totals
+
+
+STORY: tuple[tuple[GuildId, r.Event], ...] = (
+    (RED, r.JoinRecorded(user=USERS[0], joined_at_us=1, arrived_us=2, session=SESSION)),
+    (
+        RED,
+        r.VerdictReached(user=USERS[0], opened_us=1, status=r.Status.CERTAIN, code=InviteCode("a"), staff=USERS[1]),
+    ),
+    (RED, r.CreditGranted(user=USERS[0], opened_us=1, kind="join", staff=USERS[1])),
+    (BLUE, r.JoinRecorded(user=USERS[2], joined_at_us=1, arrived_us=2, session=SESSION)),
+    (RED, r.LeaveRecorded(user=USERS[0], arrived_us=9)),
+    (RED, r.InviteAssigned(code=InviteCode("a"), staff=USERS[1], since_us=1, version=1)),
+    (RED, r.CreditReversed(user=USERS[0], opened_us=1, kind="join", staff=USERS[1])),
+)
+
+
+async def test_it_changes_with_its_records_and_comes_back_with_them(tmp_path: Path):
+    layer = layer_in(tmp_path)
+    await layer.open()
+    await layer.begin(1, "lineage")
+    await layer.append(sealed(STORY))
+    before = await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED), await layer.joins_page(BLUE, 0, 100)
+    await layer.close()
+    assert (await layer.open()).notes == ()
+    after = await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED), await layer.joins_page(BLUE, 0, 100)
+    assert after == before
+    (join,), (total,), _ = after
+    assert (join.left_us, join.status, join.staff, join.code) == (9, r.Status.CERTAIN, USERS[1], "a")
+    assert total == read_lists.StaffTotal(staff=USERS[1], standing=0, taken_back=1)
+    await layer.close()
+
+
+async def test_made_anew_it_is_the_same(tmp_path: Path):
+    layer = layer_in(tmp_path)
+    await layer.open()
+    await layer.append(sealed(STORY))
+    await layer.close()
+    async with aiosqlite.connect(tmp_path / "ledger.db") as db:
+        before = await content(db)
+        for guild in (RED, BLUE):
+            await rebuild_guild(db, tmp_path, guild)
+        assert await content(db) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE joins SET origin = 'away'",
+        "UPDATE leaves SET left_us = left_us + 1",
+        "DELETE FROM verdicts",
+        "UPDATE assignments SET staff = 1",
+        "INSERT INTO credits SELECT guild, staff, 99, 1, user, opened_us, kind FROM credits WHERE amount = 1",
+    ],
+)
+async def test_a_table_that_is_not_what_the_records_say_is_made_anew(tmp_path: Path, damage: str):
+    layer = layer_in(tmp_path)
+    await layer.open()
+    frames = sealed(STORY)
+    await layer.append(frames)
+    before = await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED)
+    await layer.close()
+    async with aiosqlite.connect(tmp_path / "ledger.db") as db:
+        await db.execute_fetchall(damage)
+        await db.commit()
+    summary = await layer.open()
+    assert summary.notes == ("ledger.db: the read model is not what the records say",)
+    assert (await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED)) == before
+    async with aclosing(layer.frames_after(0)) as stream:
+        assert bytes_of([frame async for frame in stream]) == bytes_of(frames)
+    await layer.close()
+
+
+async def test_a_page_goes_on_where_the_last_one_ended():
+    story: list[tuple[GuildId, r.Event]] = [
+        (RED, msgspec.structs.replace(STORY[0][1], joined_at_us=n)) for n in range(5)
+    ]
+    async with tables() as db:
+        await read_model.follow(db, records_of(story))
+        first = await read_lists.joins_page(db, RED, 0, 3)
+        rest = await read_lists.joins_page(db, RED, first[-1].seq, 3)
+        assert [row.opened_us for row in (*first, *rest)] == [0, 1, 2, 3, 4]
+
+
+async def test_a_row_that_cannot_be_read_is_said():
+    async with tables() as db:
+        await read_model.follow(db, records_of(STORY))
+        await db.execute_fetchall("UPDATE verdicts SET status = 'nonsense'")
+        with pytest.raises(Corrupt):
+            await read_lists.joins_page(db, RED, 0, 3)
+
+
+def layer_in(folder: Path) -> SqliteLayer:
+    return SqliteLayer(RealDisk(), folder / "ledger.db", folder / "quarantine")
