@@ -34,6 +34,9 @@ def appends(items: Iterable[T], frame_of: Callable[[T], Frame]) -> Iterator[list
     group: list[T] = []
     for item in items:
         record = frame_of(item).record
+        if not group and record.seq == record.last:  # most appends are one record
+            yield [item]
+            continue
         if group and not _continues(frame_of(group[-1]).record, record):
             yield group
             group = []
