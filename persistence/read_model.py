@@ -47,7 +47,7 @@ _STORED: Final = {
     ADD_ASSIGNMENT: "SELECT guild, seq, version, code, staff, since_us, assigned_by FROM assignments",
     ADD_CREDIT: "SELECT guild, seq, staff, amount, user, opened_us, kind FROM credits",
 }
-"""For each addition, how its values are read back."""
+"""What each statement has added, read back in the same order of columns."""
 _FORGET: Final = (
     "DELETE FROM joins WHERE guild = ?",
     "DELETE FROM leaves WHERE guild = ?",
@@ -56,7 +56,9 @@ _FORGET: Final = (
     "DELETE FROM credits WHERE guild = ?",
 )
 _CHUNK_ROWS: Final = 1_000
+"""How many rows are in memory at once when all are read."""
 _codes: Final = msgspec.json.Encoder()
+_row: Final = msgspec.msgpack.Encoder()
 
 
 def changes(record: r.Record) -> list[Change]:
