@@ -155,14 +155,16 @@ def test_a_checkpoint_off_the_chain_is_a_fault_unless_its_branch_has_lost(tmp_pa
 async def fill_database(data: Path, frames: Sequence[Frame], image: Path | None = None) -> None:
     """A database with these frames and a checkpoint; ``image``: gets what a kill before the end would leave."""
     layer = SqliteLayer(RealDisk(), data / "ledger.db", data / "quarantine")
-    await layer.open()
-    await layer.begin(1, "lineage")
-    await layer.append(frames)
-    pages = tuple(pages_of(GuildState(guild=GuildId("1"))))
-    await layer.save_checkpoint(make_checkpoint(GuildId("1"), head_of(frames[-1]), "lineage", pages))
-    if image is not None:
-        shutil.copytree(data, image)
-    await layer.close()
+    try:
+        await layer.open()
+        await layer.begin(1, "lineage")
+        await layer.append(frames)
+        pages = tuple(pages_of(GuildState(guild=GuildId("1"))))
+        await layer.save_checkpoint(make_checkpoint(GuildId("1"), head_of(frames[-1]), "lineage", pages))
+        if image is not None:
+            shutil.copytree(data, image)
+    finally:
+        await layer.close()  # its thread would keep a failed test's process from ending
 
 
 def test_a_whole_database_is_a_line(tmp_path: Path):
@@ -249,8 +251,10 @@ def test_what_a_killed_bot_left_in_its_wal_is_seen(tmp_path: Path):
 async def migrate_further(path: Path) -> None:
     later = (*MIGRATIONS, Migration(name="later", statements=("CREATE TABLE later (a)",)))
     db = await connect(path)
-    await migrate(db, path, later)
-    await db.close()
+    try:
+        await migrate(db, path, later)
+    finally:
+        await db.close()
 
 
 def test_a_later_format_is_refused(tmp_path: Path):
