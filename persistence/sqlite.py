@@ -28,6 +28,7 @@ from persistence.sqlite_records import Records, frames_after, of_guild
 from persistence.sqlite_repair import Files, build, put_among, salvage, up_to, whole_appends
 from persistence.sqlite_terms import Term, put_term
 from persistence.sqlite_vetting import Vetting
+from persistence.sqlite_wal import disbelieved
 
 
 class SqliteLayer:
@@ -48,16 +49,16 @@ class SqliteLayer:
         return "database"
 
     async def open(self) -> LayerSummary:
-        self._files.settle()
+        settled = self._files.settle()
         try:
             vetting = await self._vet()
         except Corrupt as error:
             self._files.set_aside(str(error))
             return await self._open_anew([f"{error}; a new database was begun"])
         if not vetting.flaws:
-            return self._summary(vetting, [])
+            return self._summary(vetting, settled)
         await self._rewrite(salvage(self._used(), self._path), "; ".join(vetting.flaws))
-        return await self._open_anew(vetting.flaws)
+        return await self._open_anew([*settled, *vetting.notes, *vetting.flaws])
 
     async def begin(self, epoch: int, lineage: str) -> None:
         await put_term(self._used(), self._path, Term(epoch=epoch, lineage=lineage))
@@ -121,12 +122,13 @@ class SqliteLayer:
         Raises:
             Corrupt: when it is no database at all.
         """
+        wal = self._files.wal()
         self._db = db = await connect(self._path)
         self._records = Records(db, self._path)
         vetting = Vetting(db, self._path, self._records)
         try:
             await applied(db, self._path)
-            await prepare(db, self._path)
+            self._compare_wal(wal, await prepare(db, self._path), vetting)
             await migrate(db, self._path)
             await sqlite_checkpoints.refuse_newer(db, self._path)
         except Corrupt as error:
@@ -134,6 +136,13 @@ class SqliteLayer:
         else:
             await vetting.run()
         return vetting
+
+    def _compare_wal(self, wal: bytes, believed: int, vetting: Vetting) -> None:
+        """Keeps a WAL of which SQLite did not take everything, and says so."""
+        if lost := disbelieved(wal, believed):
+            note = f"{lost} pages at the end of the WAL are damaged, or were a commit that was never whole"
+            self._quarantine.keep(f"{self._path.name}-wal", wal, note)
+            vetting.notes.append(note)
 
     async def _rewrite(self, batches: AsyncIterator[list[Frame]], why: str) -> None:
         await build(self._files.new, whole_appends(batches), self._used(), self._path)
@@ -157,7 +166,7 @@ class SqliteLayer:
             lineage=vetting.term.lineage,
             gsn=vetting.records.gsn,
             heads=dict(vetting.records.chains.heads),
-            notes=(*notes, *said),
+            notes=(*notes, *vetting.notes, *said),
             missing=tuple(vetting.holes),
         )
 

@@ -53,8 +53,8 @@ async def connect(path: Path) -> aiosqlite.Connection:
         return db
 
 
-async def prepare(db: aiosqlite.Connection, path: Path) -> None:
-    """Makes the connection a durable one; what a WAL still holds is synced into the file.
+async def prepare(db: aiosqlite.Connection, path: Path) -> int:
+    """Makes the connection a durable one; what a WAL still holds is synced into the file. Gives its pages.
 
     Raises:
         StorageError: when the file cannot be written, or cannot have a WAL.
@@ -64,7 +64,9 @@ async def prepare(db: aiosqlite.Connection, path: Path) -> None:
         if mode[0] != b"wal":
             raise StorageError(f"{path}: a WAL was refused, the journal's mode is {mode[0]!r}")
         await db.execute_fetchall("PRAGMA synchronous = FULL")
+        ((_, pages, _),) = await rows(db, "PRAGMA wal_checkpoint(PASSIVE)")
         await db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+    return pages if isinstance(pages, int) else 0
 
 
 @contextmanager

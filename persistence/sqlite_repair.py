@@ -37,15 +37,25 @@ class Files:
         self.path = path
         self.new = path.with_name(f"{path.name}.new")
 
-    def settle(self) -> None:
-        """Ends what an earlier process began: a new file counts only if the old one has been moved away."""
+    def settle(self) -> list[str]:
+        """Ends what an earlier process began: a new file counts only if the old one has been moved away.
+
+        Gives a note where a WAL has lost its database; SQLite would delete it.
+        """
         self._disk.make_folder(self.path.parent)
-        if self._disk.identity(self.path) is not None:
+        if self._disk.identity(self.path) is not None and not self._is_emptied():
             self._discard(self.new)
-            return
+            return []
+        stray = self.wal() != b""
         self.set_aside("a WAL without its database")
         if self._disk.identity(self.new) is not None:
             self._rename()
+        return [f"{self.path.name} was gone or empty; its WAL is kept in quarantine"] if stray else []
+
+    def wal(self) -> bytes:
+        """The bytes of the WAL; empty where there is none."""
+        path = _named(self.path, "-wal")
+        return b"" if self._disk.identity(path) is None else self._disk.read(path)
 
     def swap(self, why: str) -> None:
         """Puts the new file in the place of the old one, which goes to quarantine; both are closed."""
@@ -69,6 +79,10 @@ class Files:
     def identities(self) -> tuple[Identity | None, Identity | None]:
         """Which files the names of the database and of its WAL stand for."""
         return self._disk.identity(self.path), self._disk.identity(self.path.with_name(f"{self.path.name}-wal"))
+
+    def _is_emptied(self) -> bool:
+        """Whether nothing is left of a database but its WAL."""
+        return self._disk.read_parts(self.path, [(0, 1)]) == [b""] and self.wal() != b""
 
     def _rename(self) -> None:
         self._disk.rename(self.new, self.path)

@@ -4,7 +4,7 @@ A *flaw* is a place where it is not what was written: a row whose checksum or co
 stand where ``records`` says so, an append without its end, a read model that is not what the records say, a damaged
 page, index or term. A *hole* (a gsn that is not there) is no flaw: it may have been carried over from another layer.
 Rows come in chunks; what stays in memory is a head for each guild. Of a WAL whose frames were damaged SQLite shows a
-shorter database: a lower gsn, no flaw.
+shorter database: a lower gsn, no flaw (``sqlite_wal.py`` notes it).
 """
 
 from collections.abc import Sequence
@@ -31,9 +31,9 @@ _CHECK: Final = "PRAGMA integrity_check(1)"
 class Vetting:
     """One pass; ``run`` it, then its attributes say what was found.
 
-    ``flaws``: a sentence each, empty = all is what was written; ``holes``: ranges of gsn; ``term``: the newest;
-    ``epoch``: the highest of any term or record; ``aside``: how many records stand on no chain. ``records`` then has
-    the heads of all guilds.
+    ``flaws``: a sentence each, empty = all is what was written; ``notes``: what is no flaw and has to be said;
+    ``holes``: ranges of gsn; ``term``: the newest; ``epoch``: the highest of any term or record; ``aside``: how many
+    records stand on no chain. ``records`` then has the heads of all guilds.
     """
 
     def __init__(self, db: aiosqlite.Connection, path: Path, records: Records) -> None:
@@ -41,6 +41,7 @@ class Vetting:
         self._path = path
         self.records = records
         self.flaws: list[str] = []
+        self.notes: list[str] = []
         self.holes: list[Gap] = []
         self.term = Term(epoch=0, lineage="")
         self.epoch = 0
