@@ -4,7 +4,6 @@ It reads without a lock, so it may run beside the bot; then it shows what was du
 """
 
 import heapq
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -14,6 +13,7 @@ import msgspec
 from actors.cli.anchors import CheckpointAnchors
 from actors.cli.exits import OK, WRONG
 from actors.cli.history import GuildHistory, JoinLine
+from actors.cli.piping import reader_may_leave
 from ledger.ids import GuildId
 from persistence.disk import RealDisk
 from persistence.reading import Reading
@@ -44,11 +44,8 @@ def export_joins(data: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) 
 def _print(histories: Mapping[GuildId, GuildHistory], out: BinaryIO) -> None:
     encoder = msgspec.json.Encoder()
     merged = heapq.merge(*(history.joins() for history in histories.values()), key=_place)
-    try:
+    with reader_may_leave(out):
         out.writelines(encoder.encode(line) + b"\n" for _, line in merged)
-        out.flush()
-    except BrokenPipeError:  # `| head` has seen enough; what is buffered must not be tried again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _place(join: tuple[int, JoinLine]) -> int:

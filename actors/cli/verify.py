@@ -13,6 +13,7 @@ from actors.cli.anchors import CheckpointAnchors
 from actors.cli.database import inspect_database
 from actors.cli.exits import OK, WRONG
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
+from actors.cli.piping import reader_may_leave
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 from persistence.scan import survey
@@ -40,8 +41,9 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
         inspect_checkpoints(disk, checkpoints, reading),
         asyncio.run(inspect_database(disk, data, database, heads)),
     ]
-    for layer in layers:
-        _tell(layer, out)
+    with reader_may_leave(out):
+        for layer in layers:
+            _tell(layer, out)
     return WRONG if any(layer.wrong for layer in layers) else OK
 
 

@@ -195,7 +195,10 @@ def test_a_log_behind_the_database_is_a_fault(tmp_path: Path):
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        ("UPDATE records SET frame = replace(frame, '\"gsn\":5', '\"gsn\":6') WHERE gsn = 5", "ledger.db, gsn 5: "),
+        (
+            "UPDATE records SET frame = CAST(substr(CAST(frame AS TEXT), 2) AS BLOB) WHERE gsn = 5",
+            "ledger.db, gsn 5: ",
+        ),
         ("UPDATE records SET epoch = 9 WHERE gsn = 5", "the columns are not those of the frame"),
         ("DELETE FROM records WHERE gsn = 5", "does not stand on its guild's chain"),
         ("UPDATE checkpoints SET file = substr(file, 1, 100)", "checkpoint"),
