@@ -253,6 +253,8 @@ class Journal:
             _resolve(request.done, await self._store.open_guild(request.guild))
         except LedgerError as error:
             _fail(request, error)
+        # Reading may have found a layer broken: it is brought back without waiting for the next append.
+        self._whole = self._whole and all(layer.healthy for layer in self._store.health())
 
     async def _checkpoint(self, request: _Checkpoint) -> None:
         if self._is_stale(request):
