@@ -1,0 +1,273 @@
+"""The database layer's own rules: one owner, errors by their outcome, whole migrations, chains with holes, files."""
+
+import shutil
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+import aiosqlite
+import msgspec
+import pytest
+
+from ledger.errors import Corrupt, DiskFull, NewerFormat, NotConfirmed, StorageError
+from persistence.checkpoints import make_checkpoint
+from persistence.disk import RealDisk
+from persistence.frames import Frame, seal
+from persistence.layer import LayerSummary
+from persistence.migrations import MIGRATIONS, Migration, applied, migrate
+from persistence.sqlite import SqliteLayer
+from persistence.sqlite_connection import BUSY_S, committing, connect, rows
+from tests.persistence.making import BLUE, RED, Chain, bytes_of
+
+LINEAGE = "lineage"
+LATER = Migration(name="later", statements=("CREATE TABLE later (what TEXT)",))
+
+
+def layer_in(folder: Path) -> SqliteLayer:
+    return SqliteLayer(RealDisk(), folder / "ledger.db", folder / "quarantine")
+
+
+@pytest.fixture
+async def layer(tmp_path: Path) -> AsyncIterator[SqliteLayer]:
+    layer = layer_in(tmp_path)
+    await layer.open()
+    await layer.begin(1, LINEAGE)
+    yield layer
+    await layer.close()
+
+
+async def everything(layer: SqliteLayer) -> list[Frame]:
+    async with aclosing(layer.frames_after(0)) as stream:
+        return [frame async for frame in stream]
+
+
+async def reopened(layer: SqliteLayer) -> LayerSummary:
+    await layer.close()
+    return await layer.open()
+
+
+async def limit_pages(layer: SqliteLayer, spare: int) -> None:
+    """Makes the disk small: this many pages may still be added."""
+    db = layer._db
+    assert db is not None
+    ((pages,),) = await rows(db, "PRAGMA page_count")
+    assert isinstance(pages, int)
+    await db.execute_fetchall(f"PRAGMA max_page_count = {pages + spare}")
+
+
+def kept(folder: Path) -> list[str]:
+    """What lies in quarantine, notes aside."""
+    return sorted(path.name for path in (folder / "quarantine").glob("*") if path.suffix != ".why")
+
+
+# One owner
+
+
+async def test_a_second_owner_is_refused_quickly_and_told_why(layer: SqliteLayer, tmp_path: Path):
+    second, began_s = layer_in(tmp_path), time.monotonic()
+    with pytest.raises(StorageError, match="in use by another process"):
+        await second.open()
+    assert time.monotonic() - began_s < BUSY_S + 1
+    await second.close()
+    await layer.append(Chain().batch(RED))
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+async def test_a_file_that_was_removed_does_not_acknowledge(layer: SqliteLayer, tmp_path: Path, suffix: str):
+    chain = Chain()
+    await layer.append(chain.batch(RED))
+    (tmp_path / f"ledger.db{suffix}").unlink()
+    with pytest.raises(StorageError):
+        await layer.append(chain.batch(RED))
+
+
+async def test_a_file_that_was_replaced_does_not_acknowledge(layer: SqliteLayer, tmp_path: Path):
+    chain = Chain()
+    await layer.append(chain.batch(RED))
+    shutil.copy(tmp_path / "ledger.db", tmp_path / "other.db")
+    (tmp_path / "other.db").rename(tmp_path / "ledger.db")
+    with pytest.raises(StorageError):
+        await layer.append(chain.batch(RED))
+
+
+# Errors by their outcome
+
+
+async def test_nothing_of_a_batch_is_left_when_the_disk_is_full(layer: SqliteLayer):
+    chain = Chain()
+    first, second = chain.batch(RED, BLUE), chain.append(RED, 200)
+    await layer.append(first)
+    await limit_pages(layer, 2)
+    with pytest.raises(DiskFull):
+        await layer.append(second)
+    summary = await reopened(layer)
+    assert (summary.gsn, summary.notes) == (2, ())
+    assert len(await layer.joins_page(RED, 0, 100)) == 1
+    await layer.append(second)
+    assert bytes_of(await everything(layer)) == bytes_of(first + second)
+
+
+async def test_an_error_at_commit_is_an_unknown_outcome(tmp_path: Path):
+    async with aiosqlite.connect(tmp_path / "any.db") as db:
+        await db.execute_fetchall("PRAGMA foreign_keys = ON")
+        await db.execute_fetchall(
+            "CREATE TABLE a (b INTEGER PRIMARY KEY, c REFERENCES a DEFERRABLE INITIALLY DEFERRED)"
+        )
+        with pytest.raises(NotConfirmed):
+            async with committing(db, tmp_path):
+                await db.execute_fetchall("INSERT INTO a VALUES (1, 2)")
+
+
+async def test_the_same_key_twice_in_a_guild_is_our_bug(layer: SqliteLayer):
+    chain = Chain()
+    first, second = chain.batch(RED, RED)
+    doubled = seal(msgspec.structs.replace(second.record, key=first.record.key), first.digest)
+    with pytest.raises(AssertionError):
+        await layer.append([first, doubled])
+
+
+async def test_the_same_key_in_two_guilds_is_none(layer: SqliteLayer):
+    first, second = Chain().batch(RED, BLUE)
+    twin = seal(msgspec.structs.replace(second.record, key=first.record.key), bytes(32))
+    await layer.append([first, twin])
+
+
+# Migrations
+
+
+async def test_a_migration_that_fails_leaves_nothing_of_itself(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    broken = Migration(name="broken", statements=("CREATE TABLE half (a TEXT)", "CREATE TABLE half (a TEXT)"))
+    db = await connect(path)
+    with pytest.raises(Corrupt, match="already exists"):
+        await migrate(db, path, (*MIGRATIONS, broken))
+    await db.close()
+    db = await connect(path)
+    assert await applied(db, path) == len(MIGRATIONS)
+    assert await rows(db, "SELECT name FROM sqlite_schema WHERE name = 'half'") == ()
+    await db.close()
+    layer = layer_in(tmp_path)
+    assert (await layer.open()).notes == ()
+    await layer.close()
+
+
+async def test_a_database_goes_through_the_migrations_it_has_not_had(tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    for count in range(len(MIGRATIONS) + 1):
+        db = await connect(path)
+        await migrate(db, path, MIGRATIONS[:count])
+        assert await applied(db, path) == count
+        await db.close()
+    layer = layer_in(tmp_path)
+    assert (await layer.open()).notes == ()
+    await layer.close()
+
+
+async def test_a_database_of_a_later_release_is_refused_untouched(layer: SqliteLayer, tmp_path: Path):
+    path = tmp_path / "ledger.db"
+    await layer.append(Chain().batch(RED))
+    await layer.close()
+    db = await connect(path)
+    await migrate(db, path, (*MIGRATIONS, LATER))
+    await db.close()
+    before = path.read_bytes()
+    with pytest.raises(NewerFormat) as refusal:
+        await layer.open()
+    await layer.close()
+    assert (refusal.value.found, refusal.value.known) == (len(MIGRATIONS) + 1, len(MIGRATIONS))
+    assert path.read_bytes() == before
+    assert kept(tmp_path) == []
+
+
+# Chains
+
+
+async def test_a_chain_goes_on_from_a_checkpoint_behind_a_hole_whatever_becomes_of_that_checkpoint(
+    layer: SqliteLayer,
+):
+    chain = Chain()
+    frames = chain.batch(RED, RED, RED, RED)
+    await layer.append([*frames[:2], frames[3]])
+    for _ in range(4):
+        await layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], LINEAGE, ()))
+        await layer.append(chain.batch(RED, RED))
+    for _ in range(2):
+        summary = await reopened(layer)
+        assert (summary.heads, summary.missing) == (chain.heads, ((3, 3),))
+    filled = await layer.fill([frames[2]])
+    assert (filled.heads, filled.missing) == (chain.heads, ())
+    assert len(await layer.guild_frames(RED, 0)) == chain.gsn
+
+
+async def test_a_branch_with_a_higher_epoch_supersedes_records_and_their_read_model(layer: SqliteLayer):
+    old, new = Chain(), Chain(epoch=2)
+    frames = old.batch(RED, RED, RED)
+    await layer.append(frames)
+    new.batch(RED)
+    new.gsn, new.heads = 3, {RED: msgspec.structs.replace(new.heads[RED], digest=frames[0].digest)}
+    await layer.append(winners := new.batch(RED))
+    for _ in range(2):
+        assert bytes_of(await everything(layer)) == bytes_of([*frames, *winners])
+        assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], *winners])
+        assert [row.opened_us for row in await layer.joins_page(RED, 0, 9)] == [1, winners[0].record.gsn]
+        summary = await reopened(layer)
+        assert (summary.heads, summary.notes) == (new.heads, ("2 records stand on no chain",))
+
+
+# Names of files
+
+
+async def killed(layer: SqliteLayer, folder: Path, frames: Sequence[Frame]) -> SqliteLayer:
+    """A copy of the database as it lies there when its process is killed right after these frames."""
+    await layer.append(frames)
+    shutil.copytree(folder, folder / "killed", ignore=shutil.ignore_patterns("killed"))
+    return layer_in(folder / "killed")
+
+
+async def test_what_only_the_wal_holds_is_there_after_a_kill(layer: SqliteLayer, tmp_path: Path):
+    copy = await killed(layer, tmp_path, frames := Chain().batch(RED, BLUE))
+    summary = await copy.open()
+    assert (summary.gsn, summary.notes) == (2, ())
+    assert bytes_of(await everything(copy)) == bytes_of(frames)
+    await copy.close()
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+async def test_a_wal_that_lost_its_database_is_kept(layer: SqliteLayer, tmp_path: Path, *, emptied: bool):
+    copy = await killed(layer, tmp_path, Chain().batch(RED, BLUE))
+    path = tmp_path / "killed" / "ledger.db"
+    wal = path.with_name("ledger.db-wal").read_bytes()
+    if emptied:
+        path.write_bytes(b"")
+    else:
+        path.unlink()
+    summary = await copy.open()
+    assert (summary.gsn, len(summary.notes)) == (0, 1)
+    assert (tmp_path / "killed" / "quarantine" / "1-ledger.db-wal").read_bytes() == wal
+    await copy.close()
+
+
+@pytest.mark.parametrize("at", [0, 16, 24, 33, 36, 40, 50, 5_000, -1])
+async def test_a_wal_that_is_not_believed_is_kept_and_said(layer: SqliteLayer, tmp_path: Path, at: int):
+    copy = await killed(layer, tmp_path, Chain().batch(RED, BLUE))
+    path = tmp_path / "killed" / "ledger.db-wal"
+    data = bytearray(path.read_bytes())
+    data[at] ^= 4
+    path.write_bytes(data)
+    summary = await copy.open()
+    assert "of the WAL are damaged" in summary.notes[0]
+    assert [name.endswith("ledger.db-wal") for name in kept(tmp_path / "killed")] == [True]
+    await copy.close()
+
+
+async def test_a_rewrite_that_was_stopped_is_begun_anew_or_ended(layer: SqliteLayer, tmp_path: Path):
+    await layer.append(frames := Chain().batch(RED, BLUE))
+    await layer.close()
+    path, draft = tmp_path / "ledger.db", tmp_path / "ledger.db.new"
+    draft.write_bytes(b"half of a database")
+    assert ((await layer.open()).gsn, draft.exists()) == (2, False)
+    await layer.close()
+    path.rename(draft)
+    assert ((await layer.open()).gsn, draft.exists()) == (2, False)
+    assert bytes_of(await everything(layer)) == bytes_of(frames)
