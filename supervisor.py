@@ -415,7 +415,7 @@ class Program:
         gateway, tree = self.gateway.status(), self.supervisor.statistics()
         waiting = sum(sum(each.statistics().waiting) for each in self.supervisor.roster.addresses().values())
         return Vitals(
-            connected=gateway.connected,
+            connected=gateway.connected and bool(gateway.session),
             awaited=gateway.awaited,
             draining=self._draining,
             dead=(),

@@ -51,11 +51,11 @@ class BotProcess:
         assert self._process is not None, "started before"
         return self._process.pid
 
-    async def start(self) -> None:
-        """Starts a life and waits until every guild is live."""
+    async def start(self, guilds: int) -> None:
+        """Starts a life and waits until so many guilds are live."""
         await self._spawn()
         self._port = int(str((await self.line("http.started"))["port"]))
-        while not await self._is_ready():
+        while not await self._is_ready(guilds):
             await self._hear("the bot to be ready")
 
     async def start_blind(self) -> None:
@@ -126,11 +126,11 @@ class BotProcess:
         await asyncio.wait([self._reader])
         return code
 
-    async def _is_ready(self) -> bool:
+    async def _is_ready(self, guilds: int) -> bool:
         url = f"http://127.0.0.1:{self._port}/readyz"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
             told = msgspec.json.decode(await answer.read(), type=dict[str, object])
-            return answer.ok and not told.get("guilds_not_live")
+            return answer.ok and told.get("guilds_live") == guilds
 
     async def _hear(self, what: str) -> None:
         """Waits for the next line, or a moment where nothing is said."""

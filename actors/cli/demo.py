@@ -105,7 +105,7 @@ class Story:
             self._guilds.append(guild)
             self._staff[guild.id] = [self._world.add_staff(guild) for _ in range(2)]
             self._invites[guild.id] = [self._world.add_invite(guild, staff) for staff in self._staff[guild.id]]
-        await self._bot.start()
+        await self._bot.start(len(self._guilds))
 
     async def _single_joins(self) -> None:
         for each in range(ROUNDS):
@@ -164,7 +164,7 @@ class Story:
                 await self._bot.until(lambda: len(self._bot.acknowledged) >= known + 3, "three acknowledged joins")
                 await self._bot.kill()
             await asyncio.sleep(PAUSE_S)
-        await self._bot.start()
+        await self._bot.start(len(self._guilds))
         await self._all_worked_out()
 
     async def _log_deleted(self) -> None:
@@ -179,7 +179,7 @@ class Story:
         await self._joins_after_a_start()
 
     async def _joins_after_a_start(self) -> None:
-        await self._bot.start()
+        await self._bot.start(len(self._guilds))
         for guild in self._guilds:
             self._world.join(guild, via=self._invites[guild.id][1].code)
         await self._all_worked_out()

@@ -11,7 +11,7 @@ from tests.system.conftest import Stage
 
 
 async def test_a_join_is_worked_out_acknowledged_and_exported(stage: Stage):
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     join = stage.world.join(stage.guild, via=stage.invite.code)
     (line,) = await stage.worked_out(join)
     assert (line.status, line.code, line.credited) == (Status.CERTAIN, stage.invite.code, str(stage.staff.id))
@@ -20,7 +20,7 @@ async def test_a_join_is_worked_out_acknowledged_and_exported(stage: Stage):
 
 async def test_after_sigkill_everything_acknowledged_is_in_the_export_and_the_rest_comes_back(stage: Stage):
     joins = []
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     for kill_after in (2, 5):
         known = len(stage.bot.acknowledged)
         for _ in range(8):
@@ -30,7 +30,7 @@ async def test_after_sigkill_everything_acknowledged_is_in_the_export_and_the_re
         await stage.bot.kill()
         assert stage.bot.acknowledged <= exported(stage.data).keys()
         joins.append(stage.world.join(stage.guild, via=stage.invite.code))
-        await stage.bot.start()
+        await stage.bot.start(guilds=1)
     lines = await stage.worked_out(*joins)
     assert {line.status for line in lines} <= {Status.CERTAIN, Status.LIKELY}
     assert {line.code for line in lines} == {stage.invite.code}
@@ -50,7 +50,7 @@ async def test_a_guild_without_manage_server_is_blind_and_sees_again_when_it_may
 
 
 async def test_an_event_that_cannot_be_read_is_kept_told_and_breaks_continuity_only(stage: Stage):
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     stage.world.inject("GUILD_MEMBER_ADD", {"guild_id": str(stage.guild.id), "user": {"id": "not a number"}})
     await stage.bot.line("dispatch.unreadable")
     join = stage.world.join(stage.guild, via=stage.invite.code)
@@ -61,7 +61,7 @@ async def test_an_event_that_cannot_be_read_is_kept_told_and_breaks_continuity_o
 
 
 async def test_a_damaged_log_comes_back_from_the_database(stage: Stage):
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(5)]
     await stage.worked_out(*joins)
     await stage.bot.stop()
@@ -70,7 +70,7 @@ async def test_a_damaged_log_comes_back_from_the_database(stage: Stage):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 4
         path.write_bytes(data)
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     assert exported(stage.data) == before
     later = stage.world.join(stage.guild, via=stage.invite.code)
     await stage.worked_out(later)
@@ -79,20 +79,20 @@ async def test_a_damaged_log_comes_back_from_the_database(stage: Stage):
 
 
 async def test_a_damaged_database_comes_back_from_the_log(stage: Stage):
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(5)]
     await stage.worked_out(*joins)
     await stage.bot.stop()
     path = stage.data / "ledger.db"
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     await stage.worked_out(*joins, stage.world.join(stage.guild, via=stage.invite.code))
     await stage.bot.stop()
     assert verify(stage) == 0
 
 
 async def test_a_second_process_on_the_folder_waits_and_then_names_the_first(stage: Stage):
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     second = stage.make_bot("second.log")
     assert await second.run_to_its_end() == 69
     assert f"process {stage.bot.pid}" in stage.said("second.log")
@@ -107,7 +107,7 @@ async def test_a_refused_token_ends_with_78_and_is_in_no_output(stage: Stage):
 
 async def test_an_ephemeral_disk_is_warned_of(stage: Stage):
     stage.bot = stage.make_bot("bot.log", LEDGER_DISK="ephemeral")
-    await stage.bot.start()
+    await stage.bot.start(guilds=1)
     assert (await stage.bot.line("disk.ephemeral_found"))["level"] == "warning"
 
 
