@@ -89,7 +89,9 @@ class Player:
         self.duplicates: set[str] = set()
         self.known: dict[InviteCode, r.Counter] = {}
         self.last_sample: tuple[tuple[r.Counter, ...], r.Vanity | None] = ((), None)
-        self.silent = not self._perm("manage_guild")
+        self.manages = self._perm("manage_guild")
+        self.silent = not self.manages
+        self.half: tuple[float, tuple[r.Counter, ...]] | None = None
 
     def _perm(self, name: str) -> bool:
         return bool(table(table(self.case["guild"])["perms"]).get(name))
@@ -124,7 +126,7 @@ class Player:
 
     def kill(self) -> None:
         """What was journaled stays; all else is gone."""
-        self.presence, self.asked = m.Presence(phase=m.Phase.REHYDRATING), []
+        self.presence, self.asked, self.half = m.Presence(phase=m.Phase.REHYDRATING), [], None
         self.state = GuildState(guild=GUILD)
         for record in self.records:
             self.state = evolve(self.state, record)
@@ -195,7 +197,7 @@ class Player:
         )
 
     def _vanity(self, of: JsonValue) -> r.Vanity | None:
-        if of is None or not table(of).get("code"):
+        if of is None or not table(of).get("code") or table(of)["uses"] is None:
             return None
         return r.Vanity(code=text(table(of)["code"]), uses=int(number(table(of)["uses"])))
 
@@ -205,7 +207,7 @@ class Player:
         steps = sorted(timeline, key=lambda step: number(step.get("t", step.get("t_resp", 0))))
         for at, step in enumerate(steps):
             upcoming = number(step.get("t", step.get("t_resp", 0)))
-            if not any(each.get("rest") == "invites" for each in steps[at:]):
+            if self.half is None and not any(each.get("rest") == "invites" for each in steps[at:]):
                 self._answer_until(upcoming)
             self.now = max(self.now, upcoming)
             self._step(step, steps[at + 1 :])
@@ -244,29 +246,41 @@ class Player:
             self._event(text(step["gw"]), step)
         elif step.get("rest") == "invites":
             self._invites(step, later)
+        elif step.get("rest") == "vanity":
+            self._vanity_answer(step)
         elif "do" in step:
             self._do(text(step["do"]), step)
 
     def _invites(self, step: Json, later: Sequence[Json]) -> None:
-        request = self.asked.pop()[1].request if self.asked else None
         uses, status = step["uses"], step["status"]
         if uses is None or status != 200 or any(each is None for each in table(uses).values()):
-            forbidden = status in (401, 403) or uses is not None
-            self.silent = self.silent or forbidden
-            if request is not None:
-                reason = "no_invite_metadata" if uses is not None else f"status_{status}"
-                failed = m.SampleFailed(request=request, reason=reason, forbidden=forbidden, at_us=us(self.now))
-                self.tell(failed)
+            self._failed(status, listed=uses is not None)
             return
+        self.silent = not self.manages
         counters = tuple(self._counters(table(uses), rows(step.get("new") or [])))
-        answered, vanity = number(step["t_resp"]), self.last_sample[1]
-        if vanity is not None:
-            answer = next((each for each in later if each.get("rest") == "vanity"), None)
-            if answer is not None:
-                answered, vanity = number(answer["t_resp"]), self._vanity(answer)
+        if _has_vanity_answer(later):
+            self.half = (number(step["t_req"]), counters)  # the list and the vanity counter together are a sample
+        else:
+            self._complete(number(step["t_req"]), counters, self.last_sample[1])
+
+    def _failed(self, status: JsonValue, *, listed: bool) -> None:
+        request = self.asked.pop()[1].request if self.asked else None
+        forbidden = status in (401, 403) or listed
+        self.silent = forbidden or not self.manages
+        if request is not None:
+            reason = "no_invite_metadata" if listed else f"status_{status}"
+            self.tell(m.SampleFailed(request=request, reason=reason, forbidden=forbidden, at_us=us(self.now)))
+
+    def _vanity_answer(self, step: Json) -> None:
+        half, self.half = self.half, None
+        if half is not None:
+            self._complete(*half, self._vanity(step))
+
+    def _complete(self, asked_s: float, counters: tuple[r.Counter, ...], vanity: r.Vanity | None) -> None:
+        request = self.asked.pop()[1].request if self.asked else None
         if vanity is not None or self.last_sample[1] is None:
             self.last_sample = (counters, vanity)
-        self._sample(request, number(step["t_req"]), answered, counters, vanity)
+        self._sample(request, asked_s, self.now, counters, vanity)
 
     def _counters(self, uses: Json, new: Sequence[Json]) -> Iterator[r.Counter]:
         for each in new:
@@ -284,7 +298,7 @@ class Player:
             session=self._session(), number=self.dispatches, lane="members" if lane == "members" else "rest"
         )
 
-    def _event(self, kind: str, step: Json) -> None:
+    def _event(self, kind: str, step: Json) -> None:  # noqa: C901 -- one arm an event, nothing else
         now_us = us(self.now)
         match kind:
             case "GUILD_MEMBER_ADD":
@@ -304,10 +318,19 @@ class Player:
                     self._died(text(code), how="channel")
             case "READY":
                 self.sessions += 1
-                vanity = self.last_sample[1] is not None
-                self.tell(m.GuildCameUp(session=self._session(), at_us=now_us, vanity=vanity))
+                self._came_up()
+            case "GUILD_DELETE":
+                self.tell(m.GuildWentAway(at_us=now_us))
+            case "GUILD_CREATE":
+                self._came_up()
+            case "RESUMED" if not self.presence.session:
+                self._came_up()  # a new process that took the old session over
             case _:
-                pass  # what the model is not told of: voice, user updates, audit entries, RESUMED
+                pass  # what the model is not told of: voice, user updates, audit entries, RESUMED otherwise
+
+    def _came_up(self) -> None:
+        vanity = self.last_sample[1] is not None
+        self.tell(m.GuildCameUp(session=self._session(), at_us=us(self.now), vanity=vanity))
 
     def _died(self, code: str, how: str) -> None:
         died = m.NoteInviteDied(
@@ -327,7 +350,7 @@ class Player:
             user=user,
             joined_at_us=us(number(step["joined_at"])),
             arrived_us=us(self.now),
-            bot=bool(step.get("bot")),
+            bot=bool(step.get("bot")) or text(step["user"]).startswith("BOT"),
             flags=int(number(step.get("member_flags") or 0)),
             roles=tuple(RoleId(text(each)) for each in cast("list[JsonValue]", step.get("roles") or [])),
         )
@@ -343,11 +366,11 @@ class Player:
             case "member_list":
                 self._member_list(step)
             case "permissions":
-                self.silent = False
+                self.silent, self.manages = False, True
                 self.tell(m.NotePermissions(at_us=us(self.now)))
             case "assign":
                 assign = m.AssignInvite(
-                    interaction=InteractionId(f"i{self.now}"),
+                    interaction=InteractionId(f"i{len(self.records)}"),
                     code=InviteCode(text(step["code"])),
                     staff=self.names.id(text(step["staff"])),
                     by=self.names.id("ADMIN"),
@@ -358,10 +381,7 @@ class Player:
                 pass  # `disconnect` is silence; `vip` and `decide` come with their issue
 
     def _member_list(self, step: Json) -> None:
-        listed = [
-            m.ListedMember(user=self.names.id(user), joined_at_us=us(number(at)))
-            for user, at in table(step["joined"]).items()
-        ]
+        listed = [self._listed(user, number(at)) for user, at in table(step["joined"]).items()]
         page = m.ReviewMembers(
             session=self._session(),
             members=tuple(listed),
@@ -371,6 +391,14 @@ class Player:
             at_us=us(self.now),
         )
         self.tell(page)
+
+    def _listed(self, name: str, at_s: float) -> m.ListedMember:
+        """A row of the list; whoever was there before 0 has joined when the seed says so."""
+        user = self.names.id(name)
+        period = self.state.current(user)
+        old = period is not None and not period.counted and at_s <= 0
+        joined_at_us = period.opened_us if period is not None and old else us(at_s)
+        return m.ListedMember(user=user, joined_at_us=joined_at_us, bot=name.startswith("BOT"))
 
     # What came of it
 
@@ -389,6 +417,12 @@ class Player:
             "candidates": sorted(period.candidates),
             "credit": self.names.name(period.credited),
         }
+
+
+def _has_vanity_answer(later: Sequence[Json]) -> bool:
+    """Whether a vanity answer belongs to the invite list just answered: before the next list's."""
+    kinds = [each["rest"] for each in later if each.get("rest") in ("invites", "vanity")]
+    return kinds[:1] == ["vanity"]
 
 
 def differences(case: Json) -> list[str]:
