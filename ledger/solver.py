@@ -13,6 +13,7 @@ What does not live here: classes of sources, statuses, staff.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, compress
 from typing import Final
 
 import msgspec
@@ -25,7 +26,7 @@ _NOTHING: Final = InviteCode("")
 
 
 class Source(msgspec.Struct, frozen=True, kw_only=True):
-    """Uses of a code. ``gap``: where they lie, None = in any; ``uses``: proven (``exact``) or at most, -1 = any."""
+    """Uses of a code. ``gap``: where they lie, None = any; ``uses``: proven (``exact``) or at most, -1 = no limit."""
 
     code: InviteCode
     gap: int | None
@@ -46,7 +47,7 @@ class Solution(msgspec.Struct, frozen=True, kw_only=True):
 
     ``feasible``: for each claim, in order, its sources by code, NI among them where possible. ``surplus``: more uses
     are proven than there are claims. ``infeasible``: no assignment fits, so that NI was let back in. ``unclaimed``:
-    by code, uses that exceed the claims which could have made them.
+    by code, uses that exceed the claims which could have made them; there are none unless one of the two holds.
     """
 
     feasible: tuple[frozenset[InviteCode], ...]
@@ -71,7 +72,7 @@ def solve(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
         feasible=feasible,
         surplus=surplus,
         infeasible=infeasible,
-        unclaimed=_unclaimed(feasible, sources),
+        unclaimed=_unclaimed(feasible, sources) if surplus or infeasible else {},
     )
 
 
@@ -92,12 +93,16 @@ def _unclaimed(feasible: Sequence[frozenset[InviteCode]], sources: Sequence[Sour
     for source in sources:
         if source.exact:
             uses[source.code] += source.uses
-    takers = Counter(code for codes in feasible for code in codes)
+    takers = Counter(chain.from_iterable(feasible))
     return {code: count - takers[code] for code, count in uses.items() if count > takers[code]}
 
 
 class _Network:
-    """Groups on the left, sources on the right; ``held[s][g]`` units flow from group g to source s."""
+    """Groups on the left, sources on the right; ``held[s][g]`` units flow from group g to source s.
+
+    ``left``: claims of each group that are not placed yet; ``room``: uses of each source that nobody holds yet, and
+    ``open`` the sources that have some.
+    """
 
     def __init__(
         self,
@@ -111,6 +116,7 @@ class _Network:
         self.left = sizes
         self.codes = [source.code for source in sources]
         self.room = [source.uses if source.uses >= 0 else _PLENTY for source in sources]
+        self.open = _bits(at for at, room in enumerate(self.room) if room)
         self.exact = _bits(at for at, source in enumerate(sources) if strict and source.exact)
         self.reach = [_reach(group, sources) for group in groups]
         if no_counter:
@@ -121,22 +127,23 @@ class _Network:
     def _add(self, code: InviteCode, takers: Iterator[int] | range) -> None:
         for group in takers:
             self.reach[group] |= 1 << len(self.codes)
+        self.open |= 1 << len(self.codes)
         self.codes.append(code)
         self.room.append(_PLENTY)
 
     def fill(self) -> bool:
         """Places every claim, proven uses first; False when a proven use or a claim is left over."""
-        for group in range(len(self.left)):
-            while self.left[group] and self._augment(group, self.exact):
-                pass
-        if any(self.room[source] for source in _each(self.exact)):
+        self._place_all(self.exact)
+        if self.open & self.exact:
             return False
-        everything = (1 << len(self.codes)) - 1
-        for group in range(len(self.left)):
-            while self.left[group]:
-                if not self._augment(group, everything):
-                    return False
-        return True
+        self._place_all((1 << len(self.codes)) - 1)
+        return not any(self.left)
+
+    def _place_all(self, within: int) -> None:
+        """As many claims as fit; those with the fewest sources first, since they seldom have to move again."""
+        for group in sorted(range(len(self.left)), key=lambda group: self.reach[group].bit_count()):
+            while self.left[group] and self._augment(group, within):
+                pass
 
     def _augment(self, start: int, within: int) -> bool:
         """Pushes units of the group ``start`` along a shortest path to a source with room."""
@@ -145,12 +152,14 @@ class _Network:
         seen, queue = 0, [start]
         for group in queue:
             fresh = self.reach[group] & within & ~seen
+            if fresh & self.open:
+                end = next(_each(fresh & self.open))
+                came_by[end] = group
+                self._push(start, end, came_by, gave_up)
+                return True
             seen |= fresh
             for source in _each(fresh):
                 came_by[source] = group
-                if self.room[source]:
-                    self._push(start, source, came_by, gave_up)
-                    return True
                 for holder in self.held[source]:
                     if holder not in gave_up:
                         gave_up[holder] = source
@@ -161,7 +170,7 @@ class _Network:
         path = [(came_by[end], end)]
         while (via := gave_up[path[-1][0]]) >= 0:
             path.append((came_by[via], via))
-        units = min(self.left[start], self.room[end], *(self.held[via][group] for group, via in _returns(path)))
+        units = min(self.left[start], self.room[end], *(self.held[via][self_] for self_, via in _returns(path)))
         for group, source in path:
             self.held[source][group] = self.held[source].get(group, 0) + units
         for group, source in _returns(path):
@@ -170,46 +179,35 @@ class _Network:
                 del self.held[source][group]
         self.left[start] -= units
         self.room[end] -= units
+        if not self.room[end]:
+            self.open ^= 1 << end
 
     def feasible(self) -> list[frozenset[InviteCode]]:
         """For each group, the codes of all sources that some assignment gives it."""
-        component = self._components()
+        component = _components(self._residual())
         shift = len(self.reach)
         own = [0] * shift
         for source, holders in enumerate(self.held):
             for group in holders:
                 own[group] |= 1 << source
         return [
-            frozenset(self.codes[source] for source in _each(own[group] | reach & component[group] >> shift))
-            - {_NOTHING}
+            frozenset(_chosen(self.codes, own[group] | reach & component[group] >> shift)) - {_NOTHING}
             for group, reach in enumerate(self.reach)
         ]
 
-    def _components(self) -> dict[int, int]:
-        """Node → the bits of its component. Nodes: groups, then sources, then the sink."""
-        out = self._residual()
-        into = [0] * len(out)
-        for node, targets in enumerate(out):
-            for target in _each(targets):
-                into[target] |= 1 << node
-        component: dict[int, int] = {}
-        unseen = (1 << len(out)) - 1
-        for root in reversed(_finished(out)):
-            if unseen >> root & 1:
-                members, unseen = _collect(root, into, unseen)
-                component.update(dict.fromkeys(_each(members), members))
-        return component
-
     def _residual(self) -> list[int]:
-        """What may still be moved: any claim to any source in reach, held units back, and use of capped sources."""
+        """What may still be moved: claims to any source in reach, held units back, and uses that need not be taken.
+
+        Node → the bits of the nodes next to it. Nodes: groups, then sources, then the sink. A source that nobody
+        holds leads to nothing but the sink, so that the sink may well lead to it.
+        """
         shift, sink = len(self.reach), len(self.reach) + len(self.codes)
-        out = [reach << shift for reach in self.reach]
-        to_sources = 0
-        for source, holders in enumerate(self.held):
-            free = not self.exact >> source & 1
-            out.append(_bits(holders) | (1 << sink if free and self.room[source] else 0))
-            to_sources |= 1 << shift + source if free and holders else 0
-        return [*out, to_sources]
+        need_not = (1 << len(self.codes)) - 1 & ~self.exact
+        return [
+            *(reach << shift for reach in self.reach),
+            *(_bits(holders) | (self.open >> source & 1) << sink for source, holders in enumerate(self.held)),
+            need_not << shift,
+        ]
 
 
 def _returns(path: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
@@ -225,33 +223,37 @@ def _reach(group: Claim, sources: Sequence[Source]) -> int:
     )
 
 
-def _finished(out: Sequence[int]) -> list[int]:
-    """All nodes in the order in which a depth-first search leaves them."""
-    unseen, order = (1 << len(out)) - 1, list[int]()
-    while unseen:
-        stack = [unseen.bit_length() - 1]
-        unseen ^= 1 << stack[0]
-        while stack:
-            following = out[stack[-1]] & unseen
-            if following:
-                node = following.bit_length() - 1
-                unseen ^= 1 << node
-                stack.append(node)
-            else:
-                order.append(stack.pop())
-    return order
+def _components(out: Sequence[int]) -> list[int]:
+    """For each node, the bits of its strongly connected component (Gabow's search, all edges of a node at once).
+
+    ``path`` is where the depth-first search stands. ``parts`` hold its nodes and what hangs on them, one part leading
+    to the next; an edge back into an earlier part closes a circle, which makes all parts from there on one.
+    """
+    component = [0] * len(out)
+    path, parts = list[int](), list[int]()
+    unseen, live = (1 << len(out)) - 1, 0
+    while unseen or path:
+        ahead = out[path[-1]] & unseen if path else unseen
+        if ahead:
+            path.append(ahead.bit_length() - 1)
+            parts.append(1 << path[-1])
+            unseen ^= parts[-1]
+            live ^= parts[-1]
+            continue
+        back = out[path.pop()] & live
+        while back & ~parts[-1]:
+            parts[-2:] = [parts[-2] | parts[-1]]
+        if not path or not parts[-1] >> path[-1] & 1:
+            part = parts.pop()
+            live ^= part
+            for node in _each(part):
+                component[node] = part
+    return component
 
 
-def _collect(root: int, into: Sequence[int], unseen: int) -> tuple[int, int]:
-    """The unseen nodes that reach ``root``, and what is unseen after that."""
-    members, queue = 1 << root, [root]
-    unseen ^= 1 << root
-    for node in queue:
-        fresh = into[node] & unseen
-        unseen &= ~fresh
-        members |= fresh
-        queue.extend(_each(fresh))
-    return members, unseen
+def _chosen(codes: Sequence[InviteCode], mask: int) -> Iterator[InviteCode]:
+    """The codes at the places of the bits that are set."""
+    return compress(codes, map(int, reversed(f"{mask:b}")))
 
 
 def _bits(places: "Iterator[int] | Mapping[int, int]") -> int:
