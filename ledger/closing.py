@@ -14,9 +14,8 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
-from ledger.ids import VANITY, InviteCode
 from ledger.phases import Phase, move
-from ledger.samples import Sample, as_record, close_gap, is_stale
+from ledger.samples import Sample, as_record, close_gap, is_stale, listed
 from ledger.state import DeskJoin, GuildState
 from ledger.verdicts import close_window, plain_verdict, pronounce
 from ledger.windows import MAX_KEPT_GAPS, MAX_STRADDLED_SAMPLES, Window, window_of, work_out
@@ -54,16 +53,9 @@ def sample_failed(state: GuildState, presence: m.Presence, message: m.SampleFail
     request = _failed_once_more(message.request)
     if not message.forbidden:
         return _again(state, presence, request, retry_after_s(request.failures))
-    drafts = (*_blinded(state, presence, message.at_us), *_give_up(state, message.reason, message.at_us))
+    drafts = tuple(_give_up(state, message.reason, message.at_us))
     presence = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.BLIND), trouble=message.reason)
     return msgspec.structs.replace(_again(state, presence, request, BLIND_RETRY_S), drafts=drafts)
-
-
-def _blinded(state: GuildState, presence: m.Presence, at_us: int) -> Iterator[r.Draft]:
-    """Who may not read counters may not hear of invites either: that is a break, said once."""
-    if presence.phase is not Phase.BLIND:
-        event = r.ContinuityBroken(reason="permissions", at_us=at_us)
-        yield r.Draft(event=event, cause=CAUSE, key=f"broken/{state.seq + 1}")
 
 
 def _again(
@@ -96,27 +88,32 @@ def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.
     if gap is None:
         return _first(state, presence, taken)
     window = window_of((*state.gaps, gap)[-MAX_KEPT_GAPS:], state.desk.values())
-    if window.proven < window.certain_joins and not _settled(state, window, request):
+    if window.proven < window.certain_joins and not _settled(window, request):
         return _ask_for_missing(state, presence, window, request)
     if window.straddlers and state.unsolved + 1 < MAX_STRADDLED_SAMPLES:
         return _advance(state, presence, taken, ())
     if window.proven > window.possible_joins and not request.waited:
         waited = msgspec.structs.replace(request, waited=True)
         return _again(state, presence, waited, LATE_JOIN_S, "uses without a join")
-    findings = work_out(window, _codes_of(state))
+    findings = work_out(window, listed(state, window.gaps[0].opened))
     return _advance(state, presence, taken, tuple(close_window(state, findings, CAUSE)))
 
 
-def _settled(state: GuildState, window: Window, request: m.SampleRequest) -> bool:
-    """Asked often enough since the last new join, or open for too long."""
+def _settled(window: Window, request: m.SampleRequest) -> bool:
+    """Asked often enough since the last new join, or uses have been missing for too long."""
     waited = request.round >= len(SETTLE_AFTER_S) and request.certain == window.certain_joins
-    first_us = min((join.arrived_us for join in state.open_joins()), default=0)
-    return waited or window.gaps[-1].closed.answered_us - first_us > OPEN_FOR_US
+    now_us = window.gaps[-1].closed.answered_us
+    return waited or now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
 
 
 def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, request: m.SampleRequest) -> m.Decision:
     rounds = request.round if request.certain == window.certain_joins else 0
-    again = msgspec.structs.replace(request, round=rounds + 1, certain=window.certain_joins)
+    again = msgspec.structs.replace(
+        request,
+        round=rounds + 1,
+        certain=window.certain_joins,
+        missing_since_us=request.missing_since_us or window.gaps[-1].closed.answered_us,
+    )
     after_s = SETTLE_AFTER_S[min(rounds, len(SETTLE_AFTER_S) - 1)]
     return _again(state, presence, again, after_s, "uses are missing")
 
@@ -167,11 +164,3 @@ def _unknown(state: GuildState, joins: list[DeskJoin], reason: str) -> Iterator[
 
 def _window_draft(closed: r.WindowClosed) -> r.Draft:
     return r.Draft(event=closed, cause=CAUSE, key=f"window/{closed.last_sample}")
-
-
-def _codes_of(state: GuildState) -> Iterator[InviteCode]:
-    """What a join before all samples may have used: every code that is or was listed, and the vanity URL."""
-    yield from state.counters
-    yield from state.tombstones
-    if state.vanity is not None:
-        yield VANITY

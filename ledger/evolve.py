@@ -95,7 +95,14 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912 
 
 
 def _seeded(seed: r.SeededMember, since_us: int) -> Period:
-    return Period(seed.joined_at_us, since_us, counted=False, rejoin=seed.rejoin)
+    return Period(
+        seed.joined_at_us,
+        since_us,
+        counted=False,
+        rejoin=seed.rejoin,
+        status=r.Status.UNKNOWN,
+        reason="no_baseline",
+    )
 
 
 def _join(state: GuildState, event: r.JoinRecorded) -> None:
@@ -159,7 +166,8 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
         for code, birth in state.births.items()
         if code not in listed and birth.arrived_us >= event.requested_us
     }
-    state.deaths = {code: death for code, death in state.deaths.items() if code in listed or code in state.births}
+    # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite.
+    state.deaths = {code: death for code, death in state.deaths.items() if death.arrived_us >= event.requested_us}
     state.broken = ()
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
 

@@ -62,6 +62,18 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     return Gap(state.baseline, closed, state.broken + changed_session, sources)
 
 
+def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:
+    """What a join before ``bound`` may have used: every invite that is or was listed and is older, the vanity URL."""
+    invites = (*state.counters.values(), *state.tombstones.values())
+    older = tuple(
+        _source(each, exact=False, uses=UNLIMITED, why="listed_before")
+        for each in invites
+        if each.created_at_us <= bound.answered_us
+    )
+    vanity = GapSource(VANITY, 0, exact=False, uses=UNLIMITED, why="listed_before")
+    return older if state.vanity is None else (*older, vanity)
+
+
 def _fell(state: GuildState, now: Counter) -> bool:
     before = state.counters.get(now.code)
     return before is not None and before.created_at_us == now.created_at_us and now.uses < before.uses
@@ -89,7 +101,7 @@ def _newcomer(state: GuildState, now: Counter) -> GapSource:
     assert state.baseline is not None
     seen = state.births.get(now.code)
     born_here = seen is not None and seen.invite.created_at_us == now.created_at_us
-    if born_here or now.created_at_us > state.baseline.answered_us + SKEW_US:
+    if born_here or now.created_at_us > state.baseline.answered_us:
         return _source(now, exact=True, uses=now.uses, why="new")
     tombstone = state.tombstones.get(now.code)
     known = tombstone.uses if tombstone and tombstone.created_at_us == now.created_at_us else 0
@@ -100,11 +112,22 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     reborn = {now.code for now in taken.changed if _is_reborn(state, now)}
     for code in (*taken.gone, *reborn):
         yield from _gone(state.counters[code], state.deaths.get(code), taken)
-    listed = {each.code for each in taken.changed}
-    for code, birth in state.births.items():
-        if code not in state.counters and code not in listed and birth.arrived_us < taken.requested_us:
-            for source in _gone(birth.invite, state.deaths.get(code), taken):
-                yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
+    for birth in state.births.values():
+        yield from _born_and_gone(state, birth, taken)
+
+
+def _born_and_gone(state: GuildState, birth: Birth, taken: SampleTaken) -> Iterator[GapSource]:
+    """An invite that was made, and is in neither sample: used, perhaps, in between or even before."""
+    code, born_us = birth.invite.code, birth.invite.created_at_us
+    before, now = state.counters.get(code), next((each for each in taken.changed if each.code == code), None)
+    is_listed = any(each is not None and each.created_at_us == born_us for each in (before, now))
+    if is_listed or birth.arrived_us >= taken.requested_us:
+        return
+    death = state.deaths.get(code)
+    if death is not None and death.arrived_us < birth.arrived_us:
+        death = None  # an earlier invite's of the same code, or told out of order: nothing is excluded by it
+    for source in _gone(birth.invite, death, taken):
+        yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
 
 
 def _is_told_late(state: GuildState, birth: Birth) -> bool:

@@ -5,12 +5,13 @@ follows the assignment that was in force at the join, else the invite's human in
 A verdict that says the same as the one in force is not written again.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
+from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.records import (
     Cause,
     CreditGranted,
@@ -60,7 +61,7 @@ def close_window(state: GuildState, findings: Findings, cause: Cause) -> Iterato
             last_sample=window.gaps[-1].number,
             joins=len(findings.joins),
             tally=_tally(findings),
-            unclaimed=dict(findings.solution.unclaimed),
+            unclaimed=_unclaimed(findings),
             reason=",".join(window.broken),
         ),
         cause=cause,
@@ -125,8 +126,7 @@ def judge(findings: Findings, finding: Finding, origins: Mapping[InviteCode, Ori
 
 
 def _verdict(state: GuildState, findings: Findings, finding: Finding, period: Period) -> VerdictReached:
-    sources = [source for gap in findings.window.gaps for source in gap.sources]
-    origins = {code: _origin(state, code, finding.join, sources) for code in finding.feasible}
+    origins = {code: _origin(state, code, finding) for code in finding.feasible - {NO_COUNTER}}
     judged = judge(findings, finding, origins)
     origin = judged.origin or Origin(NO_COUNTER)
     named = origin.code != NO_COUNTER
@@ -148,16 +148,21 @@ def _verdict(state: GuildState, findings: Findings, finding: Finding, period: Pe
     )
 
 
-def _origin(state: GuildState, code: InviteCode, join: DeskJoin, sources: Iterable[GapSource]) -> Origin:
-    source = next((each for each in sources if each.code == code), None)
-    invite = source or state.counters.get(code) or state.tombstones.get(code)
-    inviter = invite.inviter if invite and code != VANITY else None
-    human = inviter if invite and not invite.inviter_is_bot else None
-    assignment = state.assignment_at(code, join.joined_at_us)
+def _origin(state: GuildState, code: InviteCode, finding: Finding) -> Origin:
+    """Who stands behind the code; nobody, where it may have been one of two invites of different people."""
+    origins = {_origin_of(state, source, finding.join) for source in finding.sources if source.code == code}
+    if len({origin.staff for origin in origins}) == 1:
+        return max(origins, key=lambda origin: origin.created_at_us or 0)
+    return Origin(code)
+
+
+def _origin_of(state: GuildState, source: GapSource, join: DeskJoin) -> Origin:
+    assignment = state.assignment_at(source.code, join.joined_at_us)
+    human = None if source.inviter_is_bot else source.inviter
     return Origin(
-        code,
-        invite.created_at_us if invite else None,
-        inviter,
+        source.code,
+        source.created_at_us,
+        source.inviter,
         assignment.staff if assignment else human,
         assignment.version if assignment else 0,
     )
@@ -190,6 +195,14 @@ def _tally(findings: Findings) -> dict[InviteCode, int]:
             if source.exact:
                 tally[source.code] = tally.get(source.code, 0) + source.uses
     return tally
+
+
+def _unclaimed(findings: Findings) -> dict[InviteCode, int]:
+    """Proven uses by code that exceed the joins which could have made them; none where all uses are explained."""
+    if not (findings.solution.surplus or findings.solution.infeasible):
+        return {}
+    takers = Counter(code for finding in findings.joins for code in finding.feasible)
+    return {code: uses - takers[code] for code, uses in _tally(findings).items() if uses > takers[code]}
 
 
 def _is_news(period: Period, verdict: VerdictReached) -> bool:

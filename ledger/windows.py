@@ -62,10 +62,15 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What the window says of one join: its feasible sources by code (F), and what was excluded, with why."""
+    """What the window says of one join.
+
+    ``feasible``: its possible sources by code (F), NI among them; ``sources``: the same one by one, without NI, since
+    a code can be more than one invite; ``excluded``: codes that are impossible for it, with why.
+    """
 
     join: DeskJoin
     feasible: frozenset[InviteCode]
+    sources: tuple[GapSource, ...]
     excluded: Mapping[InviteCode, str]
 
 
@@ -126,61 +131,80 @@ def _linked_back_to(newest: int, places: Sequence[Place]) -> int:
     return oldest
 
 
-def work_out(window: Window, codes_before: Iterable[InviteCode]) -> Findings:
+def work_out(window: Window, listed_before: Sequence[GapSource]) -> Findings:
     """Solves a window.
 
     Args:
         window: what belongs together.
-        codes_before: the codes of the oldest known sample: what a join that lies before it may have used.
+        listed_before: the oldest known sample's invites: what a join that lies before it may have used.
     """
     bounds = bounds_of(window.gaps[0].opened, window.gaps)
     sources = [(gap.number, source) for gap in window.gaps for source in gap.sources]
     everyone = (*window.joins, *window.straddlers)
-    excluded = [_excluded(join, sources) for join in everyone]
+    excluded = [_excluded(join, [source for _, source in sources]) for join in everyone]
     claims = [
         _claim(join, bounds, without, optional=join.optional or at >= len(window.joins))
         for at, (join, without) in enumerate(zip(everyone, excluded, strict=True))
     ]
-    solution = solve(claims, [_solver_source(number, source) for number, source in sources])
-    known = frozenset(codes_before)
+    solution = solve(claims, [_solver_source(at, number, source) for at, (number, source) in enumerate(sources)])
     joins = tuple(
-        Finding(join, _with_past(join, bounds, feasible, known - without.keys()), without)
-        for join, feasible, without in zip(window.joins, solution.feasible, excluded, strict=False)
+        _finding(join, _feasible(join, names, sources, listed_before, bounds), sources)
+        for join, names in zip(window.joins, solution.feasible, strict=False)
         if not join.optional
     )
     return Findings(window, solution, len(claims), joins)
 
 
-def _claim(join: DeskJoin, bounds: Sequence[Bound], without: Mapping[InviteCode, str], *, optional: bool) -> Claim:
+def _name(place_in_window: int) -> InviteCode:
+    """The solver's name of a source: a code may come back as another invite, and may rise in several gaps."""
+    return InviteCode(str(place_in_window))
+
+
+def _claim(join: DeskJoin, bounds: Sequence[Bound], without: Mapping[int, str], *, optional: bool) -> Claim:
     where = place(join, bounds)
     gaps = range(where.first, min(where.last, bounds[-1].number) + 1)
-    return Claim(gaps=frozenset(gaps), excluded=frozenset(without), optional=optional)
+    return Claim(gaps=frozenset(gaps), excluded=frozenset(_name(at) for at in without), optional=optional)
 
 
-def _with_past(
-    join: DeskJoin, bounds: Sequence[Bound], feasible: frozenset[InviteCode], known: frozenset[InviteCode]
-) -> frozenset[InviteCode]:
-    """A join that may lie before all samples may have used any code of then, where no counter here claims it."""
-    if NO_COUNTER in feasible and place(join, bounds).before:
-        return feasible | known
-    return feasible
+def _solver_source(at: int, gap: int, source: GapSource) -> Source:
+    return Source(code=_name(at), gap=None if source.anywhere else gap, uses=source.uses, exact=source.exact)
 
 
-def _solver_source(gap: int, source: GapSource) -> Source:
-    return Source(code=source.code, gap=None if source.anywhere else gap, uses=source.uses, exact=source.exact)
+def _feasible(
+    join: DeskJoin,
+    names: frozenset[InviteCode],
+    sources: Sequence[tuple[int, GapSource]],
+    listed_before: Sequence[GapSource],
+    bounds: Sequence[Bound],
+) -> tuple[GapSource | None, ...]:
+    """The join's feasible sources; None is NI. A join that may lie before all samples may have used any invite of
+    then, where no counter here claims it.
+    """
+    feasible: list[GapSource | None] = [source for at, (_, source) in enumerate(sources) if _name(at) in names]
+    if NO_COUNTER in names:
+        feasible.append(None)
+        if place(join, bounds).before:
+            feasible += [source for source in listed_before if not _impossible(join, source)]
+    return tuple(feasible)
 
 
-def _excluded(join: DeskJoin, sources: Sequence[tuple[int, GapSource]]) -> dict[InviteCode, str]:
-    """Codes that this join cannot have used: every source of the code is impossible for it."""
-    reasons: dict[InviteCode, str] = {}
-    possible: set[InviteCode] = set()
-    for _, source in sources:
-        reason = _impossible(join, source)
-        if reason:
-            reasons[source.code] = reason
-        else:
-            possible.add(source.code)
-    return {code: reason for code, reason in reasons.items() if code not in possible}
+def _finding(
+    join: DeskJoin, feasible: tuple[GapSource | None, ...], sources: Sequence[tuple[int, GapSource]]
+) -> Finding:
+    reasons = {source.code: reason for _, source in sources if (reason := _impossible(join, source))}
+    found = tuple(source for source in feasible if source is not None)
+    codes = frozenset(source.code for source in found)
+    return Finding(
+        join,
+        codes | {NO_COUNTER} if None in feasible else codes,
+        found,
+        {code: reason for code, reason in reasons.items() if code not in codes},
+    )
+
+
+def _excluded(join: DeskJoin, sources: Sequence[GapSource]) -> dict[int, str]:
+    """Sources, by their place in the window, that this join cannot have used, and why."""
+    return {at: reason for at, source in enumerate(sources) if (reason := _impossible(join, source))}
 
 
 def _impossible(join: DeskJoin, source: GapSource) -> str:

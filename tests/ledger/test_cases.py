@@ -26,16 +26,6 @@ OPEN: Final[Mapping[str, str]] = {
     "S61": "second_witness",
     "S62": "second_witness",
     "S67": "review, vip",
-    "X20": "a code younger than the straddler of the very first sample is no candidate",
-    "X27": "a partial answer changes nothing, continuity neither",
-    "X124": "a death belongs to one (code, created_at)",
-    "X125": "an origin belongs to one (code, created_at)",
-    "X126": "an exclusion belongs to one (code, created_at)",
-    "X127": "created after S0 is exact, without a margin",
-    "X128": "settling starts when counters can be read, not when the join was heard",
-    "X129": "without a baseline, members who were there have a verdict",
-    "X131": "a 403 changes nothing, continuity neither",
-    "X134": "an invite for others is no candidate of the straddler of the very first sample",
 }
 CASES: Final = [case for name in FILES for case in load(HERE / name)]
 
