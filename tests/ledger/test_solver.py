@@ -25,7 +25,7 @@ GAPS: Final = (1, 2, 3)
 UNLIMITED: Final = -1
 PROVEN: Final = -2
 MANY: Final = 1_000
-THOROUGH: Final = settings(max_examples=3 * settings().max_examples)
+THOROUGH: Final = settings(max_examples=2 * settings().max_examples)
 
 
 def exact(code: InviteCode, uses: int, gap: int | None = 1) -> Source:
