@@ -42,7 +42,7 @@ from actors.logs import adopt_libraries, make_logger
 from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
-from actors.runtime import Envelope, Jobs, Stage, live
+from actors.runtime import Envelope, Jobs, Lane, Stage, live
 from actors.settings import Settings
 from actors.sources import read_settings
 from actors.supervision import (
@@ -74,6 +74,8 @@ MAX_RECOVERIES: Final = 50
 LOCK_TRIES: Final = 5
 LOCK_PAUSE_S: Final = 2.0
 """A second process on one data folder waits 10 s for the first."""
+CHECKPOINTS_S: Final = 10.0
+"""Checkpoints of a drain may take so long all together."""
 DRAIN_S: Final = 20.0
 """The mailboxes may take so long to empty before the process stops without."""
 
@@ -181,13 +183,24 @@ class Supervisor:
             await self._sleep(0.02)
         self._stopping = True
         await self._end(tuple(self._guilds.values()))
-        for child in self._guilds.values():
-            if child.actor is not None and not child.parked:
-                await _leave_in_order(child.actor)
+        await self._keep_checkpoints()
         await self.jobs.stop()
         await self._end(tuple(reversed(self._children)))
         for guild, child in self._guilds.items():
             child.address.close(f"guild {guild}: the bot is stopping")
+
+    async def _keep_checkpoints(self) -> None:
+        """Of every guild, if the journal can: it saves the next start reading, nothing depends on it."""
+        actors = [child.actor for child in self._guilds.values() if child.actor is not None and not child.parked]
+        if not self._journal.is_ready():
+            self._log.warning("drain.cut_short", why="no layer takes anything", guilds=len(actors))
+            return
+        try:
+            async with asyncio.timeout(CHECKPOINTS_S):
+                for actor in actors:
+                    await _leave_in_order(actor)
+        except TimeoutError:
+            self._log.warning("drain.cut_short", why=f"not done after {CHECKPOINTS_S:g} s", guilds=len(actors))
 
     # Lives
 
@@ -220,7 +233,7 @@ class Supervisor:
         async with self._recoveries.one(sum(child.address.statistics().waiting)):
             await child.actor.rehydrate()
         greeting = self.roster.greeting(guild)
-        if child.restarts and greeting is not None:
+        if child.restarts and greeting is not None and not _is_greeted(child.address):
             self.roster.tell(guild, greeting)
         await live(child.address, holder, child.actor)
 
@@ -242,6 +255,7 @@ class Supervisor:
         if child.task is not task or self._stopping:
             return
         child.task = None
+        child.note_death(self._clock.monotonic_s())
         if isinstance(child, GuildChild):
             self._guild_died(child, error)
         else:
@@ -296,13 +310,13 @@ class Supervisor:
     def _charge(self, child: Child) -> bool:
         """Whether the child may live on after this death."""
         now_s, budget = self._clock.monotonic_s(), child.spec.budget
-        child.deaths.append(now_s)
-        while child.deaths and child.deaths[0] < now_s - budget.period_s:
-            child.deaths.popleft()
-        return len(child.deaths) <= budget.deaths
+        child.charged.append(now_s)
+        while child.charged and child.charged[0] < now_s - budget.period_s:
+            child.charged.popleft()
+        return len(child.charged) <= budget.deaths
 
     def _backoff_s(self, child: Child) -> float:
-        """Full jitter: anything between nothing and a limit that doubles with each recent death."""
+        """Full jitter: anything between nothing and a limit that doubles with each recent death, charged or not."""
         budget = child.spec.budget
         limit = min(budget.max_backoff_s, budget.base_backoff_s * 2.0 ** min(len(child.deaths), 16))
         return self._randomness.uniform(0.0, limit)
@@ -339,6 +353,10 @@ class Supervisor:
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=SHUTDOWN_S)
             self._zombies += len(late)
+
+
+def _is_greeted(address: GuildAddress) -> bool:
+    return any(isinstance(message, m.GuildCameUp) for message in address.waiting_in(Lane.CONTROL))
 
 
 async def _leave_in_order(actor: GuildActor) -> None:

@@ -7,7 +7,7 @@ What does not live here: mailboxes and turns (``runtime``), fetches (``gateway``
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol, assert_never
 
 import msgspec
@@ -186,6 +186,9 @@ class GuildActor:
         self._since_kept_bytes += committed.size_bytes
         return committed.records, committed.degraded
 
+    def is_degraded(self) -> bool:
+        return self._journal.is_degraded()
+
     def evolve(self, record: Record) -> None:
         self.state = evolve(self.state, record)
 
@@ -220,8 +223,8 @@ class GuildActor:
         """Writes the state as it is now; a failure is told and tried again at the next turn."""
         head = self.head
         try:
-            if head is None or head.seq == self._kept_seq:
-                return
+            if head is None or head.seq == self._kept_seq or head.seq != self.state.seq:
+                return  # nothing new, or a life that ended between its append and its evolve
             pages = []
             for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
                 pages.append(page)
@@ -271,6 +274,6 @@ class GuildActor:
 GuildAddress = Address[m.Message, m.Answer]
 
 
-def guild_address(guild: GuildId, clock: Clock) -> GuildAddress:
+def guild_address(guild: GuildId, gap_notice: Callable[[], m.NoteGap]) -> GuildAddress:
     """A new address for a guild; its mailbox outlives every life of the actor."""
-    return Address(f"guild/{guild}", lambda: m.NoteGap(at_us=clock.stamp_us()))
+    return Address(f"guild/{guild}", gap_notice)

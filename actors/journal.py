@@ -20,7 +20,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
-from ledger.errors import Fenced, LedgerError, StorageError
+from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock
 from ledger.records import Draft, JoinRecorded, Record
@@ -127,7 +127,9 @@ class Journal:
         self._arrived = asyncio.Event()
         self._incarnations: dict[GuildId, int] = {}
         self._unacknowledged: list[Record] = []
+        self._doubtful: dict[GuildId, set[str]] = {}
         self._whole = True
+        self._next_try_s = 0.0
         self._needs_epoch = False
         self._broken_since_s: float | None = None
         self._batches = self._records = self._joins = self._fenced = self._epochs = 0
@@ -183,6 +185,8 @@ class Journal:
         while True:
             if self._needs_epoch:
                 await self._take_epoch()
+            if not self._whole and self._clock.monotonic_s() >= self._next_try_s:
+                await self._catch_up()
             if not self._queue:
                 await self._wait()
                 continue
@@ -196,6 +200,10 @@ class Journal:
 
     def is_idle(self) -> bool:
         return not self._queue
+
+    def is_degraded(self) -> bool:
+        """Whether a layer that LEDGER_ACK names is behind."""
+        return any(not layer.healthy for layer in self._store.health() if layer.name in self._named)
 
     def is_ready(self) -> bool:
         """Whether the layers take records; if not, whoever asks has to wait."""
@@ -245,16 +253,19 @@ class Journal:
                     assert_never(first)
         finally:
             for request in batch:
+                if isinstance(request, _Append) and not request.done.done():
+                    self._remember(request)
                 _fail(request, StorageError("the journal stopped while this was in its hands"))
 
     async def _open(self, request: _Open) -> None:
         self._incarnations[request.guild] = request.incarnation
         try:
-            _resolve(request.done, await self._store.open_guild(request.guild))
+            opened = await self._store.open_guild(request.guild)
+            self._tell_found(request.guild, opened)
+            _resolve(request.done, opened)
         except LedgerError as error:
             _fail(request, error)
-        # Reading may have found a layer broken: it is brought back without waiting for the next append.
-        self._whole = self._whole and all(layer.healthy for layer in self._store.health())
+        self._look_at_layers()
 
     async def _checkpoint(self, request: _Checkpoint) -> None:
         if self._is_stale(request):
@@ -263,8 +274,8 @@ class Journal:
             await self._store.save_checkpoint(request.guild, request.head, request.pages)
             _resolve(request.done, None)
         except StorageError as error:
-            self._whole = False
             _fail(request, error)
+        self._look_at_layers()
 
     async def _commit(self, requests: Sequence[_Append]) -> None:
         current = [request for request in requests if not self._is_stale(request)]
@@ -272,9 +283,10 @@ class Journal:
             return
         try:
             results = await self._store.append([request.append for request in current])
-        except StorageError as error:
+        except (StorageError, Corrupt) as error:
             self._lose(current, error)
             return
+        self._look_at_layers()
         self._batches += 1
         appended = [result for result in results if isinstance(result, Appended)]
         degraded = await self._await_named_layers(appended)
@@ -301,10 +313,27 @@ class Journal:
         _fail(request, Fenced(f"guild {request.guild}: life {request.incarnation} was replaced by {newest}"))
         return True
 
-    def _lose(self, requests: Sequence[_Append], error: StorageError) -> None:
+    def _look_at_layers(self) -> None:
+        """Any call may have found a layer broken, or the layers to differ; either is seen to without being asked."""
+        self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
+        if self._whole and not all(layer.healthy for layer in self._store.health()):
+            self._whole = False
+            self._next_try_s = self._clock.monotonic_s() + RETRY_S[-1]
+
+    def _remember(self, request: _Append) -> None:
+        """Joins whose outcome is unknown: they are told of when the guild is found to have them."""
+        joins = (draft for draft in request.append.drafts if isinstance(draft.event, JoinRecorded))
+        self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in joins)
+
+    def _tell_found(self, guild: GuildId, opened: Opened) -> None:
+        keys = self._doubtful.pop(guild, set())
+        self._tell_joins([record for record in opened.tail if record.key in keys], degraded=self.is_degraded())
+
+    def _lose(self, requests: Sequence[_Append], error: StorageError | Corrupt) -> None:
         self._log.error("storage.refused", error=str(error), hint=error.hint, appends=len(requests))
         self._needs_epoch = True
         for request in requests:
+            self._remember(request)
             _fail(request, error)
 
     async def _take_epoch(self) -> None:
@@ -326,13 +355,14 @@ class Journal:
         """Waits for a named layer that missed the batch; True when it is still missing after the wait."""
         if all(result.durable_in >= self._named for result in appended):
             return False
-        self._whole = False
         if self._broken_since_s is None:
             self._broken_since_s = self._clock.monotonic_s()
             self._log.error("layer.failed", layers=self._sick_layers())
         for attempt in count():
             if await self._catch_up():
                 return False
+            if self._needs_epoch:
+                return True
             if self._clock.monotonic_s() - self._broken_since_s >= WAIT_FOR_LAYER_S:
                 return True
             await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
@@ -341,6 +371,8 @@ class Journal:
     async def _catch_up(self) -> bool:
         """Tries to bring broken layers back; True when every one is whole again."""
         self._whole = await self._store.catch_up()
+        self._next_try_s = self._clock.monotonic_s() + RETRY_S[-1]
+        self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
         if self._whole and self._broken_since_s is not None:
             self._broken_since_s = None
             self._log.info("layer.recovered", layers=[health.name for health in self._store.health()])

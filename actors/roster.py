@@ -51,9 +51,12 @@ class Roster:
     def _address(self, guild: GuildId) -> GuildAddress:
         address = self._addresses.get(guild)
         if address is None:
-            address = self._addresses[guild] = guild_address(guild, self._clock)
+            address = self._addresses[guild] = guild_address(guild, lambda: self._gap_notice(guild))
             self._start(guild, address)
         return address
+
+    def _gap_notice(self, guild: GuildId) -> m.NoteGap:
+        return m.NoteGap(at_us=self._clock.stamp_us(), greeting=self._greetings.get(guild))
 
     def _remember(self, guild: GuildId, message: m.Message) -> None:
         match message:

@@ -211,6 +211,10 @@ class Address(Generic[M, A]):
             while lane:
                 lane.popleft().answer(Outcome(kind=Answered.CRASHED, text=text))
 
+    def waiting_in(self, lane: Lane) -> Sequence[M]:
+        """The messages that wait in a lane, the one in hand among them."""
+        return tuple(envelope.message for envelope in self._lanes[lane])
+
     def is_idle(self) -> bool:
         """Whether nothing waits and no turn is under way."""
         return self._in_hand is None and not any(self._lanes)
@@ -221,7 +225,7 @@ class Address(Generic[M, A]):
         lane = self._lanes[envelope.lane]
         if len(lane) >= CAPACITY[envelope.lane]:
             self._dropped += 1
-            self._gap = self._gap or envelope.lane is not Lane.REST
+            self._gap = True
             return Admission.GAP
         lane.append(envelope)
         self._accepted += 1
@@ -229,7 +233,8 @@ class Address(Generic[M, A]):
         return Admission.ACCEPTED
 
     def _announce_gap(self) -> None:
-        if self._gap:
+        """Once there is room again, so that what is asked for to make it good is not dropped as well."""
+        if self._gap and all(len(lane) * 2 <= CAPACITY[kind] for kind, lane in zip(Lane, self._lanes, strict=True)):
             self._gap = False
             self._lanes[Lane.CONTROL].append(Envelope(self._gap_message(), Lane.CONTROL, None))
 
@@ -269,6 +274,10 @@ class Behaviour(Protocol[M_contra, D, R, A_co]):
         """The state after one record. Total."""
         ...
 
+    def is_degraded(self) -> bool:
+        """Whether what is known may not be durable in every named layer yet."""
+        ...
+
     def publish(self, decision: D) -> A_co:
         """What else is true now, and the answer."""
         ...
@@ -296,7 +305,7 @@ async def _turn(
         envelope.answer(Outcome(kind=Answered.REJECTED, text=str(refusal)))
         address.finish(holder, envelope)
         return
-    degraded = False
+    degraded = behaviour.is_degraded()
     if decision.drafts:
         address.stage = Stage.APPENDING
         records, degraded = await behaviour.append(decision)

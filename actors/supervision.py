@@ -57,15 +57,22 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child:
-    """A running (or parked, or waiting) child."""
+    """A running (or parked, or waiting) child. ``deaths``: the recent ones; ``charged``: those its budget counts."""
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.task: asyncio.Task[None] | None = None
         self.deaths: deque[float] = deque()
+        self.charged: deque[float] = deque()
         self.restarts = 0
         self.parked = ""
         self.timer: asyncio.TimerHandle | None = None
+
+    def note_death(self, now_s: float) -> None:
+        """Remembers a death for as long as it makes the next restart wait."""
+        self.deaths.append(now_s)
+        while self.deaths and self.deaths[0] < now_s - self.spec.budget.period_s:
+            self.deaths.popleft()
 
 
 class GuildChild(Child):

@@ -13,7 +13,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.closing import sample_arrived, sample_failed
 from ledger.fetching import ask_sample, may_fetch
-from ledger.members import join_drafts, leave_drafts, review_members, unreadable_join
+from ledger.members import heard, join_drafts, leave_drafts, review_members, unreadable_join
 from ledger.phases import Phase, move
 from ledger.state import Assignment, GuildState
 from ledger.windows import needs_sample
@@ -35,15 +35,14 @@ def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Dec
         case m.GuildCameUp():
             return _came_up(state, presence, message)
         case m.GuildWentAway():
-            return _went_away(presence, message)
+            return _went_away(state, presence, message)
         case m.RemoveGuild():
             draft = _control(state, r.GuildLeft(at_us=message.at_us), "left")
             return m.Decision(presence=_moved(presence, Phase.AWAY), drafts=(draft,))
         case m.NotePermissions():
             return _permissions(state, presence, message)
         case m.NoteGap():
-            draft = _control(state, r.ContinuityBroken(reason="gap", at_us=message.at_us), "broken")
-            return m.Decision(presence=presence, drafts=(draft,), effects=(m.ListMembers(session=presence.session),))
+            return _gap(state, presence, message)
         case m.SampleArrived():
             return sample_arrived(state, presence, message)
         case m.SampleFailed():
@@ -68,6 +67,7 @@ def _dispatch(state: GuildState, presence: m.Presence, message: _Dispatch) -> m.
     cause = message.join.cause if isinstance(message, m.NoteMember) else message.cause
     if is_handled(state, cause):
         return m.Decision(presence=presence)
+    presence = heard(presence, message)
     drafts = _drafts(state, presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
     if not joined or presence.asked or not may_fetch(presence.phase):
@@ -136,7 +136,10 @@ def _unreadable(state: GuildState, presence: m.Presence, message: m.NoteUnreadab
         _numbered(state, event, message.cause, f"unreadable/{message.digest}"),
         *unreadable_join(state, message),
     )
-    return m.Decision(presence=presence, drafts=drafts)
+    if not message.name.startswith("GUILD_MEMBER_"):
+        return m.Decision(presence=presence, drafts=drafts)
+    list_again = m.ListMembers(session=presence.session)
+    return m.Decision(presence=_unsure(presence), drafts=drafts, effects=(list_again,))
 
 
 def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) -> m.Decision:
@@ -151,7 +154,7 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         _moved(presence, Phase.LIVE if ready else Phase.SYNCING),
         session=message.session,
         vanity=message.vanity,
-        reconciled=known and presence.reconciled,
+        reconciled=known and presence.reconciled and presence.phase is not Phase.AWAY,
         asked=0,
     )
     effects: tuple[m.Effect, ...] = ()
@@ -163,11 +166,27 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
     return m.Decision(presence=presence, drafts=drafts, effects=effects)
 
 
-def _went_away(presence: m.Presence, message: m.GuildWentAway) -> m.Decision:
+def _went_away(state: GuildState, presence: m.Presence, message: m.GuildWentAway) -> m.Decision:
     away = msgspec.structs.replace(_moved(presence, Phase.AWAY), asked=0, reconciled=False)
-    event = r.ContinuityBroken(reason="unavailable", at_us=message.at_us)
-    draft = r.Draft(event=event, cause=CONTROL, key=f"broken/{message.at_us}")
+    draft = _control(state, r.ContinuityBroken(reason="unavailable", at_us=message.at_us), "broken")
     return m.Decision(presence=away, drafts=(draft,))
+
+
+def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decision:
+    """Anything may have been dropped: members, invites, the answer that was waited for, the guild's own coming."""
+    greeted = _came_up(state, presence, message.greeting) if message.greeting else m.Decision(presence=presence)
+    presence = _unsure(greeted.presence)
+    draft = _control(state, r.ContinuityBroken(reason="gap", at_us=message.at_us), f"gap/{len(greeted.drafts)}")
+    effects: tuple[m.Effect, ...] = (m.ListMembers(session=presence.session),)
+    if may_fetch(presence.phase) or presence.phase is Phase.BLIND:
+        presence, fetch = ask_sample(presence)
+        effects = (fetch, *effects)
+    return m.Decision(presence=presence, drafts=(*greeted.drafts, draft), effects=effects)
+
+
+def _unsure(presence: m.Presence) -> m.Presence:
+    """An open membership is not taken for sure until the member list was compared again."""
+    return msgspec.structs.replace(presence, reconciled=False, left=frozenset())
 
 
 def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:

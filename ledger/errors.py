@@ -5,6 +5,7 @@
     ├── Rejected               a request that cannot be met; its text is for the person who asked
     ├── StorageError           a layer could not do what it was asked; the outcome is KNOWN: nothing happened
     │   ├── DiskFull           no space, or the disk is read-only
+    │   ├── LayerRefused       it will not take what another layer holds: a bug of ours, which must stop no other
     │   └── NotConfirmed       the outcome is UNKNOWN: the bytes may or may not be durable
     ├── Corrupt                bytes that are not what was written: checksum, chain, shape
     ├── NewerFormat            written by a later release; nothing was touched
@@ -41,6 +42,15 @@ class DiskFull(StorageError):
     """No space left, quota reached, or the disk is read-only."""
 
     hint = "free space on the disk that holds LEDGER_DATA; the bot goes on by itself"
+
+
+class LayerRefused(StorageError):
+    """A layer will not take what another one holds (a key twice, a number it has no room for): a bug of ours.
+
+    It is an error and not an assertion, because the other layer goes on.
+    """
+
+    hint = "please report it with the log line; nothing is lost, the other layer has it"
 
 
 class NotConfirmed(StorageError):

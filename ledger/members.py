@@ -13,6 +13,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import ask_sample, may_fetch
 from ledger.ids import UserId
+from ledger.phases import Phase
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
 
@@ -21,6 +22,8 @@ GUEST_FLAG: Final = 16
 SAME_JOIN_US: Final = 5_000_000
 """A repeated event this soon after the join is the same join."""
 MAX_SEEDS: Final = 1_000
+MAX_LEFT: Final = 10_000
+"""Leaves that are remembered while a member list is read."""
 
 Origin = Literal["live", "away"]
 
@@ -51,6 +54,17 @@ def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
         yield _leave(leave.user, current, leave.cause, leave.arrived_us, inferred=False)
 
 
+def heard(presence: m.Presence, message: object) -> m.Presence:
+    """While the member list is being read, remembers who left: a page may still show them."""
+    if presence.reconciled:
+        return presence
+    if isinstance(message, m.RecordLeave) and len(presence.left) < MAX_LEFT:
+        return msgspec.structs.replace(presence, left=presence.left | {message.user})
+    if isinstance(message, m.RecordJoin):
+        return msgspec.structs.replace(presence, left=presence.left - {message.user})
+    return presence
+
+
 def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.Draft]:
     """A join that could not be handled, where its user could be read: recorded, and honestly unknown."""
     user = message.user
@@ -73,10 +87,11 @@ def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.
 
 def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
     """Compares a page of the member list: who is new, who is gone, who was there before we counted."""
-    if page.session != presence.session:
-        return m.Decision(presence=presence)
-    drafts = (*_newcomers(state, page), *_gone(state, page))
-    presence = msgspec.structs.replace(presence, reconciled=presence.reconciled or page.upto == "")
+    if page.session != presence.session or presence.phase is Phase.AWAY:
+        return m.Decision(presence=presence)  # of before an outage: another list follows it
+    drafts = (*_newcomers(state, presence, page), *_gone(state, page))
+    if page.upto == "":
+        presence = msgspec.structs.replace(presence, reconciled=True, left=frozenset())
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
     if not joined or presence.asked or not may_fetch(presence.phase):
         return m.Decision(presence=presence, drafts=drafts)
@@ -84,10 +99,12 @@ def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMember
     return m.Decision(presence=presence, drafts=drafts, effects=(fetch,))
 
 
-def _newcomers(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
+def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> Iterator[r.Draft]:
     cause = r.InternalCause(what="member_list")
     seeds: list[r.SeededMember] = []
     for member in page.members:
+        if member.user in presence.left:
+            continue
         if member.user not in state.members and member.joined_at_us < state.counting_since_us:
             seeds.append(r.SeededMember(member.user, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
         else:
@@ -113,7 +130,8 @@ def _gone(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
     shown = {member.user for member in page.members}
     for user, periods in state.members.items():
         current = periods[-1]
-        if user in shown or not current.is_open() or current.opened_us >= page.started_us:
+        began_us = max(current.opened_us, current.arrived_us)  # by either clock
+        if user in shown or not current.is_open() or began_us >= page.started_us:
             continue
         if low < int(user) and (high is None or int(user) <= high):
             yield _leave(user, current, r.InternalCause(what="member_list"), page.at_us, inferred=True)

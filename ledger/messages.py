@@ -112,9 +112,13 @@ class NotePermissions(_Message, frozen=True):
 
 
 class NoteGap(_Message, frozen=True):
-    """A member event was dropped because the lane was full; the member list makes it good."""
+    """A message was dropped because its lane was full; the member list and a fresh sample make it good.
+
+    ``greeting``: that the guild is there, in which session, since this may be what was dropped.
+    """
 
     at_us: int
+    greeting: GuildCameUp | None = None
 
 
 # Answers from REST
@@ -295,6 +299,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     """What is true of this life of the actor only, and made up anew by the next one.
 
     ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
+    ``left``: until then, who was heard to leave and has not come back;
     ``asked``: the number of the sample request that is under way, 0 = none; ``asks``: requests so far.
     """
 
@@ -302,6 +307,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionId = SessionId("")
     vanity: bool = False
     reconciled: bool = False
+    left: frozenset[UserId] = frozenset()
     asked: int = 0
     asks: int = 0
     trouble: str = ""

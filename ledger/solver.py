@@ -13,7 +13,7 @@ What does not live here: classes of sources, statuses, staff.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, compress
+from itertools import compress
 from typing import Final
 
 import msgspec
@@ -46,14 +46,12 @@ class Solution(msgspec.Struct, frozen=True, kw_only=True):
     """What is feasible.
 
     ``feasible``: for each claim, in order, its sources by code, NI among them where possible. ``surplus``: more uses
-    are proven than there are claims. ``infeasible``: no assignment fits, so that NI was let back in. ``unclaimed``:
-    by code, uses that exceed the claims which could have made them; there are none unless one of the two holds.
+    are proven than there are claims. ``infeasible``: no assignment fits, so that NI was let back in.
     """
 
     feasible: tuple[frozenset[InviteCode], ...]
     surplus: bool
     infeasible: bool
-    unclaimed: Mapping[InviteCode, int]
 
 
 def solve(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
@@ -68,12 +66,7 @@ def solve(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
     if feasible is None:
         feasible = _assign(claims, sources, strict=False, no_counter=True)
         assert feasible is not None, "with NI every claim has a source"
-    return Solution(
-        feasible=feasible,
-        surplus=surplus,
-        infeasible=infeasible,
-        unclaimed=_unclaimed(feasible, sources) if surplus or infeasible else {},
-    )
+    return Solution(feasible=feasible, surplus=surplus, infeasible=infeasible)
 
 
 def _assign(
@@ -86,15 +79,6 @@ def _assign(
         return None
     by_group = dict(zip(groups, network.feasible(), strict=True))
     return tuple(by_group[claim] for claim in claims)
-
-
-def _unclaimed(feasible: Sequence[frozenset[InviteCode]], sources: Sequence[Source]) -> dict[InviteCode, int]:
-    uses: Counter[InviteCode] = Counter()
-    for source in sources:
-        if source.exact:
-            uses[source.code] += source.uses
-    takers = Counter(chain.from_iterable(feasible))
-    return {code: count - takers[code] for code, count in uses.items() if count > takers[code]}
 
 
 class _Network:

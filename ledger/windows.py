@@ -139,72 +139,71 @@ def work_out(window: Window, listed_before: Sequence[GapSource]) -> Findings:
         listed_before: the oldest known sample's invites: what a join that lies before it may have used.
     """
     bounds = bounds_of(window.gaps[0].opened, window.gaps)
-    sources = [(gap.number, source) for gap in window.gaps for source in gap.sources]
+    sources = _named(window)
     everyone = (*window.joins, *window.straddlers)
-    excluded = [_excluded(join, [source for _, source in sources]) for join in everyone]
+    excluded = [_excluded(join, sources) for join in everyone]
     claims = [
         _claim(join, bounds, without, optional=join.optional or at >= len(window.joins))
         for at, (join, without) in enumerate(zip(everyone, excluded, strict=True))
     ]
-    solution = solve(claims, [_solver_source(at, number, source) for at, (number, source) in enumerate(sources)])
+    solution = solve(claims, [each.for_solver for each in sources.values()])
     joins = tuple(
-        _finding(join, _feasible(join, names, sources, listed_before, bounds), sources)
-        for join, names in zip(window.joins, solution.feasible, strict=False)
+        _finding(join, names, sources, without, listed_before if place(join, bounds).before else ())
+        for join, names, without in zip(window.joins, solution.feasible, excluded, strict=False)
         if not join.optional
     )
     return Findings(window, solution, len(claims), joins)
 
 
-def _name(place_in_window: int) -> InviteCode:
-    """The solver's name of a source: a code may come back as another invite, and may rise in several gaps."""
-    return InviteCode(str(place_in_window))
+class _Named(msgspec.Struct, frozen=True):
+    """A source, and how the solver is told of it."""
+
+    source: GapSource
+    for_solver: Source
 
 
-def _claim(join: DeskJoin, bounds: Sequence[Bound], without: Mapping[int, str], *, optional: bool) -> Claim:
+def _named(window: Window) -> dict[InviteCode, _Named]:
+    """The window's sources under names of their own: a code may come back, and may rise in several gaps."""
+    placed = ((gap.number, source) for gap in window.gaps for source in gap.sources)
+    named: dict[InviteCode, _Named] = {}
+    for at, (gap, source) in enumerate(placed):
+        name, where = InviteCode(str(at)), None if source.anywhere else gap
+        named[name] = _Named(source, Source(code=name, gap=where, uses=source.uses, exact=source.exact))
+    return named
+
+
+def _excluded(join: DeskJoin, sources: Mapping[InviteCode, _Named]) -> dict[InviteCode, str]:
+    """The names of sources that this join cannot have used, and why."""
+    return {name: reason for name, each in sources.items() if (reason := _impossible(join, each.source))}
+
+
+def _claim(join: DeskJoin, bounds: Sequence[Bound], without: Mapping[InviteCode, str], *, optional: bool) -> Claim:
     where = place(join, bounds)
     gaps = range(where.first, min(where.last, bounds[-1].number) + 1)
-    return Claim(gaps=frozenset(gaps), excluded=frozenset(_name(at) for at in without), optional=optional)
-
-
-def _solver_source(at: int, gap: int, source: GapSource) -> Source:
-    return Source(code=_name(at), gap=None if source.anywhere else gap, uses=source.uses, exact=source.exact)
-
-
-def _feasible(
-    join: DeskJoin,
-    names: frozenset[InviteCode],
-    sources: Sequence[tuple[int, GapSource]],
-    listed_before: Sequence[GapSource],
-    bounds: Sequence[Bound],
-) -> tuple[GapSource | None, ...]:
-    """The join's feasible sources; None is NI. A join that may lie before all samples may have used any invite of
-    then, where no counter here claims it.
-    """
-    feasible: list[GapSource | None] = [source for at, (_, source) in enumerate(sources) if _name(at) in names]
-    if NO_COUNTER in names:
-        feasible.append(None)
-        if place(join, bounds).before:
-            feasible += [source for source in listed_before if not _impossible(join, source)]
-    return tuple(feasible)
+    return Claim(gaps=frozenset(gaps), excluded=frozenset(without), optional=optional)
 
 
 def _finding(
-    join: DeskJoin, feasible: tuple[GapSource | None, ...], sources: Sequence[tuple[int, GapSource]]
+    join: DeskJoin,
+    names: frozenset[InviteCode],
+    sources: Mapping[InviteCode, _Named],
+    without: Mapping[InviteCode, str],
+    listed_before: Sequence[GapSource],
 ) -> Finding:
-    reasons = {source.code: reason for _, source in sources if (reason := _impossible(join, source))}
-    found = tuple(source for source in feasible if source is not None)
+    """From the solver's names back to codes. A join that may lie before all samples may have used any invite of
+    then (``listed_before``), where no counter here claims it.
+    """
+    found = [sources[name].source for name in names if name != NO_COUNTER]
+    if NO_COUNTER in names:
+        found += [source for source in listed_before if not _impossible(join, source)]
     codes = frozenset(source.code for source in found)
+    reasons = {sources[name].source.code: reason for name, reason in without.items()}
     return Finding(
         join,
-        codes | {NO_COUNTER} if None in feasible else codes,
-        found,
+        codes | {NO_COUNTER} if NO_COUNTER in names else codes,
+        tuple(found),
         {code: reason for code, reason in reasons.items() if code not in codes},
     )
-
-
-def _excluded(join: DeskJoin, sources: Sequence[GapSource]) -> dict[int, str]:
-    """Sources, by their place in the window, that this join cannot have used, and why."""
-    return {at: reason for at, source in enumerate(sources) if (reason := _impossible(join, source))}
 
 
 def _impossible(join: DeskJoin, source: GapSource) -> str:

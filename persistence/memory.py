@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt, StorageError
+from ledger.errors import Corrupt, LayerRefused, StorageError
 from ledger.ids import GuildId
 from persistence.chains import Chains, appends
 from persistence.frames import Frame, unseal
@@ -85,6 +85,7 @@ class MemoryLayer:
 
     async def append(self, frames: Sequence[Frame]) -> None:
         self._use()
+        self._refuse_known_keys(frames)
         fault, self._fault = self._fault, None
         if fault is None or fault.took_effect:
             self._frames.update((frame.record.gsn, frame.data) for frame in frames)
@@ -93,6 +94,13 @@ class MemoryLayer:
             raise fault.error
         for append in appends(frames, _itself):
             self._take(append)
+
+    def _refuse_known_keys(self, frames: Sequence[Frame]) -> None:
+        """As a database does, by its unique index."""
+        for frame in frames:
+            kept = self._guilds.get(frame.record.guild, [])
+            if any(each.record.key == frame.record.key for each in kept):
+                raise LayerRefused(f"{self._name}: the key {frame.record.key} is taken")
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         self._use()

@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import aiosqlite
 
-from ledger.errors import Corrupt, DiskFull, NotConfirmed, StorageError
+from ledger.errors import Corrupt, DiskFull, LayerRefused, NotConfirmed, StorageError
 
 Value: TypeAlias = int | str | bytes | None
 """What a column holds."""
@@ -74,8 +74,8 @@ def storing(path: Path) -> Iterator[None]:
     """Errors of SQLite, before a COMMIT, as ours: nothing of what was asked has happened."""
     try:
         yield
-    except sqlite3.IntegrityError as error:
-        raise AssertionError(f"{path.name}: {error}") from error
+    except (sqlite3.IntegrityError, OverflowError) as error:
+        raise LayerRefused(f"{path.name}: {error}") from error
     except sqlite3.ProgrammingError:
         raise
     except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message

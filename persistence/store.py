@@ -170,6 +170,10 @@ class Store:
         if not self._healthy():
             raise self._nobody()
 
+    def is_in_doubt(self) -> bool:
+        """Whether the layers have to be read back (``restart_epoch``) before anything else."""
+        return self._in_doubt
+
     def health(self) -> tuple[LayerHealth, ...]:
         """Each layer as it is now, in order."""
         return tuple(_health(seat) for seat in self._seats)

@@ -63,7 +63,7 @@ class Fetcher:
         self._log = log
         self._sampled: dict[GuildId, SessionId] = {}
         self._listing: dict[GuildId, m.ListMembers] = {}
-        self._again: set[GuildId] = set()
+        self._again: set[tuple[GuildId, m.ListMembers]] = set()
         self._stopped = False
 
     def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
@@ -76,7 +76,7 @@ class Fetcher:
         if self._stopped:
             return
         if self._listing.get(guild) == effect:
-            self._again.add(guild)
+            self._again.add((guild, effect))
             return
         self._listing[guild] = effect
         self._jobs.start(self._list(guild, effect), f"members/{guild}")
@@ -120,10 +120,11 @@ class Fetcher:
         """The whole list, again while that was asked for meanwhile."""
         try:
             await self._pages(guild, effect)
-            while guild in self._again:
-                self._again.discard(guild)
+            while (guild, effect) in self._again:
+                self._again.discard((guild, effect))
                 await self._pages(guild, effect)
         finally:
+            self._again.discard((guild, effect))
             if self._listing.get(guild) is effect:
                 del self._listing[guild]
 

@@ -13,7 +13,8 @@ from msgspec import Meta
 
 from ledger.ids import ChannelId, GuildId, InviteCode, RoleId, UserId
 
-_DIGITS: Final = Meta(pattern=r"\A[0-9]{1,20}\Z")
+_DIGITS: Final = Meta(pattern=r"\A(?:[0-9]{1,18}|[1-8][0-9]{18}|9[01][0-9]{17})\Z")
+"""A snowflake: below 2**63, as SQL's integers are (and Discord's ids until the year 2084)."""
 _TEXT: Final = Meta(pattern=r"\A[^\s\ud800-\udfff]{1,100}\Z")  # half a surrogate pair cannot be written down
 
 Guild: TypeAlias = Annotated[GuildId, _DIGITS]

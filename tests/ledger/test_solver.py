@@ -49,7 +49,6 @@ def found(claims: Sequence[Claim], *sources: Source) -> list[set[InviteCode]]:
     solution = solve(claims, sources)
     assert not solution.surplus
     assert not solution.infeasible
-    assert not solution.unclaimed
     return [set(codes) for codes in solution.feasible]
 
 
@@ -103,8 +102,7 @@ def enumerated(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
     fitting = fitting or assignments(claims, sources, strict=False, no_counter=True)
     columns = zip(*fitting, strict=True)
     feasible = tuple(frozenset(way.code for way in column if way.code is not None) for column in columns)
-    takers = Counter(code for codes in feasible for code in codes)
-    return Solution(feasible=feasible, surplus=surplus, infeasible=infeasible, unclaimed=dict(proven - takers))
+    return Solution(feasible=feasible, surplus=surplus, infeasible=infeasible)
 
 
 # Instances and worlds
@@ -201,7 +199,7 @@ def test_feasible_is_what_some_assignment_contains_where_the_counters_are_true(w
 @given(worlds(claims=12, sources=8) | crowds(claims=12))
 def test_the_truth_is_feasible_and_whoever_is_forced_is_forced_to_it(world: World):
     solution = solve(world.claims, world.sources)
-    assert (solution.surplus, solution.infeasible, solution.unclaimed) == (False, False, {})
+    assert (solution.surplus, solution.infeasible) == (False, False)
     for truth, feasible in zip(world.truth, solution.feasible, strict=True):
         if truth is None:
             continue
@@ -279,12 +277,12 @@ def test_row_7_a_capped_source_is_never_used_beyond_its_cap():
 
 def test_row_8_more_uses_than_joins_leave_no_counter_out():
     solution = solve([join()], [exact(A, 1), exact(B, 1)])
-    assert solution == Solution(feasible=(frozenset({A, B}),), surplus=True, infeasible=False, unclaimed={})
+    assert solution == Solution(feasible=(frozenset({A, B}),), surplus=True, infeasible=False)
 
 
-def test_row_8_more_uses_of_the_only_code_leave_one_candidate_and_unclaimed_uses():
+def test_row_8_more_uses_of_the_only_code_leave_one_candidate():
     solution = solve([join()], [exact(A, 3), exact(B, 0)])
-    assert solution == Solution(feasible=(frozenset({A}),), surplus=True, infeasible=False, unclaimed={A: 2})
+    assert solution == Solution(feasible=(frozenset({A}),), surplus=True, infeasible=False)
 
 
 def test_row_8_joins_still_compete_for_a_use_that_is_there_once():
@@ -367,30 +365,6 @@ def test_uses_in_a_gap_without_joins_contradict_the_joins_of_another():
     solution = solve([join(gaps=[2])], [exact(A, 1, gap=1)])
     assert solution.infeasible
     assert solution.feasible == ({NI},)
-
-
-# Unclaimed uses
-
-
-def test_uses_are_unclaimed_beyond_the_claims_that_could_have_made_them():
-    assert solve([join(), join(but_not=[B])], [exact(A, 1), exact(B, 4)]).unclaimed == {B: 3}
-
-
-def test_unclaimed_uses_are_counted_by_code_over_all_gaps():
-    assert solve([join(gaps=[1])], [exact(A, 2, gap=1), exact(A, 1, gap=2)]).unclaimed == {A: 2}
-
-
-def test_every_use_is_unclaimed_where_nobody_joined():
-    solution = solve([], [exact(A, 2), exact(B, 0)])
-    assert solution == Solution(feasible=(), surplus=True, infeasible=False, unclaimed={A: 2})
-
-
-def test_what_a_capped_source_may_have_had_is_never_unclaimed():
-    assert solve([join(but_not=[A])], [capped(A, 5), capped(B, UNLIMITED)]).unclaimed == {}
-
-
-def test_uses_nobody_can_have_made_are_unclaimed_though_joins_abound():
-    assert solve([join(but_not=[A]), join(but_not=[A])], [exact(A, 1)]).unclaimed == {A: 1}
 
 
 # Size

@@ -10,7 +10,7 @@ import aiosqlite
 import msgspec
 import pytest
 
-from ledger.errors import Corrupt, DiskFull, NewerFormat, NotConfirmed, StorageError
+from ledger.errors import Corrupt, DiskFull, LayerRefused, NewerFormat, NotConfirmed, StorageError
 from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
@@ -119,11 +119,11 @@ async def test_an_error_at_commit_is_an_unknown_outcome(tmp_path: Path):
                 await db.execute_fetchall("INSERT INTO a VALUES (1, 2)")
 
 
-async def test_the_same_key_twice_in_a_guild_is_our_bug(layer: SqliteLayer):
+async def test_the_same_key_twice_in_a_guild_is_refused(layer: SqliteLayer):
     chain = Chain()
     first, second = chain.batch(RED, RED)
     doubled = seal(msgspec.structs.replace(second.record, key=first.record.key), first.digest)
-    with pytest.raises(AssertionError):
+    with pytest.raises(LayerRefused):
         await layer.append([first, doubled])
 
 

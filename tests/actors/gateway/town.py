@@ -66,6 +66,9 @@ class Scribe:
     async def append(self, decision: m.Decision) -> tuple[tuple[Draft, ...], bool]:
         raise AssertionError(decision)
 
+    def is_degraded(self) -> bool:
+        return False
+
     def evolve(self, record: Draft) -> None:
         raise AssertionError(record)
 
