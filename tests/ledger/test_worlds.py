@@ -34,9 +34,9 @@ def test_no_claim_is_wrong_and_the_truth_is_among_the_candidates(seed: int):
             truth = NO_COUNTER  # created and gone between two samples, and its event not yet heard: part of NI
         assert truth in period.candidates, (user, truth, period)
         if period.status is Status.CERTAIN:
-            assert period.code == truth
+            assert (period.code, period.inviter) == (truth, world.invited_by[user, joined_at_us])
         if period.status is Status.INVITER_CERTAIN:
-            assert truth != NO_COUNTER
+            assert period.staff == world.invited_by[user, joined_at_us]
 
 
 @given(seeds)

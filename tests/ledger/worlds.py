@@ -39,6 +39,8 @@ class World:
         self.presence = m.Presence(phase=Phase.REHYDRATING)
         self.records: list[r.Record] = []
         self.invites: dict[InviteCode, r.Counter] = {}
+        self.codes_given: set[InviteCode] = set()
+        self.invited_by: dict[tuple[UserId, int], UserId | None] = {}
         self.told_of: set[InviteCode] = {NO_COUNTER, VANITY}
         self.vanity = r.Vanity(code="acme", uses=5) if self.random.random() < 0.3 else None
         self.session = SessionId("s1")
@@ -64,7 +66,7 @@ class World:
             self._at(at_us, self._somebody_joins)
         for _ in range(self.random.randint(0, 4)):
             when = self.random.randint(START_US + 20 * SECOND, at_us + SECOND)
-            self._at(when, self.random.choice((self._invite_is_made, self._invite_is_deleted, self._kill)))
+            self._at(when, self.random.choice(HAPPENINGS).__get__(self))
 
     def run(self) -> None:
         """Until nothing is left to happen."""
@@ -73,11 +75,14 @@ class World:
             step()
 
     def _somebody_joins(self) -> None:
+        self._join(UserId(str(next(self._people))))
+
+    def _join(self, user: UserId) -> None:
         self._expire()
-        user = UserId(str(next(self._people)))
         joined_at_us = self.now_us + self.skew_us
         code = self._pick_source()
         self.truth[user, joined_at_us] = code
+        self.invited_by[user, joined_at_us] = self.invites[code].inviter if code in self.invites else None
         used_up = self._use(code)
         delay_us = self._delay()
         self._at(self.now_us + delay_us, lambda: self._hear_join(user, joined_at_us))
@@ -119,8 +124,8 @@ class World:
             return True
         return False
 
-    def _make_invite(self, at_us: int) -> r.Counter:
-        code = InviteCode(f"c{next(self._codes)}")
+    def _make_invite(self, at_us: int, code: InviteCode | None = None) -> r.Counter:
+        code = code or InviteCode(f"c{next(self._codes)}")
         limited = self.random.random() < 0.4
         lives_s = self.random.randint(10, 120)
         expires = START_US + lives_s * SECOND + self.skew_us if self.random.random() < 0.2 else None
@@ -132,6 +137,7 @@ class World:
             expires_at_us=expires,
             inviter=UserId(str(self.random.randint(1, 3))),
         )
+        self.codes_given.add(code)
         return self.invites[code]
 
     def _invite_is_made(self) -> None:
@@ -148,6 +154,29 @@ class World:
             code = self.random.choice(list(self.invites))
             del self.invites[code]
             self._at(self.now_us + self._delay(), lambda: self._hear_death(code))
+
+    def _invite_comes_back(self) -> None:
+        """A code that was given before is given again, to an invite of somebody else."""
+        codes = sorted(set(self.codes_given) - set(self.invites))
+        if codes:
+            invite = self._make_invite(self.now_us, self.random.choice(codes))
+            self._at(self.now_us + self._delay(), lambda: self._hear_birth(invite))
+
+    def _session_is_lost(self) -> None:
+        """An IDENTIFY afresh: what happened on the way is heard, but nobody can be sure of it."""
+        self.session = SessionId(f"{self.session}+")
+        self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
+        self.presence = msgspec.structs.replace(self.presence, reconciled=True)
+
+    def _somebody_leaves(self) -> None:
+        """Somebody who is known to be there; some come back."""
+        here = [user for user, periods in self.state.members.items() if periods[-1].is_open()]
+        if here:
+            user = self.random.choice(here)
+            cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="members")
+            self.tell(m.RecordLeave(cause=cause, user=user, arrived_us=self.now_us + 2 * SECOND))
+            if self.random.random() < 0.5:
+                self._at(self.now_us + 10 * SECOND, lambda: self._join(user))
 
     def _expire(self) -> None:
         now_us = self.now_us + self.skew_us
@@ -214,3 +243,13 @@ class World:
 
     def _at(self, when_us: int, step: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when_us, next(self._order), step))
+
+
+HAPPENINGS: Final = (
+    World._invite_is_made,
+    World._invite_is_deleted,
+    World._invite_comes_back,
+    World._session_is_lost,
+    World._somebody_leaves,
+    World._kill,
+)
