@@ -21,6 +21,7 @@ from ledger.state import (
     DeskJoin,
     GuildState,
     Period,
+    identity,
 )
 from ledger.windows import MAX_KEPT_GAPS, bounds_of, place
 
@@ -69,7 +70,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912 
         case r.LeaveRecorded():
             _leave(state, event)
         case r.InviteCreated():
-            state.births[event.invite.code] = Birth(event.invite, event.arrived_us)
+            state.births[identity(event.invite)] = Birth(event.invite, event.arrived_us)
         case r.InviteDied():
             state.deaths[event.code] = Death(event.arrived_us, event.how)
         case r.ContinuityBroken():
@@ -160,11 +161,11 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
         state.gaps = (*kept, gap)[-MAX_KEPT_GAPS:]
     state.unsolved += 1
     _replace_counters(state, event)
-    listed = state.counters.keys()
+    listed = {identity(counter) for counter in state.counters.values()}
     state.births = {
-        code: birth
-        for code, birth in state.births.items()
-        if code not in listed and birth.arrived_us >= event.requested_us
+        key: birth
+        for key, birth in state.births.items()
+        if key not in listed and birth.arrived_us >= event.requested_us
     }
     # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite.
     state.deaths = {code: death for code, death in state.deaths.items() if death.arrived_us >= event.requested_us}

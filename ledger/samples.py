@@ -11,7 +11,7 @@ import msgspec
 
 from ledger.ids import VANITY, SessionId
 from ledger.records import Counter, SampleTaken, Vanity
-from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState
+from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
 SKEW_US: Final = 2_000_000
 """How far Discord's clock and ours may differ, and how late a death may be told."""
@@ -99,8 +99,7 @@ def _risen(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
 def _newcomer(state: GuildState, now: Counter) -> GapSource:
     """New with a birth in this gap: all uses are of this gap. Older, but not listed before: some may be."""
     assert state.baseline is not None
-    seen = state.births.get(now.code)
-    born_here = seen is not None and seen.invite.created_at_us == now.created_at_us
+    born_here = identity(now) in state.births
     if born_here or now.created_at_us > state.baseline.answered_us:
         return _source(now, exact=True, uses=now.uses, why="new")
     tombstone = state.tombstones.get(now.code)

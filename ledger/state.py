@@ -78,10 +78,15 @@ class Death(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Birth(msgspec.Struct, frozen=True, array_like=True):
-    """An INVITE_CREATE since the last sample."""
+    """An INVITE_CREATE since the last sample. Kept by ``identity``: a code can be born twice in a gap."""
 
     invite: Counter
     arrived_us: int
+
+
+def identity(invite: Counter) -> str:
+    """What tells an invite from another one of the same code."""
+    return f"{invite.code}/{invite.created_at_us}"
 
 
 class GapSource(msgspec.Struct, frozen=True, array_like=True):
@@ -147,7 +152,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     vanity: Vanity | None = None
     baseline: Bound | None = None
     tombstones: dict[InviteCode, Counter] = {}
-    births: dict[InviteCode, Birth] = {}
+    births: dict[str, Birth] = {}
     deaths: dict[InviteCode, Death] = {}
     broken: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
