@@ -15,8 +15,6 @@ import msgspec
 
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 
-RECORD_FORMAT: Final = 1
-
 
 class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     """A value inside an event."""
