@@ -9,7 +9,7 @@ Bytes, checksums and the chain live in ``persistence/frames.py``.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
