@@ -88,7 +88,7 @@ def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.
     if gap is None:
         return _first(state, presence, taken)
     window = window_of((*state.gaps, gap)[-MAX_KEPT_GAPS:], state.desk.values())
-    if window.proven < window.certain_joins and not _settled(window, request):
+    if window.missing > 0 and not _settled(window, request):
         return _ask_for_missing(state, presence, window, request)
     if window.straddlers and state.unsolved + 1 < MAX_STRADDLED_SAMPLES:
         return _advance(state, presence, taken, ())
@@ -100,18 +100,18 @@ def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.
 
 
 def _settled(window: Window, request: m.SampleRequest) -> bool:
-    """Asked often enough since the last new join, or uses have been missing for too long."""
-    waited = request.round >= len(SETTLE_AFTER_S) and request.certain == window.certain_joins
+    """Asked often enough since more uses went missing, or they have been missing for too long."""
+    waited = request.round >= len(SETTLE_AFTER_S) and window.missing <= request.missing
     now_us = window.gaps[-1].closed.answered_us
     return waited or now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
 
 
 def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, request: m.SampleRequest) -> m.Decision:
-    rounds = request.round if request.certain == window.certain_joins else 0
+    rounds = request.round if window.missing <= request.missing else 0  # a join whose use is seen changes nothing
     again = msgspec.structs.replace(
         request,
         round=rounds + 1,
-        certain=window.certain_joins,
+        missing=window.missing,
         missing_since_us=request.missing_since_us or window.gaps[-1].closed.answered_us,
     )
     after_s = SETTLE_AFTER_S[min(rounds, len(SETTLE_AFTER_S) - 1)]

@@ -128,7 +128,7 @@ class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Why a sample is fetched; it comes back with the answer.
 
     ``number``: the request's, within this life; ``round``: how often it was repeated because uses were missing,
-    ``missing_since_us`` from when; ``certain``: joins that were waiting then; ``waited``: already repeated because
+    ``missing_since_us`` from when, ``missing``: how many; ``waited``: already repeated because
     there were too many uses; ``stale``: how many samples in a row showed a lower counter, ``stale_since_us`` from
     when; ``failures`` in a row.
     """
@@ -136,7 +136,7 @@ class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
     number: int
     round: int = 0
     missing_since_us: int = 0
-    certain: int = 0
+    missing: int = 0
     waited: bool = False
     stale: int = 0
     stale_since_us: int = 0

@@ -51,6 +51,11 @@ class Window(msgspec.Struct, frozen=True):
         return sum(not join.optional for join in self.joins)
 
     @property
+    def missing(self) -> int:
+        """How many joins have no proven use; below 0: uses without a join."""
+        return self.certain_joins - self.proven
+
+    @property
     def possible_joins(self) -> int:
         """All that may explain a use: joins, repeats, straddlers."""
         return len(self.joins) + len(self.straddlers)
