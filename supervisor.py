@@ -43,7 +43,7 @@ from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
 from actors.runtime import Envelope, Jobs, Lane, Stage, live
-from actors.settings import Settings
+from actors.settings import BadSettings, Settings
 from actors.sources import read_settings
 from actors.supervision import (
     GUILD_BUDGET,
@@ -490,7 +490,7 @@ def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the comm
         raise
     finally:
         offload.close()
-    log.info("bot.stopped", error="", hint="")
+    log.info("bot.stopped")
     return OK
 
 
@@ -546,6 +546,9 @@ async def _hold(disk: RealDisk, data: Path, log: FilteringBoundLogger) -> Held:
         except FolderInUse as busy:
             log.warning("folder.awaited", owner=busy.owner, hint=busy.hint)
             await asyncio.sleep(LOCK_PAUSE_S)
+        except StorageError as refused:
+            fix = f"give it to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
+            raise BadSettings([f"Nothing can be recorded in LEDGER_DATA, {data} ({refused}): {fix}."]) from refused
     return hold_folder(disk, data, started)
 
 

@@ -63,7 +63,7 @@ def described(settings: Settings) -> tuple[Row, ...]:
         "LEDGER_LOG": settings.ledger_log or "console on a terminal, else json",
         "LEDGER_HTTP": str(settings.http()),
         "LEDGER_HTTP_TOKEN": _masked(settings.ledger_http_token),
-        "LEDGER_SECOND_WITNESS": "on" if settings.ledger_second_witness else "off",
+        "LEDGER_SECOND_WITNESS": settings.ledger_second_witness,
         "PORT": "not set" if settings.port is None else str(settings.port),
     }
     return tuple(Row(name, value, settings.origin(name)) for name, value in values.items())

@@ -466,4 +466,6 @@ def main(path: str) -> int:
 assert {NO_COUNTER, VANITY} == {"NI", "VANITY"}, "the cases name these two as the model does"
 
 if __name__ == "__main__":
+    if not Path(sys.argv[1]).is_file():
+        sys.exit(f"{sys.argv[1]} is no file; make cases FILE=tests/attribution-cases.json")
     sys.exit(main(sys.argv[1]))

@@ -83,11 +83,11 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         Args:
             guild: the id of a guild; without it, all guilds.
         """
-        folder = settings().ledger_data
-        return export_joins(folder, GuildId(guild) if guild else None, sys.stdout.buffer, sys.stderr)
+        said, only = settings(), GuildId(guild) if guild else None
+        return export_joins(said.ledger_data, said.database(), only, sys.stdout.buffer, sys.stderr)
 
     def verify() -> int:
-        """Walk every chain of every layer and say what is wrong, and where."""
+        """Walk every chain of every layer and say what is wrong, and where; the database only while no bot runs."""
         said = settings()
         return verify_layers(said.ledger_data, said.database(), sys.stdout, sys.stderr)
 

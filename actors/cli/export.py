@@ -19,11 +19,11 @@ from persistence.disk import RealDisk
 from persistence.reading import Reading
 
 
-def export_joins(data: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) -> int:
+def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) -> int:
     """Prints the joins of one guild or of all; notes go to ``err``.
 
     Returns:
-        0, or 1 when records that were durable cannot be read, so that joins may be missing.
+        0, or 1 when records that were durable cannot be read here, so that joins are missing.
 
     Raises:
         NewerFormat: when a later release wrote the log.
@@ -38,7 +38,12 @@ def export_joins(data: Path, guild: GuildId | None, out: BinaryIO, err: TextIO) 
             histories.setdefault(record.guild, GuildHistory(record.guild)).take(record)
     _note(reading, data, guild, err)
     _print(histories, out)
-    return WRONG if reading.scan.missing else OK
+    gone = not reading.chains.heads and database.exists()
+    if gone:
+        err.write(
+            f"{data / 'log'} holds nothing, but {database} is there: start the bot, which rebuilds its log from it\n"
+        )
+    return WRONG if gone or reading.scan.missing else OK
 
 
 def _print(histories: Mapping[GuildId, GuildHistory], out: BinaryIO) -> None:

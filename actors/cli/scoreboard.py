@@ -43,7 +43,7 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 def exported(data: Path) -> dict[JoinId, JoinLine]:
     """What ``inviteledger export`` prints, by join."""
     out = BytesIO()
-    export_joins(data, None, out, StringIO())
+    export_joins(data, data / "ledger.db", None, out, StringIO())
     lines = (msgspec.json.decode(raw, type=JoinLine) for raw in out.getvalue().splitlines())
     return {(line.guild, line.user, line.joined_at_ms): line for line in lines}
 

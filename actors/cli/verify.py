@@ -23,12 +23,15 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
     """Inspects log, checkpoints and, unless a running bot holds it, the database.
 
     Returns:
-        0, or 1 when anything is wrong.
+        0, or 1 when anything is wrong, or the folder is not there.
 
     Raises:
         NewerFormat: when a later release wrote something.
         StorageError: when something cannot be read.
     """
+    if not data.exists():
+        err.write(f"{data} does not exist, so nothing was looked at; is LEDGER_DATA the bot's?\n")
+        return WRONG
     disk = RealDisk()
     checkpoints = find_checkpoints(disk, data / "checkpoints")
     found = survey(disk, data / "log")

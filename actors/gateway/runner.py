@@ -187,6 +187,8 @@ class Gateway:
             if client.ws is not None:
                 raise
             return "the first connect was refused"  # the library stumbles over the socket it never had
+        except discord.NotFound:
+            return f"nothing of Discord's at {Route.BASE}; does DISCORD_API_URL end in /api/v10?"
         except LOST as error:
             return f"{type(error).__name__}: {error}"
         return "the connection ended"

@@ -35,7 +35,7 @@ def played(seed: int, joins: int = 12) -> World:
 
 def export(data: Path, guild: str | None = None) -> tuple[int, list[dict[str, object]], str]:
     out, err = io.BytesIO(), io.StringIO()
-    code = export_joins(data, GuildId(guild) if guild else None, out, err)
+    code = export_joins(data, data / "ledger.db", GuildId(guild) if guild else None, out, err)
     return code, [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
 
 
@@ -145,6 +145,13 @@ def test_where_there_is_no_log_the_folder_is_asked_about(tmp_path: Path):
     assert not (tmp_path / "nowhere").exists()
 
 
+def test_a_log_that_is_gone_beside_a_database_is_no_success(tmp_path: Path):
+    (tmp_path / "ledger.db").write_bytes(b"something")
+    code, lines, notes = export(tmp_path)
+    assert (code, lines) == (1, [])
+    assert "start the bot, which rebuilds its log" in notes
+
+
 def test_records_that_cannot_be_read_are_named_and_the_rest_comes(tmp_path: Path):
     log = make_log(tmp_path)
     seal = Sealer()
@@ -177,9 +184,9 @@ def test_joins_behind_a_hole_come_where_a_checkpoint_leads_over_it(tmp_path: Pat
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path):
     log = make_log(tmp_path)
     log.append(Sealer()([[record(seq, joined(str(seq), seq))] for seq in range(1, 2_000)]))
-    call = "export_joins(pathlib.Path(sys.argv[1]), None, sys.stdout.buffer, sys.stderr)"
+    call = "export_joins(*map(pathlib.Path, sys.argv[1:3]), None, sys.stdout.buffer, sys.stderr)"
     program = f"import sys, pathlib; from actors.cli.export import export_joins; sys.exit({call})"
-    shell = f"{sys.executable} -c '{program}' {tmp_path} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    shell = f"{sys.executable} -c '{program}' {tmp_path} {tmp_path}/ledger.db | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", shell], capture_output=True, check=False, timeout=20)
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["user"] == "1"

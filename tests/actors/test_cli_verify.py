@@ -68,12 +68,16 @@ def segments(data: Path) -> list[Path]:
     return sorted((data / "log").iterdir())
 
 
-def test_nothing_at_all_is_whole(tmp_path: Path):
-    assert verify(tmp_path / "data") == (
+def test_a_folder_that_is_not_there_is_a_fault_and_is_not_made(tmp_path: Path):
+    assert verify(tmp_path / "data") == (1, [])
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_empty_folder_is_whole(tmp_path: Path):
+    assert verify(tmp_path) == (
         0,
         ["log: 0 records of 0 guilds in 0 files, up to gsn 0", "checkpoints: 0 of 0 guilds", "database: none"],
     )
-    assert not (tmp_path / "data").exists()
 
 
 def test_a_layer_is_a_line_with_its_counts(tmp_path: Path):

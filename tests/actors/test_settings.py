@@ -45,7 +45,7 @@ def test_only_the_token_must_be_set(say: Say):
     assert (settings.ledger_data, settings.database()) == (Path("data"), Path("data/ledger.db"))
     assert settings.named_layers() == {"log", "database"}
     assert settings.http() == Endpoint("127.0.0.1", 8080)
-    assert settings.ledger_second_witness
+    assert settings.ledger_second_witness == "off"
     with pytest.raises(BadSettings, match=r"DISCORD_TOKEN must be set: .*\.env"):
         settings.token()
 
@@ -118,7 +118,7 @@ def test_the_environment_wins_over_secrets_and_secrets_over_the_file(say: Say, t
         ("LEDGER_HTTP", "127.0.0.1:70000", "host:port"),
         ("LEDGER_HTTP", "http://127.0.0.1:80/", "host:port"),
         ("LEDGER_HTTP_TOKEN", "two words", "a word"),
-        ("LEDGER_SECOND_WITNESS", "perhaps", "`on` or `off`"),
+        ("LEDGER_SECOND_WITNESS", "on", "`off`: the second witness comes with a later release"),
         ("DATABASE_URL", "mysql://db", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///", "sqlite:///"),
@@ -132,7 +132,7 @@ def test_what_cannot_be_used_is_said_with_its_fix(say: Say, name: str, value: st
     (finding,) = findings_of(say, **{name: value})
     assert finding.startswith(f"{name} must be ")
     assert fix in finding
-    assert value not in finding.removeprefix(name) or value in {"x", "cloud", "8080", "sqlite:///"}
+    assert value not in finding.removeprefix(name) or value in {"x", "on", "cloud", "8080", "sqlite:///"}
 
 
 def test_every_finding_is_told_at_once(say: Say, tmp_path: Path):

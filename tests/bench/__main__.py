@@ -151,9 +151,11 @@ async def measure(console: Console) -> Table:
 
         async def row(name: str, wanted: str, one: Callable[[int], Awaitable[float]]) -> None:
             cells = []
-            for writers in WRITERS:
+            wants = [float(each) for each in wanted.split(" / ")] if wanted else [0.0] * len(WRITERS)
+            for writers, want in zip(WRITERS, wants, strict=True):
                 rate = await one(writers)
-                cells.append(f"{rate:,.0f}  ({rate / raw:.2f} ×)")
+                mark = "" if not want else " met" if rate / raw >= want else " missed"
+                cells.append(f"{rate:,.0f} ({rate / raw:.2f} ×{mark})")
                 progress.advance(task)
             table.add_row(name, *cells, wanted)
 
