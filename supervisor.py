@@ -19,7 +19,7 @@ import signal
 import sys
 import traceback
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,13 +36,13 @@ from actors.footing import find_footing, read_mountinfo
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
 from actors.gateway.trouble import GatewayRefused
-from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter
+from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
 from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
-from actors.runtime import Envelope, Jobs, Lane, Stage, live
+from actors.runtime import Envelope, Jobs, Lane, Revoked, Stage, live
 from actors.settings import BadSettings, Settings
 from actors.sources import read_settings
 from actors.supervision import (
@@ -91,7 +91,7 @@ class Supervisor:
 
     Args:
         journal: for the guilds' lives.
-        outside: where the guilds' effects go.
+        keep: where the payloads of dead letters go, by their digest.
         clock, randomness, sleep: time and jitter.
         log: where every restart is told.
     """
@@ -100,11 +100,13 @@ class Supervisor:
         self,
         *,
         journal: Journal,
+        keep: Callable[[str, bytes], None],
         clock: Clock,
         randomness: Randomness,
         sleep: Sleep,
         log: FilteringBoundLogger,
     ) -> None:
+        self._keep = keep
         self.roster = Roster(clock, self._adopt)
         self.jobs = Jobs("job", spawn, self._job_failed)
         self._journal = journal
@@ -179,7 +181,7 @@ class Supervisor:
         if self._stopping:
             return
         deadline_s = self._clock.monotonic_s() + DRAIN_S
-        while not self._is_quiet() and self._clock.monotonic_s() < deadline_s:
+        while self._journal.is_ready() and not self._is_quiet() and self._clock.monotonic_s() < deadline_s:
             await self._sleep(0.02)
         self._stopping = True
         await self._end(tuple(self._guilds.values()))
@@ -276,7 +278,9 @@ class Supervisor:
         match error:
             case None:  # killed
                 self._restart(child, "killed", after_s=0.0)
-            case Fenced() | StorageError():  # nobody's fault here; `open` waits until there is storage again
+            case (
+                Fenced() | Revoked() | StorageError()
+            ):  # nobody's fault here; `open` waits until there is storage again
                 self._restart(child, str(error), after_s=self._backoff_s(child))
             case EvolveFailed():
                 self._park(child, str(error))
@@ -305,6 +309,7 @@ class Supervisor:
         child.address.bury(envelope, f"{message} could not be handled: {error!r}")
         notice = dead_letter(envelope.message, "handler_failed", self._clock.stamp_us())
         if notice is not None:
+            self._keep(notice.digest, payload_of(envelope.message))
             self.roster.tell(child.guild, notice)
 
     def _charge(self, child: Child) -> bool:
@@ -381,7 +386,12 @@ class Program:
         self._draining = False
         self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log)
         self.supervisor = Supervisor(
-            journal=self.journal, clock=clock, randomness=randomness, sleep=asyncio.sleep, log=log
+            journal=self.journal,
+            keep=self._keep,
+            clock=clock,
+            randomness=randomness,
+            sleep=asyncio.sleep,
+            log=log,
         )
         self._offload = offload
         self._quarantine = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
@@ -461,7 +471,7 @@ class Program:
             tree.result()
 
     async def _drain(self, tree: asyncio.Task[None], asked: asyncio.Task[None]) -> None:
-        """Stop intake, empty the mailboxes, keep checkpoints, close the layers, then the socket."""
+        """Stop intake, empty the mailboxes, keep checkpoints, end the children, close layers and socket."""
         self._draining = True
         self._log.info("bot.draining")
         self.gateway.stop_intake()

@@ -59,7 +59,7 @@ def dead_letter(message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable
                 cause=InternalCause(what="dead_letter"),
                 session=join.session if join else SessionId(""),
                 name=DISPATCH_OF[type(message)],
-                digest=hashlib.sha256(msgspec.json.encode(message)).hexdigest(),
+                digest=hashlib.sha256(payload_of(message)).hexdigest(),
                 reason=reason,
                 at_us=at_us,
                 user=message.user if isinstance(message, m.RecordJoin | m.RecordLeave) else None,
@@ -67,6 +67,11 @@ def dead_letter(message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable
             )
         case _:
             return None
+
+
+def payload_of(message: m.Message) -> bytes:
+    """A message as JSON, for quarantine/."""
+    return msgspec.json.encode(message.join if isinstance(message, m.NoteMember) else message)
 
 
 DISPATCH_OF: Final[Mapping[type[m.Message], str]] = {

@@ -161,7 +161,7 @@ class Journal:
 
         Raises:
             Fenced: when the incarnation was overtaken.
-            StorageError: when a layer could not take it; the records are untouched.
+            StorageError: when no layer could take it; the records are untouched.
         """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self._queued(_Checkpoint(guild, incarnation, head, pages, done), done)
@@ -316,9 +316,11 @@ class Journal:
     def _look_at_layers(self) -> None:
         """Any call may have found a layer broken, or the layers to differ; either is seen to without being asked."""
         self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
-        if self._whole and not all(layer.healthy for layer in self._store.health()):
+        if self._whole and (sick := self._sick_layers()):
             self._whole = False
-            self._next_try_s = self._clock.monotonic_s() + RETRY_S[-1]
+            self._broken_since_s = self._clock.monotonic_s()
+            self._next_try_s = self._broken_since_s + RETRY_S[-1]
+            self._log.error("layer.failed", layers=sick)
 
     def _remember(self, request: _Append) -> None:
         """Joins whose outcome is unknown: they are told of when the guild is found to have them."""
@@ -355,18 +357,20 @@ class Journal:
         """Waits for a named layer that missed the batch; True when it is still missing after the wait."""
         if all(result.durable_in >= self._named for result in appended):
             return False
-        if self._broken_since_s is None:
-            self._broken_since_s = self._clock.monotonic_s()
-            self._log.error("layer.failed", layers=self._sick_layers())
+        if self._is_given_up_for_now():
+            return True
         for attempt in count():
             if await self._catch_up():
                 return False
-            if self._needs_epoch:
-                return True
-            if self._clock.monotonic_s() - self._broken_since_s >= WAIT_FOR_LAYER_S:
+            if self._needs_epoch or self._is_given_up_for_now():
                 return True
             await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
         raise AssertionError("count() ends")
+
+    def _is_given_up_for_now(self) -> bool:
+        """From so long after its first failure on nobody waits for a layer; ``run`` goes on trying, now and then."""
+        waited_s = self._clock.monotonic_s() - (self._broken_since_s or self._clock.monotonic_s())
+        return waited_s >= WAIT_FOR_LAYER_S
 
     async def _catch_up(self) -> bool:
         """Tries to bring broken layers back; True when every one is whole again."""

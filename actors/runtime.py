@@ -135,13 +135,17 @@ class Address(Generic[M, A]):
         reply: asyncio.Future[Outcome[A]] = asyncio.get_running_loop().create_future()
         admission = self._put(Envelope(message, lane, reply))
         if admission is not Admission.ACCEPTED:
-            text = self._closed if admission is Admission.CLOSED else "the mailbox is full, try again"
-            return Outcome(kind=Answered.CRASHED, text=text)
+            return self._turned_away(admission)
         try:
             async with asyncio.timeout(timeout_s):
                 return await reply
         except TimeoutError:
             return Outcome(kind=Answered.DEADLINE, text=f"no answer within {timeout_s:g} s")
+
+    def _turned_away(self, admission: Admission) -> Outcome[A]:
+        if admission is Admission.CLOSED:
+            return Outcome(kind=Answered.CRASHED, text=self._closed)
+        return Outcome(kind=Answered.REJECTED, text="too much is waiting here; try again in a moment")
 
     def statistics(self) -> MailboxStatistics:
         control, members, rest = (len(lane) for lane in self._lanes)
@@ -162,7 +166,7 @@ class Address(Generic[M, A]):
             Revoked: when this life was replaced.
         """
         while True:
-            self._check(holder)
+            self.check(holder)
             self._announce_gap()
             lane = next((lane for lane in self._lanes if lane), None)
             if lane is not None:
@@ -177,9 +181,14 @@ class Address(Generic[M, A]):
         Raises:
             Revoked: when this life was replaced meanwhile; the successor handles the envelope again.
         """
-        self._check(holder)
+        self.check(holder)
         self._remove(envelope)
         self._handled += 1
+
+    def check(self, holder: int) -> None:
+        """Raises ``Revoked`` when this life was replaced."""
+        if holder != self.holder:
+            raise Revoked(f"{self.name}: life {holder} was replaced by {self.holder}")
 
     # For the supervisor
 
@@ -225,7 +234,7 @@ class Address(Generic[M, A]):
         lane = self._lanes[envelope.lane]
         if len(lane) >= CAPACITY[envelope.lane]:
             self._dropped += 1
-            self._gap = True
+            self._gap = self._gap or envelope.reply is None  # whoever asked is told, so nothing is missing
             return Admission.GAP
         lane.append(envelope)
         self._accepted += 1
@@ -246,10 +255,6 @@ class Address(Generic[M, A]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _check(self, holder: int) -> None:
-        if holder != self.holder:
-            raise Revoked(f"{self.name}: life {holder} was replaced by {self.holder}")
 
 
 class Decided(Protocol):
@@ -309,6 +314,7 @@ async def _turn(
     if decision.drafts:
         address.stage = Stage.APPENDING
         records, degraded = await behaviour.append(decision)
+        address.check(holder)  # an append may land after its life was replaced; the successor answers and acts
         address.stage = Stage.EVOLVING
         for record in records:
             behaviour.evolve(record)

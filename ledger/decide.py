@@ -22,11 +22,7 @@ CONTROL: Final = r.InternalCause(what="gateway")
 
 
 def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:  # noqa: C901, PLR0911, PLR0912 -- one arm a message, nothing else
-    """The decision on one message.
-
-    Raises:
-        Rejected: when a person asked for something that cannot be; nothing has changed.
-    """
+    """The decision on one message. ``Rejected`` is for requests that cannot be met; none is refused yet."""
     match message:
         case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
             return _dispatch(state, presence, message)

@@ -137,6 +137,10 @@ class Layer(Protocol):
         """The guild's checkpoints, newest first; only those whose checksums hold. Bad ones go to quarantine."""
         ...
 
+    def take_notes(self) -> tuple[str, ...]:
+        """What went to quarantine since this was last asked, a sentence each (a summary has its own notes)."""
+        ...
+
     async def close(self) -> None:
         """Releases files and connections. Safe to call twice and after an error."""
         ...

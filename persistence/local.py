@@ -42,7 +42,7 @@ class LocalLayer:
 
     def __init__(self, disk: Disk, data: Path, offload: Offload, *, segment_bytes: int = SEGMENT_BYTES) -> None:
         """``offload`` belongs to the caller, as does the lock of the folder."""
-        quarantine = Quarantine(disk, data / "quarantine")
+        quarantine = self._quarantine = Quarantine(disk, data / "quarantine")
         self._offload = offload
         self._checkpoints = Checkpoints(disk, data / "checkpoints", quarantine)
         anchor = self._checkpoints.digest_at
@@ -82,6 +82,9 @@ class LocalLayer:
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         return await self._offload(lambda: self._checkpoints.load(guild))
+
+    def take_notes(self) -> tuple[str, ...]:
+        return self._quarantine.take_notes()
 
     async def close(self) -> None:
         await self._offload(self._log.close)

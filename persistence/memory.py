@@ -135,6 +135,9 @@ class MemoryLayer:
         self._use()
         return self._checkpoints.get(guild, [])[::-1]
 
+    def take_notes(self) -> tuple[str, ...]:
+        return ()
+
     async def close(self) -> None:
         self._open = False
 

@@ -16,6 +16,7 @@ class Quarantine:
     def __init__(self, disk: Disk, folder: Path) -> None:
         self._disk = disk
         self._folder = folder
+        self._told: list[str] = []
 
     def copy(self, path: Path, why: str) -> None:
         """Keeps a file's bytes, durably; the file stays where it is."""
@@ -30,6 +31,12 @@ class Quarantine:
     def keep(self, name: str, data: bytes, why: str) -> None:
         """Keeps bytes under ``name`` and their checksum, durably."""
         kept = f"{crc32c(data).decode()}-{name}"
+        self._told.append(f"{name} was set aside: {why}")
         if kept not in self._disk.names(self._folder):
             replace(self._disk, self._folder / f"{kept}.why", f"{why}\n".encode())
             replace(self._disk, self._folder / kept, data)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """What was set aside since this was last asked, a sentence each."""
+        told, self._told = tuple(self._told), []
+        return told

@@ -34,8 +34,11 @@ async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, l
         Corrupt: when no layer holds an unbroken chain up to the head.
         StorageError: when no layer can be read.
     """
+    for seat in seats:
+        seat.layer.take_notes()  # of earlier reads, and told by them
     found = await _checkpoints(seats, guild, lineage, now_ms)
     known, notes = _beyond_records(found, head or NO_HEAD)
+    notes += [f"{seat.name}: {note}" for seat in seats for note in seat.layer.take_notes()]
     for checkpoint in (*found, None):
         for seat in seats:
             tail = await _tail(seat, guild, checkpoint, known, now_ms)

@@ -1,6 +1,6 @@
 """What may be believed of a log's files. Reads, changes nothing, works beside a running bot.
 
-Rules (docs/architecture.md, "the log"):
+Rules (docs/durability.md):
 - The newest file that begins at or before a gsn holds it: from a file only what lies before every later file's first
   gsn counts. A bad line behind that is no corruption.
 - What a batch line, or a later file's first gsn, names as confirmed was durable: where it is unreadable, it is

@@ -94,6 +94,9 @@ class SqliteLayer:
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         return await sqlite_checkpoints.load_all(self._used(), self._path, guild, self._quarantine)
 
+    def take_notes(self) -> tuple[str, ...]:
+        return self._quarantine.take_notes()
+
     async def close(self) -> None:
         db, self._db, self._records = self._db, None, None
         if db is not None:

@@ -79,6 +79,7 @@ async def test_a_message_that_cannot_be_decided_on_is_tried_once_more_then_burie
         await bot.settled(2)
         (buried,) = await periods(bot, 13)
         assert (buried.status, buried.reason) == (Status.UNKNOWN, "handler_failed")
+        assert [b'"user":"13"' in payload for payload in bot.kept.values()] == [True]
         (other,) = await periods(bot, 14)
         assert other.status in (Status.LIKELY, Status.CERTAIN)
         assert bot.supervisor.statistics().dead_letters == 1

@@ -27,6 +27,9 @@ Shard: TypeAlias = tuple[int, int]
 SHARD_SHIFT: Final = 22
 """Discord's rule: a guild is on shard (id >> 22) % shards."""
 
+AWAITED_S: Final = 30.0
+"""A guild of READY that has not come by then does not keep the process from being called ready."""
+
 
 class Intake:
     """The way in.
@@ -59,6 +62,7 @@ class Intake:
         self._log = log
         self._translator = Translator(channels.codes_in, roster.greeting)
         self._awaited: set[GuildId] = set()
+        self._began_s = 0.0
         self._full: set[GuildId] = set()
         self._stopped = False
 
@@ -82,8 +86,9 @@ class Intake:
         self._stopped = True
 
     def awaited(self) -> int:
-        """How many of READY's guilds have neither come nor been reported unavailable."""
-        return len(self._awaited)
+        """How many of READY's guilds have neither come nor been reported unavailable; waited for 30 s at most."""
+        waited_s = self._clock.monotonic_s() - self._began_s
+        return len(self._awaited) if waited_s < AWAITED_S else 0
 
     def _begin(self, payload: object, heard: Heard) -> None:
         self.session = heard.session
@@ -92,7 +97,7 @@ class Intake:
         except msgspec.ValidationError as error:
             self._set_aside(unreadable("READY", payload, heard, str(error)))
             return
-        self._awaited = set(listed)
+        self._awaited, self._began_s = set(listed), self._clock.monotonic_s()
         self._log.info("gateway.session_began", session=heard.session, guilds=len(listed))
         for guild in self._roster.here():
             if guild not in listed and self._is_ours(guild):

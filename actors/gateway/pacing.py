@@ -1,6 +1,6 @@
 """How fast and in which order Discord is asked: a limit on requests a second, one on fetches at a time, and an order.
 
-The library obeys Discord's limits once they are hit; this keeps us from hitting them (docs/adr/0003: 300 fetches at
+The library obeys Discord's limits once they are hit; this keeps us from hitting them (300 fetches at
 once gave 750 answers of 429). A person who waits goes before a guild that is live, that before one that starts, and
 lists of members come last. A permit that is free goes to whoever is first in that order, then first come.
 """

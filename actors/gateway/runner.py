@@ -37,6 +37,8 @@ LONGEST_PAUSE_S: Final = 120.0
 """720 tries a day at most."""
 STEADY_S: Final = 300.0
 """A connection that lasted so long was a good one: the next pause is the first again."""
+LOGIN_S: Final = 60.0
+"""Login asks a handful of things; the library retries each and has no deadline of its own."""
 SYNC_S: Final = 15.0
 SYNC_AGAIN_S: Final = 60.0
 FINAL_CODES: Final = {
@@ -175,7 +177,9 @@ class Gateway:
         install(client.tree, self._desk)
         try:
             async with client:
-                await client.start(self._token)
+                async with asyncio.timeout(LOGIN_S):
+                    await client.login(self._token)
+                await client.connect()
         except discord.LoginFailure:
             raise TokenRefused(FINAL_CODES[4004], 4004) from None
         except discord.PrivilegedIntentsRequired:

@@ -71,6 +71,7 @@ class Bot:
         self.log = MemoryLayer("log")
         self.database = MemoryLayer("database")
         self.naps: list[float] = []
+        self.kept: dict[str, bytes] = {}
         logger = structlog.wrap_logger(
             structlog.PrintLogger(self.lines),
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
@@ -80,6 +81,7 @@ class Bot:
         self.journal = Journal(self.store, names, self.clock, self._nap, logger)
         self.supervisor = Supervisor(
             journal=self.journal,
+            keep=lambda digest, payload: self.kept.update({digest: payload}),
             clock=self.clock,
             randomness=Steady(),
             sleep=self._nap,

@@ -69,7 +69,9 @@ def segments(data: Path) -> list[Path]:
 
 
 def test_a_folder_that_is_not_there_is_a_fault_and_is_not_made(tmp_path: Path):
-    assert verify(tmp_path / "data") == (1, [])
+    out, err = io.StringIO(), io.StringIO()
+    assert verify_layers(tmp_path / "data", tmp_path / "data" / "ledger.db", out, err) == 1
+    assert "does not exist" in err.getvalue()
     assert not (tmp_path / "data").exists()
 
 

@@ -75,6 +75,7 @@ async def test_what_was_not_acknowledged_is_acknowledged_once_when_the_layer_has
         bot.database.go_away(StorageError("the disk is gone"))
         await bot.journal.append(GUILD, 1, 0, (draft(1),))
         bot.database.come_back()
+        bot.clock.now_s += 10
         third = await bot.journal.append(GUILD, 1, 1, (draft(2),))
         assert not third.degraded
         assert [line["user"] for line in bot.events("join.acknowledged")] == ["1", "2"]

@@ -91,6 +91,21 @@ async def test_a_damaged_database_comes_back_from_the_log(stage: Stage):
     assert verify(stage) == 0
 
 
+async def test_a_damaged_checkpoint_is_set_aside_said_and_not_needed(stage: Stage):
+    await stage.bot.start(guilds=1)
+    joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(3)]
+    await stage.worked_out(*joins)
+    await stage.bot.stop()
+    (path, *_) = (stage.data / "checkpoints" / str(stage.guild.id)).iterdir()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    await stage.bot.start(guilds=1)
+    restored = await stage.bot.line("guild.restored")
+    assert path.name in str(restored["notes"])
+    await stage.worked_out(*joins, stage.world.join(stage.guild, via=stage.invite.code))
+
+
 async def test_a_second_process_on_the_folder_waits_and_then_names_the_first(stage: Stage):
     await stage.bot.start(guilds=1)
     second = stage.make_bot("second.log")
