@@ -446,7 +446,6 @@ class Program:
             connected=gateway.connected and bool(gateway.session),
             awaited=gateway.awaited,
             draining=self._draining,
-            dead=(),
             guilds=tree.phases,
             waiting=waiting,
             restarts=tree.restarts,

@@ -1,6 +1,6 @@
 """What the process says of its health, and what is concluded from it. Values and rules; nothing here serves or waits.
 
-Alive: the loop turns, and no child is gone for good. Ready: connected, every guild of READY has come or is reported
+Alive: the loop turns (a child that cannot be kept alive ends the process). Ready: connected, every guild of READY has come or is reported
 unavailable, and the journal takes records. A broken layer is told but does not make unready: joins are still taken.
 """
 
@@ -20,15 +20,13 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """The process at one moment.
 
     ``connected``: the gateway has a session and its socket; ``awaited``: guilds of READY that have neither come nor
-    been reported unavailable; ``draining``: it is on its way out; ``dead``: names of children that have ended and
-    will not be started again; ``guilds``: how many by phase, "parked" among them; ``waiting``: messages in all
-    mailboxes; ``restarts``, ``dead_letters``, ``zombies`` since the process began.
+    been reported unavailable; ``draining``: it is on its way out; ``guilds``: how many by phase, "parked" among them;
+    ``waiting``: messages in all mailboxes; ``restarts``, ``dead_letters``, ``zombies`` since the process began.
     """
 
     connected: bool
     awaited: int
     draining: bool
-    dead: tuple[str, ...]
     guilds: Mapping[str, int]
     waiting: int
     restarts: int
@@ -45,13 +43,6 @@ class Health(Protocol):
         ...
 
 
-class Liveness(msgspec.Struct, frozen=True):
-    """The answer of /livez."""
-
-    alive: bool
-    dead: tuple[str, ...]
-
-
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of /readyz. ``why``: what it is not ready for, a sentence each; ``layers``: "ok" or the error."""
 
@@ -63,11 +54,6 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     guilds_live: int
     guilds_not_live: int
     guilds_awaited: int
-
-
-def liveness(vitals: Vitals) -> Liveness:
-    """Whether a restart of the process is not yet the only cure."""
-    return Liveness(not vitals.dead, vitals.dead)
 
 
 def readiness(vitals: Vitals) -> Readiness:
@@ -89,8 +75,6 @@ def readiness(vitals: Vitals) -> Readiness:
 def _unready(vitals: Vitals) -> Iterator[str]:
     if vitals.draining:
         yield "the bot is stopping"
-    if vitals.dead:
-        yield f"gone for good: {', '.join(vitals.dead)}"
     if not vitals.connected:
         yield "the gateway is not connected"
     if vitals.awaited:

@@ -1,6 +1,6 @@
 """Health, metrics and, under chaos only, the killing of guild actors, over HTTP.
 
-    GET  /livez               200 while the loop turns and no child is gone for good, else 503
+    GET  /livez               200 while the loop turns
     GET  /readyz              200 when ready, else 503; the body says why
     GET  /metrics             Prometheus
     POST /chaos/kill/{guild}  there only under ``run --chaos`` and on a loopback address
@@ -22,7 +22,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
-from actors.ops.health import Health, liveness, readiness
+from actors.ops.health import Health, readiness
 from actors.ops.metrics import make_registry
 from actors.settings import Endpoint
 from ledger.errors import LedgerError
@@ -116,8 +116,7 @@ class OpsServer:
         return await handler(request)
 
     async def _livez(self, _request: web.Request) -> web.Response:
-        told = liveness(self._health.vitals())
-        return _json(told, ok=told.alive)
+        return _json({"alive": True}, ok=True)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         told = readiness(self._health.vitals())
