@@ -1,7 +1,8 @@
 """What the process says of its health, and what is concluded from it. Values and rules; nothing here serves or waits.
 
-Alive: the loop turns (a child that cannot be kept alive ends the process). Ready: connected, every guild of READY has come or is reported
-unavailable, and the journal takes records. A broken layer is told but does not make unready: joins are still taken.
+Alive: the loop turns (a child that cannot be kept alive ends the process). Ready: connected, every guild of READY has
+come or is reported unavailable, and the journal takes records. A broken layer is told but does not make unready:
+joins are still taken.
 """
 
 from collections.abc import Iterator, Mapping
