@@ -230,7 +230,7 @@ class GuildActor:
         try:
             if head is None or head.seq == self._kept_seq or head.seq != self.state.seq:
                 return  # nothing new, or a life that ended between its append and its evolve
-            pages = []
+            pages: list[bytes] = []
             for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
                 pages.append(page)
                 await asyncio.sleep(0)

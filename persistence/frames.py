@@ -8,7 +8,7 @@ keeps these bytes unchanged, so that one layer can rebuild another and any two c
 """
 
 import hashlib
-from typing import Final
+from typing import Final, cast
 
 import google_crc32c
 import msgspec
@@ -36,7 +36,9 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 def crc32c(data: bytes) -> bytes:
     """CRC32C as 8 lower-case hex digits."""
-    return b"%08x" % google_crc32c.value(data)
+    # The package does not say of which type its argument is.
+    checksum = cast("int", google_crc32c.value(data))  # pyright: ignore[reportUnknownMemberType]
+    return b"%08x" % checksum
 
 
 def seal(record: Record, previous: bytes) -> Frame:

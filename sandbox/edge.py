@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from urllib.parse import unquote
 
 import msgspec
@@ -16,7 +16,7 @@ from aiohttp import web
 from sandbox.faults import Fault, Faults
 from sandbox.limits import Limits
 from sandbox.pulse import Pulse
-from sandbox.wire import JsonObject, as_int, as_object, decode, encode
+from sandbox.wire import JsonObject, as_int, as_list, as_object, decode, encode
 
 API: Final = "/api/v10"
 LOG_REQUESTS: Final = 10_000
@@ -186,7 +186,7 @@ async def _body(request: web.Request) -> JsonObject | list[object]:
         value = decode(raw)
     except msgspec.DecodeError:
         raise DiscordError(400, 50109, "The request body contains invalid JSON.") from None
-    return value if isinstance(value, list) else as_object(value)
+    return as_list(cast("list[object]", value)) if isinstance(value, list) else as_object(value)
 
 
 def _major(request: web.Request) -> str:

@@ -271,7 +271,7 @@ def _chunks(guild: Guild, wish: JsonObject) -> list[JsonObject]:
 def _wanted_members(guild: Guild, wish: JsonObject) -> list[Member]:
     if "user_ids" in wish:
         raw = wish["user_ids"]
-        ids = {as_int(each) for each in (raw if isinstance(raw, list) else [raw])}
+        ids = {as_int(each) for each in as_list(raw) or [raw]}
         return [guild.members[user_id] for user_id in sorted(ids & guild.members.keys())]
     query, limit = str(wish.get("query") or ""), as_int(wish.get("limit"))
     found = [guild.members[key] for key in sorted(guild.members)]

@@ -122,7 +122,8 @@ def _wrap(path: list[str], values: list[JsonObject]) -> list[JsonObject]:
     """Options inside their subcommand (type 1), inside its group (type 2)."""
     wrapped = values
     for depth, name in enumerate(reversed(path), start=1):
-        wrapped = [{"name": name, "type": depth, "options": wrapped}]
+        group: JsonObject = {"name": name, "type": depth, "options": wrapped}
+        wrapped = [group]
     return wrapped
 
 

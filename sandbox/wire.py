@@ -7,7 +7,7 @@ import base64
 from datetime import UTC, datetime, timedelta
 from random import Random
 from string import ascii_letters, digits
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -32,11 +32,12 @@ def decode(raw: bytes | str) -> object:
 
 def as_object(value: object) -> JsonObject:
     """`value` if it is a JSON object, else an empty one: Discord, too, reads a missing body as no fields."""
-    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
+    items = cast("dict[object, object]", value).items() if isinstance(value, dict) else ()
+    return {str(key): item for key, item in items}
 
 
 def as_list(value: object) -> list[object]:
-    return list(value) if isinstance(value, list) else []
+    return list(cast("list[object]", value)) if isinstance(value, list) else []
 
 
 def as_int(value: object, default: int = 0) -> int:

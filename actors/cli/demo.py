@@ -121,7 +121,7 @@ class Story:
         await self._all_worked_out()
 
     async def _vanity(self) -> None:
-        for _ in range(4):
+        for _ in range(6):
             self._world.join(self._guilds[2], via=VANITY)
         await self._all_worked_out()
 

@@ -7,7 +7,7 @@ One client is one shard. More shards are more clients, each with its own intake,
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 import discord
 import yarl
@@ -107,7 +107,7 @@ class Client(discord.Client):
 
     def is_connected(self) -> bool:
         """Whether a socket is open now."""
-        return self.ws is not None and self.ws.open
+        return self.ws is not None and self.ws.open  # pyright: ignore[reportUnnecessaryComparison] -- set late
 
     def _tapped(self, name: str, parse: Parser) -> Parser:
         def receive(payload: dict[str, object]) -> None:
@@ -137,4 +137,5 @@ class Client(discord.Client):
 
     def _is_about_me(self, payload: dict[str, object]) -> bool:
         user = payload.get("user")
-        return self.user is not None and isinstance(user, dict) and user.get("id") == str(self.user.id)
+        mine = str(self.user.id) if self.user is not None else None
+        return isinstance(user, dict) and cast("dict[str, object]", user).get("id") == mine

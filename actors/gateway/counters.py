@@ -26,7 +26,7 @@ def newborn(invite: InviteBorn) -> Counter:
 
 def counters_of(rows: Iterable[InviteRow]) -> tuple[Counter, ...] | None:
     """The counters of an invite list; None when the list came without its metadata."""
-    counters = []
+    counters: list[Counter] = []
     for row in rows:
         if row.uses is None or row.created_at is None:
             return None

@@ -137,7 +137,7 @@ def url_of_gateway(http: HTTPClient) -> Awaitable[dict[str, str]]:
 
 def _timed_out(http: HTTPClient, after_s: float) -> TimedOut:
     """Giving up on a request that waits for the global limit leaves the library's gate shut for good: open it."""
-    http._global_over.set()  # noqa: SLF001 -- checked by names.check_library
+    http._global_over.set()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see names.check_library
     return TimedOut(after_s=after_s)
 
 

@@ -188,7 +188,7 @@ class Gateway:
             _raise_if_final(error.code)
             return f"closed with {error.code}"
         except AttributeError:
-            if client.ws is not None:
+            if client.ws is not None:  # pyright: ignore[reportUnnecessaryComparison] -- the library sets it late
                 raise
             return "the first connect was refused"  # the library stumbles over the socket it never had
         except discord.NotFound:
