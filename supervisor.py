@@ -548,7 +548,7 @@ def _warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:
 
 async def _hold(disk: RealDisk, data: Path, log: FilteringBoundLogger) -> Held:
     """The data folder's lock; another process may be on its way out, so it is waited for."""
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    started = datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC).isoformat(timespec="seconds")
     for _ in range(LOCK_TRIES):
         try:
             return hold_folder(disk, data, started)

@@ -203,6 +203,8 @@ class Journal:
 
     def is_degraded(self) -> bool:
         """Whether a layer that LEDGER_ACK names is behind."""
+        if self._whole:
+            return False
         return any(not layer.healthy for layer in self._store.health() if layer.name in self._named)
 
     def is_ready(self) -> bool:
