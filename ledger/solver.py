@@ -58,7 +58,8 @@ def solve(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
     """The feasible sources of every claim.
 
     With at most as many proven uses as claims, every use has to be taken. With more, uses are limits only and NI is
-    left out. Where nothing fits, uses are limits and NI is let in, for all: the truth must not be left out.
+    left out, but for a claim that no source is possible for. Where nothing fits, uses are limits and NI is let in,
+    for all: the truth must not be left out.
     """
     surplus = sum(source.uses for source in sources if source.exact) > len(claims)
     feasible = _assign(claims, sources, strict=not surplus, no_counter=not surplus)
@@ -103,8 +104,8 @@ class _Network:
         self.open = _bits(at for at, room in enumerate(self.room) if room)
         self.exact = _bits(at for at, source in enumerate(sources) if strict and source.exact)
         self.reach = [_reach(group, sources) for group in groups]
-        if no_counter:
-            self._add(NO_COUNTER, range(len(groups)))
+        stranded = (at for at, group in enumerate(groups) if not self.reach[at] and not group.optional)
+        self._add(NO_COUNTER, range(len(groups)) if no_counter else stranded)
         self._add(_NOTHING, (at for at, group in enumerate(groups) if group.optional))
         self.held: list[dict[int, int]] = [{} for _ in self.codes]
 

@@ -70,7 +70,11 @@ def ways_of(claim: Claim, sources: Sequence[Source], *, no_counter: bool) -> Ite
     for at, source in enumerate(sources):
         if source.code not in claim.excluded and (source.gap is None or source.gap in claim.gaps):
             yield Way(source.code, at)
-    if no_counter:
+    stranded = not claim.optional and all(
+        source.code in claim.excluded or (source.gap is not None and source.gap not in claim.gaps)
+        for source in sources
+    )
+    if no_counter or stranded:
         yield BY_NI
     if claim.optional:
         yield NO_USE
@@ -356,9 +360,8 @@ def test_where_nothing_fits_no_counter_comes_back_for_all():
 
 
 def test_a_join_without_any_possible_source_came_by_no_counter_though_uses_abound():
-    solution = solve([join(but_not=[A])], [exact(A, 2)])
-    assert (solution.surplus, solution.infeasible) == (True, True)
-    assert solution.feasible == ({NI},)
+    solution = solve([join(but_not=[A]), join()], [exact(A, 3)])
+    assert solution == Solution(feasible=(frozenset({NI}), frozenset({A})), surplus=True, infeasible=False)
 
 
 def test_uses_in_a_gap_without_joins_contradict_the_joins_of_another():
