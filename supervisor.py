@@ -14,15 +14,12 @@ fences (mailbox, journal) keep it from doing harm. Whatever a child dies of is l
 """
 
 import asyncio
-import os
 import signal
 import sys
 import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -32,10 +29,10 @@ from actors.cli.app import make_app, perform
 from actors.cli.demo import play
 from actors.cli.exits import OK
 from actors.clock import Sleep, SystemClock, SystemRandomness
-from actors.footing import find_footing, read_mountinfo
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
 from actors.gateway.trouble import GatewayRefused
+from actors.ground import hold, warn_of_disk
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
@@ -43,7 +40,7 @@ from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
 from actors.runtime import Envelope, Jobs, Lane, Revoked, Stage, live
-from actors.settings import BadSettings, Settings
+from actors.settings import Settings
 from actors.sources import read_settings
 from actors.supervision import (
     GUILD_BUDGET,
@@ -57,12 +54,12 @@ from actors.supervision import (
     spawn,
 )
 from ledger import messages as m
-from ledger.errors import Fenced, FolderInUse, LedgerError, StorageError
+from ledger.errors import Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
-from persistence.disk import Held, RealDisk
-from persistence.local import LocalLayer, hold_folder
+from persistence.disk import RealDisk
+from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
 from persistence.sqlite import SqliteLayer
@@ -71,9 +68,6 @@ from persistence.store import Store
 MAX_FAILURES_A_MESSAGE: Final = 2
 MAX_RECOVERIES: Final = 50
 """Guilds that read their state at once; who has most waiting comes first."""
-LOCK_TRIES: Final = 5
-LOCK_PAUSE_S: Final = 2.0
-"""A second process on one data folder waits 10 s for the first."""
 CHECKPOINTS_S: Final = 10.0
 """Checkpoints of a drain may take so long all together."""
 DRAIN_S: Final = 20.0
@@ -508,9 +502,9 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
-    _warn_of_disk(settings, log)
+    warn_of_disk(settings, log)
     disk, data = RealDisk(), settings.ledger_data
-    held = await _hold(disk, data, log)
+    held = await hold(disk, data, asyncio.sleep, log)
     layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
     store = Store(layers, SystemClock(), SystemRandomness())
     try:
@@ -533,32 +527,6 @@ async def _recover(store: Store, log: FilteringBoundLogger) -> None:
         notes=list(report.notes),
         ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
     )
-
-
-def _warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:
-    footing = find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo())
-    if footing.kind == "ephemeral":
-        log.warning(
-            "disk.ephemeral_found",
-            why=footing.why,
-            data=str(settings.ledger_data),
-            hint="what is recorded goes with this disk: mount a volume at LEDGER_DATA (or say LEDGER_DISK=lasting)",
-        )
-
-
-async def _hold(disk: RealDisk, data: Path, log: FilteringBoundLogger) -> Held:
-    """The data folder's lock; another process may be on its way out, so it is waited for."""
-    started = datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC).isoformat(timespec="seconds")
-    for _ in range(LOCK_TRIES):
-        try:
-            return hold_folder(disk, data, started)
-        except FolderInUse as busy:
-            log.warning("folder.awaited", owner=busy.owner, hint=busy.hint)
-            await asyncio.sleep(LOCK_PAUSE_S)
-        except StorageError as refused:
-            fix = f"give it to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
-            raise BadSettings([f"Nothing can be recorded in LEDGER_DATA, {data} ({refused}): {fix}."]) from refused
-    return hold_folder(disk, data, started)
 
 
 def main() -> None:

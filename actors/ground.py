@@ -1,0 +1,54 @@
+"""What the bot stands on before it starts: the data folder's lock, and a disk that lasts.
+
+What kind of disk it is, is found out in ``actors/footing.py``; the lock itself is ``persistence/local.py``'s.
+"""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import Sleep, SystemClock
+from actors.footing import find_footing, read_mountinfo
+from actors.settings import BadSettings, Settings
+from ledger.errors import FolderInUse, StorageError
+from persistence.disk import Disk, Held
+from persistence.local import hold_folder
+
+LOCK_TRIES: Final = 5
+LOCK_PAUSE_S: Final = 2.0
+"""A second process on one data folder waits 10 s for the first."""
+
+
+def warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:
+    """Says loudly, at each start, when what is recorded will not outlive a deploy."""
+    footing = find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo())
+    if footing.kind == "ephemeral":
+        log.warning(
+            "disk.ephemeral_found",
+            why=footing.why,
+            data=str(settings.ledger_data),
+            hint="what is recorded goes with this disk: mount a volume at LEDGER_DATA (or say LEDGER_DISK=lasting)",
+        )
+
+
+async def hold(disk: Disk, data: Path, sleep: Sleep, log: FilteringBoundLogger) -> Held:
+    """The data folder's lock; another process may be on its way out, so it is waited for.
+
+    Raises:
+        FolderInUse: when it is still held after the wait.
+        BadSettings: when the folder cannot be made or written.
+    """
+    started = datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC).isoformat(timespec="seconds")
+    for _ in range(LOCK_TRIES):
+        try:
+            return hold_folder(disk, data, started)
+        except FolderInUse as busy:
+            log.warning("folder.awaited", owner=busy.owner, hint=busy.hint)
+            await sleep(LOCK_PAUSE_S)
+        except StorageError as refused:
+            fix = f"give it to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
+            raise BadSettings([f"Nothing can be recorded in LEDGER_DATA, {data} ({refused}): {fix}."]) from refused
+    return hold_folder(disk, data, started)
