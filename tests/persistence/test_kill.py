@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from random import Random
 
@@ -46,10 +45,9 @@ def life(folder: Path, first_number: int, random: Random) -> list[str]:
     command = [sys.executable, "-c", CHILD, str(folder), str(first_number)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as child:
         assert child.stdout is not None
-        first = child.stdout.readline()
-        time.sleep(random.uniform(0, 0.08))
-        child.send_signal(signal.SIGKILL)
-        lines = (first + child.stdout.read()).split(b"\n")[:-1]
+        heard = [child.stdout.readline() for _ in range(random.randint(1, 60))]
+        child.send_signal(signal.SIGKILL)  # wherever it is by now: it did not wait for us
+        lines = (b"".join(heard) + child.stdout.read()).split(b"\n")[:-1]
     return b" ".join(lines).decode().split()
 
 
