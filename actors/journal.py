@@ -319,9 +319,9 @@ class Journal:
         """Any call may have found a layer broken, or the layers to differ; either is seen to without being asked."""
         self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
         if self._whole and (sick := self._sick_layers()):
-            self._whole = False
-            self._broken_since_s = self._clock.monotonic_s()
-            self._next_try_s = self._broken_since_s + RETRY_S[-1]
+            now_s = self._clock.monotonic_s()
+            self._whole, self._next_try_s = False, now_s + RETRY_S[-1]
+            self._broken_since_s = now_s if self._broken_since_s is None else self._broken_since_s
             self._log.error("layer.failed", layers=sick)
 
     def _remember(self, request: _Append) -> None:
@@ -350,9 +350,11 @@ class Journal:
                 self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
                 await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             else:
-                self._needs_epoch, self._whole = False, False
+                self._needs_epoch, self._whole = False, True
                 self._epochs += 1
                 self._log.info("epoch.taken", epoch=report.epoch)
+                self._look_at_layers()
+                self._tell_recovered()
                 return
 
     async def _await_named_layers(self, appended: Sequence[Appended]) -> bool:
@@ -371,20 +373,24 @@ class Journal:
 
     def _is_given_up_for_now(self) -> bool:
         """From so long after its first failure on nobody waits for a layer; ``run`` goes on trying, now and then."""
-        waited_s = self._clock.monotonic_s() - (self._broken_since_s or self._clock.monotonic_s())
-        return waited_s >= WAIT_FOR_LAYER_S
+        since_s = self._broken_since_s
+        return since_s is not None and self._clock.monotonic_s() - since_s >= WAIT_FOR_LAYER_S
 
     async def _catch_up(self) -> bool:
         """Tries to bring broken layers back; True when every one is whole again."""
         self._whole = await self._store.catch_up()
         self._next_try_s = self._clock.monotonic_s() + RETRY_S[-1]
         self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
+        self._tell_recovered()
+        return self._whole
+
+    def _tell_recovered(self) -> None:
+        """Once every layer is whole again: what was recorded meanwhile is acknowledged now."""
         if self._whole and self._broken_since_s is not None:
             self._broken_since_s = None
             self._log.info("layer.recovered", layers=[health.name for health in self._store.health()])
             recovered, self._unacknowledged = self._unacknowledged, []
             self._tell_joins(recovered, degraded=False)
-        return self._whole
 
     def _sick_layers(self) -> Mapping[str, str]:
         return {health.name: health.error for health in self._store.health() if not health.healthy}

@@ -95,3 +95,41 @@ async def test_an_outcome_nobody_knows_ends_the_epoch_and_every_guild_has_to_ope
         assert [record.seq for record in opened.tail] == [1]
         committed = await bot.journal.append(GUILD, 2, 1, (draft(2),))
         assert committed.records[0].epoch > opened.tail[0].epoch
+
+
+async def test_a_layer_that_is_still_away_after_a_new_epoch_is_given_up_after_the_same_time():
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        bot.database.go_away(StorageError("the disk is gone"))
+        bot.log.fail_next(NotConfirmed("fsync"), took_effect=False)
+        with pytest.raises(StorageError):
+            await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        await bot.journal.open(GUILD, 2)
+        async with asyncio.timeout(5):
+            committed = await bot.journal.append(GUILD, 2, 0, (draft(1),))
+        assert committed.degraded
+        assert sum(bot.naps) < 60
+
+
+async def test_a_broken_layer_is_told_also_where_it_is_not_waited_for():
+    async with running(Bot()) as bot:
+        bot.journal._named = frozenset({"log"})  # LEDGER_ACK=local
+        await bot.journal.open(GUILD, 1)
+        bot.database.go_away(StorageError("the disk is gone"))
+        assert not (await bot.journal.append(GUILD, 1, 0, (draft(1),))).degraded
+        (line,) = bot.events("layer.failed")
+        assert line["layers"] == {"database": "the disk is gone"}
+
+
+async def test_what_was_not_acknowledged_is_acknowledged_when_an_epoch_finds_all_layers_whole():
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        bot.database.go_away(StorageError("the disk is gone"))
+        assert (await bot.journal.append(GUILD, 1, 0, (draft(1),))).degraded
+        bot.database.come_back()
+        bot.log.fail_next(NotConfirmed("fsync"), took_effect=False)
+        with pytest.raises(StorageError):
+            await bot.journal.append(GUILD, 1, 1, (draft(2),))
+        await bot.journal.open(GUILD, 2)
+        assert [line["user"] for line in bot.events("join.acknowledged")] == ["1"]
+        assert bot.events("layer.recovered")
