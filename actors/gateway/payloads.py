@@ -171,7 +171,10 @@ def decode(payload: object, kind: type[T]) -> T:
     Raises:
         msgspec.ValidationError: when it does not fit.
     """
-    return msgspec.convert(payload, kind)
+    try:
+        return msgspec.convert(payload, kind)
+    except UnicodeError as error:  # half a surrogate pair, which JSON allows
+        raise msgspec.ValidationError(str(error)) from error
 
 
 def micros(moment: datetime) -> int:

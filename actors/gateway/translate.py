@@ -88,7 +88,7 @@ class Translator:
             return ()
         try:
             return reader(payload, heard)
-        except (msgspec.ValidationError, UnicodeError) as error:  # UnicodeError: half a surrogate pair
+        except msgspec.ValidationError as error:
             return unreadable(name, payload, heard, f"unreadable: {error}")
 
     def _guild_changed(self, payload: object, heard: Heard) -> tuple[Told, ...]:

@@ -20,7 +20,7 @@ class Ward:
         self.addresses: dict[GuildId, GuildAddress] = {}
         self.kept: dict[str, bytes] = {}
         self.broken: OSError | None = None
-        clock = SystemClock()
+        clock = self.clock = SystemClock()
         self.intake = Intake(
             roster=Roster(clock, self.addresses.__setitem__),
             channels=InviteChannels(),
@@ -89,3 +89,18 @@ def test_a_ready_that_does_not_decode_removes_nobody(ward: Ward, lines: Lines):
     assert ward.waiting(guild)[Lane.CONTROL] == 1
     assert ward.intake.session == "s"
     assert lines.named("dispatch.unreadable")[0]["name"] == "READY"
+
+
+def test_a_guild_that_never_comes_is_awaited_for_thirty_seconds_only(ward: Ward, monkeypatch: pytest.MonkeyPatch):
+    mine = str(1 << 22)  # of shard 1 of 2
+    ward.hear("READY", {"guilds": [{"id": mine, "unavailable": True}]})
+    assert ward.intake.awaited() == 1
+    began_s = ward.clock.monotonic_s()
+    monkeypatch.setattr(ward.clock, "monotonic_s", lambda: began_s + 31)
+    assert ward.intake.awaited() == 0
+
+
+def test_half_a_surrogate_pair_is_an_event_that_cannot_be_read(ward: Ward):
+    ward.hear("GUILD_MEMBER_ADD", a_join("5", 1) | {"joined_at": "\ud800"})
+    assert ward.waiting("5") == (0, 1, 0)
+    assert len(ward.kept) == 1
