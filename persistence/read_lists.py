@@ -12,13 +12,10 @@ import msgspec
 
 from ledger.errors import Corrupt
 from ledger.ids import GuildId, UserId
-from ledger.records import Status
+from persistence.lists import MAX_PAGE, JoinRow
 from persistence.sqlite_connection import Row, rows
 
 T = TypeVar("T")
-
-MAX_PAGE: Final = 100
-"""Joins a page."""
 
 _PAGE: Final = """
 SELECT json_object(
@@ -35,26 +32,6 @@ SELECT json_object(
 )
 FROM credits WHERE guild = ? GROUP BY staff ORDER BY staff
 """
-
-
-class JoinRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A join and the verdict in force. ``left_us``: 0 = still a member, -1 = unknown; ``verdict_seq``: 0 = none yet.
-
-    Without a verdict ``status`` is ``pending``.
-    """
-
-    seq: int
-    user: UserId
-    opened_us: int
-    origin: str
-    left_us: int
-    verdict_seq: int
-    status: Status
-    code: str | None
-    inviter: UserId | None
-    staff: UserId | None
-    candidates: tuple[str, ...]
-    reason: str
 
 
 class StaffTotal(msgspec.Struct, frozen=True, kw_only=True):

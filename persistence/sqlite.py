@@ -19,9 +19,10 @@ from persistence import read_lists, sqlite_checkpoints
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
+from persistence.lists import JoinRow
 from persistence.migrations import applied, migrate
 from persistence.quarantine import Quarantine
-from persistence.read_lists import JoinRow, StaffTotal
+from persistence.read_lists import StaffTotal
 from persistence.scan import Gap
 from persistence.sqlite_connection import connect, prepare, storing
 from persistence.sqlite_records import Records, frames_after, of_guild
@@ -106,7 +107,7 @@ class SqliteLayer:
     # The read model
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
-        """Joins behind a seq, in order, at most ``limit`` (1 to ``read_lists.MAX_PAGE``), with their verdicts.
+        """Joins behind a seq, in order, at most ``limit`` (1 to ``lists.MAX_PAGE``), with their verdicts.
 
         Raises:
             Corrupt, StorageError: when the page cannot be read.

@@ -15,7 +15,7 @@ from ledger import records as r
 from ledger.errors import Corrupt
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import LEFT_UNKNOWN
-from persistence import read_lists, read_model
+from persistence import lists, read_lists, read_model
 from persistence.chains import NO_HEAD, head_of
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
@@ -132,13 +132,13 @@ async def test_joins_and_totals_are_what_a_plain_walk_through_the_records_gives(
         await read_model.follow(db, records)
         for guild in (RED, BLUE):
             own = [record for record in records if record.guild == guild]
-            page = await read_lists.joins_page(db, guild, 0, read_lists.MAX_PAGE)
+            page = await read_lists.joins_page(db, guild, 0, lists.MAX_PAGE)
             assert [told(row) for row in page] == walked(own)
             totals = await read_lists.staff_totals(db, guild)
             assert {total.staff: (total.standing, total.taken_back) for total in totals} == counted(own)
 
 
-def told(row: read_lists.JoinRow) -> tuple[object, ...]:
+def told(row: lists.JoinRow) -> tuple[object, ...]:
     return row.seq, row.user, row.left_us, row.verdict_seq, row.status, row.code, row.staff, row.candidates
 
 

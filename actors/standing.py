@@ -1,0 +1,76 @@
+"""What the process knows of a guild beside its actor, and does for it: what commands may ask (``Inside``).
+
+Values and a protocol; ``supervisor.py`` keeps it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from actors.runtime import MailboxStatistics
+from ledger.ids import GuildId
+from persistence.lists import Lists
+
+T = TypeVar("T")
+
+
+class LayerStanding(msgspec.Struct, frozen=True, kw_only=True):
+    """A layer as one guild sees it.
+
+    ``seq``: the guild's newest record there, -1 = not known while the layer is broken; ``behind``: how many records
+    of the process it lacks; ``error``: "" = healthy.
+    """
+
+    name: str
+    seq: int
+    behind: int
+    error: str
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A guild from outside its actor.
+
+    ``restored_from``: the layer the running life came back from ("" = nothing was there), at ``restored_seq``, by
+    ``replayed`` records behind a checkpoint; ``leader``: the layer that won when the process started; ``restarts``:
+    of the guild's actor since then.
+    """
+
+    layers: tuple[LayerStanding, ...]
+    restored_from: str
+    restored_seq: int
+    replayed: int
+    leader: str
+    mailbox: MailboxStatistics
+    restarts: int
+
+
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """A checkpoint: the seq it stands at, and by layer "" (written and read back equal) or what went wrong."""
+
+    seq: int
+    layers: Mapping[str, str]
+
+
+class Inside(Protocol):
+    """The process, for commands."""
+
+    def standing(self, guild: GuildId) -> Standing | None:
+        """What is known of a guild; None for one that has no actor."""
+        ...
+
+    async def keep_checkpoint(self, guild: GuildId) -> Kept:
+        """Writes a checkpoint of the guild as it is now into every layer, and reads it back.
+
+        Raises:
+            StorageError: when no layer takes one, or the guild has no running life.
+        """
+        ...
+
+    async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
+        """Runs a short query on the lists, between two batches of the journal. Long ones are cut into pages.
+
+        Raises:
+            StorageError: when the database cannot be read now.
+        """
+        ...

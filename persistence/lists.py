@@ -1,0 +1,58 @@
+"""What lists and names are asked of: the database's side tables, beside the records (``sqlite``, ``memory``).
+
+Lists are for people to read: whatever decides something asks the guild's state. Names lie outside the chain, so that
+a person can be forgotten without breaking it; they are asked of Discord again when they are lost.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger.ids import GuildId, UserId
+from ledger.records import Status
+
+MAX_PAGE: Final = 250
+"""Joins a page: so few that reading them takes less than 5 ms."""
+
+
+class JoinRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A join and the verdict in force. ``left_us``: 0 = still a member, -1 = unknown; ``verdict_seq``: 0 = none yet.
+
+    Without a verdict ``status`` is ``pending``.
+    """
+
+    seq: int
+    user: UserId
+    opened_us: int
+    origin: str
+    left_us: int
+    verdict_seq: int
+    status: Status
+    code: str | None
+    inviter: UserId | None
+    staff: UserId | None
+    candidates: tuple[str, ...]
+    reason: str
+
+
+class Lists(Protocol):
+    """Reads and writes of a few milliseconds each. Errors of every method: ``StorageError``, ``Corrupt``."""
+
+    async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
+        """The guild's joins behind a seq, in order, at most ``limit`` (1 to ``MAX_PAGE``)."""
+        ...
+
+    async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
+        """The display names that are known, of at most 1,000 users."""
+        ...
+
+    async def put_names(self, guild: GuildId, names: Mapping[UserId, str]) -> None:
+        """Keeps display names (at most 1,000), over those that were there."""
+        ...
+
+    async def forget_names(self, guild: GuildId | None, user: UserId | None) -> int:
+        """Deletes names: of a user in a guild, of all users of a guild (``user`` None), or of a user everywhere
+        (``guild`` None). How many rows were deleted.
+        """
+        ...
