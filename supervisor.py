@@ -18,9 +18,9 @@ import signal
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -59,11 +59,14 @@ from ledger.ids import GuildId
 from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
 from persistence.disk import RealDisk
+from persistence.lists import Lists
 from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
 from persistence.sqlite import SqliteLayer
 from persistence.store import Store
+
+T = TypeVar("T")
 
 MAX_FAILURES_A_MESSAGE: Final = 2
 MAX_RECOVERIES: Final = 50
@@ -169,6 +172,11 @@ class Supervisor:
         if child is None or child.actor is None:
             return "cold"
         return "parked" if child.parked else child.actor.presence.phase.value
+
+    # What commands ask (``standing.Inside``)
+
+    async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
+        return await self._journal.read(query)
 
     async def drain(self) -> None:
         """Intake has stopped: empties the mailboxes, writes a checkpoint of every guild, ends every child."""

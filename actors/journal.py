@@ -5,14 +5,14 @@ carries its life's incarnation and the seq it stands on, and is refused when eit
 queued together become one batch: one write and one fsync of the log, one transaction of the database. Nobody is
 answered before the batch is durable in every layer that ``LEDGER_ACK`` names, or ``WAIT_FOR_LAYER_S`` after such a
 layer's first failure. When no layer took a batch, its outcome is unknown: the store takes a new epoch and every guild
-has to open again.
+has to open again. A read of lists is served between two batches, or while a layer is waited for.
 
 The queue outlives a life of the actor; ``run`` is one life. How layers store is ``persistence/store.py``'s business.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -20,11 +20,13 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.reads import Reads
 from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock
 from ledger.records import Draft, JoinRecorded, Record
 from persistence.layer import Head
+from persistence.lists import Lists
 from persistence.store import Append, Appended, LayerHealth, Opened, Store
 
 T = TypeVar("T")
@@ -124,6 +126,7 @@ class Journal:
         self._sleep = sleep
         self._log = log
         self._queue: deque[_Queued] = deque()
+        self._reads = Reads(store)
         self._arrived = asyncio.Event()
         self._incarnations: dict[GuildId, int] = {}
         self._unacknowledged: list[Record] = []
@@ -166,9 +169,19 @@ class Journal:
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self._queued(_Checkpoint(guild, incarnation, head, pages, done), done)
 
+    async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
+        """Runs a short query on the lists, between two batches.
+
+        Raises:
+            StorageError: when they cannot be read now; a query that failed with it has broken its layer.
+        """
+        done = self._reads.put(query)
+        self._arrived.set()
+        return await done
+
     def statistics(self) -> JournalStatistics:
         return JournalStatistics(
-            waiting=len(self._queue),
+            waiting=len(self._queue) + len(self._reads),
             batches=self._batches,
             records=self._records,
             joins=self._joins,
@@ -187,19 +200,22 @@ class Journal:
                 await self._take_epoch()
             if not self._whole and self._clock.monotonic_s() >= self._next_try_s:
                 await self._catch_up()
-            if not self._queue:
+            if self.is_idle():
                 await self._wait()
                 continue
-            await self._serve(self._next_batch())
+            await self._serve_read()
+            if self._queue:
+                await self._serve(self._next_batch())
 
     def void(self, error: LedgerError) -> None:
         """After a death of the actor: what it had in hand has an unknown outcome, so every guild opens again."""
         self._needs_epoch = True
+        self._reads.void(error)
         while self._queue:
             _fail(self._queue.popleft(), error)
 
     def is_idle(self) -> bool:
-        return not self._queue
+        return not self._queue and not self._reads
 
     def is_degraded(self) -> bool:
         """Whether a layer that LEDGER_ACK names is behind."""
@@ -258,6 +274,10 @@ class Journal:
                 if isinstance(request, _Append) and not request.done.done():
                     self._remember(request)
                 _fail(request, StorageError("the journal stopped while this was in its hands"))
+
+    async def _serve_read(self) -> None:
+        await self._reads.serve_one()
+        self._look_at_layers()
 
     async def _open(self, request: _Open) -> None:
         self._incarnations[request.guild] = request.incarnation
@@ -348,6 +368,7 @@ class Journal:
                 report = await self._store.restart_epoch()
             except StorageError as error:
                 self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
+                self._reads.void(error)
                 await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             else:
                 self._needs_epoch, self._whole = False, True
@@ -368,6 +389,8 @@ class Journal:
                 return False
             if self._needs_epoch or self._is_given_up_for_now():
                 return True
+            for _ in range(len(self._reads)):
+                await self._serve_read()
             await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
         raise AssertionError("count() ends")
 

@@ -11,6 +11,7 @@ import msgspec
 
 from ledger.ids import GuildId
 from persistence.frames import Frame
+from persistence.lists import Lists
 
 CHECKPOINT_FORMAT = 1
 
@@ -76,6 +77,14 @@ class Layer(Protocol):
     @property
     def name(self) -> str:
         """As logs, metrics and LEDGER_ACK name it: "log" or "database"."""
+        ...
+
+    @property
+    def lists(self) -> Lists | None:
+        """What lists and names are asked of, like the layer itself between ``open`` and its first error; or None.
+
+        Their errors are the layer's.
+        """
         ...
 
     async def open(self) -> LayerSummary:

@@ -1,4 +1,4 @@
-"""What lists and names are asked of: the database's side tables, beside the records (``sqlite``, ``memory``).
+"""What lists and names are asked of: the database's side tables, beside the records (``sqlite_lists.py``).
 
 Lists are for people to read: whatever decides something asks the guild's state. Names lie outside the chain, so that
 a person can be forgotten without breaking it; they are asked of Discord again when they are lost.
@@ -14,6 +14,10 @@ from ledger.records import Status
 
 MAX_PAGE: Final = 250
 """Joins a page: so few that reading them takes less than 5 ms."""
+MAX_NAMES: Final = 1_000
+"""Names read or kept at once."""
+MAX_NAME_CHARACTERS: Final = 100
+"""The longest name Discord has is a guild's; members' are shorter."""
 
 
 class JoinRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,15 +48,21 @@ class Lists(Protocol):
         ...
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
-        """The display names that are known, of at most 1,000 users."""
+        """The display names that are known, of at most ``MAX_NAMES`` users."""
         ...
 
     async def put_names(self, guild: GuildId, names: Mapping[UserId, str]) -> None:
-        """Keeps display names (at most 1,000), over those that were there."""
+        """Keeps display names (at most ``MAX_NAMES``), over those that were there; each as ``storable`` gives it."""
         ...
 
     async def forget_names(self, guild: GuildId | None, user: UserId | None) -> int:
         """Deletes names: of a user in a guild, of all users of a guild (``user`` None), or of a user everywhere
-        (``guild`` None). How many rows were deleted.
+        (``guild`` None). How many rows were deleted. Both None would be everything, and is a bug.
         """
         ...
+
+
+def storable(name: str) -> str:
+    """A name as it is kept: half a surrogate pair is no text and becomes U+FFFD; what is too long is cut."""
+    text = name.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text[:MAX_NAME_CHARACTERS]

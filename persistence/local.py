@@ -52,6 +52,10 @@ class LocalLayer:
     def name(self) -> str:
         return "log"
 
+    @property
+    def lists(self) -> None:
+        return None
+
     async def open(self) -> LayerSummary:
         await self._offload(self._checkpoints.refuse_newer)
         return await self._offload(self._log.open)

@@ -14,6 +14,7 @@ from ledger.ids import GuildId
 from persistence.chains import Chains, appends
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
+from persistence.lists import Lists
 
 KEPT: Final = 2
 
@@ -42,6 +43,10 @@ class MemoryLayer:
     @property
     def name(self) -> str:
         return self._name
+
+    @property
+    def lists(self) -> Lists | None:
+        return None
 
     # What the world does
 

@@ -133,7 +133,21 @@ READ_MODEL: Final = Migration(
                 )""",
     ),
 )
-MIGRATIONS: Final = (RECORDS, READ_MODEL)
+NAMES: Final = Migration(
+    name="names",
+    statements=(
+        # What Discord calls people; no record says it. seal: CRC32C over the other columns (sqlite_names.py).
+        """CREATE TABLE names (
+            guild INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            seal BLOB NOT NULL,
+            PRIMARY KEY (guild, user)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE INDEX names_by_user ON names (user)",
+    ),
+)
+MIGRATIONS: Final = (RECORDS, READ_MODEL, NAMES)
 
 _TABLE: Final = """CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, seal BLOB NOT NULL

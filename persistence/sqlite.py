@@ -5,7 +5,7 @@ follows from them. ``open`` verifies all of it (``sqlite_vetting.py``); a file w
 holds, and itself kept in quarantine (``sqlite_repair.py``); holes are filled from another layer. The WAL is moved
 into the file by SQLite itself, every 1,000 pages, behind a commit.
 
-Here stands what the layer is asked; rows, checkpoints, terms, schema and read model have modules of their own.
+Here stands what the layer is asked; rows, checkpoints, terms, schema, read model and lists have modules of their own.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -15,16 +15,15 @@ import aiosqlite
 
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
-from persistence import read_lists, sqlite_checkpoints
+from persistence import sqlite_checkpoints
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
-from persistence.lists import JoinRow
 from persistence.migrations import applied, migrate
 from persistence.quarantine import Quarantine
-from persistence.read_lists import StaffTotal
 from persistence.scan import Gap
 from persistence.sqlite_connection import connect, prepare, storing
+from persistence.sqlite_lists import SqliteLists
 from persistence.sqlite_records import Records, frames_after, of_guild
 from persistence.sqlite_repair import Files, build, put_among, salvage, up_to, whole_appends
 from persistence.sqlite_terms import Term, put_term
@@ -48,6 +47,10 @@ class SqliteLayer:
     @property
     def name(self) -> str:
         return "database"
+
+    @property
+    def lists(self) -> SqliteLists:
+        return SqliteLists(self._used(), self._path)
 
     async def open(self) -> LayerSummary:
         settled = self._files.settle()
@@ -103,22 +106,6 @@ class SqliteLayer:
         if db is not None:
             with storing(self._path):
                 await db.close()
-
-    # The read model
-
-    async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
-        """Joins behind a seq, in order, at most ``limit`` (1 to ``lists.MAX_PAGE``), with their verdicts.
-
-        Raises:
-            Corrupt, StorageError: when the page cannot be read.
-        """
-        with storing(self._path):
-            return await read_lists.joins_page(self._used(), guild, after_seq, limit)
-
-    async def staff_totals(self, guild: GuildId) -> Sequence[StaffTotal]:
-        """Credits by staff member (see ``joins_page`` for what it raises)."""
-        with storing(self._path):
-            return await read_lists.staff_totals(self._used(), guild)
 
     async def _vet(self) -> Vetting:
         """Opens the file and verifies it.

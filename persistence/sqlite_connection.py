@@ -64,6 +64,7 @@ async def prepare(db: aiosqlite.Connection, path: Path) -> int:
         if mode[0] != b"wal":
             raise StorageError(f"{path}: a WAL was refused, the journal's mode is {mode[0]!r}")
         await db.execute_fetchall("PRAGMA synchronous = FULL")
+        await db.execute_fetchall("PRAGMA secure_delete = FAST")  # a name that was replaced does not linger
         ((_, pages, _),) = await rows(db, "PRAGMA wal_checkpoint(PASSIVE)")
         await db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
     return pages if isinstance(pages, int) else 0

@@ -13,7 +13,7 @@ from typing import Final
 import aiosqlite
 
 from ledger.errors import Corrupt, StorageError
-from persistence import sqlite_checkpoints
+from persistence import sqlite_checkpoints, sqlite_names
 from persistence.disk import Disk, Identity
 from persistence.frames import Frame
 from persistence.migrations import migrate
@@ -102,7 +102,7 @@ class Files:
 
 
 async def build(new: Path, batches: AsyncIterator[list[Frame]], old: aiosqlite.Connection, old_path: Path) -> None:
-    """Makes the new file of these frames and of the old one's terms and checkpoints.
+    """Makes the new file of these frames and of the old one's terms, checkpoints and names.
 
     Raises:
         StorageError, DiskFull, NotConfirmed: when it could not be made; the old file is as it was.
@@ -119,6 +119,7 @@ async def build(new: Path, batches: AsyncIterator[list[Frame]], old: aiosqlite.C
         records = Records(db, new)
         async for batch in batches:
             await records.append(batch)
+        await sqlite_names.copy(old, old_path, db, new)
     finally:
         await db.close()
 

@@ -6,8 +6,8 @@ outcome is unknown, nothing is appended until ``restart_epoch`` has read everyth
 long, is the journal's business (``actors/journal.py``); there are no tasks here, and one caller.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -20,9 +20,12 @@ from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.frames import Frame
 from persistence.layer import Head, Layer
+from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.rehydration import Opened, open_guild
 from persistence.seats import Seat
+
+T = TypeVar("T")
 
 _READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers have to be read back first"
 
@@ -170,6 +173,21 @@ class Store:
         if not self._healthy():
             raise self._nobody()
 
+    async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
+        """Runs a query on the lists of the first healthy layer that has them. What the query itself raises, passes.
+
+        Raises:
+            StorageError: when there is none; or the layer raised, and is broken.
+        """
+        if self._in_doubt:
+            raise NotConfirmed(_READ_BACK_FIRST)
+        for seat in self._healthy():
+            lists = seat.layer.lists
+            if lists is not None:
+                with seat.minding(self._clock.now_ms()):
+                    return await query(lists)
+        raise StorageError(f"lists and names cannot be read now: {self._troubles()}")
+
     def is_in_doubt(self) -> bool:
         """Whether the layers have to be read back (``restart_epoch``) before anything else."""
         return self._in_doubt
@@ -248,8 +266,10 @@ class Store:
             self._in_doubt = True  # nobody is left who could give it what it misses
 
     def _nobody(self) -> StorageError:
-        told = [f"{seat.name}: {seat.trouble.error}" for seat in self._seats if seat.trouble is not None]
-        return StorageError(f"no layer can be used: {'; '.join(told)}")
+        return StorageError(f"no layer can be used: {self._troubles()}")
+
+    def _troubles(self) -> str:
+        return "; ".join(f"{seat.name}: {seat.trouble.error}" for seat in self._seats if seat.trouble is not None)
 
     def _report(self, leader: Seat, notes: Sequence[str]) -> StartReport:
         layers = tuple(

@@ -21,6 +21,7 @@ from ledger.records import Counter, GatewayCause, Record, VerdictReached
 from ledger.samples import Sample
 from persistence.layer import Layer
 from persistence.memory import MemoryLayer
+from persistence.memory_database import MemoryDatabase
 from persistence.store import Store
 from supervisor import Supervisor
 
@@ -69,7 +70,7 @@ class Bot:
         self.clock = VirtualClock()
         self.lines = StringIO()
         self.log = MemoryLayer("log")
-        self.database = MemoryLayer("database")
+        self.database = MemoryDatabase("database")
         self.naps: list[float] = []
         self.kept: dict[str, bytes] = {}
         logger = structlog.wrap_logger(

@@ -1,12 +1,14 @@
 """The persistence actor: one queue, fences, one batch for all who wait, and the wait for a layer that is away."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from ledger.errors import Fenced, NotConfirmed, StorageError
+from ledger.errors import Fenced, NotConfirmed, Rejected, StorageError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import Draft, InternalCause, JoinRecorded, join_key
+from persistence.lists import JoinRow, Lists
 from tests.actors.harness import GUILD, Bot, running
 
 
@@ -133,3 +135,149 @@ async def test_what_was_not_acknowledged_is_acknowledged_when_an_epoch_finds_all
         await bot.journal.open(GUILD, 2)
         assert [line["user"] for line in bot.events("join.acknowledged")] == ["1"]
         assert bot.events("layer.recovered")
+
+
+async def pages(lists: Lists) -> Sequence[JoinRow]:
+    return await lists.joins_page(GUILD, 0, 10)
+
+
+async def test_a_read_is_served_between_two_batches():
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        loop = asyncio.get_running_loop()
+        entered, leave = asyncio.Event(), asyncio.Event()
+
+        async def query(lists: Lists) -> tuple[int, int]:
+            entered.set()
+            before = len(await pages(lists))
+            await leave.wait()
+            return before, len(await pages(lists))
+
+        first = await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        read = loop.create_task(bot.journal.read(query))
+        await entered.wait()
+        append = loop.create_task(bot.journal.append(GUILD, 1, first.head.seq, (draft(2),)))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not append.done()
+        leave.set()
+        assert await read == (1, 1)
+        assert (await append).head.seq == 2
+
+
+async def test_many_reads_do_not_split_a_batch_nor_hold_it_up():
+    guilds = [GuildId(str(each)) for each in range(1, 11)]
+    async with running(Bot()) as bot:
+        for guild in guilds:
+            await bot.journal.open(guild, 1)
+        before, served = bot.journal.statistics().batches, []
+        loop = asyncio.get_running_loop()
+
+        async def query(lists: Lists) -> None:
+            await pages(lists)
+            served.append(bot.journal.statistics().batches - before)
+
+        reads = [loop.create_task(bot.journal.read(query)) for _ in range(5)]
+        appends = [loop.create_task(bot.journal.append(guild, 1, 0, (draft(1),))) for guild in guilds]
+        await asyncio.gather(*reads, *appends)
+        assert served == [0, 1, 1, 1, 1]
+        assert bot.journal.statistics().batches == before + 1
+
+
+async def test_a_query_that_fails_by_the_layer_breaks_it_and_it_comes_back():
+    async with running(Bot()) as bot:
+        bot.database.go_away(StorageError("unplugged"))
+        with pytest.raises(StorageError, match="database: unplugged") as told:
+            await bot.journal.read(pages)
+        assert told.value.hint
+        (line,) = bot.events("layer.failed")
+        assert line["layers"] == {"database": "unplugged"}
+        with pytest.raises(StorageError, match="cannot be read now"):
+            await bot.journal.read(pages)
+        bot.database.come_back()
+        bot.clock.now_s += 10
+        await bot.journal.open(GUILD, 1)
+        assert await bot.journal.read(pages) == []
+
+
+@pytest.mark.parametrize("bug", [LookupError("a bug"), Rejected("not for you"), asyncio.CancelledError()])
+async def test_what_a_query_raises_of_its_own_is_told_to_its_author_and_to_nobody_else(bug: BaseException):
+    async def query(lists: Lists) -> None:
+        await pages(lists)
+        raise bug
+
+    async with running(Bot()) as bot:
+        with pytest.raises(type(bug)):
+            await bot.journal.read(query)
+        assert await bot.journal.read(pages) == []
+        assert not bot.events("layer.failed")
+        assert not bot.events("actor.restarted")
+
+
+async def test_whoever_asks_for_a_read_may_go_away_before_or_while_it_is_served():
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        loop = asyncio.get_running_loop()
+        entered, leave, ran = asyncio.Event(), asyncio.Event(), []
+
+        async def query(lists: Lists) -> None:
+            entered.set()
+            await leave.wait()
+            ran.append(await pages(lists))
+
+        in_hand, waiting = loop.create_task(bot.journal.read(query)), loop.create_task(bot.journal.read(query))
+        await entered.wait()
+        in_hand.cancel()
+        waiting.cancel()
+        leave.set()
+        assert await bot.journal.read(pages) == []
+        assert ran == [[]], "what was begun is ended; what nobody waits for is not begun"
+
+
+async def test_reads_in_hand_and_waiting_are_answered_when_the_journal_dies_and_the_next_life_reads():
+    async with running(Bot()) as bot:
+        loop = asyncio.get_running_loop()
+        entered = asyncio.Event()
+
+        async def query(lists: Lists) -> None:
+            await pages(lists)
+            entered.set()
+            await asyncio.Event().wait()
+
+        reads = [loop.create_task(bot.journal.read(query)) for _ in range(2)]
+        await entered.wait()
+        (journal,) = (child.task for child in bot.supervisor._children)
+        assert journal is not None
+        journal.cancel()
+        async with asyncio.timeout(5):
+            in_hand, waiting = await asyncio.gather(*reads, return_exceptions=True)
+        assert isinstance(in_hand, StorageError)
+        assert isinstance(waiting, StorageError)
+        assert await bot.journal.read(pages) == []
+        assert bot.events("epoch.taken")
+
+
+async def test_a_read_does_not_wait_for_storage_that_takes_nothing():
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        for layer in (bot.log, bot.database):
+            layer.go_away(StorageError("unplugged"))
+        with pytest.raises(StorageError):
+            await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        async with asyncio.timeout(5):
+            with pytest.raises(StorageError, match="unplugged"):
+                await bot.journal.read(pages)
+        for layer in (bot.log, bot.database):
+            layer.come_back()
+
+
+async def test_a_read_does_not_wait_for_another_layer_that_is_away():
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        bot.log.go_away(StorageError("unplugged"))
+        append = asyncio.get_running_loop().create_task(bot.journal.append(GUILD, 1, 0, (draft(1),)))
+        await bot.until(lambda: bool(bot.naps))
+        assert len(await bot.journal.read(pages)) == 1
+        assert not append.done()
+        assert sum(bot.naps) < 30
+        assert (await append).degraded

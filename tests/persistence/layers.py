@@ -11,6 +11,7 @@ from persistence.disk import RealDisk
 from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
+from persistence.memory_database import MemoryDatabase
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
 
@@ -23,8 +24,15 @@ def memory_layer(folder: Path) -> Layer:
     return MemoryLayer(folder.name)
 
 
+def memory_database(folder: Path) -> Layer:
+    return MemoryDatabase(folder.name)
+
+
 def sqlite_layer(folder: Path) -> Layer:
     return SqliteLayer(RealDisk(), folder / "ledger.db", folder / "quarantine")
 
 
 FACTORIES: list[Callable[[Path], Layer]] = [local_layer, memory_layer, sqlite_layer]
+
+LISTING: list[Callable[[Path], Layer]] = [memory_database, sqlite_layer]
+"""Layers that have lists (``persistence/lists.py``)."""

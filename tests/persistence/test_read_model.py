@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from ledger import records as r
 from ledger.errors import Corrupt
 from ledger.ids import GuildId, InviteCode, UserId
-from ledger.state import LEFT_UNKNOWN
-from persistence import lists, read_lists, read_model
+from persistence import read_model
 from persistence.chains import NO_HEAD, head_of
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
 from persistence.layer import Head
+from persistence.lists import MAX_PAGE
+from persistence.memory_database import join_rows
 from persistence.migrations import READ_MODEL
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import rows
+from persistence.sqlite_lists import SqliteLists
 from persistence.sqlite_records import rebuild_guild
 from tests.persistence.making import BLUE, RED, SESSION, bytes_of
 
@@ -124,7 +126,7 @@ async def test_the_sum_of_checksums_is_the_one_that_the_records_tell(story: list
 
 
 @given(history)
-async def test_joins_and_totals_are_what_a_plain_walk_through_the_records_gives(
+async def test_joins_are_what_a_plain_walk_through_the_records_gives(
     story: list[tuple[GuildId, r.Event]],
 ):
     records = records_of(story)
@@ -132,57 +134,8 @@ async def test_joins_and_totals_are_what_a_plain_walk_through_the_records_gives(
         await read_model.follow(db, records)
         for guild in (RED, BLUE):
             own = [record for record in records if record.guild == guild]
-            page = await read_lists.joins_page(db, guild, 0, lists.MAX_PAGE)
-            assert [told(row) for row in page] == walked(own)
-            totals = await read_lists.staff_totals(db, guild)
-            assert {total.staff: (total.standing, total.taken_back) for total in totals} == counted(own)
-
-
-def told(row: lists.JoinRow) -> tuple[object, ...]:
-    return row.seq, row.user, row.left_us, row.verdict_seq, row.status, row.code, row.staff, row.candidates
-
-
-def walked(records: Sequence[r.Record]) -> list[tuple[object, ...]]:
-    """What ``told`` has to be: a leave ends the user's joins that are open, the newest verdict is in force."""
-    joins: dict[int, r.JoinRecorded] = {}
-    left: dict[int, int] = {}
-    verdicts: dict[tuple[UserId, int], tuple[int, r.VerdictReached]] = {}
-    for record in records:
-        match record.event:
-            case r.JoinRecorded() as join:
-                if join.missed_leave:
-                    end(joins, left, join.user, LEFT_UNKNOWN)
-                joins[record.seq] = join
-            case r.LeaveRecorded() as leave:
-                end(joins, left, leave.user, LEFT_UNKNOWN if leave.inferred else leave.arrived_us)
-            case r.VerdictReached() as verdict:
-                verdicts[verdict.user, verdict.opened_us] = record.seq, verdict
-            case _:
-                pass
-    none = 0, r.VerdictReached(user=USERS[0], opened_us=0, status=r.Status.PENDING)
-    rows_told: list[tuple[object, ...]] = []
-    for seq, join in joins.items():
-        at, verdict = verdicts.get((join.user, join.joined_at_us), none)
-        said = verdict.status, verdict.code, verdict.staff, verdict.candidates
-        rows_told.append((seq, join.user, left.get(seq, 0), at, *said))
-    return rows_told
-
-
-def end(joins: dict[int, r.JoinRecorded], left: dict[int, int], who: UserId, left_us: int) -> None:
-    for seq, join in joins.items():
-        if join.user == who:
-            left.setdefault(seq, left_us)
-
-
-def counted(records: Sequence[r.Record]) -> dict[UserId, tuple[int, int]]:
-    """Credits by staff member: granted less taken back, and taken back."""
-    totals: dict[UserId, tuple[int, int]] = {}
-    for record in records:
-        if isinstance(record.event, r.CreditGranted | r.CreditReversed):
-            granted = isinstance(record.event, r.CreditGranted)
-            standing, taken = totals.get(record.event.staff, (0, 0))
-            totals[record.event.staff] = (standing + 1, taken) if granted else (standing - 1, taken + 1)
-    return totals
+            page = await SqliteLists(db, Path()).joins_page(guild, 0, MAX_PAGE)
+            assert page == join_rows(own)
 
 
 STORY: tuple[tuple[GuildId, r.Event], ...] = (
@@ -204,14 +157,13 @@ async def test_it_changes_with_its_records_and_comes_back_with_them(tmp_path: Pa
     await layer.open()
     await layer.begin(1, "lineage")
     await layer.append(sealed(STORY))
-    before = await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED), await layer.joins_page(BLUE, 0, 100)
+    before = await layer.lists.joins_page(RED, 0, 100), await layer.lists.joins_page(BLUE, 0, 100)
     await layer.close()
     assert (await layer.open()).notes == ()
-    after = await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED), await layer.joins_page(BLUE, 0, 100)
+    after = await layer.lists.joins_page(RED, 0, 100), await layer.lists.joins_page(BLUE, 0, 100)
     assert after == before
-    (join,), (total,), _ = after
+    (join,), _ = after
     assert (join.left_us, join.status, join.staff, join.code) == (9, r.Status.CERTAIN, USERS[1], "a")
-    assert total == read_lists.StaffTotal(staff=USERS[1], standing=0, taken_back=1)
     await layer.close()
 
 
@@ -242,14 +194,14 @@ async def test_a_table_that_is_not_what_the_records_say_is_made_anew(tmp_path: P
     await layer.open()
     frames = sealed(STORY)
     await layer.append(frames)
-    before = await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED)
+    before = await layer.lists.joins_page(RED, 0, 100)
     await layer.close()
     async with aiosqlite.connect(tmp_path / "ledger.db") as db:
         await db.execute_fetchall(damage)
         await db.commit()
     summary = await layer.open()
     assert summary.notes == ("ledger.db: the read model is not what the records say",)
-    assert (await layer.joins_page(RED, 0, 100), await layer.staff_totals(RED)) == before
+    assert (await layer.lists.joins_page(RED, 0, 100)) == before
     async with aclosing(layer.frames_after(0)) as stream:
         assert bytes_of([frame async for frame in stream]) == bytes_of(frames)
     await layer.close()
@@ -261,8 +213,8 @@ async def test_a_page_goes_on_where_the_last_one_ended():
     ]
     async with tables() as db:
         await read_model.follow(db, records_of(story))
-        first = await read_lists.joins_page(db, RED, 0, 3)
-        rest = await read_lists.joins_page(db, RED, first[-1].seq, 3)
+        first = await SqliteLists(db, Path()).joins_page(RED, 0, 3)
+        rest = await SqliteLists(db, Path()).joins_page(RED, first[-1].seq, 3)
         assert [row.opened_us for row in (*first, *rest)] == [0, 1, 2, 3, 4]
 
 
@@ -271,7 +223,7 @@ async def test_a_row_that_cannot_be_read_is_said():
         await read_model.follow(db, records_of(STORY))
         await db.execute_fetchall("UPDATE verdicts SET status = 'nonsense'")
         with pytest.raises(Corrupt):
-            await read_lists.joins_page(db, RED, 0, 3)
+            await SqliteLists(db, Path()).joins_page(RED, 0, 3)
 
 
 def layer_in(folder: Path) -> SqliteLayer:

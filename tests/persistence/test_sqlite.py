@@ -103,7 +103,7 @@ async def test_nothing_of_a_batch_is_left_when_the_disk_is_full(layer: SqliteLay
         await layer.append(second)
     summary = await reopened(layer)
     assert (summary.gsn, summary.notes) == (2, ())
-    assert len(await layer.joins_page(RED, 0, 100)) == 1
+    assert len(await layer.lists.joins_page(RED, 0, 100)) == 1
     await layer.append(second)
     assert bytes_of(await everything(layer)) == bytes_of(first + second)
 
@@ -210,7 +210,7 @@ async def test_a_branch_with_a_higher_epoch_supersedes_records_and_their_read_mo
     for _ in range(2):
         assert bytes_of(await everything(layer)) == bytes_of([*frames, *winners])
         assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], *winners])
-        assert [row.opened_us for row in await layer.joins_page(RED, 0, 9)] == [1, winners[0].record.gsn]
+        assert [row.opened_us for row in await layer.lists.joins_page(RED, 0, 9)] == [1, winners[0].record.gsn]
         summary = await reopened(layer)
         assert (summary.heads, summary.notes) == (new.heads, ("2 records stand on no chain",))
 

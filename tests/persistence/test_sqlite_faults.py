@@ -104,7 +104,7 @@ async def judge(folder: Path, original: Original, *, may_be_shorter: bool = Fals
     await layer.close()
     await mend(layer, original.frames)
     assert await everything(layer) == whole
-    assert len(await layer.joins_page(BLUE, 0, 100)) == len(original.frames) - 5 * 7
+    assert len(await layer.lists.joins_page(BLUE, 0, 100)) == len(original.frames) - 5 * 7
     healed = await reopened(layer)
     assert (healed.heads, healed.notes) == (original.chain.heads, ())
     await layer.close()

@@ -60,7 +60,7 @@ async def test_a_bad_row_costs_one_hole_and_all_others_are_still_served(damaged:
     assert damaged.kept() == ["1-ledger.db", "1-ledger.db.why"]
     summary = await damaged.layer.fill([damaged.frames[1]])
     assert (summary.heads, summary.missing) == (damaged.chain.heads, ())
-    assert len(await damaged.layer.joins_page(BLUE, 0, 10)) == 2
+    assert len(await damaged.layer.lists.joins_page(BLUE, 0, 10)) == 2
 
 
 async def test_of_the_last_append_nothing_is_kept_when_its_end_is_bad(damaged: Damaged):
@@ -78,11 +78,12 @@ async def test_of_the_last_append_nothing_is_kept_when_its_end_is_bad(damaged: D
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE migrations SET number = 66 WHERE number = 2",
-        "UPDATE migrations SET name = 'reed_model' WHERE number = 2",
+        "UPDATE migrations SET number = 66 WHERE number = 3",
+        "UPDATE migrations SET name = 'nomes' WHERE number = 3",
         "DELETE FROM migrations WHERE number = 1",
         "DROP VIEW attributions",
         "DROP TABLE joins",
+        "DROP TABLE names",
     ],
 )
 async def test_a_damaged_schema_is_not_taken_for_a_later_release(damaged: Damaged, damage: str):
@@ -90,5 +91,5 @@ async def test_a_damaged_schema_is_not_taken_for_a_later_release(damaged: Damage
     summary = await damaged.layer.open()
     assert (summary.heads, summary.epoch, summary.lineage) == (damaged.chain.heads, 1, "lineage")
     assert summary.notes
-    assert len(await damaged.layer.joins_page(RED, 0, 100)) == 7
+    assert len(await damaged.layer.lists.joins_page(RED, 0, 100)) == 7
     assert damaged.kept() == ["1-ledger.db", "1-ledger.db.why"]

@@ -1,0 +1,78 @@
+"""Reads of lists, waiting until the journal has a moment: between two batches, on the connection that they share.
+
+Rules: one at a time, first come, first served. What the layer raises breaks the layer (``Store.read``); whatever else
+a query raises is its author's bug, which whoever asked is told, and nobody else.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from ledger.errors import LedgerError, StorageError
+from persistence.lists import Lists
+from persistence.store import Store
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Read(Generic[T_co]):
+    """A query and who waits for it."""
+
+    __slots__ = ("_done", "_query")
+
+    def __init__(self, query: Callable[[Lists], Awaitable[T_co]], done: asyncio.Future[T_co]) -> None:
+        self._query = query
+        self._done = done
+
+    def is_over(self) -> bool:
+        """Whether it was answered, or nobody waits any more."""
+        return self._done.done()
+
+    async def serve(self, store: Store) -> None:
+        (outcome,) = await asyncio.gather(store.read(self._query), return_exceptions=True)
+        if isinstance(outcome, BaseException):
+            self.fail(outcome)
+        elif not self.is_over():
+            self._done.set_result(outcome)
+
+    def fail(self, error: BaseException) -> None:
+        if not self.is_over():
+            self._done.set_exception(error)
+            self._done.exception()  # whoever waited may be gone by the time it is fetched, and that is no news
+
+
+class Reads:
+    """The queue of reads. The journal serves it, and voids it when it dies."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: deque[_Read[object]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, query: Callable[[Lists], Awaitable[T]]) -> asyncio.Future[T]:
+        """Puts a query behind those that wait; the future has its result, or what it raised."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        read: _Read[T] = _Read(query, done)
+        self._waiting.append(read)
+        return done
+
+    async def serve_one(self) -> None:
+        """Runs the first that somebody still waits for. Cancelled on the way, it is answered all the same."""
+        while self._waiting:
+            read = self._waiting.popleft()
+            if read.is_over():
+                continue
+            try:
+                await read.serve(self._store)
+            finally:
+                read.fail(StorageError("the journal stopped while this was in its hands"))
+            return
+
+    def void(self, error: LedgerError) -> None:
+        """Answers all that wait with an error."""
+        while self._waiting:
+            self._waiting.popleft().fail(error)

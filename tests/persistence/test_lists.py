@@ -1,0 +1,130 @@
+"""What lists and names keep (``persistence/lists.py``): the same sentences for the database and the one in memory."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from ledger.ids import GuildId, UserId
+from persistence.layer import Layer
+from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
+from persistence.sqlite import SqliteLayer
+from tests.persistence.layers import LISTING, sqlite_layer
+from tests.persistence.making import BLUE, RED, Chain
+
+ANNA, BORIS, NOBODY = UserId("7"), UserId(str(2**62)), UserId("9")
+NAMES = {
+    ANNA: "安娜 🧭 \u202eannA\u202c **@everyone** <@1>\x00\n",
+    BORIS: "👩‍👩‍👧" * 5,
+}
+
+
+@pytest.fixture(params=LISTING, ids=lambda factory: factory.__name__)
+async def layer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Layer]:
+    make: Callable[[Path], Layer] = request.param
+    layer = make(tmp_path)
+    await layer.open()
+    await layer.begin(1, "lineage")
+    yield layer
+    await layer.close()
+
+
+def lists_of(layer: Layer) -> Lists:
+    assert layer.lists is not None
+    return layer.lists
+
+
+async def test_names_of_any_script_come_back_as_they_were_after_a_reopening_too(layer: Layer):
+    await lists_of(layer).put_names(RED, NAMES)
+    assert await lists_of(layer).names(RED, [ANNA, BORIS, NOBODY]) == NAMES
+    await layer.close()
+    await layer.open()
+    assert await lists_of(layer).names(RED, [ANNA, BORIS, NOBODY]) == NAMES
+    assert await lists_of(layer).names(BLUE, [ANNA]) == {}
+    assert await lists_of(layer).names(RED, []) == {}
+
+
+async def test_a_newer_name_takes_the_place_of_the_one_before(layer: Layer):
+    await lists_of(layer).put_names(RED, NAMES)
+    await lists_of(layer).put_names(RED, {ANNA: "Anna"})
+    await lists_of(layer).put_names(RED, {})
+    assert await lists_of(layer).names(RED, [ANNA, BORIS]) == {ANNA: "Anna", BORIS: NAMES[BORIS]}
+
+
+async def test_half_a_surrogate_pair_is_replaced_and_a_name_too_long_is_cut(layer: Layer):
+    await lists_of(layer).put_names(RED, {ANNA: "a\ud83db", BORIS: "安" * 500})
+    assert await lists_of(layer).names(RED, [ANNA, BORIS]) == {ANNA: "a\ufffdb", BORIS: "安" * MAX_NAME_CHARACTERS}
+
+
+async def test_as_many_names_as_are_allowed_are_kept_and_read_at_once(layer: Layer):
+    many = {UserId(str(number)): f"name {number}" for number in range(MAX_NAMES)}
+    await lists_of(layer).put_names(RED, many)
+    assert await lists_of(layer).names(RED, many) == many
+
+
+@pytest.mark.parametrize(
+    ("guild", "user", "deleted", "left"),
+    [
+        (RED, ANNA, 1, {RED: {BORIS}, BLUE: {ANNA, BORIS}}),
+        (RED, None, 2, {RED: set(), BLUE: {ANNA, BORIS}}),
+        (None, ANNA, 2, {RED: {BORIS}, BLUE: {BORIS}}),
+        (None, NOBODY, 0, {RED: {ANNA, BORIS}, BLUE: {ANNA, BORIS}}),
+    ],
+)
+async def test_what_is_forgotten_is_a_member_a_guild_or_a_person(
+    layer: Layer, guild: GuildId | None, user: UserId | None, deleted: int, left: dict[GuildId, set[UserId]]
+):
+    for each in (RED, BLUE):
+        await lists_of(layer).put_names(each, NAMES)
+    assert await lists_of(layer).forget_names(guild, user) == deleted
+    for each, users in left.items():
+        assert set(await lists_of(layer).names(each, [ANNA, BORIS])) == users
+
+
+async def test_names_and_records_do_not_disturb_each_other(layer: Layer):
+    chain = Chain()
+    await layer.append(chain.batch(RED))
+    await lists_of(layer).put_names(RED, NAMES)
+    await layer.append(chain.batch(RED))
+    assert [row.seq for row in await lists_of(layer).joins_page(RED, 0, 10)] == [1, 2]
+    assert [row.seq for row in await lists_of(layer).joins_page(RED, 1, 10)] == [2]
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.heads, summary.notes) == (chain.heads, ())
+
+
+# The database alone
+
+
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[SqliteLayer]:
+    layer = sqlite_layer(folder)
+    assert isinstance(layer, SqliteLayer)
+    await layer.open()
+    try:
+        yield layer
+    finally:
+        await layer.close()
+
+
+async def test_of_a_forgotten_name_no_byte_is_left_in_the_file(tmp_path: Path):
+    async with opened(tmp_path) as layer:
+        await layer.lists.put_names(RED, {UserId(str(n)): f"unmistakable {n}" for n in range(500)})
+        await layer.lists.put_names(RED, {ANNA: "unmistakable old name"})
+        await layer.lists.put_names(RED, {ANNA: "new"})
+        await layer.lists.forget_names(RED, None)
+        assert b"unmistakable" not in bytes_in(tmp_path)
+
+
+def bytes_in(folder: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in folder.iterdir() if file.is_file())
+
+
+async def test_a_name_with_a_flipped_bit_is_not_known_any_more(tmp_path: Path):
+    async with opened(tmp_path) as layer:
+        await layer.lists.put_names(RED, {ANNA: "unmistakable", BORIS: "Boris"})
+    file = tmp_path / "ledger.db"
+    file.write_bytes(file.read_bytes().replace(b"unmistakable", b"unmistakabme"))
+    async with opened(tmp_path) as layer:
+        assert await layer.lists.names(RED, [ANNA, BORIS]) == {BORIS: "Boris"}
