@@ -106,6 +106,11 @@ class Reply:
         return "\n".join(message.text for message in self.messages if message.text)
 
     @property
+    def choices(self) -> list[JsonObject]:
+        """What an autocompletion offers."""
+        return [as_object(each) for callback in self.callbacks for each in as_list(callback.data.get("choices"))]
+
+    @property
     def ephemeral(self) -> bool:
         """Whether every message is for the asker alone."""
         return bool(self.messages) and all(message.ephemeral for message in self.messages)

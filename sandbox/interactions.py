@@ -5,6 +5,7 @@ webhook while its token lives. Payloads are made in `slash`.
 """
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,9 +14,10 @@ from sandbox.answers import EPHEMERAL, LOADING, Callback, CallbackType, Message,
 from sandbox.commands import Commands, may_use
 from sandbox.edge import Call, DiscordError, Route
 from sandbox.feed import Event
+from sandbox.forms import wrong_in_choices, wrong_in_message
 from sandbox.models import Channel, Guild, User
 from sandbox.pulse import Pulse
-from sandbox.slash import Options, click_data, command_data, envelope
+from sandbox.slash import Options, click_data, command_data, envelope, typing_data
 from sandbox.wire import JsonObject, as_int, as_object, iso
 from sandbox.world import World
 
@@ -30,6 +32,7 @@ UNKNOWN_MESSAGE: Final = (404, 10008, "Unknown Message")
 INVALID_TOKEN: Final = (401, 50027, "Invalid Webhook Token")
 EMPTY_MESSAGE: Final = (400, 50006, "Cannot send an empty message")
 INVALID_FORM: Final = (400, 50035, "Invalid Form Body")
+WORDLESS: Final = (CallbackType.PONG, CallbackType.DEFERRED_MESSAGE, CallbackType.DEFERRED_UPDATE, CallbackType.MODAL)
 PROMISES: Final = (CallbackType.DEFERRED_MESSAGE, CallbackType.DEFERRED_UPDATE)
 
 
@@ -72,6 +75,14 @@ class Interactions:
             raise NotAllowedError(f"{user.name} may not use /{first}")
         data = command_data(guild, command, path, options or {}, self._world.users)
         return self._envelope(guild, user) | {"type": 2, "data": data}
+
+    def typing_payload(self, guild: Guild, user: User, name: str, options: Options, focused: str) -> JsonObject:
+        """An INTERACTION_CREATE for autocompletion: `focused` is the option that is being typed."""
+        command = self._commands.find(guild.id, name)
+        if command is None:
+            raise LookupError(f"no command /{name} is registered for {guild.name}")
+        data = typing_data(guild, command, options, focused, self._world.users)
+        return self._envelope(guild, user) | {"type": 4, "data": data}
 
     def click_payload(
         self, guild: Guild, user: User, message: Message, custom_id: str, values: list[str]
@@ -127,6 +138,8 @@ class Interactions:
             raise DiscordError(*UNKNOWN_INTERACTION)
         self._check_first(pending)
         callback = _callback_in(call.fields)
+        check = wrong_in_choices if callback.type is CallbackType.AUTOCOMPLETE else wrong_in_message
+        _refuse_wrong(check(callback.data) if callback.type not in WORDLESS else ())
         self._apply(pending, callback)
         pending.reply.callbacks.append(callback)
         return _callback_answer(pending.reply, callback) if call.flag("with_response") else None
@@ -161,6 +174,7 @@ class Interactions:
         """The first one after a deferral takes the promised message's place."""
         pending = self._pending(call)
         _require_something(call.fields)
+        _refuse_wrong(wrong_in_message(call.fields))
         reply = pending.reply
         if reply.original is not None and reply.thinking:
             message = _fill(reply.original, call.fields)
@@ -174,6 +188,7 @@ class Interactions:
 
     async def _edit(self, call: Call) -> JsonObject:
         message = self._find(call)
+        _refuse_wrong(wrong_in_message(call.fields))
         self._pending(call).reply.edits += 1
         edited = {"edited_timestamp": iso(self._world.clock.tick_us())}
         return _fill(message, call.fields | edited).payload
@@ -246,6 +261,13 @@ def _callback_in(body: JsonObject) -> Callback:
 def _require_something(body: JsonObject) -> None:
     if not any(body.get(part) for part in ("content", "embeds", "components", "attachments", "poll")):
         raise DiscordError(*EMPTY_MESSAGE)
+
+
+def _refuse_wrong(faults: Iterable[str]) -> None:
+    """Discord says "Invalid Form Body"; what is wrong stands behind it, for whoever reads the log."""
+    status, code, text = INVALID_FORM
+    for fault in faults:
+        raise DiscordError(status, code, f"{text}: {fault}")
 
 
 def _callback_answer(reply: Reply, callback: Callback) -> JsonObject:

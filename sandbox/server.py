@@ -166,6 +166,13 @@ class Sandbox:
         payload = self.interaction_payload(guild, user, name, options, enforce=enforce)
         return await self.interactions.ask(payload, timeout_s)
 
+    async def type_in(
+        self, guild: Guild, user: User, name: str, options: Options, focused: str, *, timeout_s: float = WAIT_S
+    ) -> Reply:
+        """`user` is typing the option `focused`; the reply has the `choices` that are offered."""
+        payload = self.interactions.typing_payload(guild, user, name, options, focused)
+        return await self.interactions.ask(payload, timeout_s)
+
     async def click(
         self,
         guild: Guild,

@@ -74,6 +74,24 @@ def command_data(
     return data | ({"resolved": resolved} if resolved else {})
 
 
+def typing_data(
+    guild: Guild, command: JsonObject, options: Options, focused: str, users: Mapping[int, User]
+) -> JsonObject:
+    """`data` of an autocompletion: what is filled in so far, the option in hand marked; nothing is required yet.
+
+    Raises:
+        ValueError: when that option is not completed by the bot.
+    """
+    definitions = _definitions(command, [])
+    if not definitions.get(focused, {}).get("autocomplete"):
+        raise ValueError(f"/{command['name']} completes no option {focused}")
+    values = [_option(definitions, name, value) for name, value in options.items()]
+    marked: list[JsonObject] = [one | {"focused": True} if one["name"] == focused else one for one in values]
+    data: JsonObject = {"id": command["id"], "name": command["name"], "type": command["type"]}
+    resolved = _resolved(guild, values, users)
+    return data | {"options": marked} | ({"resolved": resolved} if resolved else {})
+
+
 def click_data(message: Message, component: JsonObject, values: list[str]) -> JsonObject:
     data: JsonObject = {"custom_id": component["custom_id"], "component_type": component["type"]}
     data |= {"id": as_int(component.get("id"), message.id & 0xFFFF)}
