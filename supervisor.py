@@ -5,19 +5,21 @@
         ├── journal            permanent; its death voids every guild's life, mailboxes stay
         ├── gateway            permanent; never restarted for storage
         ├── http               permanent
-        └── guild/…            one for one, a budget each; spent → parked until the process restarts
+        ├── caretaker          permanent; goes round: hung turns, parked guilds, guilds at rest
+        └── guild/…            one for one, a budget each; spent → parked, tried again slowly
 
 Children are data (``ChildSpec``). A death is an event that one loop handles: charge the message or the child, bury a
 message that failed twice, restart after a backoff with full jitter, park. A life is ended in this order: its mailbox
 is taken away, then it is cancelled, then it is waited for; one that does not end is counted as a zombie, and the
 fences (mailbox, journal) keep it from doing harm. Whatever a child dies of is looked at here and nowhere else.
+A guild at rest has no life: the next message to it begins one.
 """
 
 import asyncio
 import signal
 import sys
 import traceback
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 from typing import Final, TypeVar
@@ -25,6 +27,7 @@ from typing import Final, TypeVar
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from actors.care import Breaker, Stillness
 from actors.cli.app import make_app, perform
 from actors.cli.demo import play
 from actors.cli.exits import OK
@@ -75,6 +78,15 @@ CHECKPOINTS_S: Final = 10.0
 """Checkpoints of a drain may take so long all together."""
 DRAIN_S: Final = 20.0
 """The mailboxes may take so long to empty before the process stops without."""
+ROUND_S: Final = 5.0
+"""The caretaker goes round so often."""
+HUNG_S: Final = 60.0
+"""A turn that has not moved for so long, while the journal does, is ended; the message is handled again."""
+REST_S: Final = 1_800.0
+"""A guild that was told nothing for so long is passivated."""
+FIRST_PROBE_S: Final = 60.0
+LONGEST_PROBE_S: Final = 3_600.0
+"""A parked guild is tried again after the first, and twice as long each time up to the last, with jitter."""
 
 
 class GaveUp(LedgerError):
@@ -117,6 +129,9 @@ class Supervisor:
         self._deaths: deque[tuple[Child, asyncio.Task[None]]] = deque()
         self._something_died = asyncio.Event()
         self._recoveries = Recoveries(MAX_RECOVERIES)
+        self._stillness = Stillness()
+        self._breaker = Breaker()
+        self._hung_s = 0.0
         self._stopping = False
         self._restarts = self._dead_letters = self._zombies = 0
 
@@ -142,36 +157,48 @@ class Supervisor:
             while self._deaths:
                 self._handle(*self._deaths.popleft())
 
-    def kill(self, guild: GuildId) -> bool:
-        """Ends the guild's life in the middle of whatever it does (chaos); False when it has none."""
-        child = self._guilds.get(guild)
-        if child is None or child.task is None:
-            return False
-        child.address.hand_over()
-        task = child.task
-        task.cancel()
-        asyncio.get_running_loop().call_later(child.spec.shutdown_s, self._abandon, child, task)
-        return True
+    async def care(self) -> None:
+        """One life of the caretaker: rounds, until it is cancelled."""
+        while True:
+            await self._sleep(ROUND_S)
+            self.go_round()
+
+    def go_round(self) -> None:
+        """Ends turns that hang, tries parked guilds again, lets guilds rest that are told nothing."""
+        now_s = self._clock.monotonic_s()
+        self._look_at_journal(now_s)
+        for child in self._guilds.values():
+            if child.parked:
+                if now_s >= child.probe_at_s and child.task is None and child.timer is None:
+                    self._begin(child)
+            elif child.task is not None:
+                self._look_at(child, now_s)
+
+    def kill(self, name: str) -> bool:
+        """Ends the life of the child (``guild/ID``, ``journal`` …) in the middle of whatever it does (chaos).
+
+        False when it has none.
+        """
+        children = (*self._children, *self._guilds.values())
+        child = next((each for each in children if each.spec.name == name), None)
+        return child is not None and self._kill(child)
 
     def statistics(self) -> SupervisorStatistics:
-        phases: dict[str, int] = {}
-        for child in self._guilds.values():
-            phase = "parked" if child.parked else child.actor.presence.phase.value if child.actor else "cold"
-            phases[phase] = phases.get(phase, 0) + 1
+        phases = Counter(child.phase() for child in self._guilds.values())
         return SupervisorStatistics(
             restarts=self._restarts,
             dead_letters=self._dead_letters,
             zombies=self._zombies,
             parked=tuple(guild for guild, child in self._guilds.items() if child.parked),
-            phases=phases,
+            breaker=self._breaker.openings,
+            phases=dict(phases),
+            hung_s=self._hung_s,
         )
 
     def phase_of(self, guild: GuildId) -> str:
-        """The guild's phase, "parked" or "cold"."""
+        """The guild's phase, or "parked", "passivated", "left"; "cold" for one that was never told of."""
         child = self._guilds.get(guild)
-        if child is None or child.actor is None:
-            return "cold"
-        return "parked" if child.parked else child.actor.presence.phase.value
+        return child.phase() if child else Phase.COLD.value
 
     # What commands ask (``standing.Inside``)
 
@@ -224,8 +251,7 @@ class Supervisor:
         child = self._guilds[guild]
         assert self._outside is not None, "connect() comes before the first guild"
         holder = child.address.hand_over()
-        child.address.stage = Stage.REHYDRATING
-        child.actor = GuildActor(
+        actor = child.actor = GuildActor(
             guild=guild,
             incarnation=holder,
             journal=self._journal,
@@ -235,11 +261,35 @@ class Supervisor:
             log=self._log,
         )
         async with self._recoveries.one(sum(child.address.statistics().waiting)):
-            await child.actor.rehydrate()
-        greeting = self.roster.greeting(guild)
+            child.address.stage = Stage.REHYDRATING
+            await actor.rehydrate()
+        self._welcome(child, actor)
+        await live(child.address, holder, actor)
+
+    def _welcome(self, child: GuildChild, actor: GuildActor) -> None:
+        """A life that has its state: it is told what the one before it knew, or that the guild is there."""
+        if child.parked:
+            self._log.info("guild.revived", guild=child.guild, seq=actor.state.seq, probes=child.probes)
+            child.parked, child.probes = "", 0
+            child.charged.clear()
+            child.address.unpark()
+        if child.asleep is not None:
+            actor.wake(child.asleep)
+            child.asleep = None
+            return
+        greeting = self.roster.greeting(child.guild)
         if child.restarts and greeting is not None and not _is_greeted(child.address):
-            self.roster.tell(guild, greeting)
-        await live(child.address, holder, child.actor)
+            self.roster.tell(child.guild, greeting)
+
+    def _kill(self, child: Child) -> bool:
+        task = child.task
+        if task is None:
+            return False
+        if isinstance(child, GuildChild):
+            child.address.hand_over()
+        task.cancel()
+        asyncio.get_running_loop().call_later(child.spec.shutdown_s, self._abandon, child, task)
+        return True
 
     def _died(self, child: Child, task: asyncio.Task[None]) -> None:
         self._deaths.append((child, task))
@@ -287,11 +337,24 @@ class Supervisor:
             case EvolveFailed():
                 self._park(child, str(error))
             case _:
-                self._charge_message(child, error)
-                if self._charge(child):
-                    self._restart(child, _told(error), after_s=self._backoff_s(child))
-                else:
-                    self._park(child, f"died too often, last of {error!r}")
+                self._guild_failed(child, error)
+
+    def _guild_failed(self, child: GuildChild, error: BaseException) -> None:
+        """A death of its own: the message is charged, and the guild's budget, unless many guilds die at once."""
+        now_s = self._clock.monotonic_s()
+        self._charge_message(child, error)
+        if self._breaker.note(child.spec.name, len(self._guilds), now_s):
+            pause_s = round(self._breaker.wait_s(now_s), 1)
+            self._log.error("breaker.opened", error=repr(error), guilds=len(self._guilds), pause_s=pause_s)
+        if self._breaker.is_open(now_s):
+            wait_s = self._breaker.wait_s(now_s)
+            self._restart(child, _told(error), after_s=wait_s + self._randomness.uniform(0.0, wait_s))
+        elif child.parked:
+            self._park(child, f"died again, of {error!r}")
+        elif self._charge(child):
+            self._restart(child, _told(error), after_s=self._backoff_s(child))
+        else:
+            self._park(child, f"died too often, last of {error!r}")
 
     def _charge_message(self, child: GuildChild, error: BaseException) -> None:
         envelope = child.address.charge()
@@ -335,9 +398,50 @@ class Supervisor:
         child.timer = asyncio.get_running_loop().call_later(after_s, self._begin, child)
 
     def _park(self, child: GuildChild, why: str) -> None:
+        """Gives the guild up for now; said again only when the reason is another one."""
+        limit_s = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(child.probes, 16))
+        pause_s = self._randomness.uniform(0.5 * limit_s, limit_s)
+        child.probe_at_s = self._clock.monotonic_s() + pause_s
+        child.probes += 1
+        if child.parked != why:
+            hint = EvolveFailed.hint
+            self._log.error("guild.parked", guild=child.guild, why=why, again_s=round(pause_s, 1), hint=hint)
         child.parked = why
-        self._log.error("guild.parked", guild=child.guild, why=why, hint=EvolveFailed.hint)
-        child.address.close(f"guild {child.guild} is parked: {why}")
+        child.address.park(f"guild {child.guild} is parked: {why}")
+
+    # The caretaker's rounds
+
+    def _look_at_journal(self, now_s: float) -> None:
+        """Only told of: what hangs there is a disk, and a second life would hang beside it."""
+        was_s, pulse = self._hung_s, self._journal.pulse()
+        still_s = self._stillness.of("journal", pulse, now_s)
+        self._hung_s = still_s if pulse.busy and still_s >= HUNG_S else 0.0
+        if self._hung_s and not was_s:
+            self._log.error("journal.hung", seconds=round(still_s), waiting=self._journal.statistics().waiting)
+
+    def _look_at(self, child: GuildChild, now_s: float) -> None:
+        address = child.address
+        numbers = address.statistics()
+        mark = (address.holder, address.stage, numbers.handled, numbers.accepted)
+        still_s = self._stillness.of(child.spec.name, mark, now_s)
+        if address.is_idle():
+            if child.actor and child.actor.may_rest(idle=still_s >= REST_S) and self._journal.is_ready():
+                self.jobs.start(self._let_rest(child, child.actor), f"rest/{child.guild}")
+        elif still_s >= HUNG_S and self._journal.is_ready() and not self._journal.pulse().busy:
+            self._log.error("turn.hung", guild=child.guild, stage=address.stage.value, seconds=round(still_s))
+            self._kill(child)
+
+    async def _let_rest(self, child: GuildChild, actor: GuildActor) -> None:
+        """Ends a life that is not needed, if its state is kept and nothing came meanwhile."""
+        await actor.keep_checkpoint()
+        task = child.task
+        if task is None or child.actor is not actor or not child.address.is_idle() or not actor.is_kept():
+            return
+        child.asleep, child.actor, child.task = actor.presence, None, None
+        child.address.hand_over()
+        child.address.doze(lambda: self._begin(child))
+        task.cancel()
+        self._log.info("guild.passivated", guild=child.guild, seq=actor.state.seq, phase=child.phase())
 
     def _job_failed(self, name: str, error: BaseException) -> None:
         self._log.error(
@@ -431,6 +535,7 @@ class Program:
         """The root's children, in the order of their start."""
         return (
             ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),
+            ChildSpec(name="caretaker", start=self.supervisor.care),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
             ChildSpec(
                 name="gateway",
@@ -442,17 +547,14 @@ class Program:
 
     def vitals(self) -> Vitals:
         """The process now (``ops.health.Health``)."""
-        gateway, tree = self.gateway.status(), self.supervisor.statistics()
+        gateway = self.gateway.status()
         waiting = sum(sum(each.statistics().waiting) for each in self.supervisor.roster.addresses().values())
         return Vitals(
             connected=gateway.connected and bool(gateway.session),
             awaited=gateway.awaited,
             draining=self._draining,
-            guilds=tree.phases,
             waiting=waiting,
-            restarts=tree.restarts,
-            dead_letters=tree.dead_letters,
-            zombies=tree.zombies,
+            tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),
         )
 

@@ -24,6 +24,7 @@ from ledger.phases import Phase, move
 from ledger.ports import Clock
 from ledger.records import InternalCause, JoinRecorded, Record, VerdictReached
 from ledger.state import GuildState, from_pages, pages_of
+from ledger.windows import needs_sample
 from persistence.layer import Head
 
 CHECKPOINT_BYTES: Final = 64_000
@@ -177,6 +178,22 @@ class GuildActor:
             ms=round((self._clock.monotonic_s() - started_s) * 1_000, 1),
             notes=list(opened.notes),
         )
+
+    def wake(self, asleep: m.Presence) -> None:
+        """What was true when the guild was passivated still is: nothing has come since."""
+        self.presence = msgspec.structs.replace(asleep, phase=move(self.presence.phase, asleep.phase))
+
+    def may_rest(self, *, idle: bool) -> bool:
+        """Whether nothing is under way that only this life knows of; ``idle``: nothing came for a long time."""
+        presence = self.presence
+        if presence.phase is Phase.AWAY:
+            return presence.trouble == m.LEFT
+        settled = presence.phase is Phase.LIVE and presence.reconciled and not presence.asked
+        return idle and settled and not needs_sample(self.state)
+
+    def is_kept(self) -> bool:
+        """Whether a checkpoint stands at the head."""
+        return self._kept_seq == self.state.seq
 
     def move(self, phase: Phase) -> None:
         """Along the table of phases."""

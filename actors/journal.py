@@ -59,6 +59,13 @@ class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[LayerHealth, ...]
 
 
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the journal is: what it has served, and whether it has something in hand."""
+
+    served: int
+    busy: bool
+
+
 class _Request:
     """Base of what stands in the queue: whoever waits, and for which life of which guild."""
 
@@ -135,7 +142,8 @@ class Journal:
         self._next_try_s = 0.0
         self._needs_epoch = False
         self._broken_since_s: float | None = None
-        self._batches = self._records = self._joins = self._fenced = self._epochs = 0
+        self._batches = self._records = self._joins = self._fenced = self._epochs = self._served = 0
+        self._busy = False
 
     # What guild actors ask
 
@@ -217,6 +225,10 @@ class Journal:
     def is_idle(self) -> bool:
         return not self._queue and not self._reads
 
+    def pulse(self) -> Pulse:
+        """Two that are equal and busy, some time apart, say that it hangs."""
+        return Pulse(served=self._served, busy=self._busy)
+
     def is_degraded(self) -> bool:
         """Whether a layer that LEDGER_ACK names is behind."""
         if self._whole:
@@ -258,6 +270,7 @@ class Journal:
 
     async def _serve(self, batch: tuple[_Queued, ...]) -> None:
         """One batch. Cancelled or crashed on the way, its outcome is unknown to whoever waits for it."""
+        self._busy = True
         try:
             first = batch[0]
             match first:
@@ -270,6 +283,8 @@ class Journal:
                 case _:
                     assert_never(first)
         finally:
+            self._busy = False
+            self._served += 1
             for request in batch:
                 if isinstance(request, _Append) and not request.done.done():
                     self._remember(request)

@@ -43,7 +43,7 @@ class Admission(StrEnum):
 
     ACCEPTED = "accepted"
     GAP = "gap"  # its lane was full; the actor will be told that something is missing
-    CLOSED = "closed"  # nobody will ever read it
+    CLOSED = "closed"  # nobody reads it, for good, or for now and somebody waits for the answer
 
 
 class Answered(StrEnum):
@@ -124,6 +124,8 @@ class Address(Generic[M, A]):
         self._waiter: asyncio.Future[None] | None = None
         self._gap = False
         self._closed = ""
+        self._parked = ""
+        self._rouse: Callable[[], None] | None = None
         self._accepted = self._handled = self._dropped = self._dead = 0
 
     def tell(self, message: M, lane: Lane) -> Admission:
@@ -144,7 +146,7 @@ class Address(Generic[M, A]):
 
     def _turned_away(self, admission: Admission) -> Outcome[A]:
         if admission is Admission.CLOSED:
-            return Outcome(kind=Answered.CRASHED, text=self._closed)
+            return Outcome(kind=Answered.CRASHED, text=self._closed or self._parked)
         return Outcome(kind=Answered.REJECTED, text="too much is waiting here; try again in a moment")
 
     def statistics(self) -> MailboxStatistics:
@@ -213,6 +215,27 @@ class Address(Generic[M, A]):
         self._dead += 1
         envelope.answer(Outcome(kind=Answered.CRASHED, text=text))
 
+    def doze(self, rouse: Callable[[], None]) -> None:
+        """Nobody reads this mailbox until something arrives; ``rouse`` is called once then."""
+        self._rouse = rouse
+
+    def park(self, text: str) -> None:
+        """Nobody reads this mailbox until ``unpark``: asks are answered ``crashed``, what is told waits.
+
+        The next life is told that something may be missing, as after a full lane.
+        """
+        self._parked = text
+        self._gap = True
+        for lane in self._lanes:
+            for envelope in tuple(lane):
+                if envelope.reply is not None:
+                    lane.remove(envelope)
+                    envelope.answer(Outcome(kind=Answered.CRASHED, text=text))
+
+    def unpark(self) -> None:
+        """A life reads this mailbox again."""
+        self._parked = ""
+
     def close(self, text: str) -> None:
         """Nobody will read this mailbox any more: every ask in it, and every later one, is answered ``crashed``."""
         self._closed = text
@@ -229,7 +252,7 @@ class Address(Generic[M, A]):
         return self._in_hand is None and not any(self._lanes)
 
     def _put(self, envelope: Envelope[M, A]) -> Admission:
-        if self._closed:
+        if self._closed or (self._parked and envelope.reply is not None):
             return Admission.CLOSED
         lane = self._lanes[envelope.lane]
         if len(lane) >= CAPACITY[envelope.lane]:
@@ -255,6 +278,9 @@ class Address(Generic[M, A]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+        rouse, self._rouse = self._rouse, None
+        if rouse is not None:
+            rouse()
 
 
 class Decided(Protocol):

@@ -17,8 +17,16 @@ import msgspec
 from actors.guild import GuildActor, GuildAddress
 from ledger.errors import LedgerError
 from ledger.ids import GuildId
+from ledger.messages import Presence
+from ledger.phases import Phase
 
 SHUTDOWN_S: Final = 5.0
+PARKED: Final = "parked"
+"""Beside the phases: a guild that was given up, and is tried again now and then."""
+PASSIVATED: Final = "passivated"
+"""A guild at rest: its state is not in memory, the next message brings it back."""
+LEFT: Final = "left"
+"""A guild that the bot was removed from, at rest likewise."""
 
 
 class Restart(StrEnum):
@@ -57,7 +65,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child:
-    """A running (or parked, or waiting) child. ``deaths``: the recent ones; ``charged``: those its budget counts."""
+    """A running (or waiting) child. ``deaths``: the recent ones; ``charged``: those its budget counts."""
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
@@ -65,7 +73,6 @@ class Child:
         self.deaths: deque[float] = deque()
         self.charged: deque[float] = deque()
         self.restarts = 0
-        self.parked = ""
         self.timer: asyncio.TimerHandle | None = None
 
     def note_death(self, now_s: float) -> None:
@@ -76,23 +83,45 @@ class Child:
 
 
 class GuildChild(Child):
-    """A guild's child; ``actor`` is its newest life."""
+    """A guild's child; ``actor`` is its newest life, None before the first and while the guild is passivated.
+
+    ``asleep``: what was true of the life that was passivated, for the next one; ``parked``: why the guild was given
+    up, ``probe_at_s``: when it is tried again, after ``probes`` tries.
+    """
 
     def __init__(self, spec: ChildSpec, guild: GuildId, address: GuildAddress) -> None:
         super().__init__(spec)
         self.guild = guild
         self.address = address
         self.actor: GuildActor | None = None
+        self.asleep: Presence | None = None
+        self.parked = ""
+        self.probe_at_s = 0.0
+        self.probes = 0
+
+    def phase(self) -> str:
+        """The phase of the running life, or what stands for one where there is none."""
+        if self.parked:
+            return PARKED
+        if self.asleep is not None:
+            return LEFT if self.asleep.phase is Phase.AWAY else PASSIVATED
+        return (self.actor.presence.phase if self.actor else Phase.COLD).value
 
 
 class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The tree in numbers since the process began. ``phases``: guilds by phase, "parked" among them."""
+    """The tree in numbers since the process began.
+
+    ``parked``: guilds given up now; ``breaker``: how often many died at once; ``phases``: guilds by phase, "parked",
+    "passivated" and "left" among them; ``hung``: for so many seconds the journal has not moved, 0 = it does.
+    """
 
     restarts: int
     dead_letters: int
     zombies: int
     parked: tuple[GuildId, ...]
+    breaker: int
     phases: dict[str, int]
+    hung_s: float
 
 
 class Recoveries:

@@ -34,7 +34,7 @@ def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Dec
             return _went_away(state, presence, message)
         case m.RemoveGuild():
             draft = _control(state, r.GuildLeft(at_us=message.at_us), "left")
-            return m.Decision(presence=_moved(presence, Phase.AWAY), drafts=(draft,))
+            return m.Decision(presence=_away(presence, m.LEFT), drafts=(draft,))
         case m.NotePermissions():
             return _permissions(state, presence, message)
         case m.NoteGap():
@@ -152,6 +152,7 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         vanity=message.vanity,
         reconciled=known and presence.reconciled and presence.phase is not Phase.AWAY,
         asked=0,
+        trouble="",
     )
     effects: tuple[m.Effect, ...] = ()
     if not ready or needs_sample(state):
@@ -163,9 +164,13 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
 
 
 def _went_away(state: GuildState, presence: m.Presence, message: m.GuildWentAway) -> m.Decision:
-    away = msgspec.structs.replace(_moved(presence, Phase.AWAY), asked=0, reconciled=False)
     draft = _control(state, r.ContinuityBroken(reason="unavailable", at_us=message.at_us), "broken")
-    return m.Decision(presence=away, drafts=(draft,))
+    return m.Decision(presence=_away(presence, "unavailable"), drafts=(draft,))
+
+
+def _away(presence: m.Presence, why: str) -> m.Presence:
+    away = _moved(presence, Phase.AWAY)
+    return msgspec.structs.replace(away, asked=0, reconciled=False, trouble=why)
 
 
 def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decision:

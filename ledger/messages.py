@@ -4,7 +4,7 @@ Messages carry the times at which things were heard; the pure part has no clock.
 """
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -97,6 +97,10 @@ class GuildWentAway(_Message, frozen=True):
     """GUILD_DELETE with ``unavailable``: an outage."""
 
     at_us: int
+
+
+LEFT: Final = "left"
+"""The trouble of a guild that the bot was removed from."""
 
 
 class RemoveGuild(_Message, frozen=True):
@@ -300,7 +304,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
 
     ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
     ``left``: until then, who was heard to leave and has not come back;
-    ``asked``: the number of the sample request that is under way, 0 = none; ``asks``: requests so far.
+    ``asked``: the number of the sample request that is under way, 0 = none; ``asks``: requests so far;
+    ``trouble``: why the phase is not live.
     """
 
     phase: Phase = Phase.COLD

@@ -232,7 +232,7 @@ async def test_an_outage_told_again_to_the_next_life_does_not_kill_the_journal(t
         await bot.until(lambda: is_live(bot))
         bot.supervisor.roster.tell(GUILD, m.GuildWentAway(at_us=bot.clock.stamp_us()))
         await in_the_log(bot, ContinuityBroken)
-        bot.supervisor.kill(GUILD)  # durable, and not yet out of the mailbox
+        bot.supervisor.kill(f"guild/{GUILD}")  # durable, and not yet out of the mailbox
         for _ in range(200):
             await asyncio.sleep(0.001)
         assert bot.supervisor._children[0].restarts == 0
@@ -246,7 +246,7 @@ async def test_after_an_outage_told_twice_the_same_layers_can_be_started_again(t
         await bot.until(lambda: is_live(bot))
         bot.supervisor.roster.tell(GUILD, m.GuildWentAway(at_us=bot.clock.stamp_us()))
         await in_the_log(bot, ContinuityBroken)
-        bot.supervisor.kill(GUILD)
+        bot.supervisor.kill(f"guild/{GUILD}")
         for _ in range(200):
             await asyncio.sleep(0.001)
     layer = SqliteLayer(RealDisk(), tmp_path / "ledger.db", tmp_path / "quarantine")
@@ -329,7 +329,7 @@ async def test_a_guild_opens_again_when_the_layers_are_found_to_differ_while_all
         bot.log.come_back()
         await asyncio.sleep(0.2)
         bot.database.come_back()
-        bot.supervisor.kill(GUILD)
+        bot.supervisor.kill(f"guild/{GUILD}")
         await asyncio.sleep(0.5)
         outcome = await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 1.0)
         assert outcome.kind is not Answered.DEADLINE
@@ -352,7 +352,7 @@ async def test_an_ask_whose_records_are_not_in_every_named_layer_is_answered_deg
             asked = asyncio.get_running_loop().create_task(bot.supervisor.roster.ask(GUILD, wish, 5.0))
             for _ in range(step):
                 await asyncio.sleep(0)
-            bot.supervisor.kill(GUILD)
+            bot.supervisor.kill(f"guild/{GUILD}")
             kinds.add((await asked).kind)
             bot.database.come_back()
     assert kinds == {Answered.DEGRADED}
@@ -416,7 +416,7 @@ def wish_of(bot: Bot, interaction: int) -> m.AssignInvite:
 async def misfortune(bot: Bot, dice: random.Random, guild: GuildId) -> None:  # noqa: C901 -- one arm a fault
     match dice.randint(0, 9):
         case 0 | 1:
-            bot.supervisor.kill(guild)
+            bot.supervisor.kill(f"guild/{guild}")
         case 2:
             for child in bot.supervisor._children:
                 if child.task is not None:
@@ -516,7 +516,7 @@ async def test_journals_killed_over_real_files_lose_nothing_and_leave_no_late_wr
                     if child.task is not None:
                         child.task.cancel()
             if dice.random() < 0.2:
-                bot.supervisor.kill(GUILD)
+                bot.supervisor.kill(f"guild/{GUILD}")
         await bot.until(lambda: is_live(bot) and bot.supervisor.roster.addresses()[GUILD].is_idle())
         acknowledged = [str(line["user"]) for line in bot.events("join.acknowledged")]
         assert len(acknowledged) == len(set(acknowledged))
@@ -611,7 +611,7 @@ async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_tas
         for _ in range(dice.choice((0, 1, 3))):
             await asyncio.sleep(0)
         if dice.random() < 0.2:
-            bot.supervisor.kill(GUILD)
+            bot.supervisor.kill(f"guild/{GUILD}")
     if dice.random() < 0.3:
         bot.log.fail_next(NotConfirmed("fsync"), took_effect=True)
     await bot.supervisor.drain()

@@ -41,7 +41,7 @@ async def test_a_guild_killed_at_every_step_of_a_join_still_records_it_once_and_
             bot.supervisor.roster.tell(GUILD, bot.join(1))
             for _ in range(step):
                 await asyncio.sleep(0)
-            bot.supervisor.kill(GUILD)
+            bot.supervisor.kill(f"guild/{GUILD}")
             await bot.settled(1)
             joins = [record for record in await bot.records() if isinstance(record.event, JoinRecorded)]
             assert len(joins) == 1
@@ -55,7 +55,7 @@ async def test_an_ask_in_the_mailbox_of_a_killed_actor_is_answered_by_its_succes
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
         asked = asyncio.get_running_loop().create_task(periods(bot, 1))
         await asyncio.sleep(0)
-        bot.supervisor.kill(GUILD)
+        bot.supervisor.kill(f"guild/{GUILD}")
         assert await asked == ()
 
 

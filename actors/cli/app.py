@@ -62,7 +62,7 @@ def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Cal
         """Run the bot. Needs DISCORD_TOKEN.
 
         Args:
-            chaos: let POST /chaos/kill/GUILD end guild actors; on a loopback address only.
+            chaos: let POST /chaos/kill/CHILD end actors (guild/ID, journal); on a loopback address only.
         """
         said = settings()
         said.token()

@@ -103,7 +103,7 @@ class BotProcess:
 
     async def kill_guild(self, guild: GuildId) -> None:
         """Ends a guild actor in the middle of what it does."""
-        url = f"http://127.0.0.1:{self._port}/chaos/kill/{guild}"
+        url = f"http://127.0.0.1:{self._port}/chaos/kill/guild/{guild}"
         async with aiohttp.ClientSession() as session, session.post(url) as answer:
             if answer.status != 200:  # noqa: PLR2004 -- HTTP's word for yes
                 raise DemoFailed(f"{self._transcript}: the guild actor could not be killed: {answer.status}")

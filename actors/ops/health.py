@@ -6,33 +6,27 @@ joins are still taken.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from actors.journal import JournalStatistics
+from actors.supervision import LEFT, PASSIVATED, SupervisorStatistics
 from ledger.phases import Phase
-
-PARKED: Final = "parked"
-"""Beside the phases: a guild that was given up."""
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """The process at one moment.
 
     ``connected``: the gateway has a session and its socket; ``awaited``: guilds of READY that have neither come nor
-    been reported unavailable; ``draining``: it is on its way out; ``guilds``: how many by phase, "parked" among them;
-    ``waiting``: messages in all mailboxes; ``restarts``, ``dead_letters``, ``zombies`` since the process began.
+    been reported unavailable; ``draining``: it is on its way out; ``waiting``: messages in all mailboxes.
     """
 
     connected: bool
     awaited: int
     draining: bool
-    guilds: Mapping[str, int]
     waiting: int
-    restarts: int
-    dead_letters: int
-    zombies: int
+    tree: SupervisorStatistics
     journal: JournalStatistics
 
 
@@ -60,7 +54,8 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
 def readiness(vitals: Vitals) -> Readiness:
     """Whether this process does its work, so that an older one may be stopped."""
     why = tuple(_unready(vitals))
-    live = vitals.guilds.get(Phase.LIVE, 0)
+    phases = vitals.tree.phases
+    live = phases.get(Phase.LIVE, 0) + phases.get(PASSIVATED, 0)
     return Readiness(
         ready=not why,
         why=why,
@@ -68,7 +63,7 @@ def readiness(vitals: Vitals) -> Readiness:
         journal_ready=vitals.journal.ready,
         layers={layer.name: "ok" if layer.healthy else layer.error for layer in vitals.journal.layers},
         guilds_live=live,
-        guilds_not_live=sum(vitals.guilds.values()) - live,
+        guilds_not_live=sum(phases.values()) - phases.get(LEFT, 0) - live,
         guilds_awaited=vitals.awaited,
     )
 
@@ -82,3 +77,5 @@ def _unready(vitals: Vitals) -> Iterator[str]:
         yield f"{vitals.awaited} guilds of READY have not come yet"
     if not vitals.journal.ready:
         yield "no layer takes records"
+    if vitals.tree.hung_s:
+        yield f"the journal has not moved for {vitals.tree.hung_s:.0f} s"

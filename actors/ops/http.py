@@ -1,9 +1,9 @@
-"""Health, metrics and, under chaos only, the killing of guild actors, over HTTP.
+"""Health, metrics and, under chaos only, the killing of actors, over HTTP.
 
     GET  /livez               200 while the loop turns
     GET  /readyz              200 when ready, else 503; the body says why
     GET  /metrics             Prometheus
-    POST /chaos/kill/{guild}  there only under ``run --chaos`` and on a loopback address
+    POST /chaos/kill/{child}  there only under ``run --chaos`` and on a loopback address
 
 Health is open to all. The rest needs ``Authorization: Bearer LEDGER_HTTP_TOKEN``; without such a token it is open on
 a loopback address and closed on any other.
@@ -26,7 +26,6 @@ from actors.ops.health import Health, readiness
 from actors.ops.metrics import make_registry
 from actors.settings import Endpoint
 from ledger.errors import LedgerError
-from ledger.ids import GuildId
 
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
 SHUTDOWN_S: Final = 1.0
@@ -46,7 +45,7 @@ class OpsServer:
         endpoint: where to listen; port 0 takes a free one, told by ``http.started``.
         token: guards all but health.
         health: asked at every request.
-        kill: ends a guild's life; False when the guild has none.
+        kill: ends the life of a child (``guild/ID``, ``journal`` …); False when it has none.
         chaos: whether killing may be asked for at all.
         log: where the real address is told.
     """
@@ -57,7 +56,7 @@ class OpsServer:
         endpoint: Endpoint,
         token: SecretStr | None,
         health: Health,
-        kill: Callable[[GuildId], bool],
+        kill: Callable[[str], bool],
         chaos: bool,
         log: FilteringBoundLogger,
     ) -> None:
@@ -102,7 +101,7 @@ class OpsServer:
             ]
         )
         if self._chaos:
-            application.add_routes([web.post("/chaos/kill/{guild}", self._kill_guild)])
+            application.add_routes([web.post("/chaos/kill/{child:.+}", self._kill_child)])
         return application
 
     @web.middleware
@@ -126,10 +125,10 @@ class OpsServer:
         text = generate_latest(self._registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    async def _kill_guild(self, request: web.Request) -> web.Response:
-        guild = GuildId(request.match_info["guild"])
-        killed = self._kill(guild)
-        return _json({"guild": guild, "killed": killed}, ok=killed, otherwise=HTTPStatus.NOT_FOUND)
+    async def _kill_child(self, request: web.Request) -> web.Response:
+        child = request.match_info["child"]
+        killed = self._kill(child)
+        return _json({"child": child, "killed": killed}, ok=killed, otherwise=HTTPStatus.NOT_FOUND)
 
 
 def _bears(request: web.Request, token: SecretStr) -> bool:

@@ -7,7 +7,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from actors.ops.health import PARKED, Health, Vitals
+from actors.ops.health import Health, Vitals
+from actors.supervision import LEFT, PARKED, PASSIVATED
 from ledger.phases import Phase
 
 Reading: TypeAlias = tuple[str, str, Callable[[Vitals], float]]
@@ -20,9 +21,10 @@ COUNTERS: Final[tuple[Reading, ...]] = (
     ("records", "Records that became durable", lambda v: v.journal.records),
     ("appends_fenced", "Appends refused because a newer life or record was there", lambda v: v.journal.fenced),
     ("epochs_taken", "Epochs taken because the outcome of a write was unknown", lambda v: v.journal.epochs),
-    ("actor_restarts", "Restarts of children, kills included", lambda v: v.restarts),
-    ("dead_letters", "Messages that could not be handled", lambda v: v.dead_letters),
-    ("zombies", "Lives that did not end when they were told to", lambda v: v.zombies),
+    ("actor_restarts", "Restarts of children, kills included", lambda v: v.tree.restarts),
+    ("dead_letters", "Messages that could not be handled", lambda v: v.tree.dead_letters),
+    ("breaker_openings", "How often many guilds died at once", lambda v: v.tree.breaker),
+    ("zombies", "Lives that did not end when they were told to", lambda v: v.tree.zombies),
 )
 GAUGES: Final[tuple[Reading, ...]] = (
     ("gateway_connected", "1 while the gateway is connected", lambda v: v.connected),
@@ -58,8 +60,8 @@ class _Statistics(Collector):
 def _guilds(vitals: Vitals) -> Metric:
     """Every phase is there, also at 0, so that a rule can be written before the trouble."""
     family = GaugeMetricFamily(f"{PREFIX}_guilds", "Guilds by phase", labels=["phase"])
-    for phase in (*Phase, PARKED):
-        family.add_metric([str(phase)], vitals.guilds.get(phase, 0))
+    for phase in (*Phase, PARKED, PASSIVATED, LEFT):
+        family.add_metric([str(phase)], vitals.tree.phases.get(phase, 0))
     return family
 
 

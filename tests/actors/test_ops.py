@@ -19,7 +19,7 @@ from actors.logs import make_logger
 from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.settings import Endpoint, Settings
-from ledger.ids import GuildId
+from actors.supervision import SupervisorStatistics
 from persistence.store import LayerHealth
 
 LOCAL = Endpoint("127.0.0.1", 0)
@@ -27,11 +27,16 @@ WELL = Vitals(
     connected=True,
     awaited=0,
     draining=False,
-    guilds={"live": 3, "blind": 1},
     waiting=7,
-    restarts=2,
-    dead_letters=1,
-    zombies=0,
+    tree=SupervisorStatistics(
+        restarts=2,
+        dead_letters=1,
+        zombies=0,
+        parked=(),
+        breaker=0,
+        phases={"live": 2, "passivated": 1, "blind": 1, "left": 5},
+        hung_s=0.0,
+    ),
     journal=JournalStatistics(
         waiting=0,
         batches=5,
@@ -58,9 +63,9 @@ class Bot:
     def vitals(self) -> Vitals:
         return self.now
 
-    def kill(self, guild: GuildId) -> bool:
-        self.killed.append(guild)
-        return guild == "7"
+    def kill(self, child: str) -> bool:
+        self.killed.append(child)
+        return child == "guild/7"
 
 
 class Answered(msgspec.Struct):
@@ -171,8 +176,10 @@ async def test_metrics_are_read_when_they_are_asked_for():
             "inviteledger_joins_acknowledged_total 12.0",
             "inviteledger_actor_restarts_total 2.0",
             "inviteledger_mailbox_messages 7.0",
-            'inviteledger_guilds{phase="live"} 3.0',
+            'inviteledger_guilds{phase="live"} 2.0',
             'inviteledger_guilds{phase="parked"} 0.0',
+            'inviteledger_guilds{phase="passivated"} 1.0',
+            'inviteledger_guilds{phase="left"} 5.0',
             'inviteledger_layer_healthy{layer="database"} 0.0',
             'inviteledger_layer_gsn{layer="database"} 38.0',
         ):
@@ -187,7 +194,7 @@ async def test_a_token_guards_all_but_health():
         assert (await client.ask("/readyz")).status == 200
         assert (await client.ask("/metrics")).status == 401
         assert (await client.ask("/metrics", token="much-wantee")).status == 401
-        assert (await client.ask("/chaos/kill/7", "POST")).status == 401
+        assert (await client.ask("/chaos/kill/guild/7", "POST")).status == 401
         assert (await client.ask("/nothing")).status == 401
         assert (await client.ask("/metrics", token="much-wanted")).status == 200
 
@@ -197,26 +204,26 @@ async def test_without_a_token_only_health_is_open_to_the_outside():
     async with serving(bot, chaos=True, at=Endpoint("0.0.0.0", 0)) as client:
         assert (await client.ask("/readyz")).status == 200
         assert (await client.ask("/metrics")).status == 403
-        assert (await client.ask("/chaos/kill/7", "POST")).status == 403
+        assert (await client.ask("/chaos/kill/guild/7", "POST")).status == 403
     assert bot.killed == []
 
 
 async def test_a_guild_is_killed_under_chaos_only():
     bot = Bot()
     async with serving(bot) as client:
-        assert (await client.ask("/chaos/kill/7", "POST")).status == 404
+        assert (await client.ask("/chaos/kill/guild/7", "POST")).status == 404
     async with serving(bot, chaos=True) as client:
-        assert (await client.ask("/chaos/kill/7", "GET")).status == 405
-        killed = await client.ask("/chaos/kill/7", "POST")
-        assert (killed.status, json.loads(killed.text)) == (200, {"guild": "7", "killed": True})
-        assert (await client.ask("/chaos/kill/8", "POST")).status == 404
-    assert bot.killed == ["7", "8"]
+        assert (await client.ask("/chaos/kill/guild/7", "GET")).status == 405
+        killed = await client.ask("/chaos/kill/guild/7", "POST")
+        assert (killed.status, json.loads(killed.text)) == (200, {"child": "guild/7", "killed": True})
+        assert (await client.ask("/chaos/kill/guild/8", "POST")).status == 404
+    assert bot.killed == ["guild/7", "guild/8"]
 
 
 async def test_chaos_is_not_served_to_the_outside_even_with_the_token():
     bot = Bot()
     async with serving(bot, token="much-wanted", chaos=True, at=Endpoint("0.0.0.0", 0)) as client:
-        assert (await client.ask("/chaos/kill/7", "POST", "much-wanted")).status == 404
+        assert (await client.ask("/chaos/kill/guild/7", "POST", "much-wanted")).status == 404
         assert client.started["chaos"] is False
     assert bot.killed == []
 

@@ -1,0 +1,365 @@
+"""The caretaker's rounds: parked guilds come back, hung turns end, guilds rest and wake; none of it loses a join."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import pytest
+
+import supervisor
+from actors import care
+from actors import guild as guild_module
+from actors.runtime import Admission, Answered
+from actors.supervision import Budget
+from ledger import messages as m
+from ledger.errors import StorageError
+from ledger.evolve import evolve
+from ledger.ids import GuildId, UserId
+from ledger.records import ContinuityBroken, GatewayCause, GuildLeft, JoinRecorded, LeaveRecorded, Record, Status
+from ledger.state import GuildState
+from persistence.frames import Frame
+from supervisor import HUNG_S, LONGEST_PROBE_S, REST_S
+from tests.actors.harness import GUILD, SESSION, Bot, running
+from tests.test_supervisor import periods
+
+
+async def live(bot: Bot, guild: GuildId = GUILD) -> None:
+    """The guild is there, its counters are known and its members compared."""
+    bot.come_up(guild)
+    await bot.until(lambda: bot.supervisor.phase_of(guild) == "live")
+    whole = m.ReviewMembers(session=SESSION, members=(), after=UserId("0"), upto="", started_us=0, at_us=0)
+    bot.supervisor.roster.tell(guild, whole)
+
+
+def later(bot: Bot, seconds: float) -> None:
+    """A look now, so that stillness begins to count, time, and a round."""
+    bot.supervisor.go_round()
+    bot.clock.now_s += seconds
+    bot.supervisor.go_round()
+
+
+async def tired(bot: Bot, guild: GuildId = GUILD) -> None:
+    """It finishes what it has, then time passes: it is about to rest."""
+    await bot.until(bot.supervisor.roster.addresses()[guild].is_idle)
+    later(bot, REST_S)
+
+
+async def at_rest(bot: Bot, guild: GuildId = GUILD) -> None:
+    await tired(bot, guild)
+    await bot.until(lambda: bot.supervisor.phase_of(guild) == "passivated")
+
+
+class Unreadable:
+    """An ``evolve`` that stumbles over joins until it is mended."""
+
+    def __init__(self) -> None:
+        self.mended = False
+
+    def __call__(self, state: GuildState, record: Record) -> GuildState:
+        if not self.mended and isinstance(record.event, JoinRecorded):
+            raise ValueError("cannot read this")
+        return evolve(state, record)
+
+
+async def park(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> Unreadable:
+    fault = Unreadable()
+    monkeypatch.setattr(guild_module, "evolve", fault)
+    await live(bot)
+    bot.supervisor.roster.tell(GUILD, bot.join(1))
+    await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "parked")
+    return fault
+
+
+# Parked
+
+
+async def test_a_parked_guild_is_tried_again_now_and_then_and_said_once(monkeypatch: pytest.MonkeyPatch):
+    async with running(Bot()) as bot:
+        await park(bot, monkeypatch)
+        tries = len(bot.events("actor.restarted"))
+        for _ in range(5):
+            bot.clock.now_s += LONGEST_PROBE_S
+            bot.supervisor.go_round()
+            await bot.until(lambda: bot.supervisor._guilds[GUILD].task is None)
+        assert bot.supervisor._guilds[GUILD].probes == 6
+        assert len(bot.events("guild.parked")) == 1
+        assert len(bot.events("actor.restarted")) == tries
+
+
+async def test_a_parked_guild_is_not_tried_before_its_time(monkeypatch: pytest.MonkeyPatch):
+    async with running(Bot()) as bot:
+        fault = await park(bot, monkeypatch)
+        fault.mended = True
+        bot.clock.now_s += 29.0  # half of the first interval, as the harness's randomness never surprises
+        bot.supervisor.go_round()
+        await asyncio.sleep(0)
+        assert bot.supervisor.phase_of(GUILD) == "parked"
+
+
+async def test_a_revived_guild_has_lost_nothing_that_it_was_told_meanwhile(monkeypatch: pytest.MonkeyPatch):
+    async with running(Bot()) as bot:
+        fault = await park(bot, monkeypatch)
+        for user in (2, 3):
+            assert bot.supervisor.roster.tell(GUILD, bot.join(user)) is Admission.ACCEPTED
+        outcome = await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)
+        assert outcome.kind is Answered.CRASHED
+        assert "parked" in outcome.text
+        fault.mended = True
+        bot.clock.now_s += LONGEST_PROBE_S
+        bot.supervisor.go_round()
+        await bot.until(lambda: bool(bot.events("guild.revived")))
+        await bot.settled(3)
+        assert bot.supervisor.phase_of(GUILD) == "live"
+        assert [len(await periods(bot, user)) for user in (1, 2, 3)] == [1, 1, 1]
+        reasons = [each.event.reason for each in await bot.records() if isinstance(each.event, ContinuityBroken)]
+        assert "gap" in reasons
+
+
+async def test_asks_that_wait_in_a_mailbox_are_answered_when_its_guild_is_parked(monkeypatch: pytest.MonkeyPatch):
+    async with running(Bot()) as bot:
+        monkeypatch.setattr(guild_module, "evolve", Unreadable())
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        outcome = await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)
+        assert outcome.kind is Answered.CRASHED
+
+
+# Correlated deaths
+
+
+async def test_many_guilds_that_die_at_once_open_the_breaker_and_none_is_parked(monkeypatch: pytest.MonkeyPatch):
+    guilds = [GuildId(str(each)) for each in range(100, 108)]
+    real = guild_module.decide
+    sick = True
+
+    def stumbling(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
+        if sick and isinstance(message, m.NotePermissions):
+            raise MemoryError
+        return real(state, presence, message)
+
+    monkeypatch.setattr(guild_module, "decide", stumbling)
+    monkeypatch.setattr(care, "FIRST_PAUSE_S", 0.01)  # of the real clock: restarts wait by it
+    monkeypatch.setattr(supervisor, "GUILD_BUDGET", Budget(deaths=1, period_s=60.0))
+    async with running(Bot()) as bot:
+        for guild in guilds:
+            await live(bot, guild)
+        for guild in guilds:
+            bot.supervisor.roster.tell(guild, m.NotePermissions(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.statistics().dead_letters == len(guilds))
+        sick = False
+        for guild in guilds:
+            assert (await bot.supervisor.roster.ask(guild, m.DescribeGuild(), 30.0)).kind is Answered.OK
+        assert bot.supervisor.statistics().parked == ()
+        assert [line["guilds"] for line in bot.events("breaker.opened")] == [len(guilds)]
+
+
+# Hung turns
+
+
+async def test_a_turn_that_hangs_while_the_journal_works_is_ended_and_its_message_handled_again(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with running(Bot()) as bot:
+        await live(bot)
+        real = bot.journal.append
+
+        async def lost(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(bot.journal, "append", lost)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.until(lambda: bot.supervisor._guilds[GUILD].address.stage == "appending")
+        monkeypatch.setattr(bot.journal, "append", real)
+        later(bot, HUNG_S - 1)
+        assert not bot.events("turn.hung")
+        bot.clock.now_s += 2
+        bot.supervisor.go_round()
+        (line,) = bot.events("turn.hung")
+        assert (line["guild"], line["stage"]) == (GUILD, "appending")
+        await bot.settled(1)
+        assert [period.status for period in await periods(bot, 1)] == [Status.CERTAIN]
+
+
+async def test_a_journal_that_hangs_is_told_and_no_guild_is_ended_for_it(monkeypatch: pytest.MonkeyPatch):
+    async with running(Bot()) as bot:
+        await live(bot)
+        gate, real = asyncio.Event(), bot.log.append
+
+        async def slow(frames: Sequence[Frame]) -> None:
+            await gate.wait()
+            await real(frames)
+
+        monkeypatch.setattr(bot.log, "append", slow)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.until(lambda: bot.journal.pulse().busy)
+        later(bot, 10 * HUNG_S)
+        assert bot.events("journal.hung")
+        assert not bot.events("turn.hung")
+        assert bot.supervisor.statistics().hung_s >= HUNG_S
+        gate.set()
+        await bot.settled(1)
+        bot.supervisor.go_round()
+        assert bot.supervisor.statistics().hung_s == 0.0
+
+
+# Rest
+
+
+async def test_a_guild_that_is_told_nothing_rests_without_its_state_and_wakes_at_the_next_message():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+        await at_rest(bot)
+        assert bot.supervisor._guilds[GUILD].actor is None
+        fetches = bot.outside.fetches
+        bot.supervisor.roster.tell(GUILD, bot.join(2))
+        await bot.settled(2)
+        assert bot.supervisor.phase_of(GUILD) == "live"
+        (period,) = await periods(bot, 2)
+        assert (period.status, period.code) == (Status.CERTAIN, "A")  # the baseline of this session still holds
+        assert bot.outside.fetches == fetches + 1
+        assert not bot.events("actor.restarted")
+
+
+async def test_a_guild_at_rest_can_rest_again_and_its_request_numbers_never_come_back():
+    async with running(Bot()) as bot:
+        await live(bot)
+        for user in (1, 2, 3):
+            await at_rest(bot)
+            bot.supervisor.roster.tell(GUILD, bot.join(user))
+            await bot.settled(user)
+        assert [(await periods(bot, user))[0].status for user in (1, 2, 3)] == [Status.CERTAIN] * 3
+
+
+async def test_a_new_gateway_session_wakes_a_guild_and_is_noticed():
+    async with running(Bot()) as bot:
+        await live(bot)
+        await at_rest(bot)
+        greeting = m.GuildCameUp(session=type(SESSION)("another"), at_us=bot.clock.stamp_us())
+        bot.supervisor.roster.tell(GUILD, greeting)
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+        actor = bot.supervisor._guilds[GUILD].actor
+        assert actor is not None
+        assert actor.presence.session == "another"
+
+
+async def _open_join(bot: Bot) -> None:
+    bot.outside.silent = True
+    bot.supervisor.roster.tell(GUILD, bot.join(1))
+    await bot.until(lambda: bool(bot.events("join.acknowledged")))
+
+
+async def _no_room(bot: Bot) -> None:
+    """Checkpoints find no room; the layers are asked again and again, and records go on."""
+
+    async def refuse(_: object) -> None:
+        await asyncio.sleep(0)
+        raise StorageError("no room")
+
+    for layer in (bot.log, bot.database):
+        layer.save_checkpoint = refuse  # a disk with room for records only
+
+
+@pytest.mark.parametrize("hinder", [_open_join, _no_room])
+async def test_no_guild_rests_over_an_open_join_or_without_a_checkpoint(hinder: Callable[[Bot], Awaitable[None]]):
+    async with running(Bot()) as bot:
+        await live(bot)
+        await hinder(bot)
+        await tired(bot)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert bot.supervisor.phase_of(GUILD) == "live"
+
+
+async def test_a_message_that_comes_while_a_guild_goes_to_rest_is_handled():
+    rested = 0
+    for step in range(30):
+        async with running(Bot()) as bot:
+            await live(bot)
+            bot.supervisor.roster.tell(GUILD, bot.join(1))
+            await bot.settled(1)
+            await tired(bot)
+            for _ in range(step):
+                await asyncio.sleep(0)
+            bot.supervisor.roster.tell(GUILD, bot.join(2))
+            await bot.settled(2)
+            assert [len(await periods(bot, user)) for user in (1, 2)] == [1, 1]
+            rested += bool(bot.events("guild.passivated"))
+    assert 0 < rested < 30, "the message came before and after"
+
+
+async def test_the_death_of_the_journal_does_not_wake_guilds_at_rest():
+    async with running(Bot()) as bot:
+        await live(bot)
+        await at_rest(bot)
+        assert bot.supervisor.kill("journal")
+        await bot.until(lambda: bool(bot.events("epoch.taken")))
+        assert bot.supervisor.phase_of(GUILD) == "passivated"
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+
+
+# Left
+
+
+async def test_a_guild_that_the_bot_left_stops_and_keeps_its_data():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+        bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        bot.supervisor.go_round()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
+        assert isinstance((await bot.records())[-1].event, GuildLeft)
+        assert [period.code for period in await periods(bot, 1)] == ["A"]  # asking wakes it
+        bot.supervisor.go_round()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
+
+
+async def test_on_return_to_a_guild_nothing_is_better_than_likely_and_its_data_is_there():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+        bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        bot.supervisor.go_round()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
+        bot.clock.now_s += 3_600.0
+        bot.outside.silent = True
+        bot.come_up()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "syncing")
+        bot.supervisor.roster.tell(GUILD, bot.join(2))
+        await bot.until(lambda: len(bot.events("join.acknowledged")) == 2)
+        bot.outside.silent = False
+        bot.supervisor.roster.tell(GUILD, m.NotePermissions(at_us=bot.clock.stamp_us()))
+        await bot.settled(2)
+        assert [period.status for period in await periods(bot, 2)] == [Status.LIKELY]
+        assert [period.status for period in await periods(bot, 1)] == [Status.CERTAIN]
+
+
+async def test_a_guild_in_an_outage_is_waited_for_and_does_not_stop():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, m.GuildWentAway(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        later(bot, 10 * REST_S)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert bot.supervisor.phase_of(GUILD) == "away"
+
+
+async def test_a_leave_told_to_a_guild_at_rest_is_recorded():
+    async with running(Bot()) as bot:
+        await live(bot)
+        join = bot.join(1)
+        bot.supervisor.roster.tell(GUILD, join)
+        await bot.settled(1)
+        await at_rest(bot)
+        cause = GatewayCause(session=SESSION, number=99, lane="members")
+        leave = m.RecordLeave(cause=cause, user=UserId("1"), arrived_us=bot.clock.stamp_us())
+        bot.supervisor.roster.tell(GUILD, leave)
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+        await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)
+        assert isinstance((await bot.records())[-1].event, LeaveRecorded)
