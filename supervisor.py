@@ -550,7 +550,7 @@ class Program:
         gateway = self.gateway.status()
         waiting = sum(sum(each.statistics().waiting) for each in self.supervisor.roster.addresses().values())
         return Vitals(
-            connected=gateway.connected and bool(gateway.session),
+            connected=gateway.connected,
             awaited=gateway.awaited,
             draining=self._draining,
             waiting=waiting,

@@ -3,10 +3,10 @@
 The library drops what its cache makes it think impossible (the join of a member it has cached), so the table of its
 parsers is wrapped before the first connect. Rules: the library's parser still runs; nothing here raises into the
 library, whose reader would die of it; what the library's parser raises over a payload ends here as well.
-One client is one shard. More shards are more clients, each with its own intake, started one after the other.
+One client is one shard (``shard``); its first IDENTIFY waits there, a later one here.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, TypeAlias, cast
 
 import discord
@@ -15,7 +15,8 @@ from discord.gateway import DiscordWebSocket
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.commands import Tree
-from actors.gateway.intake import Intake, Shard
+from actors.gateway.identify import IdentifyGate
+from actors.gateway.intake import Intake, Slot
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.rest import url_of_gateway
 from ledger.errors import LedgerError
@@ -61,8 +62,8 @@ class Client(discord.Client):
     Args:
         intake: takes the dispatches.
         watch: told when the bot's permissions may have changed.
-        shard: which of how many.
-        sync: run once logged in: tells Discord which commands there are.
+        slot: which shard of how many.
+        gate: asked before each IDENTIFY but the first of a connection, which whoever connects has asked for.
         log: for payloads that were too much for a parser.
     """
 
@@ -70,14 +71,14 @@ class Client(discord.Client):
         self,
         intake: Intake,
         watch: PermissionWatch,
-        shard: Shard,
-        sync: Callable[["Client"], Awaitable[None]],
+        slot: Slot,
+        gate: IdentifyGate,
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(
             intents=intents(),
-            shard_id=shard[0],
-            shard_count=shard[1],
+            shard_id=slot[0],
+            shard_count=slot[1],
             max_messages=None,
             chunk_guilds_at_startup=False,
             member_cache_flags=discord.MemberCacheFlags.none(),
@@ -87,7 +88,7 @@ class Client(discord.Client):
         self.tree = Tree(self, log)
         self._intake = intake
         self._watch = watch
-        self._sync = sync
+        self._gate = gate
         self._log = log
         parsers = self._connection.parsers
         for name, parse in parsers.items():
@@ -97,7 +98,11 @@ class Client(discord.Client):
         """After the login, before the socket: where the socket is (the library would take Discord's own)."""
         address = await url_of_gateway(self.http)
         DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(address["url"])
-        await self._sync(self)
+
+    async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
+        """The library asks with the socket open and gives up after 60 s, so a first turn is taken before that."""
+        if not initial:
+            await self._gate.turn(shard_id or 0)
 
     async def on_disconnect(self) -> None:
         self._log.info("gateway.disconnected", session=self._intake.session)
@@ -107,7 +112,11 @@ class Client(discord.Client):
 
     def is_connected(self) -> bool:
         """Whether a socket is open now."""
-        return self.ws is not None and self.ws.open  # pyright: ignore[reportUnnecessaryComparison] -- set late
+        return self.has_had_socket() and self.ws.open
+
+    def has_had_socket(self) -> bool:
+        """Whether a first connect has succeeded."""
+        return self.ws is not None  # pyright: ignore[reportUnnecessaryComparison] -- the library sets it late
 
     def _tapped(self, name: str, parse: Parser) -> Parser:
         def receive(payload: dict[str, object]) -> None:

@@ -22,7 +22,7 @@ from ledger.ports import Clock
 
 Keep: TypeAlias = Callable[[str, bytes], None]
 """Puts a payload into quarantine, by its digest."""
-Shard: TypeAlias = tuple[int, int]
+Slot: TypeAlias = tuple[int, int]
 """Which shard of how many."""
 SHARD_SHIFT: Final = 22
 """Discord's rule: a guild is on shard (id >> 22) % shards."""
@@ -39,7 +39,7 @@ class Intake:
         channels: follows what is told about invites.
         clock: stamps arrivals.
         keep: where payloads go that do not decode.
-        shard: a READY speaks for this shard's guilds only.
+        slot: a READY speaks for this shard's guilds only.
         log: for what could not be read.
     """
 
@@ -50,7 +50,7 @@ class Intake:
         channels: InviteChannels,
         clock: Clock,
         keep: Keep,
-        shard: Shard,
+        slot: Slot,
         log: FilteringBoundLogger,
     ) -> None:
         self.session = SessionId("")
@@ -58,7 +58,7 @@ class Intake:
         self._channels = channels
         self._clock = clock
         self._keep = keep
-        self._shard = shard
+        self._slot = slot
         self._log = log
         self._translator = Translator(channels.codes_in, roster.greeting)
         self._awaited: set[GuildId] = set()
@@ -129,5 +129,5 @@ class Intake:
             self._log.error("quarantine.failed", digest=what.digest, error=str(error))
 
     def _is_ours(self, guild: GuildId) -> bool:
-        number, count = self._shard
+        number, count = self._slot
         return (int(guild) >> SHARD_SHIFT) % count == number

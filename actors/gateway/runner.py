@@ -1,69 +1,59 @@
-"""The gateway as the supervisor's child: log in, listen, and start afresh when the library gives up.
+"""The gateway as the supervisor's child: as many shards as Discord advises, and what they share.
 
-The library resumes by itself as long as it can; what ends its ``start`` is a first connect that is refused, a 503 at
-login, or a close it takes as final. Those are tried again with a backoff that spares the IDENTIFY budget (1,000 a
-day); a token or an intent that Discord refuses ends ``run`` with an error that carries the fix.
-``stop_intake`` comes first in a drain, ``close`` last. No task is started but through ``Jobs``.
+The number of shards is asked at each start and does not change while the process runs: when Discord advises another
+one, that is told, and a restart follows it. The shards live independently (``shard``); REST goes through any that is
+logged in. A token or an intent that Discord refuses ends ``run`` with an error that carries the fix.
+``stop_intake`` comes first in a drain, ``close`` last. No task is started but through ``Jobs`` or ``spawn``.
 """
 
 import asyncio
 from typing import Final
 
-import aiohttp
-import discord
 import msgspec
 from discord.http import HTTPClient, Route
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.gateway.backoff import Backoff
 from actors.gateway.channels import InviteChannels
 from actors.gateway.client import Client, expect_no_voice
-from actors.gateway.commands import install
 from actors.gateway.desk import Desk
-from actors.gateway.intake import Intake, Keep, Shard
+from actors.gateway.identify import IdentifyGate
+from actors.gateway.intake import Intake, Keep
+from actors.gateway.losses import LOST, why_lost
 from actors.gateway.names import check_library
 from actors.gateway.outside import Fetcher
 from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
+from actors.gateway.plan import Plan, ask_plan, read_plan
+from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
-from actors.gateway.trouble import GatewayRefused, IntentsMissing, TokenRefused
+from actors.gateway.shard import Shard, ShardStatus
 from actors.roster import Roster
 from actors.runtime import Jobs, Spawner
-from ledger.ids import SessionId
 from ledger.ports import Clock, Randomness
 
-FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 120.0
-"""720 tries a day at most."""
-STEADY_S: Final = 300.0
-"""A connection that lasted so long was a good one: the next pause is the first again."""
-LOGIN_S: Final = 60.0
-"""Login asks a handful of things; the library retries each and has no deadline of its own."""
-SYNC_S: Final = 15.0
-SYNC_AGAIN_S: Final = 60.0
-FINAL_CODES: Final = {
-    4004: "Discord refused the token",
-    4010: "Discord refused the shard",
-    4011: "Discord demands more shards",
-    4012: "Discord no longer speaks this version of its gateway",
-    4013: "Discord does not know these intents",
-}
-LOST: Final = (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError, ValueError)
-"""What ends the library's ``start`` and may be better next time; ValueError: what should be JSON is none."""
+PLAN_S: Final = 60.0
+"""Asking for the plan may take so long; the library has no deadline of its own."""
+LOOK_AGAIN_S: Final = 6 * 3_600.0
+"""Discord's advice changes as the bot grows, not within hours."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateway now. ``session`` "" before the first READY; ``latency_s`` of the last heartbeat, None = not known.
+    """The gateway now. ``shards``: empty until Discord has said how many; ``queued``: fetches waiting."""
 
-    ``awaited``: guilds of READY that have neither come nor been reported unavailable; ``queued``: fetches that wait
-    for their turn.
-    """
-
-    session: SessionId
-    connected: bool
-    latency_s: float | None
-    awaited: int
+    shards: tuple[ShardStatus, ...]
     queued: int
+
+    @property
+    def connected(self) -> bool:
+        """Whether every shard has a session and its socket."""
+        return bool(self.shards) and all(shard.connected for shard in self.shards)
+
+    @property
+    def awaited(self) -> int:
+        """Guilds of READY that have neither come nor been reported unavailable, over all shards."""
+        return sum(shard.awaited for shard in self.shards)
 
 
 class Gateway:
@@ -76,10 +66,9 @@ class Gateway:
         clock: stamps and backoff.
         sleep: pauses.
         randomness: jitter.
-        spawn: starts jobs.
+        spawn: starts shards and jobs.
         keep: puts a payload that does not decode into quarantine.
         log: where everything is told.
-        shard: which shard of how many.
     """
 
     def __init__(
@@ -94,7 +83,6 @@ class Gateway:
         spawn: Spawner,
         keep: Keep,
         log: FilteringBoundLogger,
-        shard: Shard = (0, 1),
     ) -> None:
         self._token = token
         self._api_url = api_url
@@ -102,21 +90,22 @@ class Gateway:
         self._clock = clock
         self._sleep = sleep
         self._randomness = randomness
-        self._shard = shard
+        self._spawn = spawn
+        self._keep = keep
         self._log = log
-        self._client: Client | None = None
+        self._shards: tuple[Shard, ...] = ()
+        self._lives: set[asyncio.Task[None]] = set()
         self._closing = False
-        self._synced = False
+        self._channels = InviteChannels()
         self._pacer = Pacer(clock, sleep)
         self._jobs = Jobs("gateway", spawn, self._job_failed)
         self._watch = PermissionWatch(roster, clock)
-        channels = InviteChannels()
+        self._registration = Registration(self._client, self._jobs, log)
         self.rest = Rest(self._http, self._pacer, clock)
         self._desk = Desk(roster, self.rest, clock)
-        self._intake = Intake(roster=roster, channels=channels, clock=clock, keep=keep, shard=shard, log=log)
         self.outside = Fetcher(
             rest=self.rest,
-            channels=channels,
+            channels=self._channels,
             roster=roster,
             jobs=self._jobs,
             clock=clock,
@@ -130,103 +119,110 @@ class Gateway:
 
         Raises:
             LibraryMismatch: when discord.py is not the release we know.
-            GatewayRefused: when only the operator can help (``TokenRefused``, ``IntentsMissing``).
+            GatewayRefused: when only the operator can help (token, intents, more shards).
         """
         expect_no_voice()
         check_library()
         point_at(self._api_url)
-        failures = 0
-        while not self._closing:
-            began_s = self._clock.monotonic_s()
-            why = await self._connect()
-            if self._closing:
-                return
-            failures = 1 if self._clock.monotonic_s() - began_s > STEADY_S else failures + 1
-            pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(failures - 1, 10))
-            pause_s *= self._randomness.uniform(0.5, 1.0)
-            self._log.warning("gateway.lost", error=why, failures=failures, again_s=round(pause_s, 1))
-            await self._sleep(pause_s)
+        plan = await self._ask_plan()
+        if plan is None:
+            return
+        self._log.info("gateway.planned", shards=plan.shards, at_once=plan.session_start_limit.max_concurrency)
+        gate = IdentifyGate(plan.session_start_limit, self._clock, self._sleep, self._log)
+        self._shards = tuple(self._make_shard(number, plan.shards, gate) for number in range(plan.shards))
+        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "plan")
+        await self._live()
 
     def stop_intake(self) -> None:
         """First in a drain: no dispatch is taken any more, no fetch started."""
-        self._intake.stop()
+        for shard in self._shards:
+            shard.intake.stop()
         self.outside.stop()
 
     async def close(self) -> None:
-        """Last in a drain: ends jobs and the connection; ``run`` returns."""
+        """Last in a drain: ends jobs and all connections; ``run`` returns."""
         self._closing = True
         self.stop_intake()
         await self._jobs.stop()
-        if self._client is not None:
-            await self._client.close()
+        for shard in self._shards:
+            await shard.close()
+        for life in self._lives:
+            life.cancel()  # it may be waiting for its next try
 
     def status(self) -> GatewayStatus:
-        client = self._client
-        latency_s = client.latency if client else float("nan")
-        return GatewayStatus(
-            session=self._intake.session,
-            connected=client is not None and client.is_connected(),
-            latency_s=latency_s if 0 <= latency_s < float("inf") else None,
-            awaited=self._intake.awaited(),
-            queued=self._pacer.waiting(),
+        return GatewayStatus(shards=tuple(each.status() for each in self._shards), queued=self._pacer.waiting())
+
+    async def _ask_plan(self) -> Plan | None:
+        """How many shards; asked until there is an answer. None when the gateway was closed meanwhile."""
+        backoff = Backoff(self._clock, self._randomness)
+        while not self._closing:
+            try:
+                async with asyncio.timeout(PLAN_S):
+                    return await ask_plan(self._token)
+            except LOST as error:
+                why, pause_s = why_lost(error), backoff.pause_s()
+            self._log.warning("gateway.lost", error=why, failures=backoff.failures, again_s=round(pause_s, 1))
+            await self._sleep(pause_s)
+        return None
+
+    def _make_shard(self, number: int, count: int, gate: IdentifyGate) -> Shard:
+        slot, log = (number, count), self._log.bind(shard=number)
+        intake = Intake(
+            roster=self._roster, channels=self._channels, clock=self._clock, keep=self._keep, slot=slot, log=log
+        )
+        return Shard(
+            slot=slot,
+            token=self._token,
+            intake=intake,
+            watch=self._watch,
+            desk=self._desk,
+            registration=self._registration,
+            gate=gate,
+            pacer=self._pacer,
+            backoff=Backoff(self._clock, self._randomness),
+            sleep=self._sleep,
+            log=log,
         )
 
-    async def _connect(self) -> str:
-        """One client's life; why it ended."""
-        client = self._client = Client(self._intake, self._watch, self._shard, self._sync_commands, self._log)
-        install(client.tree, self._desk)
+    async def _live(self) -> None:
+        """All shards, until they end; what one raises no restart mends, so it ends the others."""
+        self._lives = {self._spawn(shard.run(), f"shard/{n}") for n, shard in enumerate(self._shards)}
         try:
-            async with client:
-                async with asyncio.timeout(LOGIN_S):
-                    await client.login(self._token)
-                await client.connect()
-        except discord.LoginFailure:
-            raise TokenRefused(FINAL_CODES[4004], 4004) from None
-        except discord.PrivilegedIntentsRequired:
-            raise IntentsMissing("Discord refused the members intent", 4014) from None
-        except discord.ConnectionClosed as error:
-            _raise_if_final(error.code)
-            return f"closed with {error.code}"
-        except AttributeError:
-            if client.ws is not None:  # pyright: ignore[reportUnnecessaryComparison] -- the library sets it late
-                raise
-            return "the first connect was refused"  # the library stumbles over the socket it never had
-        except discord.NotFound:
-            return f"nothing of Discord's at {Route.BASE}; does DISCORD_API_URL end in /api/v10?"
-        except LOST as error:
-            return f"{type(error).__name__}: {error}"
-        return "the connection ended"
+            ended, _ = await asyncio.wait(self._lives, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            for life in self._lives:
+                life.cancel()
+            await asyncio.wait(self._lives)
+        for life in ended:
+            if not life.cancelled():
+                life.result()
 
-    async def _sync_commands(self, client: Client) -> None:
-        """Once a process; without it the bot counts all the same, so a failure is tried again beside."""
-        if self._synced:
-            return
+    async def _look_again(self) -> None:
+        """Whether Discord still advises so many shards; a restart is up to the operator until it demands more."""
+        http = self._http()
         try:
-            async with asyncio.timeout(SYNC_S):
-                commands = await client.tree.sync()
-        except (discord.DiscordException, aiohttp.ClientError, OSError) as error:
-            self._log.warning("commands.sync_failed", error=f"{type(error).__name__}: {error}", again_s=SYNC_AGAIN_S)
-            self._jobs.start_later(SYNC_AGAIN_S, lambda: self._sync_commands(client), "commands")
-        else:
-            self._synced = True
-            self._log.info("commands.synced", commands=len(commands))
+            plan = await read_plan(http) if http else None
+        except LOST:
+            plan = None  # not important enough to be told
+        if plan is not None and plan.shards != len(self._shards):
+            self._log.warning("shards.advised", advised=plan.shards, running=len(self._shards), hint=ADVISED_HINT)
+        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "plan")
+
+    def _client(self) -> Client | None:
+        return next((shard.client for shard in self._shards if shard.http() is not None), None)
 
     def _http(self) -> HTTPClient | None:
-        client = self._client
-        return client.http if client and client.user and not client.is_closed() else None
+        client = self._client()
+        return client.http if client else None
 
     def _job_failed(self, name: str, error: BaseException) -> None:
         self._log.error("job.failed", job=name, error=repr(error), exc_info=error)
+
+
+ADVISED_HINT: Final = "start the bot again when it suits you: it takes the number that Discord advises"
 
 
 def point_at(api_url: str | None) -> None:
     """Tells the library where Discord's REST API is; it knows no other way than its own constant."""
     if api_url is not None:
         Route.BASE = api_url.rstrip("/")
-
-
-def _raise_if_final(code: int) -> None:
-    if code == 4004:  # noqa: PLR2004 -- Discord's number for it, and the table above names it
-        raise TokenRefused(FINAL_CODES[code], code) from None
-    if code in FINAL_CODES:
-        raise GatewayRefused(FINAL_CODES[code], code) from None

@@ -3,7 +3,8 @@
 LedgerError
 └── GatewayRefused        Discord ended the connection for good; the code says why
     ├── TokenRefused      the token is not one of a bot, or was reset
-    └── IntentsMissing    the members intent is not switched on
+    ├── IntentsMissing    the members intent is not switched on
+    └── ShardsDemanded    there are too many guilds for this number of shards
 """
 
 from ledger.errors import LedgerError
@@ -29,3 +30,9 @@ class IntentsMissing(GatewayRefused):
     """The application may not use the members intent."""
 
     hint = "switch on Server Members Intent (Developer Portal, Bot, Privileged Gateway Intents)"
+
+
+class ShardsDemanded(GatewayRefused):
+    """Discord takes no more guilds on so few shards."""
+
+    hint = "start the bot again: it asks Discord at each start how many shards it needs"

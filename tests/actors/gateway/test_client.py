@@ -43,7 +43,7 @@ async def test_a_join_arrives_although_the_library_has_cached_the_member(
     [user] = sandbox.world.settle(guild, 1)
     sandbox.world.set_roles(guild, user, [])
     await town.until_heard(guild.id, m.NoteMember)
-    client = gateway._client
+    client = gateway._client()
     assert client is not None
     library_guild = client.get_guild(guild.id)
     assert library_guild is not None
@@ -111,7 +111,7 @@ async def test_what_happened_while_the_wire_was_cut_is_replayed_in_the_same_sess
     assert number_of(heard[0]) < number_of(heard[1])
     assert len(town.heard(guild.id, m.GuildCameUp)) == 1
     await lines.until("gateway.resumed")
-    assert gateway.status().session == session.id
+    assert [shard.session for shard in gateway.status().shards] == [session.id]
 
 
 async def test_a_lost_session_is_a_new_one_to_the_guild(
@@ -120,7 +120,7 @@ async def test_a_lost_session_is_a_new_one_to_the_guild(
     async def at_once(*_: object, **__: object) -> None:
         """The library waits for 5 s before it identifies again."""
 
-    client = gateway._client
+    client = gateway._client()
     assert client is not None
     monkeypatch.setattr(client, "before_identify_hook", at_once)
     [first] = await town.until_heard(guild.id, m.GuildCameUp)
@@ -136,7 +136,7 @@ async def test_who_was_removed_while_away_is_told_by_the_next_ready(
 ):
     async def at_once(*_: object, **__: object) -> None: ...
 
-    client = gateway._client
+    client = gateway._client()
     assert client is not None
     monkeypatch.setattr(client, "before_identify_hook", at_once)
     await town.until_heard(guild.id, m.GuildCameUp)
@@ -243,4 +243,5 @@ async def test_after_the_intake_is_stopped_nothing_is_taken(
 async def test_the_status_says_whether_we_hear_discord(guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town):
     await town.until_heard(guild.id, m.GuildCameUp)
     status = gateway.status()
-    assert (status.session, status.connected, status.awaited) == (sandbox.sessions[0].id, True, 0)
+    [shard] = status.shards
+    assert (shard.session, status.connected, status.awaited) == (sandbox.sessions[0].id, True, 0)

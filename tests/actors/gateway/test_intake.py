@@ -26,7 +26,7 @@ class Ward:
             channels=InviteChannels(),
             clock=clock,
             keep=self.keep,
-            shard=(1, 2),
+            slot=(1, 2),
             log=log,
         )
         self.number = 0

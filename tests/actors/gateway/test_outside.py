@@ -133,7 +133,7 @@ async def test_after_the_stop_no_work_is_taken(guild: Guild, gateway: Gateway, t
     gateway.stop_intake()
     gateway.outside.fetch_sample(name(guild), a_fetch(session))
     gateway.outside.list_members(name(guild), m.ListMembers(session=session))
-    assert not any(task.get_name().startswith("gateway/") for task in town.tasks)
+    assert not any(task.get_name().startswith(("gateway/sample", "gateway/members")) for task in town.tasks)
 
 
 async def test_a_fetch_that_crashes_is_answered_and_logged(
