@@ -18,7 +18,16 @@ NEEDED: Final = {
     "view_audit_log": "View Audit Log",
 }
 """What is used, by the library's name and by the one people see."""
+ASKED: Final = (*NEEDED, "create_instant_invite")
+"""What the install link asks for: what is needed, and Create Invite, for the invites of /setup_staff_invite."""
 _MASK: Final = discord.Permissions(**dict.fromkeys(NEEDED, True)).value
+
+
+def install_link(application: str) -> str:
+    """Adds the bot to a server with exactly the permissions it uses."""
+    bits = discord.Permissions(**dict.fromkeys(ASKED, True)).value
+    query = f"client_id={application}&scope=bot+applications.commands&permissions={bits}"
+    return f"https://discord.com/oauth2/authorize?{query}"
 
 
 def missing(held: discord.Permissions) -> tuple[str, ...]:
