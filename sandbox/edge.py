@@ -13,9 +13,11 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from sandbox.credentials import Caller, Credentials
 from sandbox.faults import Fault, Faults
 from sandbox.limits import Limits
 from sandbox.pulse import Pulse
+from sandbox.violations import Violations
 from sandbox.wire import JsonObject, as_int, as_list, as_object, decode, encode
 
 API: Final = "/api/v10"
@@ -27,19 +29,37 @@ MAJOR: Final = ("guild", "channel", "app", "interaction")
 
 
 class DiscordError(Exception):
-    """An error answer: HTTP status, Discord's code, and its message."""
+    """An error answer: HTTP status, Discord's code, its message, and which fields are wrong.
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    `kind` is what it is called in the list of violations; None: an answer anybody may get.
+    """
+
+    def __init__(
+        self, status: int, code: int, message: str, *, errors: JsonObject | None = None, kind: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.errors = errors
+        self.kind = kind
+
+
+def invalid_form(field: str, code: str, message: str) -> DiscordError:
+    """Error 50035 about one field; `field` is a path like `embeds.0.title`."""
+    errors: JsonObject = {"_errors": [{"code": code, "message": message}]}
+    for part in reversed(field.split(".")):
+        errors = {part: errors}
+    return DiscordError(400, 50035, f"Invalid Form Body\n{field}: {message}", errors=errors, kind="rest.invalid_form")
 
 
 MISSING_ACCESS: Final = (403, 50001, "Missing Access")
 MISSING_PERMISSIONS: Final = (403, 50013, "Missing Permissions")
 UNAUTHORIZED: Final = (401, 0, "401: Unauthorized")
 NOT_FOUND: Final = (404, 0, "404: Not Found")
+BLOCKED_BY_CLOUDFLARE: Final = (403, 40333, "internal network error")
+USER_AGENT: Final = "DiscordBot ("
+BOTS: Final = frozenset({Caller.BOT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +69,7 @@ class Call:
     request: web.Request
     fault: Fault
     body: JsonObject | list[object]
+    caller: Caller
 
     def id(self, name: str) -> int:
         return as_int(self.request.match_info.get(name))
@@ -82,6 +103,7 @@ class Route:
     kind: str
     handler: Handler
     open: bool = False
+    callers: frozenset[Caller] = BOTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +125,11 @@ class Answer:
 
 
 class Edge:
-    def __init__(self, token: str, faults: Faults, limits: Limits, pulse: Pulse) -> None:
-        self._token = token
+    def __init__(
+        self, credentials: Credentials, faults: Faults, limits: Limits, pulse: Pulse, violations: Violations
+    ) -> None:
+        self._credentials = credentials
+        self._violations = violations
         self._faults = faults
         self._limits = limits
         self._pulse = pulse
@@ -127,6 +152,7 @@ class Edge:
 
     async def _unknown(self, request: web.Request) -> web.Response:
         self.unhandled.append((request.method, request.path))
+        self._violations.add("rest.unknown_route", f"{request.method} {request.path}")
         self._log(request, request.path, "unknown", NOT_FOUND[0])
         return _respond(_refused(DiscordError(*NOT_FOUND), {}))
 
@@ -158,20 +184,39 @@ class Edge:
         self, route: Route, request: web.Request, fault: Fault, headers: dict[str, str], *, passed: bool
     ) -> Answer:
         try:
+            self._check_user_agent(route, request)
+            caller = self._credentials.caller(request.headers.get("Authorization", ""))
             if not route.open:
-                self._authorize(request)
+                self._authorize(route, caller)
             if fault.status is not None:
                 return _scripted(fault, headers)
             if not passed:
                 retry_after_s = float(headers["X-RateLimit-Reset-After"])
                 return _scripted(Fault(status=TOO_MANY, retry_after_s=retry_after_s), headers)
-            body = await route.handler(Call(request, fault, await _body(request)))
+            body = await route.handler(Call(request, fault, await _body(request), caller))
         except DiscordError as error:
+            if error.kind is not None:
+                self._violations.add(error.kind, f"{request.method} {request.path}: {error.message}")
             return _refused(error, headers)
         return Answer(NO_CONTENT if body is None else 200, body, headers)
 
-    def _authorize(self, request: web.Request) -> None:
-        if request.headers.get("Authorization") != f"Bot {self._token}":
+    def _check_user_agent(self, route: Route, request: web.Request) -> None:
+        """None at all is blocked; a wrong form passes, but Discord's docs forbid it.
+
+        Interactions and webhooks are exempt: discord.py itself sends aiohttp's there.
+        """
+        agent = request.headers.get("User-Agent", "")
+        if not agent:
+            raise DiscordError(*BLOCKED_BY_CLOUDFLARE, kind="rest.user_agent_missing")
+        if not route.open and not agent.startswith(USER_AGENT):
+            self._violations.add("rest.user_agent_invalid", f"{route.method} {route.path}: {agent}")
+
+    def _authorize(self, route: Route, caller: Caller) -> None:
+        if caller is Caller.USER:
+            self._violations.add(
+                "rest.user_token_used", f"{route.method} {route.path}: a person's token in a program"
+            )
+        if caller not in route.callers:
             raise DiscordError(*UNAUTHORIZED)
 
 
@@ -185,7 +230,8 @@ async def _body(request: web.Request) -> JsonObject | list[object]:
     try:
         value = decode(raw)
     except msgspec.DecodeError:
-        raise DiscordError(400, 50109, "The request body contains invalid JSON.") from None
+        message = "The request body contains invalid JSON."
+        raise DiscordError(400, 50109, message, kind="rest.malformed_body") from None
     return as_list(cast("list[object]", value)) if isinstance(value, list) else as_object(value)
 
 
@@ -207,7 +253,8 @@ def _scripted(fault: Fault, headers: dict[str, str]) -> Answer:
 
 
 def _refused(error: DiscordError, headers: dict[str, str]) -> Answer:
-    return Answer(error.status, {"message": error.message, "code": error.code}, headers)
+    body: JsonObject = {"message": error.message, "code": error.code}
+    return Answer(error.status, body | ({"errors": error.errors} if error.errors else {}), headers)
 
 
 def _respond(answer: Answer) -> web.Response:

@@ -7,7 +7,7 @@ Payloads are made in `payloads`, events in `world`; numbering and buffering are 
 import asyncio
 from collections.abc import Callable, Iterable
 from enum import IntEnum
-from typing import Final
+from typing import Final, assert_never
 
 from aiohttp import web
 
@@ -15,10 +15,13 @@ from sandbox import payloads
 from sandbox.application import Application
 from sandbox.compression import packer_for
 from sandbox.connection import Connection
+from sandbox.credentials import Credentials
 from sandbox.feed import Event
+from sandbox.identifies import Identifies, Start
 from sandbox.models import Guild, Member
 from sandbox.pulse import Pulse
 from sandbox.sessions import Intent, Session, Sessions, dispatch
+from sandbox.violations import Violations
 from sandbox.wire import JsonObject, as_int, as_list, as_object
 from sandbox.world import World
 
@@ -54,11 +57,22 @@ class Close(IntEnum):
 class Gateway:
     """All sockets and sessions. `heartbeat_ms` and `acks` (answers to heartbeats) may be set by a test."""
 
-    def __init__(self, world: World, application: Application, token: str, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        *,
+        world: World,
+        application: Application,
+        credentials: Credentials,
+        identifies: Identifies,
+        pulse: Pulse,
+        violations: Violations,
+    ) -> None:
         self.world = world
         self.application = application
-        self.token = token
+        self.credentials = credentials
+        self.identifies = identifies
         self.pulse = pulse
+        self.violations = violations
         self.sessions = Sessions()
         self.connections: list[Connection] = []
         self.url = ""
@@ -104,6 +118,12 @@ class Gateway:
         """As after a long outage: the next RESUME is answered by op 9."""
         for session in self.sessions:
             self.sessions.drop(session.id)
+
+    def end_everything(self) -> None:
+        """What too many IDENTIFYs cost: every session ends and the token is reset."""
+        self.close_all(Close.BAD_TOKEN)
+        self.forget_sessions()
+        self.credentials.reset()
 
     def send_raw(self, frame: bytes) -> None:
         """Bytes that need not be JSON, to every socket; not numbered, not kept."""
@@ -179,14 +199,31 @@ class Conversation:
         if refusal is not None:
             self._connection.close(refusal)
             return
+        if not self._may_start(shard[0]):
+            return
         session = Session(f"{self._gateway.world.ids.snowflake():032x}", intents, shard)
         self._enter(session)
         self._welcome(session, sharded="shard" in wish)
 
+    def _may_start(self, shard: int) -> bool:
+        start = self._gateway.identifies.start(shard)
+        match start:
+            case Start.ALLOWED:
+                return True
+            case Start.TOO_SOON:
+                self._gateway.violations.add("gateway.identified_too_soon", f"shard {shard}")
+                self._connection.send_op(Op.INVALID, data=False)
+                return False
+            case Start.SPENT:
+                self._gateway.violations.add("gateway.identify_budget_exceeded", f"shard {shard}: token reset")
+                self._gateway.end_everything()
+                return False
+        assert_never(start)
+
     def _refusal(self, token: object, intents: Intent, shard: tuple[int, int]) -> int | None:
         if self._session is not None:
             return Close.ALREADY_AUTHENTICATED
-        if token != self._gateway.token:
+        if token != self._gateway.credentials.token:
             return Close.BAD_TOKEN
         if not 0 <= shard[0] < shard[1]:
             return Close.INVALID_SHARD
@@ -210,7 +247,7 @@ class Conversation:
 
     def _resume(self, data: object) -> None:
         wish = as_object(data)
-        if wish.get("token") != self._gateway.token:
+        if wish.get("token") != self._gateway.credentials.token:
             self._connection.close(Close.BAD_TOKEN)
             return
         session = self._gateway.sessions.get(str(wish.get("session_id")))

@@ -1,26 +1,23 @@
-"""REST: the gateway's address, the bot itself, guilds, members, channels, the audit log, members-search.
+"""REST: guilds, members, channels, the audit log, members-search.
 
-Invites are in `rest_invites`, commands in `rest_commands`, answers to interactions in `interactions`.
+The bot itself is in `rest_self`, invites in `rest_invites`, commands in `commands`, answers to interactions in
+`interactions`.
 """
 
 from typing import Final
 
 from sandbox import payloads
-from sandbox.application import AppFlag, Application
 from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route
 from sandbox.faults import Faults
-from sandbox.gateway import Gateway
 from sandbox.models import AuditEntry, Channel, Guild, Member, Permission
 from sandbox.wire import JsonObject, as_int, as_list, as_object
 from sandbox.world import World
 
-UNKNOWN_USER: Final = (404, 10013, "Unknown User")
 UNKNOWN_MEMBER: Final = (404, 10007, "Unknown Member")
 UNKNOWN_CHANNEL: Final = (404, 10003, "Unknown Channel")
 EMPTY_MESSAGE: Final = (400, 50006, "Cannot send an empty message")
 PAGE: Final = 1_000
 AUDIT_PAGE: Final = 100
-IDENTIFIES: Final = 1_000
 OLDEST_FIRST: Final = 2
 """`sort` of members-search; 1 is newest first."""
 
@@ -45,55 +42,6 @@ def require_channel(world: World, channel_id: int) -> tuple[Guild, Channel]:
             if channel.id == channel_id and guild.has_bot:
                 return guild, channel
     raise DiscordError(*UNKNOWN_CHANNEL)
-
-
-class SelfRoutes:
-    """Where the gateway is, and who the bot is."""
-
-    def __init__(self, world: World, application: Application, gateway: Gateway) -> None:
-        self._world = world
-        self._application = application
-        self._gateway = gateway
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("GET", "/gateway", "gateway", self._url, open=True),
-            Route("GET", "/gateway/bot", "gateway", self._url_for_bot),
-            Route("GET", "/users/@me", "me", self._me),
-            Route("GET", "/users/{user:\\d+}", "users", self._user),
-            Route("GET", "/users/@me/guilds", "me", self._guilds),
-            Route("GET", "/applications/@me", "application", self._about),
-            Route("PATCH", "/applications/@me", "application", self._change),
-            Route("GET", "/oauth2/applications/@me", "application", self._about),
-        ]
-
-    async def _url(self, _: Call) -> JsonObject:
-        return {"url": self._gateway.url}
-
-    async def _url_for_bot(self, _: Call) -> JsonObject:
-        limit = {"total": IDENTIFIES, "remaining": IDENTIFIES, "reset_after": 86_400_000, "max_concurrency": 1}
-        return {"url": self._gateway.url, "shards": 1, "session_start_limit": limit}
-
-    async def _me(self, _: Call) -> JsonObject:
-        return payloads.own_user(self._world.bot)
-
-    async def _user(self, call: Call) -> JsonObject:
-        user = self._world.users.get(call.id("user"))
-        if user is None:
-            raise DiscordError(*UNKNOWN_USER)
-        return payloads.user(user)
-
-    async def _guilds(self, _: Call) -> list[JsonObject]:
-        mine = [guild for guild in self._world.guilds.values() if guild.has_bot]
-        return [payloads.guild(guild) for guild in mine]
-
-    async def _about(self, _: Call) -> JsonObject:
-        return self._application.payload(len(self._world.guilds))
-
-    async def _change(self, call: Call) -> JsonObject:
-        if "flags" in call.fields:
-            self._application.flags = AppFlag(as_int(call.fields["flags"]))
-        return self._application.payload(len(self._world.guilds))
 
 
 class GuildRoutes:

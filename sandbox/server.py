@@ -20,18 +20,22 @@ from sandbox.answers import Message, Reply
 from sandbox.application import Application
 from sandbox.clock import Clock
 from sandbox.commands import CommandRoutes, Commands
+from sandbox.credentials import Credentials
 from sandbox.edge import API, Edge, Seen
 from sandbox.faults import Faults
 from sandbox.gateway import Gateway
+from sandbox.identifies import EVERY_S, Identifies
 from sandbox.interactions import Interactions
 from sandbox.limits import Limits
 from sandbox.models import Guild, User
 from sandbox.pulse import WAIT_S, Pulse
-from sandbox.rest import GuildRoutes, SelfRoutes
+from sandbox.rest import GuildRoutes
 from sandbox.rest_invites import InviteRoutes
+from sandbox.rest_self import SelfRoutes
 from sandbox.sessions import Session
 from sandbox.slash import Options
-from sandbox.wire import JsonObject, bot_token
+from sandbox.violations import Violations
+from sandbox.wire import JsonObject
 from sandbox.world import World
 
 HOST: Final = "127.0.0.1"
@@ -49,7 +53,9 @@ class Sandbox:
         commands: what the bot has registered.
         pulse: whoever changes something outside the sandbox may give a beat, for `until`.
         application: the bot's flags, which allow privileged intents.
-        token: what a client must present.
+        identifies: how often the bot may IDENTIFY.
+        credentials: the bot's token, and what people paste in its place.
+        violations: what the client did that Discord forbids or that costs it; tests require none.
     """
 
     def __init__(
@@ -59,20 +65,30 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         token: str | None = None,
         port: int = 0,
+        identify_every_s: float = EVERY_S,
     ) -> None:
         rng = Random(seed)  # noqa: S311  # made-up names and codes; the same for the same seed
         self._port = port
         self.pulse = Pulse()
         self._runner: web.AppRunner | None = None
         self.world = World(Clock(clock), rng)
-        self.token = token or bot_token(self.world.bot.id, rng)
+        self.violations = Violations(time.time)
         self.application = Application(self.world.bot, self.world.add_user("captain"))
+        self.credentials = Credentials(self.application, token, rng)
         self.faults = Faults()
         self.limits = Limits(time.time, time.monotonic)
-        self.gateway = Gateway(self.world, self.application, self.token, self.pulse)
+        self.identifies = Identifies(time.monotonic, identify_every_s)
+        self.gateway = Gateway(
+            world=self.world,
+            application=self.application,
+            credentials=self.credentials,
+            identifies=self.identifies,
+            pulse=self.pulse,
+            violations=self.violations,
+        )
         self.commands = Commands(self.world)
         self.interactions = Interactions(self.world, self.commands, self.pulse)
-        self.edge = Edge(self.token, self.faults, self.limits, self.pulse)
+        self.edge = Edge(self.credentials, self.faults, self.limits, self.pulse, self.violations)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -97,6 +113,24 @@ class Sandbox:
         self.gateway.drop_all()
         if self._runner is not None:
             await self._runner.cleanup()
+
+    @property
+    def token(self) -> str:
+        """What a client must present; another one after too many IDENTIFYs."""
+        return self.credentials.token
+
+    def set_session_start_limit(
+        self,
+        *,
+        total: int | None = None,
+        remaining: int | None = None,
+        max_concurrency: int | None = None,
+        reset_after_s: float | None = None,
+    ) -> None:
+        """What GET /gateway/bot says and IDENTIFY is held to; None leaves a value as it is."""
+        self.identifies.set_limit(
+            total=total, remaining=remaining, max_concurrency=max_concurrency, reset_after_s=reset_after_s
+        )
 
     @property
     def api_url(self) -> str:

@@ -39,7 +39,7 @@ def play() -> int:
 
 
 async def _play(console: Console, scratch: Path) -> int:
-    async with Sandbox(seed=7) as sandbox:
+    async with Sandbox(seed=7, identify_every_s=0.0) as sandbox:
         bot = BotProcess(
             {
                 "DISCORD_TOKEN": sandbox.token,

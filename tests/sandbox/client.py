@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import aiohttp
 import discord
 from discord import app_commands
 
@@ -11,6 +12,14 @@ from sandbox import Sandbox
 
 Payload = dict[str, object]
 Connect = Callable[..., AbstractAsyncContextManager["Bot"]]
+
+
+USER_AGENT = "DiscordBot (https://example.org, 1.0)"
+
+
+def client_session(authorization: str = "") -> aiohttp.ClientSession:
+    """Plain HTTP as Discord wants it: with a bot's user agent."""
+    return aiohttp.ClientSession(headers={"User-Agent": USER_AGENT, "Authorization": authorization})
 
 
 class Bot(discord.Client):

@@ -14,9 +14,10 @@ from tests.sandbox.client import Bot, Connect
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(seed=7) as running:
+    async with Sandbox(seed=7, identify_every_s=0.0) as running:
         yield running
         assert list(running.unhandled) == []
+        assert list(running.violations) == []
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import discord
 import pytest
 
 from sandbox import VANITY, Guild, Sandbox
-from tests.sandbox.client import Bot
+from tests.sandbox.client import Bot, client_session
 
 
 async def test_a_429_is_retried_by_the_client(bot: Bot, guild: Guild, sandbox: Sandbox):
@@ -115,13 +115,14 @@ async def test_a_cut_connection(bot: Bot, guild: Guild, sandbox: Sandbox):
 
 
 async def test_unknown_paths_are_404_and_remembered(sandbox: Sandbox):
-    async with aiohttp.ClientSession() as session, session.get(sandbox.api_url + "/no/such/thing") as answer:
+    async with client_session() as session, session.get(sandbox.api_url + "/no/such/thing") as answer:
         assert (answer.status, (await answer.json())["code"]) == (404, 0)
     assert sandbox.unhandled.popleft() == ("GET", "/api/v10/no/such/thing")
+    assert len(sandbox.violations.take("rest.unknown_route")) == 1
 
 
 async def test_answers_carry_limits_and_the_bare_json_type(sandbox: Sandbox):
-    async with aiohttp.ClientSession() as session, session.get(sandbox.api_url + "/users/@me") as answer:
+    async with client_session() as session, session.get(sandbox.api_url + "/users/@me") as answer:
         assert answer.status == 401
         assert answer.headers["Content-Type"] == "application/json"
         assert {"X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Bucket"} <= set(answer.headers)

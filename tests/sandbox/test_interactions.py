@@ -1,11 +1,10 @@
-import aiohttp
 import discord
 import pytest
 from discord import app_commands
 
 from sandbox import Guild, NotAllowedError, Sandbox
 from sandbox.slash import Options
-from tests.sandbox.client import Bot
+from tests.sandbox.client import Bot, client_session
 
 
 @pytest.fixture
@@ -167,7 +166,7 @@ async def test_guild_commands_go_before_global_ones(bot: Bot, guild: Guild, sand
 
 async def test_an_unknown_interaction_is_404(sandbox: Sandbox):
     url = sandbox.api_url + "/interactions/1/none/callback"
-    async with aiohttp.ClientSession() as session, session.post(url, json={"type": 4}) as answer:
+    async with client_session() as session, session.post(url, json={"type": 4}) as answer:
         assert (answer.status, (await answer.json())["code"]) == (404, 10062)
 
 

@@ -61,7 +61,9 @@ class Stage:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with Sandbox(seed=3) as sandbox:
+    async with Sandbox(seed=3, identify_every_s=0.0) as sandbox:
         stage = Stage(sandbox, tmp_path)
         yield stage
         await stage.bot.kill()
+        assert list(sandbox.unhandled) == []
+        assert list(sandbox.violations) == []

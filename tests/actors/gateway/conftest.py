@@ -17,9 +17,10 @@ from tests.actors.gateway.town import Lines, Town, running
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(seed=7) as running:
+    async with Sandbox(seed=7, identify_every_s=0.0) as running:
         yield running
         assert list(running.unhandled) == []
+        assert list(running.violations) == []
 
 
 @pytest.fixture
