@@ -11,7 +11,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
-from actors.gateway.plan import StartLimit
+from actors.gateway.preflight import StartLimit
 from ledger.ports import Clock
 
 IDENTIFY_EVERY_S: Final = 5.25
@@ -31,7 +31,7 @@ class IdentifyGate:
     """
 
     def __init__(self, limit: StartLimit, clock: Clock, sleep: Sleep, log: FilteringBoundLogger) -> None:
-        self._buckets = limit.max_concurrency
+        self._buckets = max(1, limit.max_concurrency)
         self._spent_s = deque[float](maxlen=max(1, int(limit.total * BUDGET_SHARE)))
         self._next_s: dict[int, float] = {}
         self._clock = clock

@@ -1,32 +1,15 @@
 """How many connections Discord wants of us, and how fast they may be made: asked before the first one."""
 
 from collections.abc import Awaitable
-from typing import Annotated, TypeAlias
 
 import discord
-import msgspec
 from discord.http import HTTPClient, Route
 
 from actors.gateway.payloads import decode
-
-Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class StartLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """``max_concurrency``: how many shards may identify within the same 5 s; ``total``: how many IDENTIFYs a day."""
-
-    max_concurrency: Count
-    total: Count
+from actors.gateway.preflight import Socket
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """GET /gateway/bot. ``shards``: how many Discord advises."""
-
-    shards: Count
-    session_start_limit: StartLimit
-
-
-async def ask_plan(token: str) -> Plan:
+async def ask_plan(token: str) -> Socket:
     """What Discord advises now.
 
     Raises:
@@ -38,7 +21,7 @@ async def ask_plan(token: str) -> Plan:
         return await read_plan(client.http)
 
 
-async def read_plan(http: HTTPClient) -> Plan:
+async def read_plan(http: HTTPClient) -> Socket:
     """The same, over a connection that is logged in."""
     answer: Awaitable[object] = http.request(Route("GET", "/gateway/bot"))
-    return decode(await answer, Plan)
+    return decode(await answer, Socket)

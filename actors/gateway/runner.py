@@ -25,7 +25,8 @@ from actors.gateway.names import check_library
 from actors.gateway.outside import Fetcher
 from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
-from actors.gateway.plan import Plan, ask_plan, read_plan
+from actors.gateway.plan import ask_plan, read_plan
+from actors.gateway.preflight import Socket
 from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
 from actors.gateway.shard import Shard, ShardStatus
@@ -127,9 +128,10 @@ class Gateway:
         plan = await self._ask_plan()
         if plan is None:
             return
-        self._log.info("gateway.planned", shards=plan.shards, at_once=plan.session_start_limit.max_concurrency)
+        shards = max(1, plan.shards)
+        self._log.info("gateway.planned", shards=shards, at_once=plan.session_start_limit.max_concurrency)
         gate = IdentifyGate(plan.session_start_limit, self._clock, self._sleep, self._log)
-        self._shards = tuple(self._make_shard(number, plan.shards, gate) for number in range(plan.shards))
+        self._shards = tuple(self._make_shard(number, shards, gate) for number in range(shards))
         self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "plan")
         await self._live()
 
@@ -152,7 +154,7 @@ class Gateway:
     def status(self) -> GatewayStatus:
         return GatewayStatus(shards=tuple(each.status() for each in self._shards), queued=self._pacer.waiting())
 
-    async def _ask_plan(self) -> Plan | None:
+    async def _ask_plan(self) -> Socket | None:
         """How many shards; asked until there is an answer. None when the gateway was closed meanwhile."""
         backoff = Backoff(self._clock, self._randomness)
         while not self._closing:

@@ -5,7 +5,7 @@ import asyncio
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.identify import IDENTIFY_EVERY_S, IdentifyGate
-from actors.gateway.plan import StartLimit
+from actors.gateway.preflight import StartLimit
 from tests.actors.gateway.town import Lines
 from tests.actors.harness import VirtualClock
 
@@ -16,7 +16,10 @@ class Turns:
     def __init__(self, log: FilteringBoundLogger, *, max_concurrency: int = 1, total: int = 1_000) -> None:
         self.clock = VirtualClock()
         self.gate = IdentifyGate(
-            StartLimit(max_concurrency=max_concurrency, total=total), self.clock, self._sleep, log
+            StartLimit(max_concurrency=max_concurrency, total=total, remaining=total, reset_after=0),
+            self.clock,
+            self._sleep,
+            log,
         )
         self.waits: list[float] = []
 

@@ -1,0 +1,154 @@
+"""Several shards in one process: each hears its own guilds, and lives and dies by itself."""
+
+import asyncio
+
+import pytest
+
+from actors.gateway import runner
+from actors.gateway.plan import read_plan
+from actors.gateway.runner import Gateway
+from actors.gateway.trouble import ShardsDemanded
+from ledger import messages as m
+from ledger.records import GatewayCause
+from sandbox import Guild, Sandbox
+from sandbox.sessions import Session
+from tests.actors.gateway.conftest import MakeGateway
+from tests.actors.gateway.town import Lines, Town, running
+
+SHARDS = 3
+
+
+@pytest.fixture
+def guilds(sandbox: Sandbox) -> dict[int, Guild]:
+    """A guild for each of the shards, by its number; they may all identify at once."""
+    sandbox.identifies.shards = SHARDS
+    sandbox.set_session_start_limit(max_concurrency=SHARDS)
+    found: dict[int, Guild] = {}
+    while len(found) < SHARDS:
+        guild = sandbox.world.add_guild()
+        found.setdefault((guild.id >> 22) % SHARDS, guild)
+    return found
+
+
+async def all_up(guilds: dict[int, Guild], town: Town, times: int = 1) -> None:
+    for guild in guilds.values():
+        await town.until_heard(guild.id, m.GuildCameUp, times)
+
+
+def sessions_of(sandbox: Sandbox) -> dict[int, Session]:
+    return {session.shard[0]: session for session in sandbox.sessions}
+
+
+async def test_each_shard_hears_its_own_guilds(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town
+):
+    gateway: Gateway = make_gateway()
+    async with running(gateway):
+        await all_up(guilds, town)
+        for number, guild in guilds.items():
+            sandbox.world.join(guild)
+            [join] = await town.until_heard(guild.id, m.RecordJoin)
+            assert isinstance(join.cause, GatewayCause)
+            assert join.cause.session == sessions_of(sandbox)[number].id
+        status = gateway.status()
+        assert [shard.number for shard in status.shards] == [0, 1, 2]
+        assert (status.connected, status.awaited) == (True, 0)
+
+
+async def test_commands_are_made_known_once_and_answered_on_every_shard(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
+):
+    async with running(make_gateway()):
+        await all_up(guilds, town)
+        await lines.until("commands.synced")
+        replies = [await sandbox.slash(guild, guild.owner, "debug_invites") for guild in guilds.values()]
+    assert all(reply.text for reply in replies)
+    assert sandbox.count("commands") == 1
+
+
+async def test_one_shards_new_session_and_new_client_leave_the_others_alone(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
+):
+    async def soon(_: float) -> None:
+        await asyncio.sleep(0)
+
+    sandbox.identifies.every_s = 0
+    gateway: Gateway = make_gateway(sleep=soon)
+    async with running(gateway):
+        await all_up(guilds, town)
+        before = sessions_of(sandbox)
+        connection = next(each for each in sandbox.gateway.connections if each.send == before[1]._send)
+        sandbox.gateway.sessions.drop(before[1].id)
+        connection.close(4000)  # the library resumes, which is refused, and identifies
+        await town.until_heard(guilds[1].id, m.GuildCameUp, 2)
+        client = gateway._shards[1].client
+        assert client is not None
+        await client.close()  # a new client is made
+        await town.until_heard(guilds[1].id, m.GuildCameUp, 3)
+        after = sessions_of(sandbox)
+    assert {number for number in before if before[number].id == after[number].id} == {0, 2}
+    assert len(town.heard(guilds[0].id, m.GuildCameUp)) == 1
+    assert [line["shard"] for line in lines.named("gateway.lost")] == [1]
+
+
+async def test_rest_goes_on_through_another_shard_while_one_is_lost(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, town: Town
+):
+    gateway: Gateway = make_gateway(sleep=asyncio.sleep)
+    async with running(gateway):
+        await all_up(guilds, town)
+        client = gateway._shards[0].client
+        assert client is not None
+        await client.close()
+        http = gateway._http()
+        assert http is not None
+        assert (await read_plan(http)).shards == SHARDS
+
+
+async def test_a_demand_for_more_shards_ends_all_with_the_fix(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town
+):
+    gateway: Gateway = make_gateway()
+    task = asyncio.get_running_loop().create_task(gateway.run())
+    await all_up(guilds, town)
+    sandbox.gateway.connections[0].close(4011)
+    with pytest.raises(ShardsDemanded) as refused:
+        await task
+    assert "start the bot again" in refused.value.hint
+    await gateway.close()
+    await sandbox.until(lambda: not sandbox.gateway.connections)
+
+
+async def test_another_advice_is_told_and_changes_nothing(  # noqa: PLR0917 -- fixtures
+    guilds: dict[int, Guild],
+    make_gateway: MakeGateway,
+    sandbox: Sandbox,
+    town: Town,
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(runner, "LOOK_AGAIN_S", 0.05)
+    async with running(make_gateway()):
+        await all_up(guilds, town)
+        sandbox.identifies.shards = SHARDS + 1
+        line = await lines.until("shards.advised")
+        assert (line["advised"], line["running"]) == (SHARDS + 1, SHARDS)
+        assert len(sandbox.gateway.connections) == SHARDS
+
+
+async def test_shards_of_one_bucket_identify_one_after_the_other_as_discord_wants(  # noqa: PLR0917 -- fixtures
+    guilds: dict[int, Guild],
+    make_gateway: MakeGateway,
+    sandbox: Sandbox,
+    town: Town,
+    lines: Lines,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Discord's seconds are tenths here."""
+    sandbox.set_session_start_limit(max_concurrency=1)
+    sandbox.identifies.every_s = 0.5
+    monkeypatch.setattr("actors.gateway.identify.IDENTIFY_EVERY_S", 0.525)
+    async with running(make_gateway()):
+        await all_up(guilds, town)
+    assert [line["shard"] for line in lines.named("gateway.session_began")] == [0, 1, 2]
+    assert list(sandbox.violations) == []
