@@ -159,7 +159,8 @@ def _unknown(state: GuildState, joins: list[DeskJoin], reason: str) -> Iterator[
     for join in joins:
         period = state.membership(join.user, join.opened_us)
         assert period is not None, "a join on the desk has opened a membership"
-        yield from pronounce(period, plain_verdict(join.user, period, r.Status.UNKNOWN, reason), CAUSE)
+        name = state.holder_of(join.user, join.opened_us)
+        yield from pronounce(period, plain_verdict(name, period, r.Status.UNKNOWN, reason), CAUSE)
 
 
 def _window_draft(closed: r.WindowClosed) -> r.Draft:

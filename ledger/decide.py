@@ -13,16 +13,26 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.closing import sample_arrived, sample_failed
 from ledger.fetching import ask_sample, may_fetch
+from ledger.forgetting import era_key, names
 from ledger.members import heard, join_drafts, leave_drafts, review_members, unreadable_join
 from ledger.phases import Phase, move
 from ledger.state import Assignment, GuildState
 from ledger.windows import needs_sample
 
 CONTROL: Final = r.InternalCause(what="gateway")
+FORGET: Final = r.InternalCause(what="forget")
+FORGOTTEN: Final = "forgotten"
+"""How keys of what was forgotten begin; the database finds them by it (``persistence/renaming.py``)."""
 
 
-def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:  # noqa: C901, PLR0911, PLR0912 -- one arm a message, nothing else
+def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
     """The decision on one message. ``Rejected`` is for requests that cannot be met; none is refused yet."""
+    decision = _decide(state, presence, message)
+    drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in decision.drafts)
+    return msgspec.structs.replace(decision, drafts=drafts)
+
+
+def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:  # noqa: C901, PLR0911, PLR0912 -- one arm a message, nothing else
     match message:
         case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
             return _dispatch(state, presence, message)
@@ -47,6 +57,10 @@ def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Dec
             return review_members(state, presence, message)
         case m.AssignInvite():
             return _assign(state, presence, message)
+        case m.ForgetMember():
+            return _forget_member(state, presence, message)
+        case m.ForgetGuild():
+            return _forget_guild(state, presence, message)
         case m.DescribeGuild():
             return m.Decision(presence=presence, answer=_guild_report(state, presence))
         case m.DescribeMember():
@@ -142,7 +156,8 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
     """The guild is there: straight to live with a baseline of this session, else a first sample is needed."""
     drafts: tuple[r.Draft, ...] = ()
     if not state.counting_since_us:
-        drafts = (_control(state, r.GuildAdopted(counting_since_us=message.at_us), "adopted"),)
+        since_us = max(message.at_us, state.ours_from_us)
+        drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
     same_session = state.baseline is not None and state.baseline.session == message.session
     known = presence.session == message.session
     ready = same_session and not state.broken
@@ -214,6 +229,33 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     assignment = Assignment(event.version, event.staff, event.since_us)
     answer = m.Assigned(code=event.code, assignment=assignment)
     return m.Decision(presence=presence, drafts=(draft,), answer=answer)
+
+
+def _forget_member(state: GuildState, presence: m.Presence, message: m.ForgetMember) -> m.Decision:
+    user = message.user
+    if not names(state, user):
+        return m.Decision(presence=presence, answer=m.Forgot(known=False))
+    number = state.forgotten.get(user) or max(state.forgotten.values(), default=0) + 1
+    draft = _numbered(state, r.MemberForgotten(user=user, tombstone=number), FORGET, FORGOTTEN)
+    answer = m.Forgot(known=True, memberships=len(state.members.get(user, ())))
+    return m.Decision(presence=presence, drafts=(draft,), answer=answer)
+
+
+def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuild) -> m.Decision:
+    """Where the bot is there it adopts the guild anew at once, as if it had just come up."""
+    if state.seq == state.forgot_seq and not state.counting_since_us:
+        return m.Decision(presence=presence, answer=m.Forgot(known=False))
+    memberships = [period for periods in state.members.values() for period in periods]
+    newest_us = max((period.opened_us for period in memberships), default=0)
+    event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1))
+    draft = _numbered(state, event, FORGET, FORGOTTEN)
+    decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), asked=0))
+    if may_fetch(presence.phase) or presence.phase is Phase.BLIND:
+        empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
+        here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)
+        decision = _came_up(empty, decision.presence, here)
+    answer = m.Forgot(known=True, memberships=len(memberships))
+    return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts), answer=answer)
 
 
 def _guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:

@@ -10,6 +10,7 @@ from typing import Final, assert_never
 import msgspec
 
 from ledger import records as r
+from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import UserId
 from ledger.samples import close_gap
 from ledger.state import (
@@ -91,6 +92,10 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912 
             _break(state, "unreadable_event")
         case r.GuildLeft():
             _break(state, "left")
+        case r.MemberForgotten():
+            forget_member(state, event, record.seq)
+        case r.GuildForgotten():
+            forget_guild(state, event, record.seq)
         case _:
             assert_never(event)
 
@@ -136,7 +141,7 @@ def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
     _put_period(state, event.user, aliased)
     if event.optional_use:
         state.desk[r.join_key(event.user, event.joined_at_us)] = DeskJoin(
-            event.user, period.opened_us, event.joined_at_us, event.arrived_us, optional=True
+            person(state, event.user), period.opened_us, event.joined_at_us, event.arrived_us, optional=True
         )
 
 

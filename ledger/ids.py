@@ -19,3 +19,13 @@ VANITY: Final = InviteCode("VANITY")
 """The source "vanity URL", whatever its text is at the moment."""
 NO_COUNTER: Final = InviteCode("NI")
 """The source "any path that raises no invite counter": discovery, student hub, OAuth, integration, lobby."""
+
+
+def tombstone(number: int) -> UserId:
+    """Stands for a forgotten person; ``number`` ≥ 1 counts those of a guild. No id of Discord's is negative."""
+    return UserId(f"-{number}")
+
+
+def is_tombstone(user: UserId) -> bool:
+    """Whether this stands for a person who was forgotten."""
+    return user.startswith("-")

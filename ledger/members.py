@@ -12,7 +12,7 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import ask_sample, may_fetch
-from ledger.ids import UserId
+from ledger.ids import UserId, tombstone
 from ledger.phases import Phase
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
@@ -37,21 +37,22 @@ def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconc
         origin: heard live, or found in a list.
         reconciled: whether the member list was compared in this session, so that an open membership is real.
     """
-    periods = state.members.get(join.user, ())
-    if join.flags & GUEST_FLAG or any(period.began_at(join.joined_at_us) for period in periods):
+    if join.flags & GUEST_FLAG or state.is_known_join(join.user, join.joined_at_us):
         return
+    periods = state.periods_of(join.user)
     current = periods[-1] if periods and periods[-1].is_open() else None
     if current is not None and _is_repeat(current, join, reconciled=reconciled):
-        yield _repeat(current, join)
-    else:
-        yield from _join(join, periods, origin=origin, missed_leave=current is not None)
+        yield _repeat(state.name_of(join.user), current, join)
+        return
+    yield from _forgotten_leave(state, join.user, join.cause, join.arrived_us)
+    yield from _join(join, periods, origin=origin, missed_leave=current is not None)
 
 
 def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
     """The leave, if it closes a membership that began before it was heard."""
     current = state.current(leave.user)
     if current and current.is_open() and current.opened_us < leave.arrived_us:
-        yield _leave(leave.user, current, leave.cause, leave.arrived_us, inferred=False)
+        yield _leave(state.name_of(leave.user), current, leave.cause, leave.arrived_us, inferred=False)
 
 
 def heard(presence: m.Presence, message: object) -> m.Presence:
@@ -70,15 +71,16 @@ def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.
     user = message.user
     if user is None or not message.joined_at_us or message.name != "GUILD_MEMBER_ADD":
         return
-    if any(period.began_at(message.joined_at_us) for period in state.members.get(user, ())):
+    if state.is_known_join(user, message.joined_at_us):
         return
+    yield from _forgotten_leave(state, user, message.cause, message.at_us)
     event = r.JoinRecorded(
         user=user,
         joined_at_us=message.joined_at_us,
         arrived_us=message.at_us,
         session=message.session,
         origin="unreadable",
-        rejoin=user in state.members,
+        rejoin=bool(state.periods_of(user)),
     )
     yield r.Draft(event=event, cause=message.cause, key=r.join_key(user, event.joined_at_us))
     period = Period(event.joined_at_us, event.arrived_us)
@@ -105,7 +107,7 @@ def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -
     for member in page.members:
         if member.user in presence.left:
             continue
-        if member.user not in state.members and member.joined_at_us < state.counting_since_us:
+        if not state.periods_of(member.user) and member.joined_at_us < state.counting_since_us:
             seeds.append(r.SeededMember(member.user, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
         else:
             listed = m.RecordJoin(
@@ -128,13 +130,14 @@ def _gone(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
     """Open memberships in the page's range of ids that the page does not show, and that began before it."""
     low, high = int(page.after or "0"), int(page.upto) if page.upto else None
     shown = {member.user for member in page.members}
-    for user, periods in state.members.items():
-        current = periods[-1]
+    people = {tombstone(number): user for user, number in state.forgotten.items()}
+    for name, periods in state.members.items():
+        user, current = people.get(name, name), periods[-1]
         began_us = max(current.opened_us, current.arrived_us)  # by either clock
         if user in shown or not current.is_open() or began_us >= page.started_us:
             continue
         if low < int(user) and (high is None or int(user) <= high):
-            yield _leave(user, current, r.InternalCause(what="member_list"), page.at_us, inferred=True)
+            yield _leave(name, current, r.InternalCause(what="member_list"), page.at_us, inferred=True)
 
 
 def _is_repeat(current: Period, join: m.RecordJoin, *, reconciled: bool) -> bool:
@@ -151,15 +154,22 @@ def _is_same_join(current: Period, join: m.RecordJoin) -> bool:
     )
 
 
-def _repeat(current: Period, join: m.RecordJoin) -> r.Draft:
+def _repeat(name: UserId, current: Period, join: m.RecordJoin) -> r.Draft:
     event = r.RepeatRecorded(
-        user=join.user,
+        user=name,
         joined_at_us=join.joined_at_us,
         arrived_us=join.arrived_us,
         session=join.session,
         optional_use=not join.bot and not current.bot and not _is_same_join(current, join),
     )
-    return r.Draft(event=event, cause=join.cause, key=f"repeat/{join.user}/{join.joined_at_us}")
+    return r.Draft(event=event, cause=join.cause, key=f"repeat/{name}/{join.joined_at_us}")
+
+
+def _forgotten_leave(state: GuildState, user: UserId, cause: r.Cause, at_us: int) -> Iterator[r.Draft]:
+    """Who joins anew under their id cannot be there as a tombstone: that membership has ended, nobody knows when."""
+    name, current = state.name_of(user), state.current(user)
+    if name != user and current is not None and current.is_open():
+        yield _leave(name, current, cause, at_us, inferred=True)
 
 
 def _join(

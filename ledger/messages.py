@@ -200,6 +200,18 @@ class AssignInvite(_Message, frozen=True):
     at_us: int
 
 
+class ForgetMember(_Message, frozen=True):
+    """``inviteledger forget --user``: in this guild the person is a tombstone from now on."""
+
+    user: UserId
+
+
+class ForgetGuild(_Message, frozen=True):
+    """``inviteledger forget --guild``: nothing is known of the guild any more."""
+
+    at_us: int
+
+
 class DescribeGuild(_Message, frozen=True):
     """/debug_invites."""
 
@@ -226,6 +238,8 @@ Message: TypeAlias = (
     | SampleFailed
     | ReviewMembers
     | AssignInvite
+    | ForgetMember
+    | ForgetGuild
     | DescribeGuild
     | DescribeMember
 )
@@ -280,6 +294,16 @@ class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
     periods: tuple[Period, ...]
 
 
+class Forgot(msgspec.Struct, frozen=True, kw_only=True):
+    """What was forgotten. ``known`` False: there was nothing (left) to forget, and nothing was written.
+
+    ``memberships``: how many lost their person, or went with the guild.
+    """
+
+    known: bool
+    memberships: int = 0
+
+
 class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
     """A guild in numbers, for /debug_invites. Times in microseconds, 0 = never."""
 
@@ -296,7 +320,7 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
     reconciled: bool
 
 
-Answer: TypeAlias = Done | Assigned | WindowReport | MemberReport | GuildReport
+Answer: TypeAlias = Done | Assigned | WindowReport | MemberReport | GuildReport | Forgot
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):

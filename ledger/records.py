@@ -7,9 +7,9 @@ Adding an event takes six steps (CONTRIBUTING.md). A tag, once released, never c
 Bytes, checksums and the chain live in ``persistence/frames.py``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -299,6 +299,23 @@ class GuildLeft(_Event, frozen=True, tag="guild_left"):
     at_us: int
 
 
+class MemberForgotten(_Event, frozen=True, tag="member_forgotten"):
+    """A person asked to be forgotten. Whatever earlier records say of them is said of a tombstone from now on.
+
+    ``tombstone``: counts the guild's forgotten people, from 1; who is forgotten again keeps theirs. Later records
+    name the tombstone (``ids.tombstone``) as well, until the person comes back: by a join, or by an assignment.
+    """
+
+    user: UserId
+    tombstone: int
+
+
+class GuildForgotten(_Event, frozen=True, tag="guild_forgotten"):
+    """All that earlier records say of the guild counts no longer. Joins before ``until_us`` are never ours again."""
+
+    until_us: int
+
+
 Event: TypeAlias = (
     GuildAdopted
     | MembersSeeded
@@ -316,7 +333,11 @@ Event: TypeAlias = (
     | InviteAssigned
     | EventUnreadable
     | GuildLeft
+    | MemberForgotten
+    | GuildForgotten
 )
+Forgetting: TypeAlias = MemberForgotten | GuildForgotten
+E = TypeVar("E", bound=_Event)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -349,3 +370,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 def join_key(user: UserId, joined_at_us: int) -> str:
     """The key of a join: the same key again is a redelivery, in every phase and from every writer."""
     return f"join/{user}/{joined_at_us}"
+
+
+PEOPLE: Final = ("user", "inviter", "staff", "by")
+"""Fields of events that name a person, wherever they occur."""
+
+
+def renamed(event: E, name_of: Callable[[UserId], UserId]) -> E:
+    """The event with other names for the people in it."""
+    people = {field: getattr(event, field, None) for field in PEOPLE}
+    changed = {field: name for field, user in people.items() if user and (name := name_of(user)) != user}
+    return msgspec.structs.replace(event, **changed) if changed else event

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.ids import GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.ids import GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId, tombstone
 from ledger.records import Counter, Status, Vanity
 
 MEMBERS_PER_PAGE: Final = 4096
@@ -141,7 +141,12 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GuildState(msgspec.Struct, kw_only=True):
-    """Everything durable that is known of a guild, as of the record ``seq``."""
+    """Everything durable that is known of a guild, as of the record ``seq``.
+
+    ``forgotten``: people who were forgotten, and their tombstones' numbers; their memberships of before stand in
+    ``members`` under the tombstone. ``forgot_seq``: the newest record that forgot anything: checkpoints of before it
+    know too much. ``era``: how often the guild was forgotten whole; joins before ``ours_from_us`` belong to no era.
+    """
 
     guild: GuildId
     seq: int = 0
@@ -163,16 +168,43 @@ class GuildState(msgspec.Struct, kw_only=True):
     unclaimed: dict[InviteCode, int] = {}
     breaks: int = 0
     members: dict[UserId, tuple[Period, ...]] = {}
+    forgotten: dict[UserId, int] = {}
+    forgot_seq: int = 0
+    era: int = 0
+    ours_from_us: int = 0
+
+    def periods_of(self, user: UserId) -> tuple[Period, ...]:
+        """All memberships of a user, oldest first, also those of before they were forgotten."""
+        now = self.members.get(user, ())
+        return (*self.members.get(self.tombstone_of(user), ()), *now) if user in self.forgotten else now
 
     def current(self, user: UserId) -> Period | None:
         """The user's newest membership, open or ended."""
-        periods = self.members.get(user)
+        periods = self.periods_of(user)
         return periods[-1] if periods else None
 
     def membership(self, user: UserId, opened_us: int) -> Period | None:
         """The membership of the user that began with this joined_at."""
-        periods = self.members.get(user, ())
-        return next((each for each in reversed(periods) if each.opened_us == opened_us), None)
+        return next((each for each in reversed(self.periods_of(user)) if each.opened_us == opened_us), None)
+
+    def is_known_join(self, user: UserId, joined_at_us: int) -> bool:
+        """Whether this joined_at is one of a membership of the user, or of a time that was forgotten whole."""
+        known = any(period.began_at(joined_at_us) for period in self.periods_of(user))
+        return known or joined_at_us < self.ours_from_us
+
+    def tombstone_of(self, user: UserId) -> UserId:
+        """What stands for the user in what was recorded before they were forgotten; who never was: themselves."""
+        number = self.forgotten.get(user)
+        return user if number is None else tombstone(number)
+
+    def name_of(self, user: UserId) -> UserId:
+        """How new records name a person: by their tombstone from when they were forgotten until they join again."""
+        return user if user in self.members else self.tombstone_of(user)
+
+    def holder_of(self, user: UserId, opened_us: int) -> UserId:
+        """The name that a membership of the user stands under."""
+        mine = any(period.opened_us == opened_us for period in self.members.get(user, ()))
+        return user if mine else self.tombstone_of(user)
 
     def open_joins(self) -> Iterator[DeskJoin]:
         """Joins on the desk that have no verdict yet."""

@@ -131,7 +131,7 @@ def _verdict(state: GuildState, findings: Findings, finding: Finding, period: Pe
     origin = judged.origin or Origin(NO_COUNTER)
     named = origin.code != NO_COUNTER
     return VerdictReached(
-        user=finding.join.user,
+        user=state.holder_of(finding.join.user, finding.join.opened_us),
         opened_us=finding.join.opened_us,
         status=judged.status,
         code=origin.code if named else None,
@@ -158,14 +158,12 @@ def _origin(state: GuildState, code: InviteCode, finding: Finding) -> Origin:
 
 def _origin_of(state: GuildState, source: GapSource, join: DeskJoin) -> Origin:
     assignment = state.assignment_at(source.code, join.joined_at_us)
-    human = None if source.inviter_is_bot else source.inviter
-    return Origin(
-        source.code,
-        source.created_at_us,
-        source.inviter,
-        assignment.staff if assignment else human,
-        assignment.version if assignment else 0,
-    )
+    inviter = state.name_of(source.inviter) if source.inviter else None
+    human = None if source.inviter_is_bot else inviter
+    staff = assignment.staff if assignment else human
+    if staff in (join.user, state.tombstone_of(join.user)):  # themselves, by either name
+        staff = state.holder_of(join.user, join.opened_us)
+    return Origin(source.code, source.created_at_us, inviter, staff, assignment.version if assignment else 0)
 
 
 def _evidence(findings: Findings, finding: Finding) -> Evidence:

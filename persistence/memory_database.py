@@ -9,6 +9,7 @@ from ledger.records import JoinRecorded, LeaveRecorded, Record, Status, VerdictR
 from ledger.state import LEFT_UNKNOWN
 from persistence.lists import MAX_NAMES, MAX_PAGE, JoinRow, storable
 from persistence.memory import MemoryLayer
+from persistence.renaming import read_today
 
 
 class MemoryDatabase(MemoryLayer):
@@ -25,7 +26,7 @@ class MemoryDatabase(MemoryLayer):
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         self._use()
         assert 1 <= limit <= MAX_PAGE, "a page has a limit"
-        rows = join_rows(frame.record for frame in self._guilds.get(guild, []))
+        rows = join_rows(read_today([frame.record for frame in self._guilds.get(guild, [])]))
         return [row for row in rows if row.seq > after_seq][:limit]
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:

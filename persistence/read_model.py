@@ -3,7 +3,8 @@
 Rules: it follows from the records alone, changes in their transaction, and can be made anew from them. Rows are only
 ever added, each by one record (``changes``, which is pure); what is in force now is the business of views and sums.
 So the order within a batch does not matter, and a sum over the rows' checksums tells whether the tables are what the
-records say. Names are not here, nor is anything that only a guild's state knows.
+records say. One thing reaches back: what is forgotten is renamed in the rows of earlier records, or goes with them
+(``persistence/renaming.py``). Names are not here, nor is anything that only a guild's state knows.
 """
 
 from collections.abc import Iterable
@@ -16,6 +17,7 @@ from ledger import records as r
 from ledger.ids import GuildId, UserId
 from ledger.state import LEFT_UNKNOWN
 from persistence.frames import crc32c
+from persistence.renaming import Renaming, forget_rows
 from persistence.sqlite_connection import Value
 
 Change: TypeAlias = tuple[str, tuple[Value, ...]]
@@ -78,6 +80,7 @@ def changes(record: r.Record) -> list[Change]:
         case (
             r.GuildAdopted() | r.MembersSeeded() | r.RepeatRecorded() | r.InviteCreated() | r.InviteDied()
             | r.ContinuityBroken() | r.SampleTaken() | r.WindowClosed() | r.EventUnreadable() | r.GuildLeft()
+            | r.MemberForgotten() | r.GuildForgotten()
         ):  # fmt: skip
             return []
         case _:
@@ -85,19 +88,25 @@ def changes(record: r.Record) -> list[Change]:
 
 
 async def follow(db: aiosqlite.Connection, records: Iterable[r.Record]) -> None:
-    """Adds the rows of a batch of records; the transaction is the caller's."""
+    """Adds the rows of a batch of records, then forgets what they forget; the transaction is the caller's."""
     batch: dict[str, list[tuple[Value, ...]]] = {sql: [] for sql in _STORED}
+    forgetting: list[r.Record] = []
     for record in records:
         for sql, values in changes(record):
             batch[sql].append(values)
+        if isinstance(record.event, r.Forgetting):
+            forgetting.append(record)
     for sql, each in batch.items():
         if each:
             await db.executemany(sql, each)
+    for record in forgetting:
+        await forget_rows(db, record)
 
 
-def told(record: r.Record) -> int:
-    """The sum of checksums of the rows that a record adds."""
-    return sum(_checksum(values) for _, values in changes(record))
+def told(record: r.Record, renaming: Renaming) -> int:
+    """The sum of checksums of the rows that a record adds, as it reads after all that was forgotten since."""
+    now = renaming.now(record)
+    return 0 if now is None else sum(_checksum(values) for _, values in changes(now))
 
 
 async def held(db: aiosqlite.Connection) -> int:

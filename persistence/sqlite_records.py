@@ -16,6 +16,7 @@ from ledger.ids import GuildId
 from persistence import read_model
 from persistence.chains import NO_HEAD, Chains, appends
 from persistence.frames import Frame, unseal
+from persistence.renaming import Renaming
 from persistence.sqlite_checkpoints import checkpoint_digest
 from persistence.sqlite_connection import Row, committing, rows, storing
 
@@ -35,6 +36,11 @@ ORDER BY gsn LIMIT ?2
 """
 _OF_GUILD: Final = """
 SELECT gsn, guild, seq, epoch, CAST(key AS BLOB), frame FROM records WHERE guild = ? AND seq > ? ORDER BY seq LIMIT ?
+"""
+# Keys of what was forgotten begin so (ledger/decide.py).
+_FORGETTINGS: Final = """
+SELECT gsn, guild, seq, epoch, CAST(key AS BLOB), frame FROM records
+WHERE gsn > ? AND key >= 'forgotten/' AND key < 'forgotten0' ORDER BY gsn LIMIT ?
 """
 _IS_ASIDE: Final = (None, None, None, None)
 
@@ -136,6 +142,23 @@ async def rebuild_guild(db: aiosqlite.Connection, path: Path, guild: GuildId) ->
     await read_model.forget(db, guild)
     async for frames in of_guild(db, path, guild, 0):
         await read_model.follow(db, [frame.record for frame in frames])
+
+
+async def learn_renaming(db: aiosqlite.Connection, path: Path) -> Renaming:
+    """What was forgotten in all guilds.
+
+    Raises:
+        Corrupt: when a record that says so is not what was written.
+    """
+    renaming, gsn = Renaming(), 0
+    while True:
+        with storing(path):
+            found = await rows(db, _FORGETTINGS, gsn, CHUNK_RECORDS)
+        if not found:
+            return renaming
+        for record in (frame_in(row, path).record for row in found):
+            renaming.learn(record)
+            gsn = record.gsn
 
 
 async def stream(db: aiosqlite.Connection, after_gsn: int, limit: int = CHUNK_RECORDS) -> Sequence[Row]:

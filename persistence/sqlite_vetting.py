@@ -18,9 +18,10 @@ from ledger.ids import GuildId
 from persistence import read_model
 from persistence.chains import appends
 from persistence.frames import Frame
+from persistence.renaming import Renaming
 from persistence.scan import Gap
 from persistence.sqlite_connection import Row, rows, storing
-from persistence.sqlite_records import Records, frame_in, is_aside, itself, stream
+from persistence.sqlite_records import Records, frame_in, is_aside, itself, learn_renaming, stream
 from persistence.sqlite_terms import Term, terms
 
 MAX_FLAWS: Final = 20
@@ -47,6 +48,7 @@ class Vetting:
         self.epoch = 0
         self.aside = 0
         self._read_model = 0
+        self._renaming = Renaming()
 
     async def run(self) -> None:
         """Verifies terms, records and, at last, what SQLite can verify: pages and indexes."""
@@ -60,6 +62,7 @@ class Vetting:
         self.flaws += flaws
         self.term = found[-1] if found else self.term
         self.epoch = self.term.epoch
+        self._renaming = await learn_renaming(self._db, self._path)
         await self._verify_records()
         with storing(self._path):
             if not self.flaws and await read_model.held(self._db) != self._read_model:
@@ -98,7 +101,7 @@ class Vetting:
             if is_aside(row):
                 self.aside += 1
             else:
-                self._read_model += read_model.told(frame.record)
+                self._read_model += read_model.told(frame.record, self._renaming)
                 standing.append(frame)
         return standing
 

@@ -5,28 +5,37 @@ only what lay in it. The same rules as ``ledger/evolve.py``: a membership is nam
 opened with, and the latest verdict and credit are in force.
 """
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Final, TypeAlias
 
 import msgspec
 
-from ledger.ids import GuildId, InviteCode, UserId
+from ledger.ids import GuildId, InviteCode, UserId, is_tombstone, tombstone
 from ledger.records import (
     CreditGranted,
     CreditReversed,
     Evidence,
+    GuildForgotten,
     JoinRecorded,
+    MemberForgotten,
     MembersSeeded,
     Record,
     Status,
     VerdictReached,
+    renamed,
 )
 
-_Told: TypeAlias = MembersSeeded | JoinRecorded | VerdictReached | CreditGranted | CreditReversed
+_Settling: TypeAlias = VerdictReached | CreditGranted | CreditReversed
+_Told: TypeAlias = MembersSeeded | JoinRecorded | _Settling | MemberForgotten | GuildForgotten
+DAY_MS: Final = 86_400_000
 
 
 class JoinLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the export. ``period``: which membership of the user it opened, from 1, seeded ones counted."""
+    """A line of the export. ``period``: which membership of the user it opened, from 1, seeded ones counted.
+
+    Who was forgotten is ``forgotten-1``, ``forgotten-2``, …; of their joins only the day (UTC) is told: the exact
+    time would name them, since Discord shows it of every member.
+    """
 
     guild: GuildId
     user: UserId
@@ -44,7 +53,8 @@ class _Join(msgspec.Struct):
     """A join while it is folded. ``gsn`` of its record."""
 
     gsn: int
-    event: JoinRecorded
+    user: UserId
+    joined_at_us: int
     period: int
     verdict: VerdictReached | None = None
     credited: UserId | None = None
@@ -71,21 +81,22 @@ class GuildHistory:
         """Every join with its record's gsn, oldest first."""
         for join in self._folded():
             verdict = join.verdict or VerdictReached(
-                user=join.event.user, opened_us=join.event.joined_at_us, status=Status.PENDING
+                user=join.user, opened_us=join.joined_at_us, status=Status.PENDING
             )
+            joined_at_ms = join.joined_at_us // 1_000
             yield (
                 join.gsn,
                 JoinLine(
                     guild=self._guild,
-                    user=join.event.user,
-                    joined_at_ms=join.event.joined_at_us // 1_000,
+                    user=_shown(join.user),
+                    joined_at_ms=joined_at_ms // DAY_MS * DAY_MS if is_tombstone(join.user) else joined_at_ms,
                     period=join.period,
                     status=verdict.status,
                     code=verdict.code,
-                    inviter=verdict.inviter,
-                    staff=verdict.staff,
+                    inviter=verdict.inviter and _shown(verdict.inviter),
+                    staff=verdict.staff and _shown(verdict.staff),
                     candidates=verdict.candidates,
-                    credited=join.credited,
+                    credited=join.credited and _shown(join.credited),
                 ),
             )
 
@@ -96,15 +107,38 @@ class GuildHistory:
             match event:
                 case MembersSeeded():
                     periods.update((seed.user, 1) for seed in event.members)
-                case JoinRecorded():
-                    periods[event.user] = periods.get(event.user, 0) + 1
-                    joins[event.user, event.joined_at_us] = _Join(gsn, event, periods[event.user])
+                case JoinRecorded(user=user, joined_at_us=at_us):
+                    periods[user] = periods.get(user, 0) + 1
+                    joins[user, at_us] = _Join(gsn, user, at_us, periods[user])
+                case MemberForgotten():
+                    joins = _forget(joins, periods, event.user, tombstone(event.tombstone))
+                case GuildForgotten():
+                    joins, periods = {}, {}
                 case _:
                     _settle(joins.get((event.user, event.opened_us)), event)
         yield from joins.values()
 
 
-def _settle(join: _Join | None, event: VerdictReached | CreditGranted | CreditReversed) -> None:
+def _forget(
+    joins: Mapping[tuple[UserId, int], _Join], periods: dict[UserId, int], user: UserId, name: UserId
+) -> dict[tuple[UserId, int], _Join]:
+    """Renames a person in what was said up to now; their memberships go on counting under the tombstone."""
+    before = periods.get(name, 0)
+    periods[name] = before + periods.pop(user, 0)
+    for join in joins.values():
+        if join.user == user:
+            join.user, join.period = name, join.period + before
+        if join.verdict is not None:
+            join.verdict = renamed(join.verdict, lambda each: name if each == user else each)
+        join.credited = name if join.credited == user else join.credited
+    return {(join.user, join.joined_at_us): join for join in joins.values()}
+
+
+def _shown(user: UserId) -> UserId:
+    return UserId(f"forgotten{user}") if is_tombstone(user) else user
+
+
+def _settle(join: _Join | None, event: _Settling) -> None:
     """Verdict and credits of a membership that is no join of ours are not asked for."""
     if join is None:
         return

@@ -72,7 +72,7 @@ def _answer(answer: m.Answer | None, missing: Sequence[str]) -> str:
             return _member(answer)
         case m.GuildReport():
             return _guild(answer, missing)
-        case m.Done() | None:
+        case m.Done() | m.Forgot() | None:
             return "Nothing could be done right now: Discord reports this server as unavailable."
         case _:
             assert_never(answer)

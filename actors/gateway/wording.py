@@ -7,7 +7,7 @@ nobody is the sender's business (``AllowedMentions.none()``).
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId, is_tombstone
 
 MAX_MESSAGE: Final = 1_900
 """Discord's limit is 2,000 characters; the rest is for a last remark."""
@@ -40,7 +40,7 @@ MAX_NAMED: Final = 5
 
 
 def person(user: UserId) -> str:
-    return f"<@{user}>"
+    return "a forgotten member" if is_tombstone(user) else f"<@{user}>"
 
 
 def moment(at_us: int) -> str:

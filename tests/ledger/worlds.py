@@ -17,6 +17,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.decide import decide
 from ledger.evolve import evolve
+from ledger.forgetting import person
 from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
 from ledger.samples import Sample
@@ -170,7 +171,7 @@ class World:
 
     def _somebody_leaves(self) -> None:
         """Somebody who is known to be there; some come back."""
-        here = [user for user, periods in self.state.members.items() if periods[-1].is_open()]
+        here = sorted({person(self.state, name) for name, each in self.state.members.items() if each[-1].is_open()})
         if here:
             user = self.random.choice(here)
             cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="members")
@@ -189,6 +190,10 @@ class World:
         return round(self.random.choice((0.02, 0.1, 0.4, 1.8)) * self.random.random() * SECOND)
 
     # The program
+
+    def forget_at(self, when_us: int, user: UserId | None) -> None:
+        """Later somebody is forgotten, or the whole guild (None)."""
+        self._at(when_us, lambda: self.tell(m.ForgetMember(user=user) if user else m.ForgetGuild(at_us=self.now_us)))
 
     def _kill(self) -> None:
         """A new life in the same session: the records are replayed, the rest is forgotten."""

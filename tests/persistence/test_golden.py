@@ -1,17 +1,19 @@
 """Records of every released form stay readable: a line of each event, as it was written then.
 
-``python -m tests.persistence.test_golden`` writes the file of a release; a written one is never changed.
+``python -m tests.persistence.test_golden`` writes the file of the newest release; those before are never changed.
 """
 
 import sys
 from pathlib import Path
 from typing import Final, get_args
 
+import pytest
+
 from ledger import records as r
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from persistence.frames import GENESIS, follows, seal, unseal
 
-FILE: Final = Path(__file__).parent / "golden" / "records-1.jsonl"
+FOLDER: Final = Path(__file__).parent / "golden"
 A, U, S = InviteCode("aB3xYz"), UserId("1529741260485558291"), UserId("1250858107022606344")
 NOW_US: Final = 1_795_542_126_521_824
 SESSION: Final = SessionId("0123456789abcdef")
@@ -86,6 +88,11 @@ EVENTS: Final[tuple[r.Event, ...]] = (
     r.EventUnreadable(name="GUILD_MEMBER_ADD", digest="0" * 64, reason="unreadable", at_us=NOW_US, user=U),
     r.GuildLeft(at_us=NOW_US),
 )
+SECOND: Final[tuple[r.Event, ...]] = (
+    r.MemberForgotten(user=U, tombstone=3),
+    r.GuildForgotten(until_us=NOW_US),
+)
+RELEASES: Final = {"records-1.jsonl": EVENTS, "records-2.jsonl": SECOND}
 CAUSES: Final[tuple[r.Cause, ...]] = (
     r.GatewayCause(session=SESSION, number=12, lane="members"),
     r.InteractionCause(interaction=InteractionId("99")),
@@ -93,10 +100,10 @@ CAUSES: Final[tuple[r.Cause, ...]] = (
 )
 
 
-def written() -> list[bytes]:
+def written(events: tuple[r.Event, ...]) -> list[bytes]:
     """A chain with a record of each event, sealed by the code of now."""
     lines, digest = [], GENESIS
-    for seq, event in enumerate(EVENTS, start=1):
+    for seq, event in enumerate(events, start=1):
         record = r.Record(
             gsn=seq,
             guild=GuildId("1378047527793721348"),
@@ -106,7 +113,7 @@ def written() -> list[bytes]:
             cause=CAUSES[seq % len(CAUSES)],
             key=f"key/{seq}",
             event=event,
-            last=len(EVENTS),
+            last=len(events),
         )
         frame = seal(record, digest)
         digest = frame.digest
@@ -115,20 +122,22 @@ def written() -> list[bytes]:
 
 
 def test_every_event_has_a_golden_line():
-    assert {type(event) for event in EVENTS} == set(get_args(r.Event))
+    assert {type(event) for events in RELEASES.values() for event in events} == set(get_args(r.Event))
 
 
-def test_the_golden_lines_are_read_as_what_they_meant_and_would_be_written_the_same():
-    lines = FILE.read_bytes().splitlines()
+@pytest.mark.parametrize("name", RELEASES)
+def test_the_golden_lines_are_read_as_what_they_meant_and_would_be_written_the_same(name: str):
+    lines, events = (FOLDER / name).read_bytes().splitlines(), RELEASES[name]
     digest = GENESIS
-    for line, event in zip(lines, EVENTS, strict=True):
-        frame = unseal(line, FILE.name)
+    for line, event in zip(lines, events, strict=True):
+        frame = unseal(line, name)
         assert frame.record.event == event
         assert follows(frame, digest)
         digest = frame.digest
-    assert lines == written()
+    assert lines == written(events)
 
 
 if __name__ == "__main__":
-    FILE.write_bytes(b"".join(line + b"\n" for line in written()))
+    newest = list(RELEASES)[-1]
+    (FOLDER / newest).write_bytes(b"".join(line + b"\n" for line in written(RELEASES[newest])))
     sys.exit(0)

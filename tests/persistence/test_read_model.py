@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ledger import records as r
 from ledger.errors import Corrupt
-from ledger.ids import GuildId, InviteCode, UserId
+from ledger.ids import GuildId, InviteCode, UserId, tombstone
 from persistence import read_model
 from persistence.chains import NO_HEAD, head_of
 from persistence.disk import RealDisk
@@ -22,6 +22,7 @@ from persistence.layer import Head
 from persistence.lists import MAX_PAGE
 from persistence.memory_database import join_rows
 from persistence.migrations import READ_MODEL
+from persistence.renaming import Renaming, read_today
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import rows
 from persistence.sqlite_lists import SqliteLists
@@ -65,6 +66,8 @@ event = st.one_of(
         r.InviteAssigned, code=code, staff=user, since_us=opened_us, version=st.integers(1, 3), by=st.none() | user
     ),
     st.builds(r.GuildLeft, at_us=opened_us),
+    st.sampled_from([r.MemberForgotten(user=each, tombstone=at) for at, each in enumerate(USERS, 1)]),
+    st.just(r.GuildForgotten(until_us=5)),
 )
 history = st.lists(st.tuples(st.sampled_from((RED, BLUE)), event), max_size=25)
 
@@ -76,8 +79,9 @@ def sealed(story: Sequence[tuple[GuildId, r.Event]]) -> list[Frame]:
     for gsn, (guild, event) in enumerate(story, 1):
         head = heads.get(guild, NO_HEAD)
         seq = head.seq + 1
+        key = f"forgotten/{gsn}" if isinstance(event, r.Forgetting) else str(gsn)
         record = r.Record(
-            gsn=gsn, guild=guild, seq=seq, epoch=1, at_ms=gsn, cause=CAUSE, key=str(gsn), event=event, last=seq
+            gsn=gsn, guild=guild, seq=seq, epoch=1, at_ms=gsn, cause=CAUSE, key=key, event=event, last=seq
         )
         frames.append(seal(record, head.digest))
         heads[guild] = head_of(frames[-1])
@@ -122,7 +126,20 @@ async def test_the_sum_of_checksums_is_the_one_that_the_records_tell(story: list
     records = records_of(story)
     async with tables() as db:
         await read_model.follow(db, records)
-        assert await read_model.held(db) == sum(map(read_model.told, records))
+        renaming = renaming_of(records)
+        assert await read_model.held(db) == sum(read_model.told(record, renaming) for record in records)
+
+
+@given(history)
+async def test_rows_that_were_changed_are_rows_made_of_the_records_as_they_read_today(
+    story: list[tuple[GuildId, r.Event]],
+):
+    records = records_of(story)
+    plain = [record for record in read_today(records) if not isinstance(record.event, r.Forgetting)]
+    async with tables() as changed, tables() as made:
+        await read_model.follow(changed, records)
+        await read_model.follow(made, plain)
+        assert await content(changed) == await content(made)
 
 
 @given(history)
@@ -133,9 +150,36 @@ async def test_joins_are_what_a_plain_walk_through_the_records_gives(
     async with tables() as db:
         await read_model.follow(db, records)
         for guild in (RED, BLUE):
-            own = [record for record in records if record.guild == guild]
+            own = as_read_today([record for record in records if record.guild == guild])
             page = await SqliteLists(db, Path()).joins_page(guild, 0, MAX_PAGE)
             assert page == join_rows(own)
+
+
+def renaming_of(records: Sequence[r.Record]) -> Renaming:
+    renaming = Renaming()
+    for record in records:
+        renaming.learn(record)
+    return renaming
+
+
+def as_read_today(records: Sequence[r.Record]) -> list[r.Record]:
+    """One guild's records, rewritten at each forgetting."""
+    read: list[r.Record] = []
+    for record in records:
+        match record.event:
+            case r.MemberForgotten() as forgotten:
+                read = [called_otherwise(each, forgotten) for each in read]
+            case r.GuildForgotten():
+                read = []
+            case _:
+                read.append(record)
+    return read
+
+
+def called_otherwise(record: r.Record, forgotten: r.MemberForgotten) -> r.Record:
+    names = {forgotten.user: tombstone(forgotten.tombstone)}
+    event = r.renamed(record.event, lambda user: names.get(user, user))
+    return msgspec.structs.replace(record, event=event)
 
 
 STORY: tuple[tuple[GuildId, r.Event], ...] = (

@@ -1,0 +1,92 @@
+"""Forgetting: a person becomes a tombstone, a guild becomes empty; what is counted stays counted.
+
+To forget a person is to rename them: in the state, and in all that is derived from earlier records, a negative number
+stands where their id stood. New records go on with that name wherever they speak of what was before, so nothing that
+is worked out of anybody changes. Only one thing is kept under the id: that it has this tombstone. Without it the next
+member list, or an event told twice, would count the person again. Who joins again is a new fact, under the id.
+
+To forget a guild is to empty its state. Its old keys are taken for ever, so new ones name their era.
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from ledger import records as r
+from ledger.ids import UserId, tombstone
+from ledger.state import Assignment, GuildState, Period
+
+
+def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None:
+    """Renames the person in everything that answers are made of."""
+    user, name = event.user, tombstone(event.tombstone)
+    state.forgotten[user] = event.tombstone
+    state.forgot_seq = seq
+    if user in state.members:
+        state.members[name] = (*state.members.get(name, ()), *state.members.pop(user))
+    for member, periods in state.members.items():
+        if any(user in _named(period) for period in periods):
+            state.members[member] = tuple(_renamed(period, user, name) for period in periods)
+    for code, history in state.assignments.items():
+        state.assignments[code] = tuple(_reassigned(each, user, name) for each in history)
+
+
+def forget_guild(state: GuildState, event: r.GuildForgotten, seq: int) -> None:
+    """Empties the state, but for what tells a redelivery from news, and for what numbers go on from."""
+    emptied = GuildState(
+        guild=state.guild,
+        seq=seq,
+        lanes=state.lanes,
+        interactions=state.interactions,
+        assigned=state.assigned,
+        forgot_seq=seq,
+        era=state.era + 1,
+        ours_from_us=event.until_us,
+    )
+    for field in GuildState.__struct_fields__:
+        setattr(state, field, getattr(emptied, field))
+
+
+def names(state: GuildState, user: UserId) -> bool:
+    """Whether an answer made of this state could name the person."""
+    if user in state.members or any(each == user for each in _people(state)):
+        return True
+    return user not in state.forgotten and _invites(state, user)
+
+
+def person(state: GuildState, name: UserId) -> UserId:
+    """Who a tombstone stands for; anybody else is themselves."""
+    return next((user for user, number in state.forgotten.items() if tombstone(number) == name), name)
+
+
+def era_key(state: GuildState, key: str) -> str:
+    """A key that no record of an earlier era has."""
+    return f"{key}@{state.era}" if state.era else key
+
+
+def _people(state: GuildState) -> Iterator[UserId | None]:
+    """Whoever invited or was credited, as far as it was recorded."""
+    for periods in state.members.values():
+        for period in periods:
+            yield from _named(period)
+    for history in state.assignments.values():
+        yield from (assignment.staff for assignment in history)
+
+
+def _invites(state: GuildState, user: UserId) -> bool:
+    """Whether an invite is theirs: whoever joins by it will be said to be invited by them."""
+    births = [birth.invite for birth in state.births.values()]
+    return any(each.inviter == user for each in (*state.counters.values(), *state.tombstones.values(), *births))
+
+
+def _named(period: Period) -> tuple[UserId | None, ...]:
+    return period.inviter, period.staff, period.credited
+
+
+def _renamed(period: Period, user: UserId, name: UserId) -> Period:
+    inviter, staff, credited = (name if each == user else each for each in _named(period))
+    return msgspec.structs.replace(period, inviter=inviter, staff=staff, credited=credited)
+
+
+def _reassigned(assignment: Assignment, user: UserId, name: UserId) -> Assignment:
+    return msgspec.structs.replace(assignment, staff=name) if assignment.staff == user else assignment

@@ -1,0 +1,251 @@
+"""Forgetting is a renaming: nobody else's verdict changes, no join is counted twice, whatever happens in between."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.decide import decide
+from ledger.evolve import evolve
+from ledger.forgetting import person
+from ledger.ids import InviteCode, UserId, is_tombstone, tombstone
+from ledger.state import GuildState, Period, from_pages, pages_of
+from tests.ledger.worlds import GUILD, START_US, World
+
+SECOND = 1_000_000
+INVITERS = [UserId(str(number)) for number in (1, 2, 3)]
+PEOPLE = [UserId(str(number)) for number in range(1_000, 1_012)]
+
+seeds = st.integers(min_value=0, max_value=10**9)
+moments = st.integers(START_US, START_US + 120 * SECOND)
+forgettings = st.lists(st.tuples(moments, st.sampled_from([*INVITERS, *PEOPLE])), min_size=1, max_size=4)
+whole = st.lists(st.tuples(moments, st.sampled_from([*PEOPLE, None])), min_size=1, max_size=4)
+
+
+def played(seed: int, forgotten: list[tuple[int, UserId]] | list[tuple[int, UserId | None]]) -> World:
+    world = World(seed)
+    for when_us, user in forgotten:
+        world.forget_at(when_us, user)
+    world.run()
+    return world
+
+
+def told_of(state: GuildState) -> Iterator[tuple[tuple[UserId, int], tuple[object, ...], Period]]:
+    """Every membership, by whom it is of, with what is said of it but for names."""
+    for name, periods in state.members.items():
+        for each in periods:
+            said = each.status, each.code, each.candidates, each.reason, each.left_us, each.rejoin, each.aliases
+            yield (person(state, name), each.opened_us), said, each
+
+
+def replayed(records: list[r.Record], state: GuildState | None = None) -> GuildState:
+    state = state or GuildState(guild=GUILD)
+    for record in records:
+        state = evolve(state, record)
+    return state
+
+
+@given(seeds, forgettings)
+def test_nobodys_verdict_changes_and_only_names_of_the_forgotten_do(seed: int, forgotten: list[tuple[int, UserId]]):
+    plain, world = played(seed, []).state, played(seed, forgotten).state
+    expected = {key: (said, period) for key, said, period in told_of(plain)}
+    found = {key: (said, period) for key, said, period in told_of(world)}
+    assert {key: said for key, (said, _) in found.items()} == {key: said for key, (said, _) in expected.items()}
+    for key, (_, period) in found.items():
+        before = expected[key][1]
+        for now, then in ((period.staff, before.staff), (period.inviter, before.inviter)):
+            assert now == then or (now and person(world, now) == then)
+        assert (period.credited is None) == (before.credited is None)
+
+
+@given(seeds, whole)
+def test_no_join_is_recorded_twice_and_no_key_used_twice(seed: int, forgotten: list[tuple[int, UserId | None]]):
+    world = played(seed, forgotten)
+    joins = [
+        (record.event.user, record.event.joined_at_us)
+        for record in world.records
+        if isinstance(record.event, r.JoinRecorded)
+    ]
+    assert len(joins) == len(set(joins))
+    keys = [record.key for record in world.records]
+    assert len(keys) == len(set(keys))
+
+
+@given(seeds, whole)
+def test_at_most_one_membership_of_a_person_is_open(seed: int, forgotten: list[tuple[int, UserId | None]]):
+    state = played(seed, forgotten).state
+    opened = [key[0] for key, _, period in told_of(state) if period.is_open()]
+    assert len(opened) == len(set(opened))
+
+
+@given(seeds, whole, st.data())
+def test_replay_is_live_and_so_is_a_checkpoint_with_the_records_behind_it(
+    seed: int, forgotten: list[tuple[int, UserId | None]], data: st.DataObject
+):
+    world = played(seed, forgotten)
+    live = msgspec.to_builtins(world.state)
+    assert msgspec.to_builtins(replayed(world.records)) == live
+    cut = data.draw(st.integers(0, len(world.records)))
+    kept = from_pages(tuple(pages_of(replayed(world.records[:cut]))))
+    assert msgspec.to_builtins(replayed(world.records[cut:], kept)) == live
+
+
+@given(seeds, whole)
+def test_credits_stay_reversible_under_the_name_that_holds_them(
+    seed: int, forgotten: list[tuple[int, UserId | None]]
+):
+    world = played(seed, forgotten)
+    held: dict[tuple[UserId, int], UserId] = {}
+    for record in world.records:
+        match record.event:
+            case r.CreditGranted() as granted:
+                assert held.setdefault((granted.user, granted.opened_us), granted.staff) == granted.staff
+            case r.CreditReversed() as undone:
+                assert held.pop((undone.user, undone.opened_us)) == undone.staff
+            case r.MemberForgotten(user=user, tombstone=number):
+                name = tombstone(number)
+                held = {
+                    (name if who == user else who, at_us): name if staff == user else staff
+                    for (who, at_us), staff in held.items()
+                }
+            case r.GuildForgotten():
+                held = {}
+            case _:
+                pass
+    assert held == {
+        (name, period.opened_us): period.credited
+        for name, periods in world.state.members.items()
+        for period in periods
+        if period.credited
+    }
+
+
+@pytest.fixture
+def world() -> World:
+    """A guild that is there, with its first sample; one person has joined."""
+    world = World(5, joins=0)
+    world.run()
+    join(world, 1, START_US + 40 * SECOND)
+    world.run()
+    return world
+
+
+ANNA = UserId("77")
+
+
+def join(world: World, number: int, joined_us: int, flags: int = 0) -> None:
+    world.now_us = max(world.now_us, joined_us + 1)
+    cause = r.GatewayCause(session=world.session, number=900 + number, lane="members")
+    world.tell(
+        m.RecordJoin(
+            cause=cause,
+            session=world.session,
+            user=ANNA,
+            joined_at_us=joined_us,
+            arrived_us=joined_us + 1,
+            flags=flags,
+        )
+    )
+
+
+def answer(world: World, message: m.Message) -> m.Answer:
+    return decide(world.state, world.presence, message).answer
+
+
+def listed(world: World, *joined_us: int) -> m.ReviewMembers:
+    members = tuple(m.ListedMember(user=ANNA, joined_at_us=each) for each in joined_us)
+    at_us = world.now_us + SECOND
+    return m.ReviewMembers(
+        session=world.session, members=members, after=UserId("0"), upto="", started_us=at_us, at_us=at_us
+    )
+
+
+def test_nothing_is_said_of_somebody_who_was_forgotten(world: World):
+    assert answer(world, m.ForgetMember(user=ANNA)) == m.Forgot(known=True, memberships=1)
+    world.tell(m.ForgetMember(user=ANNA))
+    assert answer(world, m.DescribeMember(user=ANNA)) == m.MemberReport(user=ANNA, periods=())
+    assert ANNA not in str({name: list(periods) for name, periods in world.state.members.items()})
+
+
+def test_forgetting_again_or_somebody_unknown_writes_nothing(world: World):
+    world.tell(m.ForgetMember(user=ANNA))
+    for user in (ANNA, UserId("78")):
+        decision = decide(world.state, world.presence, m.ForgetMember(user=user))
+        assert (decision.drafts, decision.answer) == ((), m.Forgot(known=False))
+
+
+def test_a_forgotten_join_told_again_or_listed_is_no_new_join(world: World):
+    world.tell(m.ForgetMember(user=ANNA))
+    seq = world.state.seq
+    join(world, 2, START_US + 40 * SECOND)
+    world.tell(listed(world, START_US + 40 * SECOND))
+    assert world.state.seq == seq
+
+
+def test_who_is_no_longer_listed_has_left_also_when_forgotten(world: World):
+    world.tell(m.ForgetMember(user=ANNA))
+    world.tell(listed(world))
+    assert isinstance(world.records[-1].event, r.LeaveRecorded)
+    assert world.records[-1].event.user == tombstone(1)
+
+
+def test_who_joins_again_is_shown_with_the_new_membership_only(world: World):
+    world.tell(m.ForgetMember(user=ANNA))
+    again_us = START_US + 90 * SECOND
+    join(world, 2, again_us, flags=1)
+    report = answer(world, m.DescribeMember(user=ANNA))
+    assert isinstance(report, m.MemberReport)
+    assert [(period.opened_us, period.rejoin) for period in report.periods] == [(again_us, True)]
+    (before,) = world.state.members[tombstone(1)]
+    assert not before.is_open()
+
+
+def test_who_is_forgotten_twice_keeps_the_tombstone(world: World):
+    world.tell(m.ForgetMember(user=ANNA))
+    join(world, 2, START_US + 90 * SECOND, flags=1)
+    world.tell(m.ForgetMember(user=ANNA))
+    assert ANNA not in world.state.members
+    assert len(world.state.members[tombstone(1)]) == 2
+
+
+def test_an_assignment_to_somebody_forgotten_credits_their_tombstone(world: World):
+    staff = UserId("5")
+    (code, *_) = world.invites
+    assign = m.AssignInvite(
+        interaction=r.InteractionId("1"), code=InviteCode(code), staff=staff, by=staff, at_us=world.now_us
+    )
+    world.tell(assign)
+    world.tell(m.ForgetMember(user=staff))
+    assert {each.staff for each in world.state.assignments[code]} == {tombstone(1)}
+    world.tell(msgspec.structs.replace(assign, interaction=r.InteractionId("2")))
+    assert world.state.assignments[code][-1].staff == staff
+
+
+def test_a_forgotten_guild_is_empty_and_adopted_anew_where_the_bot_is_there(world: World):
+    world.tell(m.ForgetGuild(at_us=world.now_us))
+    assert not world.state.members
+    assert not world.state.counters
+    assert world.state.counting_since_us >= world.now_us
+    join(world, 2, START_US + 40 * SECOND)
+    assert not world.state.members
+    world.tell(listed(world, START_US + 40 * SECOND))
+    (period,) = world.state.members[ANNA]
+    assert not period.counted
+
+
+def test_a_guild_forgotten_while_the_bot_is_away_counts_from_its_return(world: World):
+    world.presence = m.Presence(phase=world.presence.phase.REHYDRATING)
+    world.tell(m.ForgetGuild(at_us=world.now_us))
+    assert not world.state.counting_since_us
+    assert answer(world, m.ForgetGuild(at_us=world.now_us)) == m.Forgot(known=False)
+    world.tell(m.GuildCameUp(session=world.session, at_us=world.now_us + SECOND))
+    assert world.state.counting_since_us == world.now_us + SECOND
+
+
+def test_no_id_is_a_tombstone():
+    assert not is_tombstone(ANNA)
+    assert is_tombstone(tombstone(1))
