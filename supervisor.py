@@ -45,6 +45,7 @@ from actors.roster import Roster
 from actors.runtime import Envelope, Jobs, Lane, Revoked, Stage, live
 from actors.settings import Settings
 from actors.sources import read_settings
+from actors.standing import Inside, Kept, NotRunning, Standing
 from actors.supervision import (
     GUILD_BUDGET,
     SHUTDOWN_S,
@@ -95,7 +96,7 @@ class GaveUp(LedgerError):
     hint = "look at the log lines actor.restarted before this one; start again when the cause is gone"
 
 
-class Supervisor:
+class Supervisor(Inside):
     """Starts children, hears of their deaths, and does what their specs say.
 
     Args:
@@ -201,6 +202,30 @@ class Supervisor:
         return child.phase() if child else Phase.COLD.value
 
     # What commands ask (``standing.Inside``)
+
+    def standing(self, guild: GuildId) -> Standing | None:
+        child = self._guilds.get(guild)
+        if child is None or child.actor is None:
+            return None
+        restored = child.actor.restored
+        return Standing(
+            layers=self._journal.layers_of(guild),
+            restored_from=restored.layer,
+            restored_seq=restored.seq,
+            replayed=restored.records,
+            leader=self._journal.leader(),
+            mailbox=child.address.statistics(),
+            restarts=child.restarts,
+        )
+
+    async def keep_checkpoint(self, guild: GuildId) -> Kept:
+        child = self._guilds.get(guild)
+        if child is None or child.actor is None or child.task is None:
+            raise NotRunning(f"guild {guild} has no running actor")
+        try:
+            return await child.actor.prove_checkpoint()
+        except Fenced as error:
+            raise NotRunning(f"guild {guild}'s actor was restarted meanwhile") from error
 
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         return await self._journal.read(query)

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.journal import Journal
 from actors.runtime import Address, Jobs, Lane
+from actors.standing import Kept, NotRunning, Restored
 from ledger import messages as m
 from ledger.decide import decide
 from ledger.errors import LedgerError
@@ -142,11 +143,13 @@ class GuildActor:
         self._jobs = jobs
         self._clock = clock
         self._log = log
+        self.restored = Restored()
         self._kept_seq = 0
         self._kept_at_s = clock.monotonic_s()
         self._since_kept_bytes = 0
         self._state_bytes = 0
         self._keeping = False
+        self._one_checkpoint = asyncio.Lock()
 
     async def rehydrate(self) -> None:
         """Comes to the durable head: the newest valid checkpoint, then the records behind it.
@@ -168,6 +171,9 @@ class GuildActor:
         for record in opened.tail:
             self._replay(record)
         self.head = opened.head
+        self.restored = Restored(
+            layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.tail)
+        )
         self._log.info(
             "guild.restored",
             guild=self.guild,
@@ -242,26 +248,52 @@ class GuildActor:
             self._jobs.start(self.keep_checkpoint(), f"checkpoint/{self.guild}")
 
     async def keep_checkpoint(self) -> None:
-        """Writes the state as it is now; a failure is told and tried again at the next turn."""
-        head = self.head
+        """Writes the state as it is now, if it is new; a failure is told and tried again at a later turn."""
         try:
-            if head is None or head.seq == self._kept_seq or head.seq != self.state.seq:
-                return  # nothing new, or a life that ended between its append and its evolve
-            pages: list[bytes] = []
-            for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
-                pages.append(page)
-                await asyncio.sleep(0)
-            self._since_kept_bytes = 0
-            await self._journal.checkpoint(self.guild, self.incarnation, head, tuple(pages))
-            self._kept_seq, self._kept_at_s = head.seq, self._clock.monotonic_s()
-            self._state_bytes = sum(len(page) for page in pages)
-            self._log.info(
-                "checkpoint.saved", guild=self.guild, seq=head.seq, bytes=self._state_bytes, pages=len(pages)
+            async with self._one_checkpoint:
+                if self._is_at_head() and self.state.seq != self._kept_seq:
+                    await self._write_checkpoint(read_back=False)
+        except LedgerError:
+            pass  # told, and nothing depends on it
+        finally:
+            self._keeping = False
+
+    async def prove_checkpoint(self) -> Kept:
+        """Writes the state as it is now, new or not, and has every layer give it back.
+
+        Raises:
+            NotRunning: when this life is not at its head: it is beginning or over.
+            Fenced: when it was replaced meanwhile.
+            StorageError: when no layer takes a checkpoint.
+        """
+        async with self._one_checkpoint:
+            if not self._is_at_head():
+                raise NotRunning(f"guild {self.guild} is just being restored, or nothing of it is recorded yet")
+            return await self._write_checkpoint(read_back=True)
+
+    async def _write_checkpoint(self, *, read_back: bool) -> Kept:
+        head = self.head
+        assert head is not None, "who calls has looked"
+        pages: list[bytes] = []
+        for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
+            pages.append(page)
+            await asyncio.sleep(0)
+        self._since_kept_bytes = 0
+        try:
+            layers = await self._journal.checkpoint(
+                self.guild, self.incarnation, head, tuple(pages), read_back=read_back
             )
         except LedgerError as error:
             self._log.warning("checkpoint.failed", guild=self.guild, error=str(error), hint=error.hint)
-        finally:
-            self._keeping = False
+            raise
+        self._kept_seq, self._kept_at_s = head.seq, self._clock.monotonic_s()
+        self._state_bytes = sum(len(page) for page in pages)
+        self._log.info("checkpoint.saved", guild=self.guild, seq=head.seq, bytes=self._state_bytes, pages=len(pages))
+        return Kept(seq=head.seq, layers=layers)
+
+    def _is_at_head(self) -> bool:
+        """Whether the state is that of the newest record: not while it is read, nor when a life ended in a turn."""
+        return self.head is not None and self.head.seq == self.state.seq
 
     def _replay(self, record: Record) -> None:
         try:

@@ -21,6 +21,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
 from actors.reads import Reads
+from actors.standing import UNKNOWN_SEQ, LayerStanding
 from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock
@@ -94,15 +95,23 @@ class _Append(_Request):
 
 
 class _Checkpoint(_Request):
-    __slots__ = ("done", "head", "pages")
+    __slots__ = ("done", "head", "pages", "read_back")
 
     def __init__(
-        self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...], done: asyncio.Future[None]
+        self,
+        guild: GuildId,
+        incarnation: int,
+        head: Head,
+        pages: tuple[bytes, ...],
+        done: asyncio.Future[Mapping[str, str]],
+        *,
+        read_back: bool,
     ) -> None:
         super().__init__(guild, incarnation)
         self.head = head
         self.pages = pages
         self.done = done
+        self.read_back = read_back
 
 
 _Queued: TypeAlias = _Open | _Append | _Checkpoint
@@ -167,15 +176,19 @@ class Journal:
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         return await self._queued(_Append(incarnation, append, done), done)
 
-    async def checkpoint(self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...]) -> None:
-        """Keeps the state as of ``head`` in every layer that works.
+    async def checkpoint(
+        self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...], *, read_back: bool
+    ) -> Mapping[str, str]:
+        """Keeps the state as of ``head`` in every layer that works, and reads it back if that is asked for.
+
+        Gives what became of it by layer: "" or what went wrong.
 
         Raises:
             Fenced: when the incarnation was overtaken.
             StorageError: when no layer could take it; the records are untouched.
         """
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        await self._queued(_Checkpoint(guild, incarnation, head, pages, done), done)
+        done: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
+        return await self._queued(_Checkpoint(guild, incarnation, head, pages, done, read_back=read_back), done)
 
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         """Runs a short query on the lists, between two batches.
@@ -197,6 +210,20 @@ class Journal:
             epochs=self._epochs,
             ready=self.is_ready(),
             layers=tuple(self._store.health()),
+        )
+
+    def leader(self) -> str:
+        """The layer that won when the process started."""
+        return self._store.leader
+
+    def layers_of(self, guild: GuildId) -> tuple[LayerStanding, ...]:
+        """Each layer as this guild sees it."""
+        seq = self._store.seq_of(guild)
+        return tuple(
+            LayerStanding(
+                name=layer.name, seq=seq if layer.healthy else UNKNOWN_SEQ, behind=layer.behind, error=layer.error
+            )
+            for layer in self._store.health()
         )
 
     # The actor
@@ -308,8 +335,10 @@ class Journal:
         if self._is_stale(request):
             return
         try:
-            await self._store.save_checkpoint(request.guild, request.head, request.pages)
-            _resolve(request.done, None)
+            kept = await self._store.save_checkpoint(
+                request.guild, request.head, request.pages, read_back=request.read_back
+            )
+            _resolve(request.done, kept)
         except StorageError as error:
             _fail(request, error)
         self._look_at_layers()

@@ -4,15 +4,24 @@ Values and a protocol; ``supervisor.py`` keeps it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
 from actors.runtime import MailboxStatistics
+from ledger.errors import StorageError
 from ledger.ids import GuildId
 from persistence.lists import Lists
 
 T = TypeVar("T")
+
+UNKNOWN_SEQ: Final = -1
+
+
+class NotRunning(StorageError):
+    """The guild's actor has no life that could do it now."""
+
+    hint = "ask again in a moment; if it stays so, look at the log lines actor.restarted and guild.parked"
 
 
 class LayerStanding(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +35,14 @@ class LayerStanding(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     behind: int
     error: str
+
+
+class Restored(msgspec.Struct, frozen=True, kw_only=True):
+    """How a life came to its state: from which layer ("" = nothing was there), at which seq, by how many records."""
+
+    layer: str = ""
+    seq: int = 0
+    records: int = 0
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +80,7 @@ class Inside(Protocol):
         """Writes a checkpoint of the guild as it is now into every layer, and reads it back.
 
         Raises:
-            StorageError: when no layer takes one, or the guild has no running life.
+            StorageError: when no layer takes one; ``NotRunning`` when the guild has no life at its head.
         """
         ...
 

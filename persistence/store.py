@@ -6,7 +6,7 @@ outcome is unknown, nothing is appended until ``restart_epoch`` has read everyth
 long, is the journal's business (``actors/journal.py``); there are no tasks here, and one caller.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -16,10 +16,10 @@ from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 from ledger.records import Record
 from persistence import recovery
-from persistence.chains import head_of
+from persistence.chains import NO_HEAD, head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.frames import Frame
-from persistence.layer import Head, Layer
+from persistence.layer import Checkpoint, Head, Layer
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.rehydration import Opened, open_guild
@@ -62,11 +62,15 @@ class StartReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LayerHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A layer now. ``broken_since_ms``: our clock, 0 = healthy; ``gsn``: the last one it is known to hold."""
+    """A layer now. ``broken_since_ms``: our clock, 0 = healthy; ``gsn``: the last one it is known to hold.
+
+    ``behind``: how many records of the process it lacks.
+    """
 
     name: str
     healthy: bool
     gsn: int
+    behind: int
     broken_since_ms: int
     error: str
 
@@ -85,6 +89,8 @@ class Store:
         self._epoch = 0
         self._lineage = ""
         self._in_doubt = True
+        self.leader = ""
+        """The layer that won at the first start: what this process came back from."""
 
     async def start(self) -> StartReport:
         """Opens every layer, takes an epoch, makes all layers equal to the newest.
@@ -106,6 +112,7 @@ class Store:
         notes += await recovery.heal(self._seats, now_ms)
         self._go_on_from(wanted)
         self._in_doubt = False
+        self.leader = self.leader or leader.name
         return self._report(leader, notes)
 
     async def restart_epoch(self) -> StartReport:
@@ -160,8 +167,13 @@ class Store:
             self._gsn = max(self._gsn, opened.head.gsn)
         return opened
 
-    async def save_checkpoint(self, guild: GuildId, head: Head, pages: tuple[bytes, ...]) -> None:
+    async def save_checkpoint(
+        self, guild: GuildId, head: Head, pages: tuple[bytes, ...], *, read_back: bool = False
+    ) -> Mapping[str, str]:
         """Keeps a guild's state as of ``head`` in every healthy layer; one that fails is broken.
+
+        ``read_back``: and asks each layer for it once more, through the way a recovery takes; one that does not give
+        the same bytes is broken as well. Gives what became of it by layer: "" or what went wrong.
 
         Raises:
             StorageError: when no layer took it.
@@ -170,8 +182,11 @@ class Store:
         for seat in self._healthy():
             with seat.minding(self._clock.now_ms()):
                 await seat.layer.save_checkpoint(checkpoint)
+                if read_back:
+                    await _compare(seat.layer, checkpoint)
         if not self._healthy():
             raise self._nobody()
+        return {health.name: health.error for health in self.health()}
 
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         """Runs a query on the lists of the first healthy layer that has them. What the query itself raises, passes.
@@ -194,7 +209,11 @@ class Store:
 
     def health(self) -> tuple[LayerHealth, ...]:
         """Each layer as it is now, in order."""
-        return tuple(_health(seat) for seat in self._seats)
+        return tuple(_health(seat, self._gsn) for seat in self._seats)
+
+    def seq_of(self, guild: GuildId) -> int:
+        """The seq of the guild's newest record in the layers that are healthy; 0 = it has none."""
+        return self._heads.get(guild, NO_HEAD).seq
 
     async def close(self) -> None:
         """Closes every layer. Safe to call twice."""
@@ -296,12 +315,20 @@ def _appended(frames: Sequence[Frame], durable_in: frozenset[str]) -> Appended:
     )
 
 
-def _health(seat: Seat) -> LayerHealth:
+async def _compare(layer: Layer, checkpoint: Checkpoint) -> None:
+    header = checkpoint.header
+    if checkpoint not in await layer.checkpoints(header.guild):
+        where = f"{layer.name}, checkpoint of guild {header.guild} at seq {header.seq}"
+        raise Corrupt(where, "it does not read back as it was written")
+
+
+def _health(seat: Seat, gsn: int) -> LayerHealth:
     trouble = seat.trouble
     return LayerHealth(
         name=seat.name,
         healthy=trouble is None,
         gsn=seat.gsn,
+        behind=max(0, gsn - seat.gsn),
         broken_since_ms=0 if trouble is None else trouble.since_ms,
         error="" if trouble is None else str(trouble.error),
     )
