@@ -318,7 +318,14 @@ class Journal:
                 _fail(request, StorageError("the journal stopped while this was in its hands"))
 
     async def _serve_read(self) -> None:
-        await self._reads.serve_one()
+        if not self._reads:
+            return
+        self._busy = True
+        try:
+            await self._reads.serve_one()
+        finally:
+            self._busy = False
+            self._served += 1
         self._look_at_layers()
 
     async def _open(self, request: _Open) -> None:

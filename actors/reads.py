@@ -1,13 +1,14 @@
 """Reads of lists, waiting until the journal has a moment: between two batches, on the connection that they share.
 
 Rules: one at a time, first come, first served. What the layer raises breaks the layer (``Store.read``); whatever else
-a query raises is its author's bug, which whoever asked is told, and nobody else.
+a query raises is its author's bug, which whoever asked is told, and nobody else. All joins wait for a query, so its
+time is limited; one that is cut off may have left a transaction open, and breaks its layer as well.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from ledger.errors import LedgerError, StorageError
 from persistence.lists import Lists
@@ -15,6 +16,9 @@ from persistence.store import Store
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
+
+MAX_READ_S: Final = 10.0
+"""A page takes milliseconds; what takes so long hangs."""
 
 
 class _Read(Generic[T_co]):
@@ -31,7 +35,7 @@ class _Read(Generic[T_co]):
         return self._done.done()
 
     async def serve(self, store: Store) -> None:
-        (outcome,) = await asyncio.gather(store.read(self._query), return_exceptions=True)
+        (outcome,) = await asyncio.gather(store.read(self._in_time), return_exceptions=True)
         if isinstance(outcome, BaseException):
             self.fail(outcome)
         elif not self.is_over():
@@ -41,6 +45,16 @@ class _Read(Generic[T_co]):
         if not self.is_over():
             self._done.set_exception(error)
             self._done.exception()  # whoever waited may be gone by the time it is fetched, and that is no news
+
+    async def _in_time(self, lists: Lists) -> T_co:
+        limit = asyncio.timeout(MAX_READ_S)
+        try:
+            async with limit:
+                return await self._query(lists)
+        except TimeoutError as error:
+            if not limit.expired():
+                raise  # the query's own
+            raise StorageError(f"a query was not done after {MAX_READ_S:g} s") from error
 
 
 class Reads:

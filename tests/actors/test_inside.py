@@ -133,7 +133,7 @@ async def test_whose_actor_is_killed_meanwhile_is_told_so_and_a_later_ask_is_ans
         await bot.journal.open(GUILD, actor.incarnation + 1)
         with pytest.raises(NotRunning, match="restarted meanwhile"):
             await asked
-        bot.supervisor.kill(GUILD)
+        assert bot.supervisor.kill(f"guild/{GUILD}")
         await bot.until(lambda: standing(bot).restored_seq > 0 and bot.supervisor.phase_of(GUILD) == "live")
         assert (await bot.supervisor.keep_checkpoint(GUILD)).layers == {"log": "", "database": ""}
 
@@ -151,7 +151,7 @@ async def test_standing_says_how_the_life_was_restored_and_what_each_layer_holds
         await settled(bot, 3)
         records = await bot.records()
         checkpoint_seq = (await bot.log.checkpoints(GUILD))[0].header.seq
-        bot.supervisor.kill(GUILD)
+        assert bot.supervisor.kill(f"guild/{GUILD}")
         await bot.until(lambda: standing(bot).restored_seq > 0)
         second = standing(bot)
         assert (second.restored_from, second.restored_seq, second.restarts) == ("log", records[-1].seq, 1)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from actors import reads
 from ledger.errors import Fenced, NotConfirmed, Rejected, StorageError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import Draft, InternalCause, JoinRecorded, join_key
@@ -177,9 +178,9 @@ async def test_many_reads_do_not_split_a_batch_nor_hold_it_up():
             await pages(lists)
             served.append(bot.journal.statistics().batches - before)
 
-        reads = [loop.create_task(bot.journal.read(query)) for _ in range(5)]
+        asked = [loop.create_task(bot.journal.read(query)) for _ in range(5)]
         appends = [loop.create_task(bot.journal.append(guild, 1, 0, (draft(1),))) for guild in guilds]
-        await asyncio.gather(*reads, *appends)
+        await asyncio.gather(*asked, *appends)
         assert served == [0, 1, 1, 1, 1]
         assert bot.journal.statistics().batches == before + 1
 
@@ -200,7 +201,9 @@ async def test_a_query_that_fails_by_the_layer_breaks_it_and_it_comes_back():
         assert await bot.journal.read(pages) == []
 
 
-@pytest.mark.parametrize("bug", [LookupError("a bug"), Rejected("not for you"), asyncio.CancelledError()])
+@pytest.mark.parametrize(
+    "bug", [LookupError("a bug"), TimeoutError(), Rejected("not for you"), asyncio.CancelledError()]
+)
 async def test_what_a_query_raises_of_its_own_is_told_to_its_author_and_to_nobody_else(bug: BaseException):
     async def query(lists: Lists) -> None:
         await pages(lists)
@@ -244,13 +247,13 @@ async def test_reads_in_hand_and_waiting_are_answered_when_the_journal_dies_and_
             entered.set()
             await asyncio.Event().wait()
 
-        reads = [loop.create_task(bot.journal.read(query)) for _ in range(2)]
+        asked = [loop.create_task(bot.journal.read(query)) for _ in range(2)]
         await entered.wait()
         (journal,) = (child.task for child in bot.supervisor._children)
         assert journal is not None
         journal.cancel()
         async with asyncio.timeout(5):
-            in_hand, waiting = await asyncio.gather(*reads, return_exceptions=True)
+            in_hand, waiting = await asyncio.gather(*asked, return_exceptions=True)
         assert isinstance(in_hand, StorageError)
         assert isinstance(waiting, StorageError)
         assert await bot.journal.read(pages) == []
@@ -281,3 +284,19 @@ async def test_a_read_does_not_wait_for_another_layer_that_is_away():
         assert not append.done()
         assert sum(bot.naps) < 30
         assert (await append).degraded
+
+
+async def test_a_query_that_hangs_is_cut_off_and_breaks_its_layer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reads, "MAX_READ_S", 0.01)
+
+    async def query(lists: Lists) -> None:
+        await pages(lists)
+        await asyncio.Event().wait()
+
+    async with running(Bot()) as bot:
+        with pytest.raises(StorageError, match=r"not done after 0\.01 s"):
+            await bot.journal.read(query)
+        assert bot.events("layer.failed")
+        bot.clock.now_s += 10
+        await bot.journal.open(GUILD, 1)
+        assert await bot.journal.read(pages) == []

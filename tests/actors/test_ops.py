@@ -46,8 +46,8 @@ WELL = Vitals(
         epochs=0,
         ready=True,
         layers=(
-            LayerHealth(name="log", healthy=True, gsn=40, broken_since_ms=0, error=""),
-            LayerHealth(name="database", healthy=False, gsn=38, broken_since_ms=9, error="disk full"),
+            LayerHealth(name="log", healthy=True, gsn=40, behind=0, broken_since_ms=0, error=""),
+            LayerHealth(name="database", healthy=False, gsn=38, behind=2, broken_since_ms=9, error="disk full"),
         ),
     ),
 )
