@@ -34,7 +34,6 @@ from actors.cli.exits import OK
 from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
-from actors.gateway.trouble import GatewayRefused
 from actors.ground import hold, warn_of_disk
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter, payload_of
 from actors.journal import Journal
@@ -566,7 +565,7 @@ class Program:
                 name="gateway",
                 start=self.gateway.run,
                 restart=Restart.TRANSIENT,
-                fatal=(GatewayRefused, LibraryMismatch),
+                fatal=(LibraryMismatch,),
             ),
         )
 
@@ -575,6 +574,7 @@ class Program:
         gateway = self.gateway.status()
         waiting = sum(sum(each.statistics().waiting) for each in self.supervisor.roster.addresses().values())
         return Vitals(
+            held=gateway.held,
             connected=gateway.connected,
             awaited=gateway.awaited,
             draining=self._draining,

@@ -63,6 +63,11 @@ class BotProcess:
         await self._spawn()
         await self.until(lambda: any(line.get("phase") == "blind" for line in self._seen), "blindness")
 
+    async def start_held(self) -> None:
+        """Starts a life that must not identify, and waits until it says why."""
+        await self._spawn()
+        await self.line("preflight.held")
+
     async def run_to_its_end(self) -> int:
         """Starts a life that ends by itself; its exit code."""
         await self._spawn()

@@ -3,7 +3,6 @@
 from typing import Final
 
 from actors.gateway.names import LibraryMismatch
-from actors.gateway.trouble import GatewayRefused
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat
 
@@ -19,7 +18,7 @@ CONFIGURATION: Final = 78
 
 def exit_code_of(error: LedgerError) -> int:
     """78 where only the operator can help, else 69."""
-    return CONFIGURATION if isinstance(error, BadSettings | NewerFormat | GatewayRefused | LibraryMismatch) else AWAY
+    return CONFIGURATION if isinstance(error, BadSettings | NewerFormat | LibraryMismatch) else AWAY
 
 
 def explain(error: LedgerError) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
-from actors.gateway.preflight import StartLimit
+from actors.gateway.preflight import Grant
 from ledger.ports import Clock
 
 IDENTIFY_EVERY_S: Final = 5.25
@@ -24,15 +24,15 @@ class IdentifyGate:
     """Turns, handed out in the order in which they are asked for.
 
     Args:
-        limit: how many buckets there are, and how many turns a day.
+        grant: how many buckets there are, and how many turns a day.
         clock: tells when a turn has come.
         sleep: waits for it.
         log: says when the day's turns are spent.
     """
 
-    def __init__(self, limit: StartLimit, clock: Clock, sleep: Sleep, log: FilteringBoundLogger) -> None:
-        self._buckets = max(1, limit.max_concurrency)
-        self._spent_s = deque[float](maxlen=max(1, int(limit.total * BUDGET_SHARE)))
+    def __init__(self, grant: Grant, clock: Clock, sleep: Sleep, log: FilteringBoundLogger) -> None:
+        self._buckets = grant.max_concurrency
+        self._spent_s = deque[float](maxlen=max(1, int(grant.total * BUDGET_SHARE)))
         self._next_s: dict[int, float] = {}
         self._clock = clock
         self._sleep = sleep

@@ -2,7 +2,8 @@
 
 The number of shards is asked at each start and does not change while the process runs: when Discord advises another
 one, that is told, and a restart follows it. The shards live independently (``shard``); REST goes through any that is
-logged in. A token or an intent that Discord refuses ends ``run`` with an error that carries the fix.
+logged in. Nobody identifies before ``entry`` lets it: while token, intent or budget stop the bot, it holds; when
+Discord ends a connection for good, all shards end and pass there anew.
 ``stop_intake`` comes first in a drain, ``close`` last. No task is started but through ``Jobs`` or ``spawn``.
 """
 
@@ -18,33 +19,36 @@ from actors.gateway.backoff import Backoff
 from actors.gateway.channels import InviteChannels
 from actors.gateway.client import Client, expect_no_voice
 from actors.gateway.desk import Desk
+from actors.gateway.entry import Entry
 from actors.gateway.identify import IdentifyGate
+from actors.gateway.inquiry import Inquiry
 from actors.gateway.intake import Intake, Keep
-from actors.gateway.losses import LOST, why_lost
 from actors.gateway.names import check_library
 from actors.gateway.outside import Fetcher
 from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
-from actors.gateway.plan import ask_plan, read_plan
-from actors.gateway.preflight import Socket
+from actors.gateway.preflight import Preflight, Socket, check
 from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
 from actors.gateway.shard import Shard, ShardStatus
+from actors.gateway.trouble import GatewayRefused
 from actors.roster import Roster
 from actors.runtime import Jobs, Spawner
 from ledger.ports import Clock, Randomness
 
-PLAN_S: Final = 60.0
-"""Asking for the plan may take so long; the library has no deadline of its own."""
 LOOK_AGAIN_S: Final = 6 * 3_600.0
 """Discord's advice changes as the bot grows, not within hours."""
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateway now. ``shards``: empty until Discord has said how many; ``queued``: fetches waiting."""
+    """The gateway now. ``shards``: empty until Discord has said how many; ``queued``: fetches waiting.
+
+    ``held``: what stops the bot from identifying, a sentence each with its fix.
+    """
 
     shards: tuple[ShardStatus, ...]
     queued: int
+    held: tuple[str, ...]
 
     @property
     def connected(self) -> bool:
@@ -62,7 +66,7 @@ class Gateway:
 
     Args:
         token: the bot's. It is handed to the library and nowhere else.
-        api_url: REST base, e.g. ``http://127.0.0.1:PORT/api/v10``; None = Discord's own.
+        api_url: REST base, e.g. ``http://127.0.0.1:PORT/api/v10``.
         roster: whom dispatches are told.
         clock: stamps and backoff.
         sleep: pauses.
@@ -76,7 +80,7 @@ class Gateway:
         self,
         *,
         token: str,
-        api_url: str | None,
+        api_url: str,
         roster: Roster,
         clock: Clock,
         sleep: Sleep,
@@ -96,11 +100,11 @@ class Gateway:
         self._log = log
         self._shards: tuple[Shard, ...] = ()
         self._lives: set[asyncio.Task[None]] = set()
-        self._closing = False
         self._channels = InviteChannels()
         self._pacer = Pacer(clock, sleep)
         self._jobs = Jobs("gateway", spawn, self._job_failed)
         self._watch = PermissionWatch(roster, clock)
+        self._entry = Entry(self._check, clock, sleep, randomness, log)
         self._registration = Registration(self._client, self._jobs, log)
         self.rest = Rest(self._http, self._pacer, clock)
         self._desk = Desk(roster, self.rest, clock)
@@ -116,24 +120,24 @@ class Gateway:
         )
 
     async def run(self) -> None:
-        """One life: until ``close``, or until Discord refuses us for good.
+        """One life: until ``close``.
 
         Raises:
             LibraryMismatch: when discord.py is not the release we know.
-            GatewayRefused: when only the operator can help (token, intents, more shards).
         """
         expect_no_voice()
         check_library()
         point_at(self._api_url)
-        plan = await self._ask_plan()
-        if plan is None:
-            return
-        shards = max(1, plan.shards)
-        self._log.info("gateway.planned", shards=shards, at_once=plan.session_start_limit.max_concurrency)
-        gate = IdentifyGate(plan.session_start_limit, self._clock, self._sleep, self._log)
-        self._shards = tuple(self._make_shard(number, shards, gate) for number in range(shards))
-        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "plan")
-        await self._live()
+        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "advice")
+        while (grant := await self._entry.grant()) is not None:
+            self._log.info("gateway.planned", shards=grant.shards, at_once=grant.max_concurrency)
+            gate = IdentifyGate(grant, self._clock, self._sleep, self._log)
+            self._shards = tuple(self._make_shard(number, grant.shards, gate) for number in range(grant.shards))
+            try:
+                await self._live()
+            except GatewayRefused as refused:
+                self._shards = ()
+                self._entry.refuse(refused)
 
     def stop_intake(self) -> None:
         """First in a drain: no dispatch is taken any more, no fetch started."""
@@ -142,8 +146,8 @@ class Gateway:
         self.outside.stop()
 
     async def close(self) -> None:
-        """Last in a drain: ends jobs and all connections; ``run`` returns."""
-        self._closing = True
+        """Last in a drain: ends jobs and all connections; ``run`` returns, if it holds after its pause."""
+        self._entry.close()
         self.stop_intake()
         await self._jobs.stop()
         for shard in self._shards:
@@ -152,20 +156,15 @@ class Gateway:
             life.cancel()  # it may be waiting for its next try
 
     def status(self) -> GatewayStatus:
-        return GatewayStatus(shards=tuple(each.status() for each in self._shards), queued=self._pacer.waiting())
+        return GatewayStatus(
+            shards=tuple(each.status() for each in self._shards),
+            queued=self._pacer.waiting(),
+            held=tuple(str(each) for each in self._entry.held),
+        )
 
-    async def _ask_plan(self) -> Socket | None:
-        """How many shards; asked until there is an answer. None when the gateway was closed meanwhile."""
-        backoff = Backoff(self._clock, self._randomness)
-        while not self._closing:
-            try:
-                async with asyncio.timeout(PLAN_S):
-                    return await ask_plan(self._token)
-            except LOST as error:
-                why, pause_s = why_lost(error), backoff.pause_s()
-            self._log.warning("gateway.lost", error=why, failures=backoff.failures, again_s=round(pause_s, 1))
-            await self._sleep(pause_s)
-        return None
+    async def _check(self) -> Preflight:
+        async with Inquiry(self._api_url, self._token, self._clock.now_ms) as ask:
+            return await check(ask, self._api_url, self._token)
 
     def _make_shard(self, number: int, count: int, gate: IdentifyGate) -> Shard:
         slot, log = (number, count), self._log.bind(shard=number)
@@ -201,14 +200,11 @@ class Gateway:
 
     async def _look_again(self) -> None:
         """Whether Discord still advises so many shards; a restart is up to the operator until it demands more."""
-        http = self._http()
-        try:
-            plan = await read_plan(http) if http else None
-        except LOST:
-            plan = None  # not important enough to be told
-        if plan is not None and plan.shards != len(self._shards):
-            self._log.warning("shards.advised", advised=plan.shards, running=len(self._shards), hint=ADVISED_HINT)
-        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "plan")
+        async with Inquiry(self._api_url, self._token, self._clock.now_ms) as ask:
+            advice = await ask.get("/gateway/bot", Socket)
+        if isinstance(advice, Socket) and self._shards and advice.shards != len(self._shards):
+            self._log.warning("shards.advised", advised=advice.shards, running=len(self._shards), hint=ADVISED_HINT)
+        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "advice")
 
     def _client(self) -> Client | None:
         return next((shard.client for shard in self._shards if shard.http() is not None), None)
@@ -224,7 +220,6 @@ class Gateway:
 ADVISED_HINT: Final = "start the bot again when it suits you: it takes the number that Discord advises"
 
 
-def point_at(api_url: str | None) -> None:
+def point_at(api_url: str) -> None:
     """Tells the library where Discord's REST API is; it knows no other way than its own constant."""
-    if api_url is not None:
-        Route.BASE = api_url.rstrip("/")
+    Route.BASE = api_url.rstrip("/")

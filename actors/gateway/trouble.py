@@ -35,4 +35,4 @@ class IntentsMissing(GatewayRefused):
 class ShardsDemanded(GatewayRefused):
     """Discord takes no more guilds on so few shards."""
 
-    hint = "start the bot again: it asks Discord at each start how many shards it needs"
+    hint = "nothing: the bot asks how many connections it needs, and makes them anew"

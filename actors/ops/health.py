@@ -18,10 +18,12 @@ from ledger.phases import Phase
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """The process at one moment.
 
-    ``connected``: the gateway has a session and its socket; ``awaited``: guilds of READY that have neither come nor
-    been reported unavailable; ``draining``: it is on its way out; ``waiting``: messages in all mailboxes.
+    ``held``: what stops the bot from identifying, a sentence each; ``connected``: the gateway has a session and its
+    socket; ``awaited``: guilds of READY that have neither come nor been reported unavailable; ``draining``: it is on
+    its way out; ``waiting``: messages in all mailboxes.
     """
 
+    held: tuple[str, ...]
     connected: bool
     awaited: int
     draining: bool
@@ -71,6 +73,7 @@ def readiness(vitals: Vitals) -> Readiness:
 def _unready(vitals: Vitals) -> Iterator[str]:
     if vitals.draining:
         yield "the bot is stopping"
+    yield from vitals.held
     if not vitals.connected:
         yield "the gateway is not connected"
     if vitals.awaited:

@@ -9,7 +9,7 @@ import pytest
 
 from actors.cli.app import make_app, perform
 from actors.cli.healthcheck import check_health
-from actors.gateway.trouble import TokenRefused
+from actors.gateway.names import LibraryMismatch
 from actors.settings import Endpoint, Settings
 from actors.sources import read_settings
 from ledger.errors import FolderInUse, LedgerError
@@ -105,7 +105,7 @@ def test_broken_settings_end_every_command_with_78(
     ("error", "code", "text"),
     [
         (FolderInUse("data", "process 7 on host"), 69, "data is in use by process 7 on host: stop the other process"),
-        (TokenRefused("Discord refused the token"), 78, "Discord refused the token: copy the token anew"),
+        (LibraryMismatch("discord.py 2.8.0 is installed"), 78, "discord.py 2.8.0 is installed: install discord.py=="),
     ],
 )
 def test_an_expected_error_is_a_sentence_and_a_code(

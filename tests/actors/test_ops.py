@@ -24,6 +24,7 @@ from persistence.store import LayerHealth
 
 LOCAL = Endpoint("127.0.0.1", 0)
 WELL = Vitals(
+    held=(),
     connected=True,
     awaited=0,
     draining=False,

@@ -113,10 +113,11 @@ async def test_a_second_process_on_the_folder_waits_and_then_names_the_first(sta
     assert f"process {stage.bot.pid}" in stage.said("second.log")
 
 
-async def test_a_refused_token_ends_with_78_and_is_in_no_output(stage: Stage):
-    wrong = "MTIzNDU2Nzg5MDEyMzQ1Njc4.wrong.secret-part"
-    bot = stage.make_bot("refused.log", DISCORD_TOKEN=wrong)
-    assert await bot.run_to_its_end() == 78
+async def test_a_refused_token_holds_the_bot_with_its_fix_and_is_in_no_output(stage: Stage):
+    bot = stage.make_bot("refused.log", DISCORD_TOKEN="MTIzNDU2Nzg5MDEyMzQ1Njc4.wrong.secret-part")
+    await bot.start_held()
+    assert "DISCORD_TOKEN" in str((await bot.line("preflight.held"))["findings"])
+    assert await bot.stop() == 0
     assert "secret-part" not in stage.said("refused.log")
 
 

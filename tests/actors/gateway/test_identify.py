@@ -5,7 +5,7 @@ import asyncio
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.identify import IDENTIFY_EVERY_S, IdentifyGate
-from actors.gateway.preflight import StartLimit
+from actors.gateway.preflight import Grant
 from tests.actors.gateway.town import Lines
 from tests.actors.harness import VirtualClock
 
@@ -15,12 +15,10 @@ class Turns:
 
     def __init__(self, log: FilteringBoundLogger, *, max_concurrency: int = 1, total: int = 1_000) -> None:
         self.clock = VirtualClock()
-        self.gate = IdentifyGate(
-            StartLimit(max_concurrency=max_concurrency, total=total, remaining=total, reset_after=0),
-            self.clock,
-            self._sleep,
-            log,
+        grant = Grant(
+            shards=1, max_concurrency=max_concurrency, remaining=total, total=total, application="1", name="bot"
         )
+        self.gate = IdentifyGate(grant, self.clock, self._sleep, log)
         self.waits: list[float] = []
 
     async def _sleep(self, seconds: float) -> None:

@@ -1,58 +1,107 @@
 """The gateway's life: what is tried again, what only the operator can mend, and how it ends."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
 from actors.gateway import names, registration
 from actors.gateway.names import LibraryMismatch, check_library
-from actors.gateway.trouble import GatewayRefused, IntentsMissing, TokenRefused
 from ledger import messages as m
 from sandbox import Sandbox
 from tests.actors.gateway.conftest import MakeGateway
-from tests.actors.gateway.town import Lines, Pauses, Town, running
+from tests.actors.gateway.town import Lines, Town, running
 
 
-async def test_a_refused_token_ends_it_with_the_fix_and_without_the_token(make_gateway: MakeGateway, lines: Lines):
-    gateway = make_gateway(token="not.the.one")
-    with pytest.raises(TokenRefused) as refused:
-        await gateway.run()
-    assert "DISCORD_TOKEN" in refused.value.hint
-    assert refused.value.__cause__ is None
-    assert "not.the.one" not in f"{refused.value!r}{refused.value.hint}{lines}"
+class Bench:
+    """A sleep that writes long pauses down and does what is to be done at the n-th of them, instead of waiting."""
+
+    def __init__(self) -> None:
+        self.pauses: list[float] = []
+        self.acts: dict[int, Callable[[], object]] = {}
+
+    async def __call__(self, seconds: float) -> None:
+        if seconds >= 1.0:
+            self.pauses.append(seconds)
+            self.acts.get(len(self.pauses), lambda: None)()
+        await asyncio.sleep(0)
+
+
+def switch_off(sandbox: Sandbox) -> Callable[[], object]:
+    """Takes the members intent away; what gives it back."""
+    flags = sandbox.application.flags
+    sandbox.application.flags = type(flags)(0)
+    return lambda: setattr(sandbox.application, "flags", flags)
+
+
+async def test_a_refused_token_holds_without_a_login_and_is_asked_for_slowly(
+    make_gateway: MakeGateway, sandbox: Sandbox, lines: Lines
+):
+    bench = Bench()
+    gateway = make_gateway(token="not.the.one", sleep=bench)
+    bench.acts[6] = gateway._entry.close
+    await gateway.run()
+    assert [
+        0.75 * most <= pause <= most for pause, most in zip(bench.pauses, (30, 60, 120, 240, 300, 300), strict=True)
+    ]
+    assert (sandbox.count("me"), len(sandbox.requests), sandbox.sessions) == (6, 6, [])
+    (line,) = lines.named("preflight.held")
+    assert "DISCORD_TOKEN" in str(line["findings"])
+    assert "not.the.one" not in f"{lines}{gateway.status()}"
     await gateway.close()
 
 
-async def test_a_missing_intent_ends_it_with_the_fix(make_gateway: MakeGateway, sandbox: Sandbox):
-    sandbox.application.flags = type(sandbox.application.flags)(0)
-    gateway = make_gateway()
-    with pytest.raises(IntentsMissing) as refused:
-        await gateway.run()
-    assert "Server Members Intent" in refused.value.hint
-    await gateway.close()
+async def test_a_bot_that_was_held_goes_on_by_itself_when_the_intent_is_switched_on(
+    make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
+):
+    guild, held = sandbox.world.add_guild(), list[tuple[str, ...]]()
+    bench = Bench()
+    gateway = make_gateway(sleep=bench)
+    bench.acts = {1: lambda: held.append(gateway.status().held), 3: switch_off(sandbox)}
+    async with running(gateway):
+        await town.until_heard(guild.id, m.GuildCameUp)
+        assert gateway.status().held == ()
+    assert "Server Members Intent" in held[0][0]
+    assert len(lines.named("preflight.held")) == 1
+    assert sandbox.identifies.remaining == sandbox.identifies.total - 1
 
 
-async def test_a_final_close_code_ends_it(make_gateway: MakeGateway, sandbox: Sandbox):
-    gateway = make_gateway()
-    task = asyncio.get_running_loop().create_task(gateway.run())
-    await sandbox.wait_ready()
-    sandbox.gateway.close_all(4011)
-    with pytest.raises(GatewayRefused, match="shards"):
-        await task
-    await gateway.close()
+async def test_an_intent_that_is_taken_away_ends_the_session_and_the_next_one_waits_until_it_is_back(
+    make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
+):
+    guild, bench = sandbox.world.add_guild(), Bench()
+    async with running(make_gateway(sleep=bench)):
+        await town.until_heard(guild.id, m.GuildCameUp)
+        bench.acts[len(bench.pauses) + 2] = switch_off(sandbox)
+        sandbox.gateway.close_all(4014)
+        await town.until_heard(guild.id, m.GuildCameUp, 2)
+    (line,) = lines.named("preflight.held")
+    assert "Server Members Intent" in str(line["findings"])
+
+
+async def test_a_final_close_that_no_check_explains_is_held_and_tried_again(
+    make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
+):
+    guild = sandbox.world.add_guild()
+    async with running(make_gateway(sleep=Bench())):
+        await town.until_heard(guild.id, m.GuildCameUp)
+        sandbox.gateway.close_all(4011)
+        await town.until_heard(guild.id, m.GuildCameUp, 2)
+    (line,) = lines.named("preflight.held")
+    assert "Discord demands more shards" in str(line["findings"])
+    assert len(lines.named("preflight.passed")) == 2
 
 
 @pytest.mark.parametrize("kind", ["me", "gateway", "application"])
-async def test_a_503_at_login_is_tried_again_after_a_pause_that_grows(
+async def test_a_503_before_login_is_tried_again_after_a_pause_that_grows(
     kind: str, make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
 ):
-    guild = sandbox.world.add_guild()
+    guild, bench = sandbox.world.add_guild(), Bench()
     sandbox.faults.fail(kind, 503, times=2)
-    async with running(make_gateway(sleep=Pauses())):
+    async with running(make_gateway(sleep=bench)):
         await town.until_heard(guild.id, m.GuildCameUp)
-    first, second = lines.named("gateway.lost")
-    assert (first["failures"], second["failures"]) == (1, 2)
-    assert 0.5 <= float(str(first["again_s"])) <= 1.0 <= float(str(second["again_s"])) <= 2.0
+    assert 1.5 <= bench.pauses[0] <= 2.0 < bench.pauses[1] <= 4.0
+    assert "503" in str(lines.named("preflight.held")[0]["findings"])
 
 
 async def test_a_first_connect_that_is_refused_is_tried_again(
@@ -72,16 +121,13 @@ async def test_a_first_connect_that_is_refused_is_tried_again(
 
 
 async def test_a_rest_api_that_is_not_there_is_tried_again(make_gateway: MakeGateway, lines: Lines):
-    gateway, pauses = make_gateway(api_url="http://127.0.0.1:9/api/v10"), Pauses()
-
-    async def enough(seconds: float) -> None:
-        await pauses(seconds)
-        if len(pauses.seconds) == 3:
-            await gateway.close()
-
-    gateway._sleep = enough
+    bench = Bench()
+    gateway = make_gateway(api_url="http://127.0.0.1:9/api/v10", sleep=bench)
+    bench.acts[3] = gateway._entry.close
     await gateway.run()
-    assert len(lines.named("gateway.lost")) == 3
+    assert len(bench.pauses) == 3
+    assert "could not be reached" in str(lines.named("preflight.held")[0]["findings"])
+    await gateway.close()
 
 
 async def test_commands_that_could_not_be_registered_are_tried_again_and_counting_goes_on(

@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from actors.gateway import runner
-from actors.gateway.plan import read_plan
+from actors.gateway.rest import url_of_gateway
 from actors.gateway.runner import Gateway
-from actors.gateway.trouble import ShardsDemanded
 from ledger import messages as m
 from ledger.records import GatewayCause
 from sandbox import Guild, Sandbox
@@ -102,21 +101,25 @@ async def test_rest_goes_on_through_another_shard_while_one_is_lost(
         await client.close()
         http = gateway._http()
         assert http is not None
-        assert (await read_plan(http)).shards == SHARDS
+        assert (await url_of_gateway(http))["url"].startswith("ws://")
 
 
-async def test_a_demand_for_more_shards_ends_all_with_the_fix(
-    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town
+async def test_a_demand_for_more_shards_makes_all_connections_anew_with_as_many_as_are_advised_then(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
 ):
-    gateway: Gateway = make_gateway()
-    task = asyncio.get_running_loop().create_task(gateway.run())
-    await all_up(guilds, town)
-    sandbox.gateway.connections[0].close(4011)
-    with pytest.raises(ShardsDemanded) as refused:
-        await task
-    assert "start the bot again" in refused.value.hint
-    await gateway.close()
-    await sandbox.until(lambda: not sandbox.gateway.connections)
+    async def no_pause(_: float) -> None:
+        await asyncio.sleep(0)
+
+    gateway: Gateway = make_gateway(sleep=no_pause)
+    async with running(gateway):
+        await all_up(guilds, town)
+        sandbox.identifies.shards = SHARDS + 1
+        sandbox.gateway.connections[0].close(4011)
+        for guild in guilds.values():
+            await town.until_heard(guild.id, m.GuildCameUp, 2)
+        assert [status.number for status in gateway.status().shards] == [0, 1, 2, 3]
+    (line,) = lines.named("preflight.held")
+    assert "Discord demands more shards" in str(line["findings"])
 
 
 async def test_another_advice_is_told_and_changes_nothing(  # noqa: PLR0917 -- fixtures
