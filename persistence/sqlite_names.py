@@ -18,6 +18,8 @@ from persistence.frames import crc32c
 from persistence.lists import MAX_NAMES, storable
 from persistence.sqlite_connection import Row, Value, committing, rows, storing
 
+_COPIED_AT_ONCE: Final = 100
+"""Few, since a page that cannot be read takes with it all names of a step."""
 _PUT: Final = "INSERT OR REPLACE INTO names (guild, user, name, seal) VALUES (?, ?, ?, ?)"
 _OF_GUILD: Final = """
 SELECT guild, user, name, seal FROM names WHERE guild = ? AND user IN (SELECT value FROM json_each(?))
@@ -63,7 +65,7 @@ async def forget(db: aiosqlite.Connection, path: Path, guild: GuildId | None, us
 
 
 async def copy(source: aiosqlite.Connection, source_path: Path, db: aiosqlite.Connection, path: Path) -> None:
-    """Copies the names that hold into another database, up to the first page of them that cannot be read."""
+    """Copies the names that hold into another database, up to the first page of theirs that cannot be read."""
     with suppress(Corrupt):
         async for found in _chunks(source, source_path):
             kept = [_row(_number(row[0]), _number(row[1]), _text(row[2])) for row in found if _holds(row)]
@@ -75,7 +77,7 @@ async def _chunks(db: aiosqlite.Connection, path: Path) -> AsyncIterator[Sequenc
     guild, user = -1, -1
     while True:
         with storing(path):
-            found = await rows(db, _ALL, guild, user, MAX_NAMES)
+            found = await rows(db, _ALL, guild, user, _COPIED_AT_ONCE)
         if not found:
             return
         yield found

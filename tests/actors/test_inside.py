@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from actors.standing import Kept, LayerStanding, NotRunning, Standing
 from ledger.errors import StorageError
 from ledger.ids import GuildId, UserId
+from persistence.disk import RealDisk
 from persistence.layer import Checkpoint
 from persistence.lists import JoinRow, Lists
 from persistence.memory import MemoryLayer
+from persistence.sqlite import SqliteLayer
 from tests.actors.harness import GUILD, Bot, running
 
 STRANGE = GuildId("99")
@@ -171,6 +174,30 @@ async def test_standing_names_a_broken_layer_and_how_far_it_is_behind():
             LayerStanding(name="database", seq=-1, behind=newest.gsn - had, error="unplugged"),
         )
         bot.database.come_back()
+
+
+async def test_a_row_that_cannot_be_read_breaks_the_database_which_is_made_anew(tmp_path: Path):
+    database = SqliteLayer(RealDisk(), tmp_path / "ledger.db", tmp_path / "quarantine")
+    bot = Bot((MemoryLayer("log"), database))
+    async with running(bot):
+        bot.come_up()
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.until(lambda: bool(bot.events("verdict.reached")))
+        await bot.until(bot.supervisor._is_quiet)
+        (joined,) = await bot.supervisor.read(page)
+        assert joined.verdict_seq > 0
+        await database.lists._db.execute_fetchall("UPDATE verdicts SET status = 'nonsense'")
+        with pytest.raises(StorageError, match="cannot be read now: database: read model: unreadable"):
+            await bot.supervisor.read(page)
+        assert bot.events("layer.failed")
+        bot.clock.now_s += 10
+        bot.supervisor.roster.tell(GUILD, bot.join(2))
+        await bot.until(lambda: bool(bot.events("layer.recovered")))
+        assert (await bot.supervisor.read(page))[0] == joined
+
+
+async def page(lists: Lists) -> Sequence[JoinRow]:
+    return await lists.joins_page(GUILD, 0, 10)
 
 
 async def test_lists_and_names_are_read_through_the_process():

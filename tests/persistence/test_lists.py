@@ -1,15 +1,20 @@
 """What lists and names keep (``persistence/lists.py``): the same sentences for the database and the one in memory."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 
 from ledger.ids import GuildId, UserId
-from persistence.layer import Layer
+from persistence.layer import Layer, LayerSummary
 from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
+from persistence.migrations import READ_MODEL, RECORDS, migrate
 from persistence.sqlite import SqliteLayer
+from persistence.sqlite_connection import connect, prepare
+from persistence.sqlite_records import Records
+from persistence.sqlite_terms import Term, put_term
 from tests.persistence.layers import LISTING, sqlite_layer
 from tests.persistence.making import BLUE, RED, Chain
 
@@ -128,3 +133,85 @@ async def test_a_name_with_a_flipped_bit_is_not_known_any_more(tmp_path: Path):
     file.write_bytes(file.read_bytes().replace(b"unmistakable", b"unmistakabme"))
     async with opened(tmp_path) as layer:
         assert await layer.lists.names(RED, [ANNA, BORIS]) == {BORIS: "Boris"}
+
+
+# Names and the file they lie in
+
+
+async def test_a_database_of_the_first_release_gets_its_table_of_names_and_nothing_else_happens(tmp_path: Path):
+    chain, path = Chain(), tmp_path / "ledger.db"
+    db = await connect(path)
+    await prepare(db, path)
+    await migrate(db, path, (RECORDS, READ_MODEL))
+    await put_term(db, path, Term(epoch=1, lineage="lineage"))
+    await Records(db, path).append(chain.batch(RED, BLUE, RED))
+    await db.close()
+    layer = sqlite_layer(tmp_path)
+    summary = await layer.open()
+    assert (summary.heads, summary.epoch, summary.notes) == (chain.heads, 1, ())
+    assert len(await lists_of(layer).joins_page(RED, 0, 10)) == 2
+    await lists_of(layer).put_names(RED, NAMES)
+    await layer.close()
+    assert (await layer.open()).notes == ()
+    assert await lists_of(layer).names(RED, NAMES) == NAMES
+    await layer.close()
+
+
+class Book:
+    """A closed database with a record and 1,000 names, spread over many pages."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ledger.db"
+        self.chain = Chain()
+        self.names = {UserId(str(number)): f"the name of {number:04}" for number in range(MAX_NAMES)}
+
+    async def write(self) -> "Book":
+        async with opened(self.path.parent) as layer:
+            await layer.begin(1, "lineage")
+            await layer.append(self.chain.batch(RED))
+            await layer.lists.put_names(RED, self.names)
+        return self
+
+    def damage(self, mark: bytes, length: int) -> None:
+        """Overwrites what stands at a mark, from its first byte on."""
+        data = self.path.read_bytes()
+        at = data.index(mark)
+        self.path.write_bytes(data[:at] + b"\xff" * length + data[at + length :])
+
+
+async def test_names_survive_when_the_file_is_written_anew(tmp_path: Path):
+    book = await Book(tmp_path).write()
+    book.damage(b'"cause"', 4)
+    async with opened(tmp_path) as layer:
+        assert (await reread(layer)).gsn == 0, "the damaged record is gone until another layer gives it"
+        assert await layer.lists.names(RED, book.names) == book.names
+
+
+async def test_names_on_a_page_that_cannot_be_read_are_lost_and_no_other_is_made_of_them(tmp_path: Path):
+    book = await Book(tmp_path).write()
+    page_size, data = 4096, book.path.read_bytes()
+    page = data.index(b"the name of 0700") // page_size
+    book.damage(data[page * page_size :][:64], 64)
+    async with opened(tmp_path) as layer:
+        kept = await layer.lists.names(RED, book.names)
+        assert kept.items() < book.names.items()
+        assert UserId("1") in kept
+        assert UserId("700") not in kept
+        assert (await reread(layer)).heads == book.chain.heads
+        await layer.lists.put_names(RED, book.names)
+        assert await layer.lists.names(RED, book.names) == book.names
+
+
+async def test_with_its_table_gone_all_names_are_lost_and_no_record(tmp_path: Path):
+    book = await Book(tmp_path).write()
+    with closing(sqlite3.connect(book.path)) as other, other:
+        other.execute("DROP TABLE names")
+    async with opened(tmp_path) as layer:
+        assert await layer.lists.names(RED, book.names) == {}
+        assert (await reread(layer)).heads == book.chain.heads
+        await layer.lists.put_names(RED, NAMES)
+
+
+async def reread(layer: SqliteLayer) -> LayerSummary:
+    await layer.close()
+    return await layer.open()
