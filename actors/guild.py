@@ -46,6 +46,10 @@ class Outside(Protocol):
         """Reads the member list; answers with ``ReviewMembers`` a page."""
         ...
 
+    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+        """Says in the guild that the bot is new there; best effort, and no answer."""
+        ...
+
 
 def dead_letter(message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
     """What the next life is told about a dispatch that could not be handled; None for all other messages.
@@ -241,6 +245,8 @@ class GuildActor:
                     self._outside.fetch_sample(self.guild, effect)
                 case m.ListMembers():
                     self._outside.list_members(self.guild, effect)
+                case m.Welcome():
+                    self._outside.welcome(self.guild, effect)
                 case _:
                     assert_never(effect)
         if self._checkpoint_is_due():

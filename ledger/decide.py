@@ -155,9 +155,11 @@ def _unreadable(state: GuildState, presence: m.Presence, message: m.NoteUnreadab
 def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) -> m.Decision:
     """The guild is there: straight to live with a baseline of this session, else a first sample is needed."""
     drafts: tuple[r.Draft, ...] = ()
+    effects: tuple[m.Effect, ...] = ()
     if not state.counting_since_us:
         since_us = max(message.at_us, state.ours_from_us)
         drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
+        effects = (m.Welcome(counting_since_us=since_us),)
     same_session = state.baseline is not None and state.baseline.session == message.session
     known = presence.session == message.session
     ready = same_session and not state.broken
@@ -169,10 +171,9 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         asked=0,
         trouble="",
     )
-    effects: tuple[m.Effect, ...] = ()
     if not ready or needs_sample(state):
         presence, fetch = ask_sample(presence)
-        effects = (fetch,)
+        effects = (*effects, fetch)
     if not presence.reconciled:
         effects = (*effects, m.ListMembers(session=message.session))
     return m.Decision(presence=presence, drafts=drafts, effects=effects)

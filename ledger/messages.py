@@ -262,7 +262,13 @@ class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionId
 
 
-Effect: TypeAlias = FetchSample | ListMembers
+class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+    """Say in the guild that the bot is new there and counts from ``counting_since_us``; no answer, one try."""
+
+    counting_since_us: int
+
+
+Effect: TypeAlias = FetchSample | ListMembers | Welcome
 
 
 # Answers

@@ -15,6 +15,7 @@ from actors.gateway.failures import Failure, Forbidden, Malformed, reason
 from actors.gateway.pacing import Urgency
 from actors.gateway.payloads import Member, micros
 from actors.gateway.rest import MEMBERS_A_PAGE, Rest
+from actors.gateway.welcome import Welcomer
 from actors.roster import Roster
 from actors.runtime import Jobs
 from ledger import messages as m
@@ -32,6 +33,7 @@ class Fetcher:
 
     Args:
         rest: whom to ask.
+        welcomer: greets guilds.
         channels: learns from samples where invites lead.
         roster: whom to tell.
         jobs: where the work runs.
@@ -45,6 +47,7 @@ class Fetcher:
         self,
         *,
         rest: Rest,
+        welcomer: Welcomer,
         channels: InviteChannels,
         roster: Roster,
         jobs: Jobs,
@@ -54,6 +57,7 @@ class Fetcher:
         log: FilteringBoundLogger,
     ) -> None:
         self._rest = rest
+        self._welcomer = welcomer
         self._channels = channels
         self._roster = roster
         self._jobs = jobs
@@ -80,6 +84,11 @@ class Fetcher:
             return
         self._listing[guild] = effect
         self._jobs.start(self._list(guild, effect), f"members/{guild}")
+
+    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+        """Says in the guild that the bot is new there."""
+        if not self._stopped:
+            self._jobs.start(self._welcomer.greet(guild, effect), f"welcome/{guild}")
 
     def stop(self) -> None:
         """Takes no more work; what is under way is the owner's of the jobs to end."""

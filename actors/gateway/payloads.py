@@ -42,7 +42,7 @@ class Person(_Part, frozen=True, kw_only=True):
 
 
 class Place(_Part, frozen=True, kw_only=True):
-    """A channel object, or a role's: only its id."""
+    """A channel object, a role's or a message's: only its id."""
 
     id: Channel
 

@@ -17,7 +17,7 @@ from discord.http import HTTPClient, Route
 from actors.gateway.counters import counters_of
 from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable
 from actors.gateway.pacing import Pacer, Urgency
-from actors.gateway.payloads import InviteRow, Member, VanityAnswer, decode
+from actors.gateway.payloads import InviteRow, Member, Place, VanityAnswer, decode
 from ledger.ids import ChannelId, GuildId, SessionId, UserId
 from ledger.ports import Clock
 from ledger.records import Vanity
@@ -107,6 +107,15 @@ class Rest:
                 InviteRow,
                 lambda http: http.create_invite(int(channel), max_age=0, max_uses=0, unique=True, reason=reason),
             )
+
+    async def post(self, channel: ChannelId, text: str, nonce: str) -> Place | Failure:
+        """A message that mentions nobody; twice with the same nonce (≤ 25 characters) within minutes is once."""
+        nobody = discord.AllowedMentions.none().to_dict()
+        body = {"content": text, "allowed_mentions": nobody, "nonce": nonce, "enforce_nonce": True}
+        route = Route("POST", "/channels/{channel_id}/messages", channel_id=int(channel))
+        async with self._pacer.permit(Urgency.PERSON):
+            await self._pacer.beat()
+            return await self._ask(Place, lambda http: http.request(route, json=body))
 
     async def _vanity(self, guild: GuildId) -> Vanity | Failure:
         await self._pacer.beat()

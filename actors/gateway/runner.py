@@ -10,6 +10,7 @@ Discord ends a connection for good, all shards end and pass there anew.
 import asyncio
 from typing import Final
 
+import discord
 import msgspec
 from discord.http import HTTPClient, Route
 from structlog.typing import FilteringBoundLogger
@@ -32,8 +33,10 @@ from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
 from actors.gateway.shard import Shard, ShardStatus
 from actors.gateway.trouble import GatewayRefused
+from actors.gateway.welcome import Welcomer
 from actors.roster import Roster
 from actors.runtime import Jobs, Spawner
+from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 
 LOOK_AGAIN_S: Final = 6 * 3_600.0
@@ -110,6 +113,7 @@ class Gateway:
         self._desk = Desk(roster, self.rest, clock)
         self.outside = Fetcher(
             rest=self.rest,
+            welcomer=Welcomer(self._find, self.rest, log),
             channels=self._channels,
             roster=roster,
             jobs=self._jobs,
@@ -208,6 +212,10 @@ class Gateway:
 
     def _client(self) -> Client | None:
         return next((shard.client for shard in self._shards if shard.http() is not None), None)
+
+    def _find(self, guild: GuildId) -> discord.Guild | None:
+        clients = (shard.client for shard in self._shards)
+        return next((found for each in clients if each and (found := each.get_guild(int(guild)))), None)
 
     def _http(self) -> HTTPClient | None:
         client = self._client()

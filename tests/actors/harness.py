@@ -38,6 +38,7 @@ class Scripted(Outside):
         self.fetches = 0
         self.silent = False
         self._world = world
+        self.welcomed: list[tuple[GuildId, m.Welcome]] = []
 
     def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
         self.fetches += 1
@@ -61,6 +62,9 @@ class Scripted(Outside):
             session=effect.session, members=(), after=UserId("0"), upto=UserId("1"), started_us=0, at_us=0
         )
         self._world.supervisor.roster.tell(guild, page)
+
+    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+        self.welcomed.append((guild, effect))
 
 
 class Bot:
