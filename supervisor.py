@@ -320,9 +320,15 @@ class Supervisor(Inside):
         self._something_died.set()
 
     def _abandon(self, child: Child, task: asyncio.Task[None]) -> None:
-        """A life that was cancelled and does not end: mailbox gone, writes fenced; go on without it."""
-        if child.task is task and not task.done():
-            self._zombies += 1
+        """A life that was cancelled and does not end: mailbox gone, writes fenced; go on without it.
+
+        One that nothing fences from a second life (``alone``) is waited for: it restarts when it has ended.
+        """
+        if child.task is not task or task.done():
+            return
+        self._zombies += 1
+        self._log.error("actor.lingered", child=child.spec.name, seconds=child.spec.shutdown_s)
+        if not child.spec.alone:
             child.task = None
             self._restart(child, "zombie", after_s=0.0)
 
@@ -337,18 +343,19 @@ class Supervisor(Inside):
         if isinstance(child, GuildChild):
             self._guild_died(child, error)
         else:
-            self._root_died(child, error)
+            self._root_died(child, error, killed=task.cancelled())
 
-    def _root_died(self, child: Child, error: BaseException | None) -> None:
-        if error is None and child.spec.restart is Restart.TRANSIENT:
+    def _root_died(self, child: Child, error: BaseException | None, *, killed: bool) -> None:
+        if error is None and not killed and child.spec.restart is Restart.TRANSIENT:
             return
         if isinstance(error, child.spec.fatal):
             raise error
-        if not self._charge(child):
+        if not killed and not self._charge(child):
             raise GaveUp(f"{child.spec.name} died too often, last of {error!r}")
         if child.spec.on_death is not None:
             child.spec.on_death(StorageError(f"{child.spec.name} died"))
-        self._restart(child, _told(error), after_s=self._backoff_s(child))
+        after_s = 0.0 if killed else self._backoff_s(child)
+        self._restart(child, "killed" if killed else _told(error), after_s=after_s)
 
     def _guild_died(self, child: GuildChild, error: BaseException | None) -> None:
         match error:
@@ -558,7 +565,7 @@ class Program:
     def specs(self) -> tuple[ChildSpec, ...]:
         """The root's children, in the order of their start."""
         return (
-            ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),
+            ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void, alone=True),
             ChildSpec(name="caretaker", start=self.supervisor.care),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
             ChildSpec(

@@ -52,7 +52,8 @@ GUILD_BUDGET: Final = Budget(deaths=10, period_s=60.0)
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A child as data: how it is started, whether again, how long its end may take, how often it may die.
 
-    ``on_death`` is called before the restart (the journal voids its queue); ``fatal``: errors no restart mends.
+    ``on_death`` is called before the restart (the journal voids its queue); ``fatal``: errors no restart mends;
+    ``alone``: no life beside one that does not end, since nothing keeps that one from doing harm.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget = ROOT_BUDGET
     on_death: Callable[[LedgerError], None] | None = None
     fatal: tuple[type[LedgerError], ...] = ()
+    alone: bool = False
 
 
 class Child:

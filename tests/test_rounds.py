@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
+import msgspec
 import pytest
 
 import supervisor
 from actors import care
 from actors import guild as guild_module
 from actors.runtime import Admission, Answered
-from actors.supervision import Budget
+from actors.supervision import Budget, Child
 from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.evolve import evolve
@@ -199,6 +201,70 @@ async def test_a_journal_that_hangs_is_told_and_no_guild_is_ended_for_it(monkeyp
         await bot.settled(1)
         bot.supervisor.go_round()
         assert bot.supervisor.statistics().hung_s == 0.0
+
+
+# Zombies
+
+
+def impatient(child: Child) -> None:
+    """So that a life that does not end is given up at once."""
+    child.spec = msgspec.structs.replace(child.spec, shutdown_s=0.01)
+
+
+def stubborn(work: Callable[..., Awaitable[object]], arrived: asyncio.Event, gate: asyncio.Event) -> object:
+    """Work that does not end when it is cancelled: it is carried out later, when nobody wants it any more."""
+
+    async def wait_and_work(*args: object) -> object:
+        arrived.set()
+        with suppress(asyncio.CancelledError):
+            await gate.wait()
+        async with asyncio.timeout(5.0):  # not for ever, so that a failing test ends
+            await gate.wait()
+        return await work(*args)
+
+    return wait_and_work
+
+
+async def test_a_guilds_life_that_does_not_end_is_counted_and_its_late_append_refused(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    arrived, gate = asyncio.Event(), asyncio.Event()
+    async with running(Bot()) as bot:
+        await live(bot)
+        impatient(bot.supervisor._guilds[GUILD])
+        with monkeypatch.context() as patch:
+            patch.setattr(bot.journal, "append", stubborn(bot.journal.append, arrived, gate))
+            bot.supervisor.roster.tell(GUILD, bot.join(1))
+            await arrived.wait()
+        assert bot.supervisor.kill(f"guild/{GUILD}")
+        await bot.settled(1)
+        assert bot.supervisor.statistics().zombies == 1
+        fenced = bot.journal.statistics().fenced
+        gate.set()
+        await bot.until(lambda: bot.journal.statistics().fenced > fenced)
+        assert sum(isinstance(record.event, JoinRecorded) for record in await bot.records()) == 1
+
+
+async def test_a_journals_life_that_does_not_end_is_waited_for_since_two_of_them_would_write(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    arrived, gate = asyncio.Event(), asyncio.Event()
+    async with running(Bot()) as bot:
+        await live(bot)
+        journal = bot.supervisor._children[0]
+        impatient(journal)
+        lingering = journal.task
+        with monkeypatch.context() as patch:
+            patch.setattr(bot.database, "append", stubborn(bot.database.append, arrived, gate))
+            bot.supervisor.roster.tell(GUILD, bot.join(1))
+            await arrived.wait()
+        assert bot.supervisor.kill("journal")
+        await bot.until(lambda: bool(bot.events("actor.lingered")))
+        assert bot.supervisor.statistics().zombies == 1
+        assert journal.task is lingering
+        gate.set()
+        await bot.settled(1)
+        assert [line["user"] for line in bot.events("join.acknowledged")] == ["1"]
 
 
 # Rest

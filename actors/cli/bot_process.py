@@ -54,7 +54,7 @@ class BotProcess:
     async def start(self, guilds: int) -> None:
         """Starts a life and waits until so many guilds are live."""
         await self._spawn()
-        self._port = int(str((await self.line("http.started"))["port"]))
+        await self.line("http.started")
         while not await self._is_ready(guilds):
             await self._hear("the bot to be ready")
 
@@ -106,12 +106,12 @@ class BotProcess:
         except TimeoutError:
             raise DemoFailed(f"{self._transcript}: no sign of {what} within {PATIENCE_S:g} s") from None
 
-    async def kill_guild(self, guild: GuildId) -> None:
-        """Ends a guild actor in the middle of what it does."""
-        url = f"http://127.0.0.1:{self._port}/chaos/kill/guild/{guild}"
+    async def kill_actor(self, name: str) -> None:
+        """Ends an actor (``guild/ID``, ``journal`` …) in the middle of what it does."""
+        url = f"http://127.0.0.1:{self._port}/chaos/kill/{name}"
         async with aiohttp.ClientSession() as session, session.post(url) as answer:
             if answer.status != 200:  # noqa: PLR2004 -- HTTP's word for yes
-                raise DemoFailed(f"{self._transcript}: the guild actor could not be killed: {answer.status}")
+                raise DemoFailed(f"{self._transcript}: {name} could not be killed: {answer.status}")
 
     async def kill(self) -> None:
         """SIGKILL: no goodbye."""
@@ -163,6 +163,8 @@ class BotProcess:
         except msgspec.MsgspecError:
             return  # a traceback of a crash; it is in the transcript
         self._seen.append(line)
+        if line.get("event") == "http.started":
+            self._port = int(str(line["port"]))
         if line.get("event") == "join.acknowledged":
             guild, user = GuildId(str(line["guild"])), UserId(str(line["user"]))
             self.acknowledged.add((guild, user, int(str(line["joined_at_ms"]))))

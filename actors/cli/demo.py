@@ -17,7 +17,6 @@ from rich.console import Console
 from actors.cli.bot_process import BotProcess
 from actors.cli.exits import OK, WRONG
 from actors.cli.scoreboard import exported, score, table_of, truth_of
-from ledger.ids import GuildId
 from ledger.records import Status
 from sandbox import NI, VANITY, Guild, Invite, Sandbox, User
 
@@ -151,7 +150,7 @@ class Story:
         gate = self._sandbox.faults.hang("invites", guild_id=guild.id)
         self._world.join(guild, via=self._invites[guild.id][0].code)
         await gate.arrived()
-        await self._bot.kill_guild(GuildId(str(guild.id)))
+        await self._bot.kill_actor(f"guild/{guild.id}")
         gate.open()
         await self._all_worked_out()
 

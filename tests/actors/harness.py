@@ -103,7 +103,7 @@ class Bot:
         await asyncio.sleep(0)
 
     def specs(self) -> tuple[ChildSpec, ...]:
-        return (ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),)
+        return (ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void, alone=True),)
 
     def come_up(self, guild: GuildId = GUILD) -> None:
         self.supervisor.roster.tell(guild, m.GuildCameUp(session=SESSION, at_us=self.clock.stamp_us()))
