@@ -40,6 +40,8 @@ FAULTS: Final = (
 PERMISSION_EVENTS: Final = frozenset(
     {"GUILD_CREATE", "GUILD_UPDATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "GUILD_MEMBER_UPDATE"}
 )
+SILENCE_S: Final = 60.0
+"""A socket that has said nothing for so long, no answer to a heartbeat either (41 s apart), is dead."""
 MAX_RATE_LIMIT_WAIT_S: Final = 30.0
 """The library waits for a rate limit at most so long (its own minimum); a longer one is a failure."""
 
@@ -84,6 +86,7 @@ class Client(discord.Client):
             member_cache_flags=discord.MemberCacheFlags.none(),
             allowed_mentions=discord.AllowedMentions.none(),
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT_S,
+            heartbeat_timeout=SILENCE_S,
         )
         self.tree = Tree(self, log)
         self._intake = intake

@@ -1,0 +1,195 @@
+"""The whole bot in this process, on real files and sockets, while people keep joining: for what a gateway suffers.
+
+What ``Program`` is made of, without its HTTP; pauses are cut short, so that a backoff of minutes is none here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import structlog
+
+from actors.cli.bot_process import JoinId
+from actors.cli.history import JoinLine
+from actors.cli.scoreboard import exported, score, truth_of
+from actors.clock import SystemClock, SystemRandomness
+from actors.gateway.runner import Gateway
+from actors.journal import Journal
+from actors.supervision import ChildSpec, Restart, spawn
+from ledger.ids import GuildId, UserId
+from ledger.phases import Phase
+from ledger.records import Status
+from persistence.disk import RealDisk
+from persistence.local import LocalLayer
+from persistence.offload import ThreadOffload
+from persistence.sqlite import SqliteLayer
+from persistence.store import Store
+from sandbox import Guild, Invite, Join, Sandbox
+from supervisor import Supervisor
+
+PATIENCE_S = 25.0
+JOIN_EVERY_S = 0.02
+LONGEST_PAUSE_S = 0.2
+
+
+async def short_sleep(seconds: float) -> None:
+    """The bot's pauses, none of them long."""
+    await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
+
+
+class Fleet:
+    """Guilds with two invites each, and a bot that has not been started yet."""
+
+    def __init__(self, sandbox: Sandbox, data: Path, *, guilds: int, shards: int) -> None:
+        self.sandbox = sandbox
+        self.world = sandbox.world
+        self.data = data
+        sandbox.identifies.shards, sandbox.identifies.every_s = shards, 0.0
+        sandbox.set_session_start_limit(max_concurrency=shards)
+        self.guilds: list[Guild] = [self.world.add_guild(f"Harbour {n}") for n in range(guilds)]
+        self.invites: dict[int, list[Invite]] = {
+            guild.id: [self.world.add_invite(guild, self.world.add_staff(guild)) for _ in range(2)]
+            for guild in self.guilds
+        }
+        self.lines: list[MutableMapping[str, object]] = []
+        self.acknowledged: set[JoinId] = set()
+        self._news = asyncio.Event()
+        self._random = Random(5)
+        self._offload = ThreadOffload("fleet")
+        self._build()
+
+    def _build(self) -> None:
+        log = structlog.wrap_logger(
+            None, processors=[self._keep_line], wrapper_class=structlog.make_filtering_bound_logger(20)
+        )
+        clock, randomness, disk = SystemClock(), SystemRandomness(), RealDisk()
+        layers = (
+            LocalLayer(disk, self.data, self._offload),
+            SqliteLayer(disk, self.data / "ledger.db", self.data / "quarantine"),
+        )
+        self.store = Store(layers, clock, randomness)
+        self.journal = Journal(self.store, frozenset({"log", "database"}), clock, asyncio.sleep, log)
+        self.supervisor = Supervisor(
+            journal=self.journal,
+            keep=lambda *_: None,
+            clock=clock,
+            randomness=randomness,
+            sleep=asyncio.sleep,
+            log=log,
+        )
+        self.gateway = Gateway(
+            token=self.sandbox.token,
+            api_url=self.sandbox.api_url,
+            roster=self.supervisor.roster,
+            clock=clock,
+            sleep=short_sleep,
+            randomness=randomness,
+            spawn=spawn,
+            keep=lambda *_: None,
+            log=log,
+        )
+        self.supervisor.connect(self.gateway.outside)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The bot at work; afterwards it is drained as ``Program`` drains."""
+        self.data.mkdir()
+        await self.store.start()
+        specs = (
+            ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),
+            ChildSpec(name="gateway", start=self.gateway.run, restart=Restart.TRANSIENT),
+        )
+        tree = spawn(self.supervisor.run(specs), "supervisor")
+        try:
+            yield
+        finally:
+            self.gateway.stop_intake()
+            await self.supervisor.drain()
+            tree.cancel()
+            await asyncio.wait([tree])
+            await self.store.close()
+            await self.gateway.close()
+            self._offload.close()
+
+    @asynccontextmanager
+    async def joining(self) -> AsyncIterator[None]:
+        """People join everywhere, by one invite or the other, whatever happens inside the block."""
+        task = asyncio.get_running_loop().create_task(self._join_on())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def join(self, guild: Guild) -> Join:
+        """One more, by one of its invites."""
+        return self.world.join(guild, via=self._random.choice(self.invites[guild.id]).code)
+
+    def kill(self, guild: Guild) -> bool:
+        return self.supervisor.kill(GuildId(str(guild.id)))
+
+    def named(self, event: str) -> Sequence[MutableMapping[str, object]]:
+        return [line for line in self.lines if line["event"] == event]
+
+    async def until(self, holds: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
+        """Waits until something holds that the bot's lines tell of."""
+        async with asyncio.timeout(patience_s):
+            while not holds():
+                self._news.clear()
+                await self._news.wait()
+
+    async def live(self) -> None:
+        """All guilds are live, on every shard."""
+        await self.until(self._is_live)
+
+    async def worked_out(self) -> None:
+        """Every join of the world is recorded and has its verdict, and all guilds are live."""
+        await self.until(lambda: self._is_live() and not self.unsettled())
+
+    def unsettled(self) -> list[Join]:
+        """Joins of the world without a verdict."""
+        return [join for join in self.world.truth if self._status(join) is Status.PENDING]
+
+    def lines_of_joins(self) -> dict[JoinId, JoinLine]:
+        """The export."""
+        return exported(self.data)
+
+    def line_of(self, join: Join) -> JoinLine:
+        """The export's line of a join."""
+        return exported(self.data)[GuildId(str(join.guild_id)), UserId(str(join.user_id)), join.joined_at_us // 1_000]
+
+    def assert_clean(self) -> None:
+        """Every join of the world once in the export, none by a wrong name; nothing that Discord forbids."""
+        truth, told = truth_of(self.world.truth), exported(self.data)
+        result = score(truth, told, self.acknowledged, self.data)
+        assert result.is_clean(), str(result)
+        assert told.keys() == truth.keys()
+        assert {line.period for line in told.values()} <= {1}
+        assert list(self.sandbox.unhandled) == []
+        assert list(self.sandbox.violations) == []
+        assert self.named("shard.crashed") == self.named("job.failed") == self.named("dispatch.failed") == []
+
+    async def _join_on(self) -> None:
+        while True:
+            self.join(self._random.choice(self.guilds))
+            await asyncio.sleep(JOIN_EVERY_S)  # people come when they come; nothing is waited for by it
+
+    def _is_live(self) -> bool:
+        phases = (self.supervisor.phase_of(GuildId(str(guild.id))) for guild in self.guilds)
+        return self.gateway.status().connected and all(phase == Phase.LIVE for phase in phases)
+
+    def _status(self, join: Join) -> Status:
+        child = self.supervisor._guilds.get(GuildId(str(join.guild_id)))
+        actor = child.actor if child else None
+        period = actor.state.membership(UserId(str(join.user_id)), join.joined_at_us) if actor else None
+        return period.status if period else Status.PENDING
+
+    def _keep_line(self, _: object, method: str, line: MutableMapping[str, object]) -> str:
+        self.lines.append(dict(line) | {"level": method})
+        if line["event"] == "join.acknowledged":
+            joined_ms = int(str(line["joined_at_ms"]))
+            self.acknowledged.add((GuildId(str(line["guild"])), UserId(str(line["user"])), joined_ms))
+        self._news.set()
+        raise structlog.DropEvent

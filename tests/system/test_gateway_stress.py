@@ -1,0 +1,161 @@
+"""What a gateway suffers, on real sockets, while people keep joining: nothing is lost, and no name is wrong."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from discord.gateway import DiscordWebSocket
+from discord.http import Route
+
+from ledger.records import Status
+from sandbox import Sandbox
+from tests.system.fleet import Fleet
+from tests.system.turnstile import Mode, Turnstile
+
+MODEST = {Status.LIKELY, Status.CANDIDATES, Status.UNKNOWN}
+"""What may be said of a join that was not heard live."""
+
+
+@pytest.fixture(autouse=True)
+def library_points_back() -> Iterator[None]:
+    """What the library keeps for the whole process is put back, and it does not wait between its tries."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Route, "BASE", Route.BASE)
+        patch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", "unset")
+        patch.setattr("discord.client.ExponentialBackoff.delay", lambda _: 0.1)
+        yield
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(seed=11) as running:
+        yield running
+
+
+@pytest.fixture
+def fleet(sandbox: Sandbox, tmp_path: Path) -> Fleet:
+    return Fleet(sandbox, tmp_path / "data", guilds=4, shards=2)
+
+
+@asynccontextmanager
+async def storm(fleet: Fleet) -> AsyncIterator[None]:
+    """A bot that is live, joins all the while; at the end everything is worked out and compared with the truth."""
+    async with fleet.running():
+        await fleet.live()
+        async with fleet.joining():
+            yield
+            await heard_on(fleet)
+        await fleet.worked_out()
+    fleet.assert_clean()
+
+
+@asynccontextmanager
+async def wire(fleet: Fleet) -> AsyncIterator[Turnstile]:
+    """The gateway's sockets go through a turnstile; REST does not."""
+    port = int(fleet.sandbox.gateway.url.rsplit(":", 1)[1].split("/")[0])
+    async with Turnstile(port) as turnstile:
+        fleet.sandbox.gateway.url = f"ws://127.0.0.1:{turnstile.port}/gateway"
+        yield turnstile
+
+
+async def heard_on(fleet: Fleet, joins: int = 10) -> None:
+    """Joins are heard (again): so many more are acknowledged."""
+    known = len(fleet.acknowledged)
+    await fleet.until(lambda: len(fleet.acknowledged) >= known + joins)
+
+
+async def resumed(fleet: Fleet) -> None:
+    """Every shard goes on with the session it had."""
+    await fleet.until(lambda: len(fleet.named("gateway.resumed")) >= 2)
+
+
+async def test_a_cut_wire_is_resumed_and_what_was_missed_is_replayed(fleet: Fleet):
+    async with storm(fleet):
+        await heard_on(fleet)
+        fleet.sandbox.gateway.drop_all()
+        await resumed(fleet)
+    assert {line.status for line in fleet.lines_of_joins().values()} <= {Status.CERTAIN, Status.CANDIDATES}
+    assert len(fleet.named("gateway.session_began")) == 2
+
+
+async def test_a_reconnect_that_fails_for_a_while_still_resumes(fleet: Fleet):
+    async with wire(fleet) as turnstile, storm(fleet):
+        await heard_on(fleet)
+        for mode in (Mode.REFUSING, Mode.BUSY):
+            turnstile.set(mode)
+            turnstile.cut()
+            before = turnstile.turned_away
+            await fleet.until(lambda k=before: turnstile.turned_away >= k + 4)
+        turnstile.set(Mode.OPEN)
+        await resumed(fleet)
+    assert len(fleet.named("gateway.session_began")) == 2
+
+
+async def test_a_socket_that_falls_silent_is_given_up_and_resumed(fleet: Fleet, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("actors.gateway.client.SILENCE_S", 0.4)
+    fleet.sandbox.gateway.heartbeat_ms = 200
+    async with wire(fleet) as turnstile, storm(fleet):
+        await heard_on(fleet)
+        turnstile.set(Mode.FROZEN)
+        await fleet.until(lambda: len(fleet.named("gateway.disconnected")) >= 2)
+        turnstile.cut()
+        turnstile.set(Mode.OPEN)
+        await resumed(fleet)
+    assert len(fleet.named("gateway.session_began")) == 2
+
+
+async def test_a_resume_that_is_refused_is_a_new_session_and_its_gap_comes_from_the_member_list(fleet: Fleet):
+    async with storm(fleet):
+        await heard_on(fleet)
+        fleet.sandbox.gateway.drop_all()
+        fleet.sandbox.gateway.forget_sessions()
+        unheard = [fleet.join(guild) for guild in fleet.guilds]
+        await fleet.until(lambda: len(fleet.named("gateway.session_began")) == 4)
+    assert {fleet.line_of(join).status for join in unheard} <= MODEST
+
+
+async def test_an_invalid_session_that_may_be_resumed_is(fleet: Fleet):
+    async with storm(fleet):
+        await heard_on(fleet)
+        fleet.sandbox.gateway.invalidate(resumable=True)
+        await resumed(fleet)
+    assert len(fleet.named("gateway.session_began")) == 2
+
+
+async def test_an_invalid_session_is_a_new_one(fleet: Fleet):
+    async with storm(fleet):
+        await heard_on(fleet)
+        fleet.sandbox.gateway.invalidate()
+        unheard = [fleet.join(guild) for guild in fleet.guilds]
+        await fleet.until(lambda: len(fleet.named("gateway.session_began")) == 4)
+    assert {fleet.line_of(join).status for join in unheard} <= MODEST
+
+
+async def test_a_request_to_reconnect_in_the_middle_of_a_burst_costs_nothing(fleet: Fleet):
+    async with storm(fleet):
+        for at in range(60):
+            fleet.join(fleet.guilds[at % 2])
+            if at == 30:
+                fleet.sandbox.gateway.ask_reconnect()
+        await resumed(fleet)
+    assert len(fleet.named("gateway.session_began")) == 2
+
+
+async def test_every_close_code_that_may_be_resumed_is(fleet: Fleet):
+    async with storm(fleet):
+        for times, code in enumerate((1000, 1001, 4000, 4001, 4002, 4003, 4005, 4008), 1):
+            fleet.sandbox.gateway.close_all(code)
+            await fleet.until(lambda k=times: len(fleet.named("gateway.resumed")) >= 2 * k)
+    assert len(fleet.named("gateway.session_began")) == 2
+
+
+@pytest.mark.parametrize("code", [4007, 4009])
+async def test_a_close_code_that_ends_the_session_begins_a_new_one(fleet: Fleet, code: int):
+    async with storm(fleet):
+        await heard_on(fleet)
+        fleet.sandbox.gateway.close_all(code)
+        fleet.sandbox.gateway.forget_sessions()
+        unheard = [fleet.join(guild) for guild in fleet.guilds]
+        await fleet.until(lambda: len(fleet.named("gateway.session_began")) == 4)
+    assert {fleet.line_of(join).status for join in unheard} <= MODEST
