@@ -19,6 +19,7 @@ from actors.gateway.identify import IdentifyGate
 from actors.gateway.intake import Intake, Slot
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.rest import url_of_gateway
+from actors.gateway.restraint import Restraint
 from ledger.errors import LedgerError
 from ledger.ids import SessionId
 
@@ -66,15 +67,18 @@ class Client(discord.Client):
         watch: told when the bot's permissions may have changed.
         slot: which shard of how many.
         gate: asked before each IDENTIFY but the first of a connection, which whoever connects has asked for.
+        restraint: hears of the limits that requests meet.
         log: for payloads that were too much for a parser.
     """
 
     def __init__(
         self,
+        *,
         intake: Intake,
         watch: PermissionWatch,
         slot: Slot,
         gate: IdentifyGate,
+        restraint: Restraint,
         log: FilteringBoundLogger,
     ) -> None:
         super().__init__(
@@ -87,6 +91,7 @@ class Client(discord.Client):
             allowed_mentions=discord.AllowedMentions.none(),
             max_ratelimit_timeout=MAX_RATE_LIMIT_WAIT_S,
             heartbeat_timeout=SILENCE_S,
+            http_trace=restraint.trace(),
         )
         self.tree = Tree(self, log)
         self._intake = intake

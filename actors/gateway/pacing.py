@@ -3,6 +3,7 @@
 The library obeys Discord's limits once they are hit; this keeps us from hitting them (300 fetches at
 once gave 750 answers of 429). A person who waits goes before a guild that is live, that before one that starts, and
 lists of members come last. A permit that is free goes to whoever is first in that order, then first come.
+A limit that is hit all the same is learnt from: the beat slows down, and comes back little by little.
 """
 
 import asyncio
@@ -19,6 +20,9 @@ from ledger.ports import Clock
 REQUESTS_PER_S: Final = 40.0
 """Discord allows 50 over all."""
 FETCHES_AT_A_TIME: Final = 16
+SLOWEST_GAP_S: Final = 1.0
+RECOVERY: Final = 0.9
+"""What a beat leaves of the gap: after about 30 beats without a limit the slowest is the fastest again."""
 
 
 class Urgency(IntEnum):
@@ -45,7 +49,8 @@ class Pacer:
     ) -> None:
         self._clock = clock
         self._sleep = sleep
-        self._gap_s = 1.0 / per_s
+        self._shortest_gap_s = self._gap_s = 1.0 / per_s
+        self._shut_until_s = 0.0
         self._free = at_a_time
         self._next_s = clock.monotonic_s()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
@@ -65,8 +70,28 @@ class Pacer:
         now_s = self._clock.monotonic_s()
         at_s = max(now_s, self._next_s)
         self._next_s = at_s + self._gap_s
+        self._gap_s = max(self._shortest_gap_s, self._gap_s * RECOVERY)
         if at_s > now_s:
             await self._sleep(at_s - now_s)
+        while (left_s := self.shut_for_s()) > 0:  # said while we slept
+            await self._sleep(left_s)
+
+    def shut(self, for_s: float) -> None:
+        """Nothing may be sent for so long."""
+        self._shut_until_s = max(self._shut_until_s, self._clock.monotonic_s() + for_s)
+        self._next_s = max(self._next_s, self._shut_until_s)
+
+    def shut_for_s(self) -> float:
+        """How long nothing may be sent yet; 0 = it may."""
+        return max(0.0, self._shut_until_s - self._clock.monotonic_s())
+
+    def gap_s(self) -> float:
+        """Between two requests now."""
+        return self._gap_s
+
+    def slow_down(self) -> None:
+        """Discord would have us slower."""
+        self._gap_s = min(SLOWEST_GAP_S, self._gap_s * 2)
 
     def waiting(self) -> int:
         """How many wait for a permit."""

@@ -31,6 +31,7 @@ from actors.gateway.permissions import PermissionWatch
 from actors.gateway.preflight import Preflight, Socket, check
 from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
+from actors.gateway.restraint import Restraint
 from actors.gateway.shard import Shard, ShardStatus
 from actors.gateway.trouble import GatewayRefused
 from actors.gateway.welcome import Welcomer
@@ -105,6 +106,7 @@ class Gateway:
         self._lives: set[asyncio.Task[None]] = set()
         self._channels = InviteChannels()
         self._pacer = Pacer(clock, sleep)
+        self._restraint = Restraint(self._pacer, clock, sleep, log)
         self._jobs = Jobs("gateway", spawn, self._job_failed)
         self._watch = PermissionWatch(roster, clock)
         self._entry = Entry(self._check, clock, sleep, randomness, log)
@@ -184,6 +186,7 @@ class Gateway:
             registration=self._registration,
             gate=gate,
             pacer=self._pacer,
+            restraint=self._restraint,
             backoff=Backoff(self._clock, self._randomness),
             sleep=self._sleep,
             log=log,

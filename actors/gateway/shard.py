@@ -23,6 +23,7 @@ from actors.gateway.losses import LOST, why_lost
 from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.registration import Registration
+from actors.gateway.restraint import Restraint
 from ledger.ids import SessionId
 
 LOGIN_S: Final = 60.0
@@ -53,7 +54,7 @@ class Shard:
         intake: takes this shard's dispatches.
         watch, desk, registration: shared with the other shards.
         gate: says when it may identify.
-        pacer: the login's requests count as well.
+        pacer, restraint: the login's requests count as well.
         backoff: its own.
         sleep: pauses.
         log: bound to the shard.
@@ -70,6 +71,7 @@ class Shard:
         registration: Registration,
         gate: IdentifyGate,
         pacer: Pacer,
+        restraint: Restraint,
         backoff: Backoff,
         sleep: Sleep,
         log: FilteringBoundLogger,
@@ -83,6 +85,7 @@ class Shard:
         self._registration = registration
         self._gate = gate
         self._pacer = pacer
+        self._restraint = restraint
         self._backoff = backoff
         self._sleep = sleep
         self._log = log
@@ -126,7 +129,14 @@ class Shard:
 
     async def _connect(self) -> str:
         """One client's life; why it ended."""
-        client = self.client = Client(self.intake, self._watch, self._slot, self._gate, self._log)
+        client = self.client = Client(
+            intake=self.intake,
+            watch=self._watch,
+            slot=self._slot,
+            gate=self._gate,
+            restraint=self._restraint,
+            log=self._log,
+        )
         install(client.tree, self._desk)
         try:
             async with client:

@@ -57,13 +57,13 @@ class Fleet:
         self.acknowledged: set[JoinId] = set()
         self._news = asyncio.Event()
         self._random = Random(5)
-        self._offload = ThreadOffload("fleet")
-        self._build()
+        self._joining = False
 
     def _build(self) -> None:
         log = structlog.wrap_logger(
             None, processors=[self._keep_line], wrapper_class=structlog.make_filtering_bound_logger(20)
         )
+        self._offload = ThreadOffload("fleet")
         clock, randomness, disk = SystemClock(), SystemRandomness(), RealDisk()
         layers = (
             LocalLayer(disk, self.data, self._offload),
@@ -94,8 +94,10 @@ class Fleet:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The bot at work; afterwards it is drained as ``Program`` drains."""
-        self.data.mkdir()
+        """A bot at work, a new one on the same folder each time; afterwards it is drained as ``Program`` drains."""
+        self.data.mkdir(exist_ok=True)
+        self.lines.clear()
+        self._build()
         await self.store.start()
         specs = (
             ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),
@@ -116,6 +118,7 @@ class Fleet:
     @asynccontextmanager
     async def joining(self) -> AsyncIterator[None]:
         """People join everywhere, by one invite or the other, whatever happens inside the block."""
+        self._joining = True
         task = asyncio.get_running_loop().create_task(self._join_on())
         try:
             yield
@@ -148,6 +151,11 @@ class Fleet:
         """Every join of the world is recorded and has its verdict, and all guilds are live."""
         await self.until(lambda: self._is_live() and not self.unsettled())
 
+    async def worked_out_after_a_pause(self) -> None:
+        """Nobody joins any more; then as ``worked_out``."""
+        self._joining = False
+        await self.worked_out()
+
     def unsettled(self) -> list[Join]:
         """Joins of the world without a verdict."""
         return [join for join in self.world.truth if self._status(join) is Status.PENDING]
@@ -172,7 +180,7 @@ class Fleet:
         assert self.named("shard.crashed") == self.named("job.failed") == self.named("dispatch.failed") == []
 
     async def _join_on(self) -> None:
-        while True:
+        while self._joining:
             self.join(self._random.choice(self.guilds))
             await asyncio.sleep(JOIN_EVERY_S)  # people come when they come; nothing is waited for by it
 

@@ -59,6 +59,12 @@ async def wire(fleet: Fleet) -> AsyncIterator[Turnstile]:
         yield turnstile
 
 
+async def has_lived(fleet: Fleet) -> None:
+    """The bot has counted these guilds before: from then on it owes an answer for every join."""
+    async with fleet.running():
+        await fleet.live()
+
+
 async def heard_on(fleet: Fleet, joins: int = 10) -> None:
     """Joins are heard (again): so many more are acknowledged."""
     known = len(fleet.acknowledged)
@@ -159,3 +165,31 @@ async def test_a_close_code_that_ends_the_session_begins_a_new_one(fleet: Fleet,
         unheard = [fleet.join(guild) for guild in fleet.guilds]
         await fleet.until(lambda: len(fleet.named("gateway.session_began")) == 4)
     assert {fleet.line_of(join).status for join in unheard} <= MODEST
+
+
+async def test_a_first_connect_that_nobody_takes_is_tried_until_somebody_does(fleet: Fleet):
+    await has_lived(fleet)
+    async with wire(fleet) as turnstile:
+        turnstile.set(Mode.REFUSING)
+        async with fleet.running(), fleet.joining():
+            await fleet.until(lambda: len(fleet.named("gateway.lost")) >= 2)
+            turnstile.set(Mode.BUSY)
+            await fleet.until(lambda: len(fleet.named("gateway.lost")) >= 4)
+            turnstile.set(Mode.OPEN)
+            await heard_on(fleet)
+            await fleet.worked_out_after_a_pause()
+    fleet.assert_clean()
+
+
+@pytest.mark.parametrize("status", [503, 500, 429])
+async def test_whatever_fails_at_login_is_tried_again(fleet: Fleet, status: int):
+    await has_lived(fleet)
+    for kind in ("gateway", "me", "application", "commands", "invites", "members"):
+        fleet.sandbox.faults.fail(kind, status, retry_after_s=0.1)
+    async with fleet.running(), fleet.joining():
+        await fleet.live()
+        await heard_on(fleet)
+        await fleet.until(lambda: bool(fleet.named("commands.synced")) or status == 503)
+        await fleet.worked_out_after_a_pause()
+    assert fleet.sandbox.faults.pending("application") == 0
+    fleet.assert_clean()
