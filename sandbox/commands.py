@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from sandbox.edge import Call, DiscordError, Route
+from sandbox.definitions import CHAT_INPUT, MAX_COMMANDS, wrong_in_command
+from sandbox.edge import Call, DiscordError, Route, invalid_form
 from sandbox.models import Permission
 from sandbox.wire import JsonObject, as_int, as_object
 from sandbox.world import World
 
 UNKNOWN_COMMAND: Final = (404, 10063, "Unknown application command")
-CHAT_INPUT: Final = 1
+TOO_MANY_COMMANDS: Final = (400, 30032, "Maximum number of application commands reached (100).")
 
 
 class Commands:
@@ -30,6 +31,10 @@ class Commands:
 
     def replace(self, scope: int | None, definitions: list[JsonObject]) -> list[JsonObject]:
         """Bulk overwrite: what is not named is gone; what keeps its name keeps its id."""
+        for index, definition in enumerate(definitions):
+            _require_right(definition, f"{index}.")
+        if len(definitions) > MAX_COMMANDS:
+            raise DiscordError(*TOO_MANY_COMMANDS, kind="rest.invalid_form")
         old = self._by_scope.get(scope, {})
         self._by_scope[scope] = {}
         for definition in definitions:
@@ -112,12 +117,15 @@ class CommandRoutes:
         return self._commands.replace(_scope(call), [as_object(each) for each in wishes])
 
     async def _put(self, call: Call) -> JsonObject:
+        _require_right(call.fields)
         return self._commands.put(_scope(call), call.fields)
 
     async def _get(self, call: Call) -> JsonObject:
         return self._commands.get(_scope(call), call.id("command"))
 
     async def _change(self, call: Call) -> JsonObject:
+        known = self._commands.get(_scope(call), call.id("command"))
+        _require_right(known | call.fields)
         return self._commands.change(_scope(call), call.id("command"), call.fields)
 
     async def _delete(self, call: Call) -> None:
@@ -131,6 +139,11 @@ def may_use(command: JsonObject, permissions: Permission) -> bool:
         return True
     wanted = Permission(as_int(needed))
     return Permission.ADMINISTRATOR in permissions or (bool(wanted) and wanted in permissions)
+
+
+def _require_right(definition: JsonObject, at: str = "") -> None:
+    for field, words in wrong_in_command(definition):
+        raise invalid_form(f"{at}{field}", "BASE_TYPE_BAD_VALUE", words)
 
 
 def _scope(call: Call) -> int | None:

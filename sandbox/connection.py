@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from sandbox.compression import Packer
+from sandbox.conduct import Conduct
 from sandbox.wire import JsonObject, as_object, decode, encode
 
 OUTBOX_FRAMES: Final = 100_000
@@ -20,8 +21,14 @@ DECODE_ERROR: Final = 4002
 
 class Connection:
     def __init__(
-        self, socket: web.WebSocketResponse, transport: asyncio.Transport | None, packer: Packer | None
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        packer: Packer | None,
+        conduct: Conduct,
     ) -> None:
+        self.conduct = conduct
+        self.silent = False
         self._socket = socket
         self._transport = transport
         self._packer = packer
@@ -49,12 +56,13 @@ class Connection:
             self._transport.abort()
 
     async def receive(self, timeout_s: float) -> JsonObject | None:
-        """The next message; None when the socket is gone or silent for `timeout_s`."""
-        with suppress(TimeoutError):
+        """The next message; None when the socket is gone, or silent for `timeout_s` (`silent` then says so)."""
+        try:
             message = await self._socket.receive(timeout_s)
-            if message.type in (WSMsgType.TEXT, WSMsgType.BINARY):
-                return self._read(message.data)
-        return None
+        except TimeoutError:
+            self.silent = True
+            return None
+        return self._read(message.data) if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) else None
 
     async def write_all(self) -> None:
         """Write what is queued until the connection closes."""
@@ -74,6 +82,10 @@ class Connection:
         return not self._closing and self._socket.close_code in (WSCloseCode.OK, WSCloseCode.GOING_AWAY)
 
     def _read(self, raw: str | bytes) -> JsonObject | None:
+        refusal = self.conduct.size(len(raw.encode() if isinstance(raw, str) else raw))
+        if refusal is not None:
+            self.close(refusal)
+            return None
         try:
             return as_object(decode(raw))
         except msgspec.DecodeError:

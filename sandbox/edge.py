@@ -4,6 +4,7 @@ A handler gets a `Call` and returns JSON (None: 204), or raises `DiscordError`. 
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from sandbox.credentials import Caller, Credentials
 from sandbox.faults import Fault, Faults
 from sandbox.limits import Limits
 from sandbox.pulse import Pulse
+from sandbox.restraint import Restraint
 from sandbox.violations import Violations
 from sandbox.wire import JsonObject, as_int, as_list, as_object, decode, encode
 
@@ -130,6 +132,7 @@ class Edge:
     ) -> None:
         self._credentials = credentials
         self._violations = violations
+        self._restraint = Restraint(violations, time.monotonic)
         self._faults = faults
         self._limits = limits
         self._pulse = pulse
@@ -164,10 +167,22 @@ class Edge:
         guild_id = as_int(request.match_info.get("guild")) or None
         fault = self._faults.take(route.kind, guild_id)
         await self._hold_up(fault, route.kind, request, late=False)
-        passed, headers = self._limits.enter(route.kind, _major(request))
+        bucket = (route.kind, _major(request))
+        self._restraint.arrived(bucket, request.path)
+        passed, headers = self._limits.enter(*bucket)
+        fault = self._global_limit(route, fault)
         answer = await self._decide(route, request, fault, headers, passed=passed)
         await self._hold_up(fault, route.kind, request, late=True)
+        self._restraint.answered(bucket, answer.status, answer.headers)
         return answer
+
+    def _global_limit(self, route: Route, fault: Fault) -> Fault:
+        """The answer to one request too many in this second; else what was to happen anyway."""
+        wait_s = 0.0 if route.open else self._limits.enter_all()
+        if not wait_s:
+            return fault
+        self._violations.add("rest.too_many_requests", f"more than {self._limits.global_per_s} in a second")
+        return Fault(status=TOO_MANY, retry_after_s=wait_s, is_global=True)
 
     async def _hold_up(self, fault: Fault, kind: str, request: web.Request, *, late: bool) -> None:
         delay_s = 0.0 if late else self._faults.latency_s.get(kind, 0.0)

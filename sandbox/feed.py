@@ -7,15 +7,9 @@ events are made. What a client may see is filtered later, in `sessions`.
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    name: str
-    data: object
-    guild_id: int | None = None
-
+from sandbox.event import Event
+from sandbox.mischief import Lot, Mischief
 
 Matches = Callable[[Event], bool]
 
@@ -29,6 +23,7 @@ class Feed:
         self._listeners: list[Callable[[Event], None]] = []
         self._holds: Matches | None = None
         self.held: deque[Event] = deque()
+        self.mischief = Mischief()
 
     def listen(self, listener: Callable[[Event], None]) -> None:
         self._listeners.append(listener)
@@ -59,6 +54,19 @@ class Feed:
         finally:
             self.release()
 
+    def drop_next(self, name: str, *, times: int = 1) -> None:
+        """The next events of that name are never told."""
+        self.mischief.add(name, Lot.DROPPED, times)
+
+    def duplicate_next(self, name: str, *, times: int = 1) -> None:
+        """The next are told twice, each time with a number of its own."""
+        self.mischief.add(name, Lot.TWICE, times)
+
+    def delay_next(self, name: str, *, behind: int = 1, times: int = 1) -> None:
+        """The next are told only after `behind` other events (1: it changes places with the following one)."""
+        self.mischief.add(name, behind, times)
+
     def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+        for each in self.mischief.pass_on(event):
+            for listener in self._listeners:
+                listener(each)

@@ -5,6 +5,7 @@ Payloads are made in `payloads`, events in `world`; numbering and buffering are 
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Final, assert_never
@@ -14,9 +15,10 @@ from aiohttp import web
 from sandbox import payloads
 from sandbox.application import Application
 from sandbox.compression import packer_for
+from sandbox.conduct import Conduct
 from sandbox.connection import Connection
 from sandbox.credentials import Credentials
-from sandbox.feed import Event
+from sandbox.event import Event
 from sandbox.identifies import Identifies, Start
 from sandbox.models import Guild, Member
 from sandbox.pulse import Pulse
@@ -26,7 +28,6 @@ from sandbox.wire import JsonObject, as_int, as_list, as_object
 from sandbox.world import World
 
 HEARTBEAT_MS: Final = 41_250
-SILENT_BEATS: Final = 2
 CHUNK_MEMBERS: Final = 1_000
 
 
@@ -50,6 +51,7 @@ class Close(IntEnum):
     NOT_AUTHENTICATED = 4003
     BAD_TOKEN = 4004
     ALREADY_AUTHENTICATED = 4005
+    INVALID_SEQ = 4007
     INVALID_SHARD = 4010
     DISALLOWED_INTENTS = 4014
 
@@ -84,7 +86,9 @@ class Gateway:
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(timeout=1.0, max_msg_size=0)
         await socket.prepare(request)
-        connection = Connection(socket, request.transport, packer_for(request.query.get("compress")))
+        conduct = Conduct(self.violations, time.monotonic, self.heartbeat_ms / 1000)
+        packer = packer_for(request.query.get("compress"))
+        connection = Connection(socket, request.transport, packer, conduct)
         self.connections.append(connection)
         try:
             await self._serve(connection)
@@ -161,14 +165,24 @@ class Conversation:
 
     async def run(self) -> None:
         self._connection.send_op(Op.HELLO, {"heartbeat_interval": self._gateway.heartbeat_ms})
-        silence_s = SILENT_BEATS * self._gateway.heartbeat_ms / 1000
-        while (message := await self._connection.receive(silence_s)) is not None:
-            self._answer(as_int(message.get("op"), -1), message.get("d"))
+        conduct = self._connection.conduct
+        while (message := await self._connection.receive(conduct.patience_s)) is not None:
+            self._take(as_int(message.get("op"), -1), message.get("d"))
+        if self._connection.silent and not self._connection.closing:
+            conduct.fell_silent()
         self._leave()
+
+    def _take(self, op: int, data: object) -> None:
+        refusal = None if op == Op.HEARTBEAT else self._connection.conduct.event()
+        if refusal is None:
+            self._answer(op, data)
+        else:
+            self._connection.close(refusal)
 
     def _answer(self, op: int, data: object) -> None:
         handler = self._handlers.get(op)
         if handler is None:
+            self._gateway.violations.add("gateway.unknown_op", f"op {op}")
             self._connection.close(Close.UNKNOWN_OP)
         elif self._session is None and op not in (Op.HEARTBEAT, Op.IDENTIFY, Op.RESUME):
             self._connection.close(Close.NOT_AUTHENTICATED)
@@ -185,6 +199,7 @@ class Conversation:
             self._connection.abort()
 
     def _heartbeat(self, _: object) -> None:
+        self._connection.conduct.heartbeat()
         if self._gateway.acks:
             self._connection.send_op(Op.ACK)
 
@@ -251,7 +266,12 @@ class Conversation:
             self._connection.close(Close.BAD_TOKEN)
             return
         session = self._gateway.sessions.get(str(wish.get("session_id")))
-        missed = session.missed(as_int(wish.get("seq"), -1)) if session else None
+        seq = as_int(wish.get("seq"), -1)
+        if session is not None and seq > session.seq:
+            self._gateway.violations.add("gateway.resumed_from_the_future", f"{seq}, {session.seq} were sent")
+            self._connection.close(Close.INVALID_SEQ)
+            return
+        missed = session.missed(seq) if session else None
         if session is None or missed is None:
             self._connection.send_op(Op.INVALID, data=False)
             return
@@ -264,10 +284,25 @@ class Conversation:
     def _request_members(self, data: object) -> None:
         wish = as_object(data)
         guild = self._gateway.world.guilds.get(as_int(wish.get("guild_id")))
-        if guild is None or self._session is None:
+        if guild is None or self._session is None or not self._may_list(self._session, guild, wish):
             return
         for chunk in _chunks(guild, wish):
             self._session.push("GUILD_MEMBERS_CHUNK", chunk)
+
+    def _may_list(self, session: Session, guild: Guild, wish: JsonObject) -> bool:
+        """All members need the intent, and 30 s since the last time; else RATE_LIMITED."""
+        if "user_ids" in wish or wish.get("query") or wish.get("limit"):
+            return True
+        if Intent.GUILD_MEMBERS not in session.intents:
+            self._gateway.violations.add("gateway.members_without_intent", f"guild {guild.id}")
+            return False
+        wait_s = session.wait_for_members_s(guild.id, time.monotonic())
+        if not wait_s:
+            return True
+        self._gateway.violations.add("gateway.members_too_often", f"guild {guild.id}: {wait_s:.1f} s early")
+        meta = {"guild_id": str(guild.id), "nonce": wish.get("nonce")}
+        session.push("RATE_LIMITED", {"opcode": int(Op.MEMBERS), "retry_after": wait_s, "meta": meta})
+        return False
 
 
 def _shard(raw: object) -> tuple[int, int]:

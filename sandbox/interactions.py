@@ -4,20 +4,22 @@ The first answer must come within `ANSWER_S` and only once (40060); what follows
 webhook while its token lives. Payloads are made in `slash`.
 """
 
+import math
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from sandbox import payloads
 from sandbox.answers import EPHEMERAL, LOADING, Callback, CallbackType, Message, Reply, components_in
 from sandbox.commands import Commands, may_use
-from sandbox.edge import Call, DiscordError, Route
-from sandbox.feed import Event
+from sandbox.edge import Call, DiscordError, Route, invalid_form
+from sandbox.event import Event
 from sandbox.forms import wrong_in_choices, wrong_in_message
+from sandbox.messages import note_pings, refuse_wrong, require_something
 from sandbox.models import Channel, Guild, User
 from sandbox.pulse import Pulse
 from sandbox.slash import Options, click_data, command_data, envelope, typing_data
+from sandbox.violations import Violations
 from sandbox.wire import JsonObject, as_int, as_object, iso
 from sandbox.world import World
 
@@ -30,8 +32,6 @@ UNKNOWN_INTERACTION: Final = (404, 10062, "Unknown interaction")
 UNKNOWN_WEBHOOK: Final = (404, 10015, "Unknown Webhook")
 UNKNOWN_MESSAGE: Final = (404, 10008, "Unknown Message")
 INVALID_TOKEN: Final = (401, 50027, "Invalid Webhook Token")
-EMPTY_MESSAGE: Final = (400, 50006, "Cannot send an empty message")
-INVALID_FORM: Final = (400, 50035, "Invalid Form Body")
 WORDLESS: Final = (CallbackType.PONG, CallbackType.DEFERRED_MESSAGE, CallbackType.DEFERRED_UPDATE, CallbackType.MODAL)
 PROMISES: Final = (CallbackType.DEFERRED_MESSAGE, CallbackType.DEFERRED_UPDATE)
 
@@ -51,11 +51,14 @@ class Pending:
 
 
 class Interactions:
-    def __init__(self, world: World, commands: Commands, pulse: Pulse) -> None:
+    def __init__(self, world: World, commands: Commands, pulse: Pulse, violations: Violations) -> None:
+        self._violations = violations
         self._world = world
         self._commands = commands
         self._pulse = pulse
         self._by_token: dict[str, Pending] = {}
+        self.answer_s = ANSWER_S
+        self.token_s = TOKEN_S
 
     def payload(
         self, guild: Guild, user: User, name: str, options: Options | None = None, *, enforce: bool = False
@@ -110,6 +113,10 @@ class Interactions:
         self._world.feed.emit(Event(name="INTERACTION_CREATE", data=payload, guild_id=guild.id))
         return self._by_token[token].reply
 
+    def expire(self, reply: Reply) -> None:
+        """Its token's 15 minutes are over now."""
+        self._by_token[reply.token].sent_s = -math.inf
+
     async def ask(self, payload: JsonObject, timeout_s: float, clicked: Message | None = None) -> Reply:
         """Send, and wait until the user would see an answer.
 
@@ -135,11 +142,13 @@ class Interactions:
     async def _callback(self, call: Call) -> JsonObject | None:
         pending = self._by_token.get(call.text("token"))
         if pending is None or pending.reply.interaction_id != call.id("interaction"):
-            raise DiscordError(*UNKNOWN_INTERACTION)
+            raise DiscordError(*UNKNOWN_INTERACTION, kind="interaction.unknown")
         self._check_first(pending)
         callback = _callback_in(call.fields)
-        check = wrong_in_choices if callback.type is CallbackType.AUTOCOMPLETE else wrong_in_message
-        _refuse_wrong(check(callback.data) if callback.type not in WORDLESS else ())
+        if callback.type is CallbackType.AUTOCOMPLETE:
+            refuse_wrong(wrong_in_choices(callback.data))
+        elif callback.type not in WORDLESS:
+            self._check_words(callback.data)
         self._apply(pending, callback)
         pending.reply.callbacks.append(callback)
         return _callback_answer(pending.reply, callback) if call.flag("with_response") else None
@@ -147,17 +156,17 @@ class Interactions:
     def _check_first(self, pending: Pending) -> None:
         if pending.reply.callbacks:
             pending.reply.refused += 1
-            raise DiscordError(*ALREADY_ANSWERED)
-        if time.monotonic() - pending.sent_s > ANSWER_S:
+            raise DiscordError(*ALREADY_ANSWERED, kind="interaction.answered_twice")
+        if time.monotonic() - pending.sent_s > self.answer_s:
             pending.reply.refused += 1
-            raise DiscordError(*UNKNOWN_INTERACTION)
+            raise DiscordError(*UNKNOWN_INTERACTION, kind="interaction.answered_late")
 
     def _apply(self, pending: Pending, callback: Callback) -> None:
         reply = pending.reply
         reply.deferred = callback.type in PROMISES
         match callback.type:
             case CallbackType.MESSAGE:
-                _require_something(callback.data)
+                require_something(callback.data)
                 reply.original = self._message(pending, callback.data)
             case CallbackType.DEFERRED_MESSAGE:
                 promised = as_int(callback.data.get("flags")) & EPHEMERAL | LOADING
@@ -173,8 +182,8 @@ class Interactions:
     async def _followup(self, call: Call) -> JsonObject | None:
         """The first one after a deferral takes the promised message's place."""
         pending = self._pending(call)
-        _require_something(call.fields)
-        _refuse_wrong(wrong_in_message(call.fields))
+        require_something(call.fields)
+        self._check_words(call.fields)
         reply = pending.reply
         if reply.original is not None and reply.thinking:
             message = _fill(reply.original, call.fields)
@@ -188,7 +197,7 @@ class Interactions:
 
     async def _edit(self, call: Call) -> JsonObject:
         message = self._find(call)
-        _refuse_wrong(wrong_in_message(call.fields))
+        self._check_words(call.fields)
         self._pending(call).reply.edits += 1
         edited = {"edited_timestamp": iso(self._world.clock.tick_us())}
         return _fill(message, call.fields | edited).payload
@@ -199,14 +208,18 @@ class Interactions:
         message.deleted = True
         message.payload["flags"] = message.flags & ~LOADING
 
+    def _check_words(self, body: JsonObject) -> None:
+        refuse_wrong(wrong_in_message(body))
+        note_pings(self._violations, body)
+
     def _pending(self, call: Call) -> Pending:
         pending = self._by_token.get(call.text("token"))
         if pending is None or call.id("app") != self._world.bot.id:
-            raise DiscordError(*UNKNOWN_WEBHOOK)
+            raise DiscordError(*UNKNOWN_WEBHOOK, kind="interaction.unknown")
         if not pending.reply.callbacks:
-            raise DiscordError(*UNKNOWN_WEBHOOK)
-        if time.monotonic() - pending.sent_s > TOKEN_S:
-            raise DiscordError(*INVALID_TOKEN)
+            raise DiscordError(*UNKNOWN_WEBHOOK, kind="interaction.followed_up_unanswered")
+        if time.monotonic() - pending.sent_s > self.token_s:
+            raise DiscordError(*INVALID_TOKEN, kind="interaction.token_expired")
         return pending
 
     def _find(self, call: Call) -> Message:
@@ -254,20 +267,8 @@ _EMPTY: Final[JsonObject] = {"content": "", "embeds": [], "components": []}
 def _callback_in(body: JsonObject) -> Callback:
     kind = as_int(body.get("type"))
     if kind not in set(CallbackType):
-        raise DiscordError(*INVALID_FORM)
+        raise invalid_form("type", "BASE_TYPE_CHOICES", f"{kind} is no type of a callback.")
     return Callback(CallbackType(kind), as_object(body.get("data")))
-
-
-def _require_something(body: JsonObject) -> None:
-    if not any(body.get(part) for part in ("content", "embeds", "components", "attachments", "poll")):
-        raise DiscordError(*EMPTY_MESSAGE)
-
-
-def _refuse_wrong(faults: Iterable[str]) -> None:
-    """Discord says "Invalid Form Body"; what is wrong stands behind it, for whoever reads the log."""
-    status, code, text = INVALID_FORM
-    for fault in faults:
-        raise DiscordError(status, code, f"{text}: {fault}")
 
 
 def _callback_answer(reply: Reply, callback: Callback) -> JsonObject:

@@ -1,6 +1,7 @@
 """Rate limits: a fixed window for each bucket, and the headers that tell of it.
 
-By default so wide that nobody meets them; a test narrows a kind with `set`.
+Buckets are so wide by default that nobody meets them; a test narrows a kind with `set`. The global limit is
+Discord's: 50 requests/s of a bot, interactions and webhooks apart.
 """
 
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import Final
 
 LIMIT: Final = 10_000
 PER_S: Final = 1.0
+GLOBAL_PER_S: Final = 50
 MAX_WINDOWS: Final = 10_000
 
 
@@ -26,6 +28,16 @@ class Limits:
         self._monotonic_s = monotonic_s
         self._settings: dict[str, tuple[int, float]] = {}
         self._windows: dict[tuple[str, str], Window] = {}
+        self._everything = Window(GLOBAL_PER_S, PER_S, 0.0)
+        self.global_per_s = GLOBAL_PER_S
+
+    def enter_all(self) -> float:
+        """Count one request against the global limit: 0, or how long (s) to wait."""
+        now_s = self._monotonic_s()
+        if self._everything.ends_s <= now_s:
+            self._everything = Window(self.global_per_s, PER_S, now_s + PER_S)
+        self._everything.used += 1
+        return 0.0 if self._everything.used <= self.global_per_s else self._everything.ends_s - now_s
 
     def set(self, kind: str, limit: int, per_s: float) -> None:
         """At most `limit` requests of the kind in `per_s`, for each guild, channel or webhook."""

@@ -75,6 +75,7 @@ class User:
     id: int
     name: str
     bot: bool = False
+    deleted: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -86,11 +87,24 @@ class Role:
     managed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overwrite:
+    """What a role, or one member, may and may not do in a channel."""
+
+    allow: Permission
+    deny: Permission
+    member: bool
+
+
+NO_OVERWRITE: Final = Overwrite(allow=Permission.NONE, deny=Permission.NONE, member=False)
+
+
 @dataclass(slots=True, kw_only=True)
 class Channel:
     id: int
     name: str
     position: int = 0
+    overwrites: dict[int, Overwrite] = field(default_factory=dict)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,6 +165,7 @@ class Member:
     source: JoinSource = JoinSource.UNSPECIFIED
     code: str | None = None
     inviter: User | None = None
+    nick: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,11 +197,28 @@ class Guild:
     former: set[int] = field(default_factory=set)
     available: bool = True
     has_bot: bool = True
+    has_system_channel: bool = True
 
     @property
     def channel(self) -> Channel:
         """The first text channel."""
         return self.channels[0]
+
+    @property
+    def system_channel(self) -> Channel | None:
+        """Where Discord greets newcomers: the first text channel, unless switched off."""
+        return self.channels[0] if self.has_system_channel and self.channels else None
+
+    def permissions_in(self, user: User, channel: Channel) -> Permission:
+        """As Discord computes them: @everyone's overwrite, those of the roles together, then the member's own."""
+        base = self.permissions(user)
+        if base == ALL_PERMISSIONS:
+            return base
+        base = _overwritten(base, [channel.overwrites.get(self.id, NO_OVERWRITE)])
+        roles = self.members[user.id].roles if user.id in self.members else []
+        base = _overwritten(base, [channel.overwrites.get(role_id, NO_OVERWRITE) for role_id in roles])
+        base = _overwritten(base, [channel.overwrites.get(user.id, NO_OVERWRITE)])
+        return base if Permission.VIEW_CHANNEL in base else Permission.NONE
 
     def permissions(self, user: User) -> Permission:
         """What `user` may do; all for the owner and administrators, nothing for who is no member."""
@@ -199,6 +231,15 @@ class Guild:
         for role_id in member.roles:
             granted |= self.roles[role_id].permissions
         return ALL_PERMISSIONS if Permission.ADMINISTRATOR in granted else granted
+
+
+def _overwritten(base: Permission, overwrites: list[Overwrite]) -> Permission:
+    """Denials first, then what is allowed."""
+    for overwrite in overwrites:
+        base &= ~overwrite.deny
+    for overwrite in overwrites:
+        base |= overwrite.allow
+    return base
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Shapes are those of API v10 as discord.py 2.7.1 reads them. Nothing here decides
 
 from collections.abc import Iterable
 
-from sandbox.models import AuditEntry, Channel, Guild, Invite, Member, Role, User
+from sandbox.models import AuditEntry, Channel, Guild, Invite, Member, Overwrite, Role, User
 from sandbox.wire import JsonObject, iso
 
 
@@ -13,7 +13,7 @@ def user(who: User) -> JsonObject:
     return {
         "id": str(who.id),
         "username": who.name,
-        "global_name": None if who.bot else who.name.title(),
+        "global_name": None if who.bot or who.deleted else who.name.title(),
         "discriminator": "0",
         "avatar": None,
         "bot": who.bot,
@@ -47,7 +47,7 @@ def channel(guild: Guild, one: Channel) -> JsonObject:
         "type": 0,
         "name": one.name,
         "position": one.position,
-        "permission_overwrites": [],
+        "permission_overwrites": [_overwrite(target, each) for target, each in one.overwrites.items()],
         "parent_id": None,
         "topic": None,
         "nsfw": False,
@@ -64,7 +64,7 @@ def bare_member(one: Member) -> JsonObject:
         "joined_at": iso(one.joined_at_us),
         "flags": int(one.flags),
         "pending": one.pending,
-        "nick": None,
+        "nick": one.nick,
         "avatar": None,
         "banner": None,
         "premium_since": None,
@@ -103,7 +103,7 @@ def guild(one: Guild) -> JsonObject:
         "premium_progress_bar_enabled": False,
         "preferred_locale": "en-US",
         "application_id": None,
-        "system_channel_id": str(one.channel.id),
+        "system_channel_id": str(one.system_channel.id) if one.system_channel else None,
         "system_channel_flags": 0,
         "rules_channel_id": None,
         "public_updates_channel_id": None,
@@ -220,6 +220,11 @@ def message(place: Channel, message_id: int, author: User, sent_at_us: int, body
 
 def users(everyone: Iterable[User]) -> list[JsonObject]:
     return [user(each) for each in everyone]
+
+
+def _overwrite(target_id: int, one: Overwrite) -> JsonObject:
+    kind = 1 if one.member else 0
+    return {"id": str(target_id), "type": kind, "allow": str(int(one.allow)), "deny": str(int(one.deny))}
 
 
 def _invite_guild(place: Guild) -> JsonObject:

@@ -15,7 +15,7 @@ from sandbox.world import World
 
 UNKNOWN_MEMBER: Final = (404, 10007, "Unknown Member")
 UNKNOWN_CHANNEL: Final = (404, 10003, "Unknown Channel")
-EMPTY_MESSAGE: Final = (400, 50006, "Cannot send an empty message")
+OUTAGE: Final = (503, 0, "503: Service Unavailable")
 PAGE: Final = 1_000
 AUDIT_PAGE: Final = 100
 OLDEST_FIRST: Final = 2
@@ -26,22 +26,35 @@ def require_guild(world: World, guild_id: int, permission: Permission = Permissi
     """The guild, if the bot is in it and has the permission.
 
     Raises:
-        DiscordError: 403 with code 50001 or 50013.
+        DiscordError: 403 with code 50001 or 50013; 503 in an outage, which Discord does not document: it is what
+            its proxies answer for a backend that is away.
     """
     guild = world.guilds.get(guild_id)
     if guild is None or not guild.has_bot:
         raise DiscordError(*MISSING_ACCESS)
+    if not guild.available:
+        raise DiscordError(*OUTAGE)
     if not world.bot_may(guild, permission):
         raise DiscordError(*MISSING_PERMISSIONS)
     return guild
 
 
 def require_channel(world: World, channel_id: int) -> tuple[Guild, Channel]:
-    for guild in world.guilds.values():
-        for channel in guild.channels:
-            if channel.id == channel_id and guild.has_bot:
-                return guild, channel
-    raise DiscordError(*UNKNOWN_CHANNEL)
+    guild = world.guild_of_channel.get(channel_id)
+    if guild is None or not guild.has_bot:
+        raise DiscordError(*UNKNOWN_CHANNEL)
+    require_guild(world, guild.id)
+    return guild, next(channel for channel in guild.channels if channel.id == channel_id)
+
+
+def require_in_channel(world: World, channel_id: int, permission: Permission) -> tuple[Guild, Channel]:
+    """The channel, if the bot sees it and has the permission there."""
+    guild, channel = require_channel(world, channel_id)
+    if not world.bot_may(guild, Permission.VIEW_CHANNEL, channel):
+        raise DiscordError(*MISSING_ACCESS)
+    if not world.bot_may(guild, permission, channel):
+        raise DiscordError(*MISSING_PERMISSIONS)
+    return guild, channel
 
 
 class GuildRoutes:
@@ -61,7 +74,6 @@ class GuildRoutes:
             Route("POST", "/guilds/{guild}/members-search", "search", self._search),
             Route("GET", "/guilds/{guild}/audit-logs", "audit", self._audit),
             Route("GET", "/channels/{channel}", "channel", self._channel),
-            Route("POST", "/channels/{channel}/messages", "messages", self._post_message),
         ]
 
     async def _guild(self, call: Call) -> JsonObject:
@@ -110,12 +122,6 @@ class GuildRoutes:
 
     async def _channel(self, call: Call) -> JsonObject:
         return payloads.channel(*require_channel(self._world, call.id("channel")))
-
-    async def _post_message(self, call: Call) -> JsonObject:
-        guild, channel = require_channel(self._world, call.id("channel"))
-        if not any(call.fields.get(part) for part in ("content", "embeds", "components")):
-            raise DiscordError(*EMPTY_MESSAGE)
-        return self._world.post(guild, channel, self._world.bot, call.fields)
 
 
 def _audit_page(guild: Guild, call: Call) -> list[AuditEntry]:

@@ -3,10 +3,10 @@
 from typing import Final
 
 from sandbox import payloads
-from sandbox.edge import MISSING_PERMISSIONS, Call, DiscordError, Route
+from sandbox.edge import MISSING_PERMISSIONS, Call, DiscordError, Route, invalid_form
 from sandbox.faults import Faults
 from sandbox.models import Channel, Guild, Invite, Permission
-from sandbox.rest import require_channel, require_guild
+from sandbox.rest import require_guild, require_in_channel
 from sandbox.wire import JsonObject, as_int
 from sandbox.world import MAX_INVITES, World
 
@@ -14,6 +14,8 @@ UNKNOWN_INVITE: Final = (404, 10006, "Unknown Invite")
 NO_VANITY: Final = (403, 50020, "Invite code was either invalid or taken.")
 TOO_MANY_INVITES: Final = (400, 30016, "Maximum number of invites reached (1000)")
 DAY_S: Final = 86_400
+MAX_AGE_S: Final = 7 * DAY_S
+MAX_USES: Final = 100
 
 
 class InviteRoutes:
@@ -45,8 +47,7 @@ class InviteRoutes:
         ]
 
     async def _list_of_channel(self, call: Call) -> list[JsonObject]:
-        guild, channel = require_channel(self._world, call.id("channel"))
-        require_guild(self._world, guild.id, Permission.MANAGE_CHANNELS)
+        guild, channel = require_in_channel(self._world, call.id("channel"), Permission.MANAGE_CHANNELS)
         at_us = self._moment(call)
         return [
             payloads.invite(guild, invite) | payloads.invite_metadata(invite, at_us)
@@ -63,8 +64,8 @@ class InviteRoutes:
         return {"code": guild.vanity.code, "uses": guild.vanity.uses_at(self._moment(call))}
 
     async def _create(self, call: Call) -> JsonObject:
-        guild, channel = require_channel(self._world, call.id("channel"))
-        require_guild(self._world, guild.id, Permission.CREATE_INSTANT_INVITE)
+        guild, channel = require_in_channel(self._world, call.id("channel"), Permission.CREATE_INSTANT_INVITE)
+        _require_terms(call)
         if len(self._world.invites_at(guild)) >= MAX_INVITES:
             raise DiscordError(*TOO_MANY_INVITES)
         invite = self._alike(guild, channel, call) or self._make(guild, channel, call)
@@ -78,8 +79,9 @@ class InviteRoutes:
 
     async def _delete(self, call: Call) -> JsonObject:
         guild, invite = self._find(call)
-        either = Permission.MANAGE_CHANNELS | Permission.MANAGE_GUILD
-        if not guild.permissions(self._world.bot) & either:
+        require_guild(self._world, guild.id)
+        in_channel = self._world.bot_may(guild, Permission.MANAGE_CHANNELS, invite.channel)
+        if not in_channel and not self._world.bot_may(guild, Permission.MANAGE_GUILD):
             raise DiscordError(*MISSING_PERMISSIONS)
         self._world.delete_invite(guild, invite.code, self._world.bot, reason=call.reason)
         return payloads.invite(guild, invite)
@@ -122,6 +124,14 @@ class InviteRoutes:
             temporary=temporary,
             reason=call.reason,
         )
+
+
+def _require_terms(call: Call) -> None:
+    max_age_s, max_uses, _ = _terms(call)
+    if not 0 <= max_age_s <= MAX_AGE_S:
+        raise invalid_form("max_age", "NUMBER_TYPE_MAX", f"int value should be 0 to {MAX_AGE_S}.")
+    if not 0 <= max_uses <= MAX_USES:
+        raise invalid_form("max_uses", "NUMBER_TYPE_MAX", f"int value should be 0 to {MAX_USES}.")
 
 
 def _terms(call: Call) -> tuple[int, int, bool]:

@@ -31,6 +31,7 @@ from sandbox.models import Guild, User
 from sandbox.pulse import WAIT_S, Pulse
 from sandbox.rest import GuildRoutes
 from sandbox.rest_invites import InviteRoutes
+from sandbox.rest_messages import MessageRoutes
 from sandbox.rest_self import SelfRoutes
 from sandbox.sessions import Session
 from sandbox.slash import Options
@@ -87,7 +88,7 @@ class Sandbox:
             violations=self.violations,
         )
         self.commands = Commands(self.world)
-        self.interactions = Interactions(self.world, self.commands, self.pulse)
+        self.interactions = Interactions(self.world, self.commands, self.pulse, self.violations)
         self.edge = Edge(self.credentials, self.faults, self.limits, self.pulse, self.violations)
 
     async def __aenter__(self) -> Self:
@@ -229,6 +230,7 @@ class Sandbox:
             SelfRoutes(self.world, self.application, self.gateway),
             GuildRoutes(self.world, self.faults),
             InviteRoutes(self.world, self.faults),
+            MessageRoutes(self.world, self.violations),
             CommandRoutes(self.commands),
             self.interactions,
         )

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from enum import IntFlag
 from typing import Final
 
-from sandbox.feed import Event
+from sandbox.event import Event
 from sandbox.wire import encode
 
 BUFFER_EVENTS: Final = 10_000
 MAX_SESSIONS: Final = 64
+MEMBERS_EVERY_S: Final = 30.0
 
 
 class Intent(IntFlag):
@@ -59,6 +60,7 @@ class Session:
         self.ready = False
         self._buffer: deque[tuple[int, bytes]] = deque(maxlen=BUFFER_EVENTS)
         self._send: Send | None = None
+        self._listed_s: dict[int, float] = {}
 
     @property
     def connected(self) -> bool:
@@ -89,6 +91,14 @@ class Session:
         self._buffer.append((self.seq, frame))
         if self._send is not None:
             self._send(frame)
+
+    def wait_for_members_s(self, guild_id: int, now_s: float) -> float:
+        """How long a request for all members of the guild comes too early; 0: it counts as made now."""
+        wait_s = self._listed_s.get(guild_id, now_s - MEMBERS_EVERY_S) + MEMBERS_EVERY_S - now_s
+        if wait_s > 0:
+            return wait_s
+        self._listed_s[guild_id] = now_s
+        return 0.0
 
     def missed(self, seq: int) -> list[bytes] | None:
         """All after `seq`; None where that cannot be told any more (too old, or from the future)."""

@@ -1,8 +1,8 @@
 """The stage of the world: users, guilds, channels, the bot's place in them, and who is told what.
 
 Events go out only for what the bot may see: it is in the guild, the guild is available, and INVITE_* needs
-Manage Channels, audit entries View Audit Log. Intents are the session's business. Invites, joins and leaves are
-in `world`.
+Manage Channels in the invite's channel, audit entries View Audit Log. Intents are the session's business. Names,
+roles and channels change in `changes`; invites, joins and leaves are in `world`.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +11,8 @@ from typing import Final
 
 from sandbox import payloads
 from sandbox.clock import Clock, Ids
-from sandbox.feed import Event, Feed
+from sandbox.event import Event
+from sandbox.feed import Feed
 from sandbox.founding import Founder
 from sandbox.models import AuditAction, AuditEntry, Channel, Guild, Member, Permission, User, Vanity
 from sandbox.wire import JsonObject
@@ -27,6 +28,7 @@ class Stage:
         self.founder = Founder(clock, self.ids, rng)
         self.users: dict[int, User] = {}
         self.guilds: dict[int, Guild] = {}
+        self.guild_of_channel: dict[int, Guild] = {}
         self.messages: list[JsonObject] = []
         self.is_connected: Callable[[int], bool] = lambda _guild_id: False
         self.bot = self.add_user("inviteledger", bot=True)
@@ -61,23 +63,9 @@ class Stage:
             staff=staff_permissions,
         )
         self.guilds[guild.id] = guild
+        self.guild_of_channel |= {channel.id: guild for channel in guild.channels}
         self._emit(guild, "GUILD_CREATE", payloads.guild_create(guild, self.bot))
         return guild
-
-    def add_channel(self, guild: Guild, name: str) -> Channel:
-        channel = Channel(id=self.ids.snowflake(), name=name, position=len(guild.channels))
-        guild.channels.append(channel)
-        self._emit(guild, "CHANNEL_CREATE", payloads.channel(guild, channel))
-        return channel
-
-    def delete_channel(self, guild: Guild, channel: Channel) -> None:
-        """The channel goes, and its invites with it; Discord tells only the former."""
-        at_us = self.clock.tick_us()
-        guild.channels.remove(channel)
-        for invite in guild.invites:
-            if invite.channel is channel and invite.alive_at(at_us):
-                invite.gone_at_us = at_us
-        self._emit(guild, "CHANNEL_DELETE", payloads.channel(guild, channel))
 
     def add_staff(self, guild: Guild, user: User | None = None) -> User:
         """A member with the staff role who has been there all along; no event, no truth."""
@@ -146,18 +134,23 @@ class Stage:
         """Any dispatch, malformed ones too, past every permission check."""
         self.feed.emit(Event(name=name, data=data, guild_id=guild.id if guild else None))
 
-    def bot_may(self, guild: Guild, permission: Permission) -> bool:
-        return permission in guild.permissions(self.bot)
+    def bot_may(self, guild: Guild, permission: Permission, channel: Channel | None = None) -> bool:
+        if channel is None:
+            return permission in guild.permissions(self.bot)
+        return permission in guild.permissions_in(self.bot, channel)
 
     # Inside
 
-    def _emit(self, guild: Guild, name: str, data: object, *, hold: bool = False) -> None:
-        if guild.available and guild.has_bot and self._may_see(guild, name):
+    def _emit(
+        self, guild: Guild, name: str, data: object, *, hold: bool = False, channel: Channel | None = None
+    ) -> None:
+        """Tell it if the bot may see it; `channel` is where an invite leads."""
+        if guild.available and guild.has_bot and self._may_see(guild, name, channel):
             self.feed.emit(Event(name=name, data=data, guild_id=guild.id), hold=hold)
 
-    def _may_see(self, guild: Guild, name: str) -> bool:
-        if name.startswith("INVITE_"):
-            return self.bot_may(guild, Permission.MANAGE_CHANNELS)
+    def _may_see(self, guild: Guild, name: str, channel: Channel | None) -> bool:
+        if channel is not None:
+            return self.bot_may(guild, Permission.MANAGE_CHANNELS, channel)
         return name != "GUILD_AUDIT_LOG_ENTRY_CREATE" or self.bot_may(guild, Permission.VIEW_AUDIT_LOG)
 
     def _about(self, guild: Guild, member: Member) -> JsonObject:

@@ -13,8 +13,9 @@ from random import Random
 from typing import Final
 
 from sandbox import payloads
+from sandbox.changes import Changes
 from sandbox.clock import Clock
-from sandbox.feed import Event
+from sandbox.event import Event
 from sandbox.models import (
     NI,
     VANITY,
@@ -32,19 +33,19 @@ from sandbox.models import (
     User,
     Vanity,
 )
-from sandbox.stage import Stage
 from sandbox.wire import iso
 
 MAX_INVITES: Final = 1_000
 
 
-class World(Stage):
+class World(Changes):
     """Everything that happens. `truth` has one line for each join, `leaves` one for each leave."""
 
     def __init__(self, clock: Clock, rng: Random) -> None:
         super().__init__(clock, rng)
         self.truth: list[Join] = []
         self.leaves: list[Leave] = []
+        self._guild_of_code: dict[str, Guild] = {}
 
     # Invites
 
@@ -103,11 +104,9 @@ class World(Stage):
         return [invite for invite in guild.invites if invite.alive_at(moment)][:MAX_INVITES]
 
     def find_invite(self, code: str) -> tuple[Guild, Invite] | None:
-        for guild in self.guilds.values():
-            invite = guild.by_code.get(code)
-            if invite is not None and invite.alive_at(self.clock.now_us()):
-                return guild, invite
-        return None
+        guild = self._guild_of_code.get(code)
+        invite = guild.by_code[code] if guild else None
+        return (guild, invite) if guild and invite and invite.alive_at(self.clock.now_us()) else None
 
     def set_vanity(self, guild: Guild, code: str | None, *, uses: int = 0) -> None:
         """Another vanity code, or none (GUILD_UPDATE). Its counter starts at `uses`."""
@@ -153,7 +152,8 @@ class World(Stage):
         told = [] if silent else [Event(name="GUILD_MEMBER_ADD", data=self._about(guild, member))]
         spent = self._spend(guild, invite)
         for event in [*spent, *told] if delete_first else [*told, *spent]:
-            self._emit(guild, event.name, event.data, hold=hold)
+            place = invite.channel if invite and event in spent else None
+            self._emit(guild, event.name, event.data, hold=hold, channel=place)
         return self._remember(guild, member, via, invite)
 
     def repeat_join(self, guild: Guild, user: User, *, joined_at_us: int | None = None) -> None:
@@ -183,16 +183,24 @@ class World(Stage):
         self._audit(guild, AuditAction.MEMBER_KICK, by or guild.owner, target_id=user.id)
         return leave
 
+    def delete_account(self, user: User) -> None:
+        """They leave everywhere; what is left is a user named `deleted_user_…`."""
+        for guild in self.guilds.values():
+            if user.id in guild.members:
+                self.leave(guild, user)
+        user.name, user.deleted = f"deleted_user_{self.ids.code().lower()}", True
+
     # Inside
 
     def _open_invite(self, guild: Guild, invite: Invite) -> None:
         guild.invites.append(invite)
         guild.by_code[invite.code] = invite
-        self._emit(guild, "INVITE_CREATE", payloads.invite_create(guild, invite))
+        self._guild_of_code[invite.code] = guild
+        self._emit(guild, "INVITE_CREATE", payloads.invite_create(guild, invite), channel=invite.channel)
 
     def _close_invite(self, guild: Guild, invite: Invite) -> None:
         invite.gone_at_us = self.clock.tick_us()
-        self._emit(guild, "INVITE_DELETE", payloads.invite_delete(guild, invite))
+        self._emit(guild, "INVITE_DELETE", payloads.invite_delete(guild, invite), channel=invite.channel)
 
     def _use(self, guild: Guild, via: str | None) -> Invite | None:
         if via is None:

@@ -14,7 +14,9 @@ async def commands(bot: Bot):
     @bot.tree.command()
     async def who_invited(interaction: discord.Interaction, member: discord.Member, depth: int = 1) -> None:
         """Who invited a member."""
-        await interaction.response.send_message(f"{member.mention} {depth}", ephemeral=True)
+        await interaction.response.send_message(
+            f"{member.mention} {depth}", ephemeral=True, allowed_mentions=discord.AllowedMentions.none()
+        )
 
     @bot.tree.command()
     @app_commands.default_permissions(manage_guild=True)
@@ -127,6 +129,7 @@ async def test_the_same_interaction_twice_is_answered_once(guild: Guild, sandbox
     await sandbox.until(lambda: sandbox.count("callback") == 2)
     assert (len(first.callbacks), first.refused) == (1, 1)
     assert sandbox.count("callback", 400) == 1
+    assert len(sandbox.violations.take("interaction.answered_twice")) == 1
 
 
 @pytest.mark.usefixtures("commands")
@@ -168,6 +171,7 @@ async def test_an_unknown_interaction_is_404(sandbox: Sandbox):
     url = sandbox.api_url + "/interactions/1/none/callback"
     async with client_session() as session, session.post(url, json={"type": 4}) as answer:
         assert (answer.status, (await answer.json())["code"]) == (404, 10062)
+    assert len(sandbox.violations.take("interaction.unknown")) == 1
 
 
 async def test_a_channel_message_is_kept(bot: Bot, guild: Guild, sandbox: Sandbox):

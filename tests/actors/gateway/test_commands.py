@@ -147,6 +147,7 @@ async def test_an_interaction_that_comes_twice_is_answered_and_done_once(
     sandbox.send_interaction(payload)
     await sandbox.until(lambda: reply.done and reply.refused == 1)
     await lines.until("interaction.unanswered")
+    assert len(sandbox.violations.take("interaction.answered_twice")) == 1
     assert len(guild.invites) == 1
     assert len(town.heard(guild.id, m.AssignInvite)) == 1
 
