@@ -521,6 +521,7 @@ class Program:
         self._log = log
         self._store = store
         self._draining = False
+        self._release = version("inviteledger")
         self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log)
         self.supervisor = Supervisor(
             journal=self.journal,
@@ -579,15 +580,18 @@ class Program:
     def vitals(self) -> Vitals:
         """The process now (``ops.health.Health``)."""
         gateway = self.gateway.status()
-        waiting = sum(sum(each.statistics().waiting) for each in self.supervisor.roster.addresses().values())
         return Vitals(
+            release=self._release,
             held=gateway.held,
             connected=gateway.connected,
+            shards=gateway.shards,
             awaited=gateway.awaited,
             draining=self._draining,
-            waiting=waiting,
             tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),
+            mailboxes=self.supervisor.roster.statistics(),
+            dispatches=gateway.dispatches,
+            requests=gateway.requests,
         )
 
     async def run(self, stop: asyncio.Event) -> None:

@@ -20,12 +20,14 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.histogram import Distribution
 from actors.reads import Reads
 from actors.standing import UNKNOWN_SEQ, LayerStanding
+from actors.tally import Tally
 from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock
-from ledger.records import Draft, JoinRecorded, Record
+from ledger.records import Draft, JoinRecorded, Record, Status, VerdictReached
 from persistence.layer import Head
 from persistence.lists import Lists
 from persistence.store import Append, Appended, LayerHealth, Opened, Store
@@ -48,12 +50,21 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """The journal in numbers since the process began; ``waiting``: requests queued now."""
+    """The journal in numbers since the process began; ``waiting``: requests queued now.
+
+    ``recorded``: joins that are durable in any layer, ``joins``: those acknowledged; ``verdicts``: the first ones of
+    their joins, ``superseding``: those that took an earlier one's place.
+    """
 
     waiting: int
     batches: int
     records: int
+    recorded: int
     joins: int
+    verdicts: Mapping[Status, int]
+    superseding: Mapping[Status, int]
+    commit_s: Distribution
+    batch_records: Distribution
     fenced: int
     epochs: int
     ready: bool
@@ -151,7 +162,8 @@ class Journal:
         self._next_try_s = 0.0
         self._needs_epoch = False
         self._broken_since_s: float | None = None
-        self._batches = self._records = self._joins = self._fenced = self._epochs = self._served = 0
+        self._tally = Tally()
+        self._joins = self._fenced = self._epochs = self._served = 0
         self._busy = False
 
     # What guild actors ask
@@ -203,9 +215,14 @@ class Journal:
     def statistics(self) -> JournalStatistics:
         return JournalStatistics(
             waiting=len(self._queue) + len(self._reads),
-            batches=self._batches,
-            records=self._records,
+            batches=self._tally.batches,
+            records=self._tally.records,
+            recorded=self._joins + len(self._unacknowledged),
             joins=self._joins,
+            verdicts=self._tally.first_verdicts(),
+            superseding=self._tally.superseding_verdicts(),
+            commit_s=self._tally.commit_s(),
+            batch_records=self._tally.batch_records(),
             fenced=self._fenced,
             epochs=self._epochs,
             ready=self.is_ready(),
@@ -354,16 +371,20 @@ class Journal:
         current = [request for request in requests if not self._is_stale(request)]
         if not current:
             return
+        began_s = self._clock.monotonic_s()
         try:
             results = await self._store.append([request.append for request in current])
         except (StorageError, Corrupt) as error:
             self._lose(current, error)
             return
+        took_s = self._clock.monotonic_s() - began_s
         self._look_at_layers()
-        self._batches += 1
         appended = [result for result in results if isinstance(result, Appended)]
         degraded = await self._await_named_layers(appended)
-        self._tell_joins([record for result in appended for record in result.records], degraded=degraded)
+        records = [record for result in appended for record in result.records]
+        if records:
+            self._tally.take_batch(records, took_s)
+        self._tell_joins(records, degraded=degraded)
         for request, result in zip(current, results, strict=True):
             self._answer(request, result, degraded=degraded)
 
@@ -372,7 +393,6 @@ class Journal:
             self._fenced += 1
             _fail(request, result)
             return
-        self._records += len(result.records)
         committed = Committed(
             records=result.records, head=result.head, size_bytes=result.size_bytes, degraded=degraded
         )
@@ -396,13 +416,15 @@ class Journal:
             self._log.error("layer.failed", layers=sick)
 
     def _remember(self, request: _Append) -> None:
-        """Joins whose outcome is unknown: they are told of when the guild is found to have them."""
-        joins = (draft for draft in request.append.drafts if isinstance(draft.event, JoinRecorded))
-        self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in joins)
+        """Joins and verdicts whose outcome is unknown: told and counted when the guild is found to have them."""
+        told = (draft for draft in request.append.drafts if isinstance(draft.event, JoinRecorded | VerdictReached))
+        self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in told)
 
     def _tell_found(self, guild: GuildId, opened: Opened) -> None:
         keys = self._doubtful.pop(guild, set())
-        self._tell_joins([record for record in opened.tail if record.key in keys], degraded=self.is_degraded())
+        found = [record for record in opened.tail if record.key in keys]
+        self._tally.take_verdicts(found)
+        self._tell_joins(found, degraded=self.is_degraded())
 
     def _lose(self, requests: Sequence[_Append], error: StorageError | Corrupt) -> None:
         self._log.error("storage.refused", error=str(error), hint=error.hint, appends=len(requests))

@@ -6,11 +6,23 @@ new life has to be told first: that the guild is there, in which gateway session
 
 from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
+
 from actors.guild import GuildAddress, guild_address, lane_of
 from actors.runtime import Admission, Outcome
 from ledger import messages as m
 from ledger.ids import GuildId
 from ledger.ports import Clock
+
+
+class RosterStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """All mailboxes: envelopes waiting by lane, and in the fullest mailbox; messages since the process began."""
+
+    waiting: tuple[int, int, int]
+    deepest: int
+    accepted: int
+    handled: int
+    dropped: int
 
 
 class Roster:
@@ -43,6 +55,18 @@ class Roster:
     def addresses(self) -> Mapping[GuildId, GuildAddress]:
         """Every guild that has an address."""
         return self._addresses
+
+    def statistics(self) -> RosterStatistics:
+        """The mailboxes of all guilds, summed up."""
+        every = [address.statistics() for address in self._addresses.values()]
+        control, members, rest = map(sum, zip((0, 0, 0), *(each.waiting for each in every), strict=True))
+        return RosterStatistics(
+            waiting=(control, members, rest),
+            deepest=max((sum(each.waiting) for each in every), default=0),
+            accepted=sum(each.accepted for each in every),
+            handled=sum(each.handled for each in every),
+            dropped=sum(each.dropped for each in every),
+        )
 
     def here(self) -> Iterator[GuildId]:
         """Guilds that the gateway says are there."""

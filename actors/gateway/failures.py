@@ -7,6 +7,8 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
+from actors.traffic import RequestOutcome
+
 
 class _Failure(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all failures."""
@@ -58,6 +60,23 @@ def reason(failure: Failure) -> str:
             return "timed_out"
         case Malformed(why=why):
             return f"malformed: {why}"
+        case _:
+            assert_never(failure)
+
+
+def outcome(failure: Failure) -> RequestOutcome:
+    """What the failure counts as."""
+    match failure:
+        case Forbidden():
+            return RequestOutcome.FORBIDDEN
+        case Unavailable():
+            return RequestOutcome.UNAVAILABLE
+        case Limited():
+            return RequestOutcome.LIMITED
+        case TimedOut():
+            return RequestOutcome.TIMED_OUT
+        case Malformed():
+            return RequestOutcome.MALFORMED
         case _:
             assert_never(failure)
 

@@ -15,6 +15,7 @@ from actors.gateway.channels import InviteChannels
 from actors.gateway.translate import Heard, Told, Translator, Unreadable, unreadable
 from actors.roster import Roster
 from actors.runtime import Admission
+from actors.traffic import READY, DispatchTally
 from ledger import messages as m
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, SessionId
@@ -39,6 +40,7 @@ class Intake:
         channels: follows what is told about invites.
         clock: stamps arrivals.
         keep: where payloads go that do not decode.
+        tally: counts the dispatches of all shards.
         slot: a READY speaks for this shard's guilds only.
         log: for what could not be read.
     """
@@ -50,6 +52,7 @@ class Intake:
         channels: InviteChannels,
         clock: Clock,
         keep: Keep,
+        tally: DispatchTally,
         slot: Slot,
         log: FilteringBoundLogger,
     ) -> None:
@@ -61,6 +64,8 @@ class Intake:
         self._slot = slot
         self._log = log
         self._translator = Translator(channels.codes_in, roster.greeting)
+        self._tally = tally
+        tally.expect(self._translator.names())
         self._awaited: set[GuildId] = set()
         self._began_s = 0.0
         self._full: set[GuildId] = set()
@@ -71,7 +76,8 @@ class Intake:
         if self._stopped:
             return
         heard = Heard(session=session, number=number, arrived_us=self._clock.stamp_us())
-        if name == "READY":
+        self._tally.take(name, heard.arrived_us)
+        if name == READY:
             self._begin(payload, heard)
             return
         translation = self._translator.translate(name, payload, heard)
@@ -95,7 +101,7 @@ class Intake:
         try:
             listed = {guild.id for guild in p.decode(payload, p.Ready).guilds}
         except msgspec.ValidationError as error:
-            self._set_aside(unreadable("READY", payload, heard, str(error)))
+            self._set_aside(unreadable(READY, payload, heard, str(error)))
             return
         self._awaited, self._began_s = set(listed), self._clock.monotonic_s()
         self._log.info("gateway.session_began", session=heard.session, guilds=len(listed))
@@ -121,6 +127,7 @@ class Intake:
             self._log.warning("dispatch.dropped", guild=guild, why=admission.value)
 
     def _set_aside(self, what: Unreadable) -> None:
+        self._tally.unreadable += 1
         guild = what.told[0].guild if what.told else ""
         self._log.error("dispatch.unreadable", name=what.name, guild=guild, digest=what.digest, reason=what.reason)
         try:

@@ -15,6 +15,7 @@ from itertools import count
 from typing import Final
 
 from actors.clock import Sleep
+from actors.histogram import Distribution, Histogram
 from ledger.ports import Clock
 
 REQUESTS_PER_S: Final = 40.0
@@ -23,6 +24,8 @@ FETCHES_AT_A_TIME: Final = 16
 SLOWEST_GAP_S: Final = 1.0
 RECOVERY: Final = 0.9
 """What a beat leaves of the gap: after about 30 beats without a limit the slowest is the fastest again."""
+WAIT_BOUNDS_S: Final = (0.01, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0)
+"""Buckets of the waits for a permit."""
 
 
 class Urgency(IntEnum):
@@ -55,11 +58,14 @@ class Pacer:
         self._next_s = clock.monotonic_s()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
+        self._waited_s = Histogram(WAIT_BOUNDS_S)
 
     @asynccontextmanager
     async def permit(self, urgency: Urgency) -> AsyncIterator[None]:
         """One of the permits, for one fetch (of one request or several)."""
+        asked_s = self._clock.monotonic_s()
         await self._acquire(urgency)
+        self._waited_s.observe(self._clock.monotonic_s() - asked_s)
         try:
             yield
         finally:
@@ -96,6 +102,10 @@ class Pacer:
     def waiting(self) -> int:
         """How many wait for a permit."""
         return sum(not future.done() for _, _, future in self._waiting)
+
+    def waited_s(self) -> Distribution:
+        """How long those waited who got a permit."""
+        return self._waited_s.distribution()
 
     async def _acquire(self, urgency: Urgency) -> None:
         if self._free:

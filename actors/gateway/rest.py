@@ -6,6 +6,7 @@ What does not live here: when something is asked for (``outside``, ``commands``)
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias, TypeVar
 
@@ -15,9 +16,10 @@ import msgspec
 from discord.http import HTTPClient, Route
 
 from actors.gateway.counters import counters_of
-from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable
+from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable, outcome
 from actors.gateway.pacing import Pacer, Urgency
 from actors.gateway.payloads import InviteRow, Member, Place, VanityAnswer, decode
+from actors.traffic import RequestOutcome, RestTraffic
 from ledger.ids import ChannelId, GuildId, SessionId, UserId
 from ledger.ports import Clock
 from ledger.records import Vanity
@@ -56,6 +58,7 @@ class Rest:
         self._pacer = pacer
         self._clock = clock
         self._deadline_s = deadline_s
+        self._requests: Counter[RequestOutcome] = Counter(dict.fromkeys(RequestOutcome, 0))
 
     async def sample(self, guild: GuildId, session: SessionId, *, vanity: bool, urgency: Urgency) -> Sample | Failure:
         """All counters of a guild; ``vanity``: it has a vanity URL, whose counter then belongs to the sample."""
@@ -117,6 +120,12 @@ class Rest:
             await self._pacer.beat()
             return await self._ask(Place, lambda http: http.request(route, json=body))
 
+    def traffic(self) -> RestTraffic:
+        """The requests so far."""
+        return RestTraffic(
+            requests=dict(self._requests), waited_s=self._pacer.waited_s(), waiting=self._pacer.waiting()
+        )
+
     async def _vanity(self, guild: GuildId) -> Vanity | Failure:
         await self._pacer.beat()
         answer = await self._ask(VanityAnswer, lambda http: http.get_vanity_code(int(guild)))
@@ -127,6 +136,11 @@ class Rest:
         return Vanity(code=answer.code, uses=answer.uses)
 
     async def _ask(self, kind: type[T], request: Callable[[HTTPClient], Awaitable[object]]) -> T | Failure:
+        answer = await self._answer(kind, request)
+        self._requests[outcome(answer) if isinstance(answer, Failure) else RequestOutcome.OK] += 1
+        return answer
+
+    async def _answer(self, kind: type[T], request: Callable[[HTTPClient], Awaitable[object]]) -> T | Failure:
         http = self._connection()
         if http is None:
             return Unavailable(status=0)

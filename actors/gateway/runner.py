@@ -32,11 +32,12 @@ from actors.gateway.preflight import Preflight, Socket, check
 from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
 from actors.gateway.restraint import Restraint
-from actors.gateway.shard import Shard, ShardStatus
+from actors.gateway.shard import Shard
 from actors.gateway.trouble import GatewayRefused
 from actors.gateway.welcome import Welcomer
 from actors.roster import Roster
 from actors.runtime import Jobs, Spawner
+from actors.traffic import DispatchTally, DispatchTraffic, RestTraffic, ShardStatus
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 
@@ -45,14 +46,16 @@ LOOK_AGAIN_S: Final = 6 * 3_600.0
 
 
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The gateway now. ``shards``: empty until Discord has said how many; ``queued``: fetches waiting.
+    """The gateway now. ``shards``: empty until Discord has said how many.
 
-    ``held``: what stops the bot from identifying, a sentence each with its fix.
+    ``held``: what stops the bot from identifying, a sentence each with its fix; ``dispatches`` and ``requests`` since
+    the process began.
     """
 
     shards: tuple[ShardStatus, ...]
-    queued: int
     held: tuple[str, ...]
+    dispatches: DispatchTraffic
+    requests: RestTraffic
 
     @property
     def connected(self) -> bool:
@@ -105,6 +108,7 @@ class Gateway:
         self._shards: tuple[Shard, ...] = ()
         self._lives: set[asyncio.Task[None]] = set()
         self._channels = InviteChannels()
+        self._dispatches = DispatchTally()
         self._pacer = Pacer(clock, sleep)
         self._restraint = Restraint(self._pacer, clock, sleep, log)
         self._jobs = Jobs("gateway", spawn, self._job_failed)
@@ -164,8 +168,9 @@ class Gateway:
     def status(self) -> GatewayStatus:
         return GatewayStatus(
             shards=tuple(each.status() for each in self._shards),
-            queued=self._pacer.waiting(),
             held=tuple(str(each) for each in self._entry.held),
+            dispatches=self._dispatches.traffic(),
+            requests=self.rest.traffic(),
         )
 
     async def _check(self) -> Preflight:
@@ -175,7 +180,13 @@ class Gateway:
     def _make_shard(self, number: int, count: int, gate: IdentifyGate) -> Shard:
         slot, log = (number, count), self._log.bind(shard=number)
         intake = Intake(
-            roster=self._roster, channels=self._channels, clock=self._clock, keep=self._keep, slot=slot, log=log
+            roster=self._roster,
+            channels=self._channels,
+            clock=self._clock,
+            keep=self._keep,
+            tally=self._dispatches,
+            slot=slot,
+            log=log,
         )
         return Shard(
             slot=slot,

@@ -8,7 +8,6 @@ never take (``GatewayRefused``) ends ``run``.
 import asyncio
 from typing import Final
 
-import msgspec
 from discord.http import HTTPClient
 from structlog.typing import FilteringBoundLogger
 
@@ -24,25 +23,12 @@ from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.registration import Registration
 from actors.gateway.restraint import Restraint
-from ledger.ids import SessionId
+from actors.traffic import ShardStatus
 
 LOGIN_S: Final = 60.0
 """The library retries each of a login's requests and has no deadline of its own."""
 LOGIN_REQUESTS: Final = 3
 """The bot's user, its application, the gateway's address."""
-
-
-class ShardStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A shard now. ``session`` "" before the first READY; ``latency_s`` of the last heartbeat, None = not known.
-
-    ``awaited``: guilds of READY that have neither come nor been reported unavailable.
-    """
-
-    number: int
-    session: SessionId
-    connected: bool
-    latency_s: float | None
-    awaited: int
 
 
 class Shard:

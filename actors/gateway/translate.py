@@ -7,7 +7,7 @@ The cause of a message is the dispatch itself: session, number, and the lane in 
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, TypeAlias, TypeVar
 
 import msgspec
@@ -80,6 +80,10 @@ class Translator:
             "INVITE_DELETE": _invite_died,
             "CHANNEL_DELETE": self._channel_died,
         }
+
+    def names(self) -> Iterable[str]:
+        """The dispatches that are read."""
+        return self._readers
 
     def translate(self, name: str, payload: object, heard: Heard) -> tuple[Told, ...] | Unreadable:
         """What a dispatch means; nothing for one that is no concern of ours. Never raises."""

@@ -11,25 +11,31 @@ from typing import Protocol
 import msgspec
 
 from actors.journal import JournalStatistics
+from actors.roster import RosterStatistics
 from actors.supervision import LEFT, PASSIVATED, SupervisorStatistics
+from actors.traffic import DispatchTraffic, RestTraffic, ShardStatus
 from ledger.phases import Phase
 
 
 class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     """The process at one moment.
 
-    ``held``: what stops the bot from identifying, a sentence each; ``connected``: the gateway has a session and its
+    ``held``: what stops the bot from identifying, a sentence each; ``connected``: every shard has a session and its
     socket; ``awaited``: guilds of READY that have neither come nor been reported unavailable; ``draining``: it is on
-    its way out; ``waiting``: messages in all mailboxes.
+    its way out; ``release`` of InviteLedger.
     """
 
+    release: str
     held: tuple[str, ...]
     connected: bool
+    shards: tuple[ShardStatus, ...]
     awaited: int
     draining: bool
-    waiting: int
     tree: SupervisorStatistics
     journal: JournalStatistics
+    mailboxes: RosterStatistics
+    dispatches: DispatchTraffic
+    requests: RestTraffic
 
 
 class Health(Protocol):

@@ -14,21 +14,27 @@ from pydantic import SecretStr
 
 from actors.cli.healthcheck import check_health
 from actors.clock import SystemClock
+from actors.histogram import Distribution
 from actors.journal import JournalStatistics
 from actors.logs import make_logger
 from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
+from actors.roster import RosterStatistics
 from actors.settings import Endpoint, Settings
 from actors.supervision import SupervisorStatistics
+from actors.traffic import DispatchTraffic, RequestOutcome, RestTraffic, ShardStatus
+from ledger.ids import SessionId
+from ledger.records import Status
 from persistence.store import LayerHealth
 
 LOCAL = Endpoint("127.0.0.1", 0)
 WELL = Vitals(
+    release="1.2.3",
     held=(),
     connected=True,
+    shards=(ShardStatus(number=0, session=SessionId("s"), connected=True, latency_s=0.05, awaited=0),),
     awaited=0,
     draining=False,
-    waiting=7,
     tree=SupervisorStatistics(
         restarts=2,
         dead_letters=1,
@@ -42,7 +48,12 @@ WELL = Vitals(
         waiting=0,
         batches=5,
         records=40,
+        recorded=13,
         joins=12,
+        verdicts={Status.CERTAIN: 9, Status.UNKNOWN: 2},
+        superseding={Status.CERTAIN: 1},
+        commit_s=Distribution(bounds=(0.01, 0.1), counts=(3, 1, 1), total=0.5),
+        batch_records=Distribution(bounds=(1.0,), counts=(0, 5), total=40.0),
         fenced=0,
         epochs=0,
         ready=True,
@@ -50,6 +61,15 @@ WELL = Vitals(
             LayerHealth(name="log", healthy=True, gsn=40, behind=0, broken_since_ms=0, error=""),
             LayerHealth(name="database", healthy=False, gsn=38, behind=2, broken_since_ms=9, error="disk full"),
         ),
+    ),
+    mailboxes=RosterStatistics(waiting=(0, 5, 2), deepest=4, accepted=90, handled=83, dropped=1),
+    dispatches=DispatchTraffic(
+        sessions=1, resumes=2, dispatches={"GUILD_MEMBER_ADD": 12}, unreadable=3, heard_us=1_700_000_000_500_000
+    ),
+    requests=RestTraffic(
+        requests={RequestOutcome.OK: 20, RequestOutcome.FORBIDDEN: 1},
+        waited_s=Distribution(bounds=(1.0,), counts=(20, 1), total=2.0),
+        waiting=6,
     ),
 )
 
@@ -176,7 +196,7 @@ async def test_metrics_are_read_when_they_are_asked_for():
         for line in (
             "inviteledger_joins_acknowledged_total 12.0",
             "inviteledger_actor_restarts_total 2.0",
-            "inviteledger_mailbox_messages 7.0",
+            'inviteledger_mailbox_messages{lane="members"} 5.0',
             'inviteledger_guilds{phase="live"} 2.0',
             'inviteledger_guilds{phase="parked"} 0.0',
             'inviteledger_guilds{phase="passivated"} 1.0',

@@ -9,6 +9,7 @@ from actors.gateway.intake import Intake
 from actors.guild import GuildAddress
 from actors.roster import Roster
 from actors.runtime import CAPACITY, Lane
+from actors.traffic import DispatchTally
 from ledger.ids import GuildId, SessionId
 from tests.actors.gateway.town import Lines
 
@@ -21,11 +22,13 @@ class Ward:
         self.kept: dict[str, bytes] = {}
         self.broken: OSError | None = None
         clock = self.clock = SystemClock()
+        self.tally = DispatchTally()
         self.intake = Intake(
             roster=Roster(clock, self.addresses.__setitem__),
             channels=InviteChannels(),
             clock=clock,
             keep=self.keep,
+            tally=self.tally,
             slot=(1, 2),
             log=log,
         )
@@ -104,3 +107,17 @@ def test_half_a_surrogate_pair_is_an_event_that_cannot_be_read(ward: Ward):
     ward.hear("GUILD_MEMBER_ADD", a_join("5", 1) | {"joined_at": "\ud800"})
     assert ward.waiting("5") == (0, 1, 0)
     assert len(ward.kept) == 1
+
+
+def test_dispatches_are_counted_by_name_and_made_up_names_are_no_labels(ward: Ward):
+    assert ward.tally.traffic().heard_us == 0
+    ward.hear("READY", {"guilds": []})
+    ward.hear("RESUMED", {})
+    ward.hear("GUILD_MEMBER_ADD", a_join("5", 1))
+    ward.hear("GUILD_MEMBER_ADD", {"guild_id": "5"})
+    ward.hear("SOMETHING_NEW", {})
+    told = ward.tally.traffic()
+    assert (told.sessions, told.resumes, told.unreadable) == (1, 1, 1)
+    assert told.dispatches["GUILD_MEMBER_ADD"] == 2
+    assert "SOMETHING_NEW" not in told.dispatches
+    assert told.heard_us > 0

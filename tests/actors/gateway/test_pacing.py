@@ -101,3 +101,17 @@ async def test_a_permit_handed_to_somebody_who_was_cancelled_is_not_lost():
     await asyncio.wait([early, late])
     async with asyncio.timeout(1), pacer.permit(Urgency.LISTING):
         assert pacer.waiting() == 0
+
+
+async def test_who_waited_for_a_permit_and_how_long_is_known():
+    clock = VirtualClock()
+    pacer = Pacer(clock, clock.sleep, at_a_time=1)
+
+    async def fetch() -> None:
+        async with pacer.permit(Urgency.LIVE):
+            await settle()  # the other one asks meanwhile
+            clock.now_s += 3.0
+
+    await asyncio.gather(fetch(), fetch())
+    told = pacer.waited_s()
+    assert (sum(told.counts), told.total, told.counts[0]) == (2, 3.0, 1)

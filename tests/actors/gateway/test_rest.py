@@ -7,10 +7,11 @@ import discord
 import pytest
 from discord.http import HTTPClient
 
-from actors.gateway.failures import Forbidden, Malformed, TimedOut, Unavailable, explain, reason
+from actors.gateway.failures import Forbidden, Limited, Malformed, TimedOut, Unavailable, explain, outcome, reason
 from actors.gateway.pacing import Pacer, Urgency
 from actors.gateway.rest import Rest
 from actors.gateway.runner import point_at
+from actors.traffic import RequestOutcome
 from ledger.ids import ChannelId, GuildId, SessionId, UserId
 from ledger.records import Vanity
 from ledger.samples import Sample
@@ -182,3 +183,26 @@ async def test_an_empty_guild_and_one_with_a_thousand_invites(rest: Rest, sandbo
     sample = await sample_of(rest, guild, vanity=False)
     assert isinstance(sample, Sample)
     assert len(sample.counters) == 1_000
+
+
+async def test_requests_are_counted_by_how_they_ended(rest: Rest, sandbox: Sandbox, guild: Guild):
+    assert isinstance(await sample_of(rest, guild), Sample)
+    sandbox.faults.fail("invites", 403)
+    assert isinstance(await sample_of(rest, guild), Forbidden)
+    told = rest.traffic()
+    assert {how: count for how, count in told.requests.items() if count} == {
+        RequestOutcome.OK: 2,  # the invites and the vanity URL
+        RequestOutcome.FORBIDDEN: 1,
+    }
+    assert (sum(told.waited_s.counts), told.waiting) == (2, 0)
+
+
+def test_every_failure_has_its_outcome():
+    failures = (
+        Forbidden(),
+        Unavailable(status=500),
+        Limited(retry_after_s=1),
+        TimedOut(after_s=1),
+        Malformed(why=""),
+    )
+    assert {outcome(failure) for failure in failures} | {RequestOutcome.OK} == set(RequestOutcome)

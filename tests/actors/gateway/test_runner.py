@@ -153,7 +153,7 @@ async def test_close_ends_the_run_and_the_socket(make_gateway: MakeGateway, sand
 
 async def test_a_gateway_that_never_connected_says_so(make_gateway: MakeGateway):
     status = make_gateway().status()
-    assert (status.shards, status.connected, status.awaited, status.queued) == ((), False, 0, 0)
+    assert (status.shards, status.connected, status.awaited, status.requests.waiting) == ((), False, 0, 0)
 
 
 def test_the_installed_library_has_all_the_names_we_rely_on():
