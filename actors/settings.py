@@ -14,7 +14,7 @@ from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ledger.errors import LedgerError
@@ -22,6 +22,7 @@ from ledger.errors import LedgerError
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
 SQLITE: Final = "sqlite:///"
 LOCAL_HTTP: Final = "127.0.0.1:8080"
+EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a server listens on, and how to ask it
 
 
 class BadSettings(LedgerError):
@@ -45,6 +46,10 @@ class Endpoint(msgspec.Struct, frozen=True):
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    def near(self) -> str:
+        """The host to ask on this machine, where it listens everywhere."""
+        return EVERYWHERE.get(self.host, self.host)
+
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it. A name that is not an address counts as reachable."""
         try:
@@ -62,6 +67,19 @@ def _bare_token(value: object) -> object:
     if not bare.isascii() or not bare.isprintable() or " " in bare:
         raise ValueError
     return bare or None
+
+
+def parse_token(text: str) -> SecretStr:
+    """A token that somebody typed, without what is often copied along.
+
+    Raises:
+        BadSettings: when it cannot be one.
+    """
+    try:
+        return Settings.model_validate({"discord_token": text}).token()
+    except ValidationError:
+        said = Settings.model_fields["discord_token"].description
+    raise BadSettings([f"DISCORD_TOKEN must be {said}."])  # behind pydantic's error, which knows the value
 
 
 def _parse_endpoint(text: str) -> Endpoint:

@@ -11,9 +11,11 @@ from typing import TypeAlias
 from cyclopts import App, CycloptsError
 
 from actors.cli.config import show_config
+from actors.cli.doctor import examine
 from actors.cli.exits import OK, USAGE, exit_code_of, explain
 from actors.cli.export import export_joins
 from actors.cli.healthcheck import check_health
+from actors.cli.setup import set_up
 from actors.cli.verify import verify_layers
 from actors.settings import Settings
 from ledger.errors import LedgerError
@@ -40,6 +42,7 @@ def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], i
         print_error=False,
     )
     _add_running(app, settings, run, demo)
+    _add_first_run(app, settings)
     _add_reading(app, settings)
     return app
 
@@ -74,6 +77,23 @@ def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Cal
 
     app.command(run_bot, name="run")
     app.command(play_demo, name="demo")
+
+
+def _add_first_run(app: App, settings: Callable[[], Settings]) -> None:
+    def setup(*, yes: bool = False) -> int:
+        """Check everything, ask for the token, switch the members intent on after asking, print the install link.
+
+        Args:
+            yes: switch the intent on without asking.
+        """
+        return set_up(settings(), sys.stdin, sys.stdout, yes=yes)
+
+    def doctor() -> int:
+        """Say what stops the bot, or may, each with its fix; also beside a running bot. Exit 0, 69 or 78."""
+        return examine(settings(), sys.stdout)
+
+    app.command(setup)
+    app.command(doctor)
 
 
 def _add_reading(app: App, settings: Callable[[], Settings]) -> None:

@@ -8,12 +8,11 @@ from actors.cli.exits import OK, WRONG
 from actors.settings import Endpoint
 
 TIMEOUT_S: Final = 3.0
-EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a server listens on, and how to ask it
 
 
 def check_health(endpoint: Endpoint, out: TextIO) -> int:
     """Prints what /readyz answers; 0 when it is ready, 1 when it is not, or nobody answers."""
-    connection = HTTPConnection(EVERYWHERE.get(endpoint.host, endpoint.host), endpoint.port, timeout=TIMEOUT_S)
+    connection = HTTPConnection(endpoint.near(), endpoint.port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
         answer = connection.getresponse()

@@ -4,6 +4,7 @@ None holds the token, or any part of it. ``doctor`` and ``setup`` print them, ``
 """
 
 import re
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
 
@@ -66,6 +67,10 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         return f"{self.what}: {self.fix}." if self.fix else f"{self.what}."
+
+
+def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: list(Severity).index(finding.severity)))
 
 
 def token_missing() -> Finding:
@@ -165,6 +170,15 @@ def intent_off() -> Finding:
         severity=Severity.BLOCKING,
         what="Server Members Intent is switched off, so Discord would tell nothing of joins",
         fix=f"run `inviteledger setup`, or switch it on in the {PORTAL}, Bot, Privileged Gateway Intents",
+    )
+
+
+def intent_refused(why: str) -> Finding:
+    return Finding(
+        topic=Topic.INTENT,
+        severity=Severity.BLOCKING,
+        what=f"Discord did not switch Server Members Intent on ({why})",
+        fix=f"switch it on in the {PORTAL}, Bot, Privileged Gateway Intents; larger bots need Discord's review",
     )
 
 

@@ -5,14 +5,14 @@ at once, except after a refused token: then nothing else would be answered, and 
 Discord's ban (10,000 in 10 minutes). What Discord answers decides; a token's shape only words its refusal.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
 from actors.gateway import findings as f
-from actors.gateway.failures import Failure, Forbidden, Malformed, Unavailable
-from actors.gateway.findings import Finding, Severity
+from actors.gateway.failures import Failure, Forbidden, Malformed, Unavailable, reason
+from actors.gateway.findings import Finding
 from actors.gateway.inquiry import Inquiry
 from actors.gateway.payloads import Count
 from actors.gateway.permissions import install_link
@@ -82,11 +82,15 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Preflight(msgspec.Struct, frozen=True, kw_only=True):
-    """All findings, worst first. ``grant``: None exactly when one of them stops the bot."""
+    """All findings, worst first. ``grant``: None exactly when one of them stops the bot.
+
+    ``about``: None where the application could not be read; ``link``: the install link, "" where nobody knows whose.
+    """
 
     findings: tuple[Finding, ...]
     grant: Grant | None
     about: About | None = None
+    link: str = ""
 
     def stopping(self) -> tuple[Finding, ...]:
         return tuple(finding for finding in self.findings if finding.stops)
@@ -95,6 +99,23 @@ class Preflight(msgspec.Struct, frozen=True, kw_only=True):
 UNKNOWN_SOCKET: Final = Socket(
     shards=1, session_start_limit=StartLimit(total=1_000, remaining=1_000, reset_after=0, max_concurrency=1)
 )
+
+
+async def ask_once(api_url: str, token: str, now_ms: Callable[[], int]) -> Preflight:
+    """``check`` with a connection of its own."""
+    async with Inquiry(api_url, token, now_ms) as ask:
+        return await check(ask, api_url, token)
+
+
+async def switch_intent_on(api_url: str, token: str, about: About, now_ms: Callable[[], int]) -> Finding:
+    """Sets the application's limited flag, the only one the API takes, and reads it back."""
+    async with Inquiry(api_url, token, now_ms) as ask:
+        wanted = {"flags": (about.flags or 0) | MEMBERS_INTENT_LIMITED}
+        answer = await ask.patch("/applications/@me", wanted, About)
+        if not isinstance(answer, About):
+            return f.intent_refused(reason(answer))
+        now = await ask.get("/applications/@me", About)
+    return f.intent_on() if isinstance(now, About) and now.hears_members() else f.intent_refused("it is still off")
 
 
 async def check(ask: Inquiry, api_url: str, token: str) -> Preflight:
@@ -113,10 +134,10 @@ async def check(ask: Inquiry, api_url: str, token: str) -> Preflight:
         *_of_clock(ask.skew_s),
         *_where(api_url),
     ]
-    ordered = tuple(sorted(found, key=lambda finding: list(Severity).index(finding.severity)))
-    stops = any(finding.stops for finding in ordered)
+    stops = any(finding.stops for finding in found)
     known = about if isinstance(about, About) else None
-    return Preflight(findings=ordered, grant=None if stops else _grant(me, known, socket), about=known)
+    grant = None if stops else _grant(me, known, socket)
+    return Preflight(findings=f.worst_first(found), grant=grant, about=known, link=link)
 
 
 def _grant(me: Me, about: About | None, socket: Socket | Failure) -> Grant:
@@ -182,7 +203,7 @@ def _is_only_unread(failure: Failure) -> bool:
             return True
         case Unavailable(status=status):
             return 0 < status < 500  # noqa: PLR2004 -- HTTP's words for "our fault"
-        case Forbidden(reason=reason):
-            return reason != f.UNAUTHORIZED
+        case Forbidden(reason=why):
+            return why != f.UNAUTHORIZED
         case _:
             return False

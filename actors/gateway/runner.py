@@ -28,7 +28,7 @@ from actors.gateway.names import check_library
 from actors.gateway.outside import Fetcher
 from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
-from actors.gateway.preflight import Preflight, Socket, check
+from actors.gateway.preflight import Preflight, Socket, ask_once
 from actors.gateway.registration import Registration
 from actors.gateway.rest import Rest
 from actors.gateway.restraint import Restraint
@@ -174,8 +174,7 @@ class Gateway:
         )
 
     async def _check(self) -> Preflight:
-        async with Inquiry(self._api_url, self._token, self._clock.now_ms) as ask:
-            return await check(ask, self._api_url, self._token)
+        return await ask_once(self._api_url, self._token, self._clock.now_ms)
 
     def _make_shard(self, number: int, count: int, gate: IdentifyGate) -> Shard:
         slot, log = (number, count), self._log.bind(shard=number)

@@ -1,0 +1,57 @@
+"""``inviteledger doctor``: what stops the bot, or may, and what to do: the findings that ``run`` goes by, for people.
+
+STOP  Server Members Intent is switched off, so Discord would tell nothing of joins.
+      fix: run `inviteledger setup`, or …
+ok    LEDGER_HTTP, 127.0.0.1:8080, is free.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final, TextIO
+
+from actors.cli.exits import AWAY, CONFIGURATION, OK
+from actors.cli.premises import look_round
+from actors.clock import SystemClock
+from actors.gateway.findings import Finding, Severity, token_missing, worst_first
+from actors.gateway.preflight import Preflight, ask_once
+from actors.settings import Settings
+
+MARKS: Final = {Severity.BLOCKING: "STOP", Severity.AWAY: "away", Severity.WARNING: "warn", Severity.FINE: "ok"}
+NO_TOKEN: Final = Preflight(findings=(token_missing(),), grant=None)
+
+
+def examine(settings: Settings, out: TextIO) -> int:
+    """Prints every finding, worst first; 0 when nothing stops the bot, 69 when something is away, else 78."""
+    preflight = inquire(settings)
+    findings = worst_first((*preflight.findings, *look_round(settings)))
+    show(findings, out)
+    if preflight.link:
+        out.write(f"The link that adds the bot to a server: {preflight.link}\n")
+    out.write(_summary(findings))
+    return code_of(findings)
+
+
+def inquire(settings: Settings) -> Preflight:
+    """Asks Discord, if there is a token to ask with."""
+    if settings.discord_token is None:
+        return NO_TOKEN
+    return asyncio.run(ask_once(settings.discord_api_url, settings.token().get_secret_value(), SystemClock().now_ms))
+
+
+def show(findings: Sequence[Finding], out: TextIO) -> None:
+    for finding in findings:
+        out.write(f"{MARKS[finding.severity]:<5} {finding.what}.\n")
+        if finding.fix:
+            out.write(f"      fix: {finding.fix}.\n")
+
+
+def code_of(findings: Sequence[Finding]) -> int:
+    severities = {finding.severity for finding in findings}
+    if Severity.BLOCKING in severities:
+        return CONFIGURATION
+    return AWAY if Severity.AWAY in severities else OK
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    stopping = sum(finding.stops for finding in findings)
+    return f"{stopping} of these keep the bot from starting.\n" if stopping else "Nothing stops the bot.\n"

@@ -1,0 +1,271 @@
+"""What a first user meets: every mistake ends in a sentence with its fix and the right code; no token is shown.
+
+The commands run as processes of their own against a Discord on loopback; where a person is asked, on a terminal.
+"""
+
+import asyncio
+import os
+import pty
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from sandbox import Sandbox
+from sandbox.application import AppFlag
+from sandbox.models import Guild
+
+ROOT = Path(__file__).parents[2]
+SECRETS = "abcdefghijABCDEFGHIJ0123456789-_"
+WAIT_S = 20.0
+
+
+class Newcomer:
+    """A person with an empty folder and an application whose intent is still off."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.folder = folder
+        self.environ = {"DISCORD_API_URL": sandbox.api_url, "LEDGER_HTTP": "127.0.0.1:0", "LEDGER_DISK": "lasting"}
+        sandbox.application.flags = AppFlag.NONE
+
+    def all_set(self) -> Guild:
+        """The token is set, the intent is on, and the bot is in a guild."""
+        self.environ["DISCORD_TOKEN"] = self.sandbox.token
+        self.sandbox.application.flags = AppFlag.MEMBERS_LIMITED
+        return self.sandbox.world.add_guild()
+
+    def bare_environ(self) -> Mapping[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        return {**kept, "PYTHONPATH": str(ROOT), **self.environ}
+
+    async def run(self, *words: str, **environ: str) -> tuple[int, str]:
+        """A command without a terminal: its exit code and all it said."""
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "supervisor", *words),
+            cwd=self.folder,
+            env={**self.bare_environ(), **environ},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(WAIT_S):
+            said, _ = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, said.decode()
+
+
+class Terminal:
+    """A command on a pseudo-terminal, and a person before it."""
+
+    def __init__(self, newcomer: Newcomer, *words: str) -> None:
+        self.screen = ""
+        self._newcomer = newcomer
+        self._words = words
+        self._more = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        self._ours, theirs = pty.openpty()
+        self._process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "supervisor", *self._words),
+            cwd=self._newcomer.folder,
+            env=self._newcomer.bare_environ(),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        asyncio.get_running_loop().add_reader(self._ours, self._read)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        asyncio.get_running_loop().remove_reader(self._ours)
+        os.close(self._ours)
+        if self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    def _read(self) -> None:
+        try:
+            self.screen += os.read(self._ours, 65_536).decode()
+        except OSError:  # the other side has closed
+            asyncio.get_running_loop().remove_reader(self._ours)
+        self._more.set()
+
+    async def answer(self, question: str, answer: str) -> None:
+        """Waits for the question, then types."""
+        async with asyncio.timeout(WAIT_S):
+            while question not in self.screen:
+                self._more.clear()
+                await self._more.wait()
+        os.write(self._ours, f"{answer}\n".encode())
+
+    async def ended(self) -> int:
+        async with asyncio.timeout(WAIT_S):
+            return await self._process.wait()
+
+
+@pytest.fixture
+async def newcomer(tmp_path: Path) -> AsyncIterator[Newcomer]:
+    async with Sandbox(seed=5, identify_every_s=0.0) as sandbox:
+        yield Newcomer(sandbox, tmp_path)
+
+
+async def test_setup_leads_from_a_token_to_a_bot_that_may_start(newcomer: Newcomer):
+    token = newcomer.sandbox.token
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.answer("it is not shown", f"Bot {token}")
+        await terminal.answer("Switch Server Members Intent on? [y/N]", "y")
+        await terminal.answer(".env? [y/N]", "y")
+        assert await terminal.ended() == 0
+        screen = terminal.screen
+    assert "inviteledger run" in screen
+    assert f"client_id={newcomer.sandbox.world.bot.id}&scope=bot+applications.commands&permissions=177" in screen
+    assert token not in screen
+    file = newcomer.folder / ".env"
+    assert file.read_text() == f"DISCORD_TOKEN={token}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert newcomer.sandbox.application.flags == AppFlag.MEMBERS_LIMITED
+    newcomer.sandbox.world.add_guild()
+    assert (await newcomer.run("doctor"))[0] == 0
+
+
+async def test_whoever_says_no_has_changed_nothing(newcomer: Newcomer):
+    (newcomer.folder / ".env").write_text("LEDGER_ACK=local")
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.answer("it is not shown", newcomer.sandbox.token)
+        await terminal.answer("Switch Server Members Intent on? [y/N]", "")
+        await terminal.answer("which is there already? [y/N]", "n")
+        assert await terminal.ended() == 78
+    assert newcomer.sandbox.application.flags == AppFlag.NONE
+    assert (newcomer.folder / ".env").read_text() == "LEDGER_ACK=local"
+    assert newcomer.sandbox.count("application", 200) == 1
+
+
+async def test_an_env_file_that_is_there_keeps_what_it_says(newcomer: Newcomer):
+    newcomer.sandbox.application.flags = AppFlag.MEMBERS_LIMITED
+    (newcomer.folder / ".env").write_text("LEDGER_ACK=local")
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.answer("it is not shown", newcomer.sandbox.token)
+        await terminal.answer("which is there already? [y/N]", "y")
+        assert await terminal.ended() == 0
+    assert (newcomer.folder / ".env").read_text() == f"LEDGER_ACK=local\nDISCORD_TOKEN={newcomer.sandbox.token}\n"
+
+
+async def test_a_refused_token_is_not_written_down(newcomer: Newcomer):
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.answer("it is not shown", SECRETS)
+        assert await terminal.ended() == 78
+        assert "client secret" in terminal.screen
+        assert SECRETS not in terminal.screen
+    assert list(newcomer.folder.iterdir()) == []
+
+
+async def test_setup_asks_nobody_who_is_not_there_and_yes_answers_beforehand(newcomer: Newcomer):
+    assert (await newcomer.run("setup"))[0] == 2
+    newcomer.environ["DISCORD_TOKEN"] = newcomer.sandbox.token
+    code, said = await newcomer.run("setup")
+    assert (code, newcomer.sandbox.application.flags) == (2, AppFlag.NONE)
+    assert "--yes" in said
+    code, said = await newcomer.run("setup", "--yes")
+    assert (code, newcomer.sandbox.application.flags) == (0, AppFlag.MEMBERS_LIMITED)
+    assert newcomer.sandbox.token not in said
+
+
+async def test_an_intent_that_only_discords_review_gives_is_told_with_the_way_there(newcomer: Newcomer):
+    newcomer.environ["DISCORD_TOKEN"] = newcomer.sandbox.token
+    newcomer.sandbox.application.needs_review = True
+    code, said = await newcomer.run("setup", "--yes")
+    assert code == 78
+    assert "Discord did not switch Server Members Intent on" in said
+    assert "Discord's review" in said
+
+
+async def test_doctor_finds_nothing_wrong_beside_a_running_bot_either(newcomer: Newcomer):
+    newcomer.all_set()
+    port = free_port()
+    newcomer.environ["LEDGER_HTTP"] = f"127.0.0.1:{port}"
+    async with Terminal(newcomer, "run"):
+        await newcomer.sandbox.until(lambda: newcomer.sandbox.count("messages") == 1, WAIT_S)  # it greets the guild
+        code, said = await newcomer.run("doctor")
+    assert (code, "A bot is running" in said) == (0, True)
+    assert "Nothing stops the bot" in said
+    assert newcomer.sandbox.token not in said
+
+
+async def test_doctor_without_a_token_tells_all_the_rest(newcomer: Newcomer):
+    code, said = await newcomer.run("doctor")
+    assert code == 78
+    assert "DISCORD_TOKEN is not set" in said
+    assert "LEDGER_DATA lies on a disk that lasts" in said
+    assert not (newcomer.folder / "data").exists()
+
+
+async def test_run_holds_without_an_identify_and_says_why_on_readyz(newcomer: Newcomer):
+    newcomer.environ["DISCORD_TOKEN"] = newcomer.sandbox.token
+    newcomer.environ["LEDGER_HTTP"] = f"127.0.0.1:{free_port()}"
+    async with Terminal(newcomer, "run") as running:
+        await running.answer("preflight.held", "")
+        code, said = await newcomer.run("healthcheck")
+        assert (code, "Server Members Intent is switched off" in said) == (1, True)
+    assert newcomer.sandbox.sessions == []
+
+
+@pytest.mark.parametrize(
+    ("command", "environ", "code", "words"),
+    [  # the table of docs/operations.md
+        ("run", {"DISCORD_TOKEN": ""}, 78, "DISCORD_TOKEN must be set"),
+        ("run", {"DISCORD_TOKEN": f"{SECRETS} {SECRETS}"}, 78, "DISCORD_TOKEN must be the bot's token"),
+        ("run", {"LEDGER_DISC": "lasting"}, 78, "did you mean LEDGER_DISK?"),
+        ("run", {"LEDGER_DATA": "/proc/inviteledger"}, 78, "LEDGER_DATA"),
+        ("doctor", {"LEDGER_DATA": "/proc/inviteledger/x"}, 78, "cannot be written"),
+        ("doctor", {"DISCORD_TOKEN": SECRETS}, 78, "it looks like a client secret"),
+        ("doctor", {"DISCORD_TOKEN": "a1" * 32}, 78, "it looks like an application's public key"),
+        ("doctor", {"DISCORD_API_URL": "http://127.0.0.1:9/api/v10"}, 69, "could not be reached"),
+        ("doctor", {"LEDGER_DISK": "ephemeral"}, 0, "What is recorded goes with its disk"),
+        ("runn", {}, 2, "`inviteledger --help`"),
+    ],
+)
+async def test_each_mistake_ends_in_a_sentence_with_its_fix_and_its_code(
+    newcomer: Newcomer, command: str, environ: Mapping[str, str], code: int, words: str
+):
+    newcomer.all_set()
+    ended, said = await newcomer.run(command, **environ)
+    assert (ended, words in said) == (code, True), said
+    assert "Traceback" not in said
+    assert all(secret not in said for secret in (SECRETS, newcomer.sandbox.token))
+
+
+@pytest.mark.parametrize("dressed", ['"{}"', "Bot {}", " '{}' "])
+async def test_what_was_copied_along_with_the_token_does_no_harm(newcomer: Newcomer, dressed: str):
+    newcomer.all_set()
+    assert (await newcomer.run("doctor", DISCORD_TOKEN=dressed.format(newcomer.sandbox.token)))[0] == 0
+
+
+async def test_a_url_that_is_not_discords_and_a_port_that_is_taken_are_named(newcomer: Newcomer):
+    newcomer.all_set()
+    code, said = await newcomer.run("doctor", DISCORD_API_URL=newcomer.sandbox.api_url.removesuffix("/api/v10"))
+    assert (code, "What answers is not Discord's API" in said) == (78, True)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        environ = {"LEDGER_HTTP": f"127.0.0.1:{taken.getsockname()[1]}"}
+        for command in ("doctor", "run"):
+            code, said = await newcomer.run(command, **environ)
+            assert (code, "choose another LEDGER_HTTP" in said) == (69, True)
+
+
+async def test_a_spent_identify_budget_is_waited_for_and_says_how_long(newcomer: Newcomer):
+    newcomer.all_set()
+    newcomer.sandbox.identifies.set_limit(remaining=0, reset_after_s=7_200)
+    code, said = await newcomer.run("doctor")
+    assert (code, "2 h 0 min" in said) == (78, True)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
