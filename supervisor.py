@@ -537,6 +537,7 @@ class Program:
             token=settings.token().get_secret_value(),
             api_url=settings.discord_api_url,
             roster=self.supervisor.roster,
+            inside=self.supervisor,
             clock=clock,
             sleep=asyncio.sleep,
             randomness=randomness,

@@ -107,7 +107,9 @@ def lane_of(message: m.Message) -> Lane:
             return Lane.MEMBERS
         case m.NoteInviteBorn() | m.NoteInviteDied() | m.SampleArrived() | m.SampleFailed():
             return Lane.REST
-        case m.AssignInvite() | m.ForgetMember() | m.ForgetGuild() | m.DescribeGuild() | m.DescribeMember():
+        case m.AssignInvite() | m.ForgetMember() | m.ForgetGuild():
+            return Lane.REST
+        case m.DescribeGuild() | m.DescribeMember() | m.DescribeWindow() | m.DescribeCodes():
             return Lane.REST
         case _:
             assert_never(message)

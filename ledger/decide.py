@@ -16,6 +16,7 @@ from ledger.fetching import ask_sample, may_fetch
 from ledger.forgetting import era_key, names
 from ledger.members import heard, join_drafts, leave_drafts, review_members, unreadable_join
 from ledger.phases import Phase, move
+from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.state import Assignment, GuildState
 from ledger.windows import needs_sample
 
@@ -62,10 +63,13 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
         case m.ForgetGuild():
             return _forget_guild(state, presence, message)
         case m.DescribeGuild():
-            return m.Decision(presence=presence, answer=_guild_report(state, presence))
+            return m.Decision(presence=presence, answer=guild_report(state, presence))
         case m.DescribeMember():
-            report = m.MemberReport(user=message.user, periods=state.members.get(message.user, ()))
-            return m.Decision(presence=presence, answer=report)
+            return m.Decision(presence=presence, answer=member_report(state, message.user))
+        case m.DescribeWindow():
+            return m.Decision(presence=presence, answer=open_window(state, presence))
+        case m.DescribeCodes():
+            return m.Decision(presence=presence, answer=codes_report(state))
         case _:
             assert_never(message)
 
@@ -215,9 +219,14 @@ def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermiss
 
 
 def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) -> m.Decision:
-    current = state.assignments.get(message.code, ())
-    if message.interaction in state.interactions and current:
-        return m.Decision(presence=presence, answer=m.Assigned(code=message.code, assignment=current[-1]))
+    """A redelivery, or the same person once more, writes nothing."""
+    held = state.assignments.get(message.code, ())
+    current = held[-1] if held else None
+    repeated = message.interaction in state.interactions
+    if current is not None and (repeated or current.staff == message.staff):
+        before = next(reversed(held[:-1]), None) if repeated else None
+        kept = m.Assigned(code=message.code, assignment=current, before=before, news=repeated)
+        return m.Decision(presence=presence, answer=kept)
     event = r.InviteAssigned(
         code=message.code,
         staff=message.staff,
@@ -228,7 +237,7 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     cause = r.InteractionCause(interaction=message.interaction)
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us)
-    answer = m.Assigned(code=event.code, assignment=assignment)
+    answer = m.Assigned(code=event.code, assignment=assignment, before=current)
     return m.Decision(presence=presence, drafts=(draft,), answer=answer)
 
 
@@ -257,22 +266,6 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
         decision = _came_up(empty, decision.presence, here)
     answer = m.Forgot(known=True, memberships=len(memberships))
     return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts), answer=answer)
-
-
-def _guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
-    return m.GuildReport(
-        phase=presence.phase,
-        seq=state.seq,
-        counting_since_us=state.counting_since_us,
-        baseline_us=state.baseline.answered_us if state.baseline else 0,
-        counters=len(state.counters),
-        open_joins=sum(1 for _ in state.open_joins()),
-        unclaimed=dict(state.unclaimed),
-        tombstones=len(state.tombstones),
-        breaks=state.breaks,
-        members=sum(periods[-1].is_open() for periods in state.members.values()),
-        reconciled=presence.reconciled,
-    )
 
 
 def _moved(presence: m.Presence, phase: Phase) -> m.Presence:

@@ -222,6 +222,14 @@ class DescribeMember(_Message, frozen=True):
     user: UserId
 
 
+class DescribeWindow(_Message, frozen=True):
+    """/refresh_invite_cache: which joins are open."""
+
+
+class DescribeCodes(_Message, frozen=True):
+    """/invites, /leaderboard, /fix_staff_usernames, autocomplete: who stands for which code."""
+
+
 Message: TypeAlias = (
     RecordJoin
     | NoteMember
@@ -242,6 +250,8 @@ Message: TypeAlias = (
     | ForgetGuild
     | DescribeGuild
     | DescribeMember
+    | DescribeWindow
+    | DescribeCodes
 )
 
 
@@ -279,10 +289,15 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Assigned(msgspec.Struct, frozen=True, kw_only=True):
-    """The assignment in force after an ``AssignInvite``."""
+    """The assignment in force after an ``AssignInvite``, and the one ``before`` it (None: the code's first).
+
+    ``news``: False where the code stood for that person already, so that nothing was written.
+    """
 
     code: InviteCode
     assignment: Assignment
+    before: Assignment | None = None
+    news: bool = True
 
 
 class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,8 +325,44 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     memberships: int = 0
 
 
+class OpenWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """The joins that are not worked out yet, each by its key; ``fetching``: the next sample has been asked for."""
+
+    joins: frozenset[str]
+    fetching: bool
+    trouble: str
+
+
+class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An invite, or a code that was assigned: who stands for it. ``listed``: people can use it now.
+
+    ``inviter``: the human who made it, None = a bot, a widget, or no longer known.
+    """
+
+    code: InviteCode
+    listed: bool
+    uses: int
+    inviter: UserId | None
+    assignments: tuple[Assignment, ...]
+
+    def holder_at(self, at_us: int) -> UserId | None:
+        """For whom a join at that time counts: the assignment in force, else the inviter."""
+        valid = [each.staff for each in self.assignments if each.since_us <= at_us]
+        return valid[-1] if valid else self.inviter
+
+
+class CodesReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Every code that is known: listed, gone and remembered, or assigned."""
+
+    codes: tuple[CodeReport, ...]
+
+
 class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A guild in numbers, for /debug_invites. Times in microseconds, 0 = never."""
+    """A guild in numbers, for /debug_invites. Times in microseconds, 0 = never.
+
+    ``open_since_us``: when the oldest open join was heard of; ``broken``: why continuity does not hold now;
+    ``trouble``: why the counters cannot be read, "" = they can.
+    """
 
     phase: Phase
     seq: int
@@ -319,14 +370,17 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
     baseline_us: int
     counters: int
     open_joins: int
+    open_since_us: int = 0
     unclaimed: Mapping[InviteCode, int]
     tombstones: int
     breaks: int
+    broken: tuple[str, ...] = ()
+    trouble: str = ""
     members: int
     reconciled: bool
 
 
-Answer: TypeAlias = Done | Assigned | WindowReport | MemberReport | GuildReport | Forgot
+Answer: TypeAlias = Done | Assigned | WindowReport | OpenWindow | MemberReport | CodesReport | GuildReport | Forgot
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True):

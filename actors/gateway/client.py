@@ -20,24 +20,11 @@ from actors.gateway.intake import Intake, Slot
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.rest import url_of_gateway
 from actors.gateway.restraint import Restraint
-from ledger.errors import LedgerError
+from actors.gateway.trouble import FAULTS
 from ledger.ids import SessionId
 
 Parser: TypeAlias = Callable[[dict[str, object]], None]
 
-FAULTS: Final = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    LedgerError,
-    discord.DiscordException,
-)
-"""What a dispatch can make a parser raise: ours for our bugs, the library's for payloads it does not expect."""
 PERMISSION_EVENTS: Final = frozenset(
     {"GUILD_CREATE", "GUILD_UPDATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "GUILD_MEMBER_UPDATE"}
 )

@@ -1,36 +1,33 @@
-"""Slash commands: parse, let the desk work, show. Each is for staff, ephemeral, and answered once.
+"""Slash commands: their names, options and descriptions; what was typed is parsed, the desk works, `answering` shows.
 
-Who may use them is said twice: to Discord (default permissions, which a server can change) and here, at run time.
-Where a fetch is needed the answer is deferred first; a redelivered interaction fails at that step, before anything
-is done. What Discord says of an interaction that was answered before, or is too old, is a log line, no error.
+Each is for staff. Who may use them is said twice: to Discord (default permissions, which a server can change) and at
+run time. Nothing is decided here.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-import aiohttp
 import discord
 from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
-from actors.gateway.desk import Assign, Desk
-from actors.gateway.permissions import missing
+from actors.gateway.answering import Interaction, answer, at_once, deferred, may_use, turned
+from actors.gateway.board import wish_of
+from actors.gateway.desk import Desk
+from actors.gateway.permissions import missing, unheard_channels
+from actors.gateway.ranking import Window, Wish
+from actors.gateway.report import Permitted
+from actors.gateway.staff_invites import Assign
+from actors.gateway.tally import By
+from actors.gateway.trouble import FAULTS
 from ledger.ids import ChannelId, GuildId, InteractionId, UserId
 
-Interaction: TypeAlias = discord.Interaction[discord.Client]
-Work: TypeAlias = Callable[[], Awaitable[str]]
+Person: TypeAlias = discord.User | discord.Member
 
-SEND_S: Final = 10.0
-LATE_CODES: Final = {
-    40060: "answered before",
-    10062: "unknown or older than 3 s",
-    10015: "older than 15 minutes",
-    50027: "older than 15 minutes",
-}
-"""What Discord says of an interaction that can no longer be answered."""
-NOT_ALLOWED: Final = "You need the permission Manage Server for this."
 NO_BOTS: Final = "A bot cannot be credited with joins. Please name a person."
+NO_STRANGERS: Final = (
+    "This person is not a member here, so I take the name for a mistake. "
+    "Whoever leaves keeps the invites that are assigned already."
+)
 FAILED: Final = "Something went wrong in here. The operator finds it in my log."
 
 
@@ -43,100 +40,107 @@ class Tree(app_commands.CommandTree[discord.Client]):
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """An error in a command: told to the log and, if it can still be, to whoever gave the command."""
+        await self.failed(interaction, error)
+
+    async def failed(self, interaction: Interaction, error: Exception) -> None:
+        """The same for an error in the answer to a click."""
         self.log.error("command.failed", guild=interaction.guild_id, error=repr(error), exc_info=error)
         await answer(interaction, FAILED, self.log)
 
 
 def install(tree: Tree, desk: Desk) -> None:
-    """Puts the commands into the tree."""
-    _install_reading(tree, desk)
-    _install_changing(tree, desk)
+    """Puts the commands into the tree, and the answers to clicks into its client."""
+    _install_debugging(tree, desk)
+    _install_staff_invites(tree, desk)
+    _install_people(tree, desk)
+    _install_leaderboard(tree, desk)
+    for command in tree.get_commands():
+        app_commands.guild_only(command)
+        app_commands.default_permissions(manage_guild=True)(command)
 
 
-def _install_reading(tree: Tree, desk: Desk) -> None:
+def _install_debugging(tree: Tree, desk: Desk) -> None:
     @tree.command(description="How this server's invites are being counted")
-    @app_commands.guild_only()
-    @app_commands.default_permissions(manage_guild=True)
     async def debug_invites(interaction: Interaction) -> None:
-        await _at_once(interaction, lambda: desk.debug(_guild(interaction), _missing(interaction)), tree.log)
+        await at_once(interaction, lambda: desk.debug(_guild(interaction), _permitted(interaction)), tree.log)
 
-    @tree.command(description="Which invite a member joined with")
-    @app_commands.guild_only()
-    @app_commands.default_permissions(manage_guild=True)
-    @app_commands.describe(member="Whose joins to show; may have left")
-    async def who_invited(interaction: Interaction, member: discord.User) -> None:
-        await _at_once(interaction, lambda: desk.who(_guild(interaction), _id(member)), tree.log)
-
-
-def _install_changing(tree: Tree, desk: Desk) -> None:
-    @tree.command(description="Read the invite counters now and work out open joins")
-    @app_commands.guild_only()
-    @app_commands.default_permissions(manage_guild=True)
+    @tree.command(description="Read the invite counters now, work out open joins, keep a checkpoint")
     async def refresh_invite_cache(interaction: Interaction) -> None:
-        await _deferred(interaction, lambda: desk.refresh(_guild(interaction)), tree.log)
+        await deferred(interaction, lambda: desk.refresh(_guild(interaction)), tree.log)
 
+
+def _install_staff_invites(tree: Tree, desk: Desk) -> None:
     @tree.command(description="Credit an invite's joins to a staff member from now on")
-    @app_commands.guild_only()
-    @app_commands.default_permissions(manage_guild=True)
     @app_commands.describe(staff="Who is credited", code="An invite of this server; left out, a new one is made")
     async def setup_staff_invite(interaction: Interaction, staff: discord.User, code: str = "") -> None:
-        if staff.bot:
-            await answer(interaction, NO_BOTS, tree.log)
+        refusal = _refusal(staff)
+        if refusal:
+            await answer(interaction, refusal, tree.log)
             return
-        await _deferred(interaction, lambda: desk.assign(_wish(interaction, staff, code)), tree.log)
+        await deferred(interaction, lambda: desk.staff_invites.assign(_wish(interaction, staff, code)), tree.log)
+
+    @setup_staff_invite.autocomplete("code")
+    async def suggest(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        if not may_use(interaction):
+            return []
+        choices = await desk.staff_invites.suggest(_guild(interaction), typed)
+        return [app_commands.Choice(name=each.name, value=each.code) for each in choices]
+
+    @tree.command(description="Read the display names of staff from Discord again")
+    async def fix_staff_usernames(interaction: Interaction) -> None:
+        await deferred(interaction, lambda: desk.fix_names(_guild(interaction)), tree.log)
 
 
-async def answer(interaction: Interaction, text: str, log: FilteringBoundLogger) -> bool:
-    """Shows the text to whoever gave the command; False when the interaction can no longer be answered."""
+def _install_people(tree: Tree, desk: Desk) -> None:
+    @tree.command(description="Which invite a member joined with")
+    @app_commands.describe(member="Whose joins to show; may have left")
+    async def who_invited(interaction: Interaction, member: discord.User) -> None:
+        name = member.display_name
+        await at_once(interaction, lambda: desk.who(_guild(interaction), _id(member), name), tree.log)
 
-    async def send() -> None:
-        nobody = discord.AllowedMentions.none()
-        if interaction.response.is_done():
-            await interaction.followup.send(text, ephemeral=True, allowed_mentions=nobody)
-        else:
-            await interaction.response.send_message(text, ephemeral=True, allowed_mentions=nobody)
-
-    return await _delivered(interaction, send, log)
-
-
-async def _at_once(interaction: Interaction, work: Work, log: FilteringBoundLogger) -> None:
-    await answer(interaction, await work() if may_use(interaction) else NOT_ALLOWED, log)
+    @tree.command(description="Whom a member brought: joined, left, still here")
+    @app_commands.describe(member="Left out, it is you")
+    async def invites(interaction: Interaction, member: discord.User | None = None) -> None:
+        who = member or interaction.user
+        guild, user, name = _guild(interaction), _id(who), who.display_name
+        await deferred(interaction, lambda: desk.rankings.of_person(guild, user, name), tree.log)
 
 
-async def _deferred(interaction: Interaction, work: Work, log: FilteringBoundLogger) -> None:
-    if not may_use(interaction):
-        await answer(interaction, NOT_ALLOWED, log)
-        return
+def _install_leaderboard(tree: Tree, desk: Desk) -> None:
+    @tree.command(description="Who brought the most members")
+    @app_commands.describe(window="Joins of how long (all)", by="For whom an invite counts, or who made it (staff)")
+    async def leaderboard(
+        interaction: Interaction, window: Window = "all", by: Literal["staff", "inviter"] = "staff"
+    ) -> None:
+        wish = Wish(window=window, by=By(by))
+        await deferred(interaction, lambda: desk.rankings.board(_guild(interaction), wish), tree.log)
 
-    async def promise() -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
-
-    if await _delivered(interaction, promise, log):
-        await answer(interaction, await work(), log)
-
-
-async def _delivered(
-    interaction: Interaction, send: Callable[[], Awaitable[None]], log: FilteringBoundLogger
-) -> bool:
-    try:
-        async with asyncio.timeout(SEND_S):
-            await send()
-    except discord.HTTPException as error:
-        why = LATE_CODES.get(error.code, str(error))
-        log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=why)
-        return False
-    except (aiohttp.ClientError, OSError) as error:
-        log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=repr(error))
-        return False
-    return True
+    @tree.client.event
+    async def on_interaction(interaction: Interaction) -> None:
+        wish = wish_of(_clicked(interaction))
+        if wish is None:
+            return
+        try:
+            await turned(interaction, lambda: desk.rankings.board(_guild(interaction), wish), tree.log)
+        except FAULTS as error:
+            await tree.failed(interaction, error)
 
 
-def may_use(interaction: Interaction) -> bool:
-    """Whether whoever gave the command may manage the server, whatever the server's settings let through."""
-    return interaction.guild_id is not None and interaction.permissions.manage_guild
+def _clicked(interaction: Interaction) -> str:
+    """The custom_id of the component that was used; "" for every other interaction."""
+    if interaction.type is not discord.InteractionType.component or interaction.data is None:
+        return ""
+    return str(interaction.data.get("custom_id", ""))
 
 
-def _wish(interaction: Interaction, staff: discord.User, code: str) -> Assign:
+def _refusal(staff: Person) -> str:
+    """Why nothing can be credited to that person, "" where it can."""
+    if staff.bot:
+        return NO_BOTS
+    return "" if isinstance(staff, discord.Member) else NO_STRANGERS
+
+
+def _wish(interaction: Interaction, staff: Person, code: str) -> Assign:
     return Assign(
         interaction=InteractionId(str(interaction.id)),
         guild=_guild(interaction),
@@ -158,10 +162,12 @@ def _guild(interaction: Interaction) -> GuildId:
     return GuildId(str(interaction.guild_id))
 
 
-def _id(user: discord.User | discord.Member) -> UserId:
+def _id(user: Person) -> UserId:
     return UserId(str(user.id))
 
 
-def _missing(interaction: Interaction) -> tuple[str, ...]:
-    me = interaction.guild.me if interaction.guild else None
-    return missing(me.guild_permissions if me else interaction.app_permissions)
+def _permitted(interaction: Interaction) -> Permitted:
+    guild = interaction.guild
+    me = guild.me if guild else None
+    held = me.guild_permissions if me else interaction.app_permissions
+    return Permitted(missing=missing(held), unheard=unheard_channels(guild) if guild and me else ())

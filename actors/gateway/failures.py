@@ -81,11 +81,11 @@ def outcome(failure: Failure) -> RequestOutcome:
             assert_never(failure)
 
 
-def explain(failure: Failure) -> str:
-    """The failure in a sentence for whoever gave the command."""
+def explain(failure: Failure, needed: str = "Manage Server") -> str:
+    """The failure in a sentence for whoever gave the command; ``needed``: the permission it takes."""
     match failure:
         case Forbidden():
-            return "Discord does not let me read or make invites here: I need the permission Manage Server."
+            return f"Discord does not let me do this here: I need the permission {needed}."
         case Unavailable(status=status):
             return f"Discord could not answer (status {status}). Please try again in a moment."
         case Limited(retry_after_s=wait_s):

@@ -32,7 +32,15 @@ DISPATCHES: Final = (
     "CHANNEL_DELETE",
 )
 """The dispatches that are taken from the parser table."""
-REQUESTS: Final = ("request", "invites_from", "get_vanity_code", "get_members", "create_invite")
+REQUESTS: Final = (
+    "request",
+    "invites_from",
+    "get_vanity_code",
+    "get_members",
+    "get_member",
+    "get_user",
+    "create_invite",
+)
 """Methods of the library's HTTP client that answer raw JSON."""
 SOCKET_STATE: Final = ("session_id", "sequence", "_discord_parsers")
 """What a socket keeps of its session; ``sequence`` is set before the dispatch of that number is parsed."""

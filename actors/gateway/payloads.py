@@ -41,6 +41,27 @@ class Person(_Part, frozen=True, kw_only=True):
     bot: bool = False
 
 
+class Named(_Part, frozen=True, kw_only=True):
+    """A user object, for the name that is shown: ``global_name`` where the user chose one."""
+
+    id: User
+    username: str
+    global_name: str | None = None
+
+    def shown(self) -> str:
+        return self.global_name or self.username
+
+
+class NamedMember(_Part, frozen=True, kw_only=True):
+    """A member object, for the name that is shown here: ``nick`` where there is one."""
+
+    user: Named
+    nick: str | None = None
+
+    def shown(self) -> str:
+        return self.nick or self.user.shown()
+
+
 class Place(_Part, frozen=True, kw_only=True):
     """A channel object, a role's or a message's: only its id."""
 

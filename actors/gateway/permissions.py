@@ -9,7 +9,7 @@ import discord
 
 from actors.roster import Roster
 from ledger import messages as m
-from ledger.ids import GuildId
+from ledger.ids import ChannelId, GuildId
 from ledger.ports import Clock
 
 NEEDED: Final = {
@@ -33,6 +33,15 @@ def install_link(application: str) -> str:
 def missing(held: discord.Permissions) -> tuple[str, ...]:
     """The needed permissions that are not among those held, in people's words."""
     return tuple(words for name, words in NEEDED.items() if not getattr(held, name))
+
+
+def unheard_channels(guild: discord.Guild) -> tuple[ChannelId, ...]:
+    """Channels that invites may lead to, of which Discord does not tell us: Manage Channels is missing there."""
+    return tuple(
+        ChannelId(str(channel.id))
+        for channel in guild.channels
+        if not isinstance(channel, discord.CategoryChannel) and not channel.permissions_for(guild.me).manage_channels
+    )
 
 
 class PermissionWatch:

@@ -4,7 +4,7 @@
 candidate is never worded as a fact.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from actors.gateway.wording import code, count, either, fit, moment, person, plain
@@ -45,13 +45,13 @@ NOTES: Final[Mapping[str, str]] = {
 NOT_DURABLE: Final = "-# Recorded, but not yet in every store I am told to wait for."
 
 
-def render(outcome: Outcome[m.Answer], missing: Sequence[str] = ()) -> str:
-    """The outcome of an ask; ``missing``: permissions the bot lacks, for the guild's report."""
+def render(outcome: Outcome[m.Answer], name: str = "") -> str:
+    """The outcome of an ask; ``name``: what the member whose report it is is called."""
     match outcome.kind:
         case Answered.OK:
-            return _answer(outcome.answer, missing)
+            return _answer(outcome.answer, name)
         case Answered.DEGRADED:
-            return f"{_answer(outcome.answer, missing)}\n{NOT_DURABLE}"
+            return f"{_answer(outcome.answer, name)}\n{NOT_DURABLE}"
         case Answered.REJECTED:
             return f"That cannot be done: {plain(outcome.text)}"
         case Answered.CRASHED:
@@ -62,16 +62,14 @@ def render(outcome: Outcome[m.Answer], missing: Sequence[str] = ()) -> str:
             assert_never(outcome.kind)
 
 
-def _answer(answer: m.Answer | None, missing: Sequence[str]) -> str:
+def _answer(answer: m.Answer | None, name: str) -> str:
     match answer:
         case m.Assigned():
             return _assigned(answer)
-        case m.WindowReport():
-            return _window(answer)
         case m.MemberReport():
-            return _member(answer)
-        case m.GuildReport():
-            return _guild(answer, missing)
+            return _member(answer, name)
+        case m.WindowReport() | m.OpenWindow() | m.CodesReport() | m.GuildReport():
+            raise AssertionError(answer)  # `refreshing`, `ranking` and `report` have their own words for these
         case m.Done() | m.Forgot() | None:
             return "Nothing could be done right now: Discord reports this server as unavailable."
         case _:
@@ -79,19 +77,17 @@ def _answer(answer: m.Answer | None, missing: Sequence[str]) -> str:
 
 
 def _assigned(answer: m.Assigned) -> str:
-    staff, since = person(answer.assignment.staff), moment(answer.assignment.since_us)
-    return f"From {since} on, joins by {code(answer.code)} are credited to {staff}. Earlier joins stay as they are."
+    staff, since, shown = person(answer.assignment.staff), moment(answer.assignment.since_us), code(answer.code)
+    if not answer.news:
+        return f"{shown} stands for {staff} already, since {since}. Nothing was changed."
+    text = f"From {since} on, joins by {shown} are credited to {staff}. Earlier joins stay as they are."
+    if answer.before is None:
+        return text
+    return f"{text}\n-# Before: {person(answer.before.staff)} since {moment(answer.before.since_us)}."
 
 
-def _window(answer: m.WindowReport) -> str:
-    parts = [f"{count(answer.worked_out, 'join')} worked out, {answer.open:,} still open."]
-    if answer.note:
-        parts.append(NOTES.get(answer.note, plain(answer.note)))
-    return " ".join(parts)
-
-
-def _member(answer: m.MemberReport) -> str:
-    who = person(answer.user)
+def _member(answer: m.MemberReport, name: str) -> str:
+    who = person(answer.user, name)
     if not answer.periods:
         return f"I have never seen {who} here."
     lines = [f"{_span(period)}: {_verdict(period)}." for period in answer.periods]
@@ -123,25 +119,11 @@ def _source(period: Period) -> str:
         named=code(period.code or NO_COUNTER),
         either=either(period.candidates) or "not known",
         by=person(period.staff) if period.staff else "one person",
-        why=_because(period.reason),
+        why=because(period.reason),
     )
 
 
-def _because(reason: str) -> str:
+def because(reason: str) -> str:
+    """A reason of a record, in words."""
     name = reason.partition(":")[0]
     return REASONS.get(name) or plain(reason) or "no reason was recorded"
-
-
-def _guild(answer: m.GuildReport, missing: Sequence[str]) -> str:
-    baseline = moment(answer.baseline_us) if answer.baseline_us else "none yet"
-    lines = [
-        f"**State**: {answer.phase.value}, record {answer.seq:,}",
-        f"**Counting since**: {moment(answer.counting_since_us) if answer.counting_since_us else 'not yet'}",
-        f"**Invite counters**: {answer.counters:,}, read {baseline}",
-        f"**Open joins**: {answer.open_joins:,}",
-        f"**Members known**: {answer.members:,}{'' if answer.reconciled else ' (list not compared yet)'}",
-        f"**Gone invites remembered**: {answer.tombstones:,}; **breaks in continuity**: {answer.breaks:,}",
-        f"**Permissions missing**: {', '.join(missing) or 'none'}",
-    ]
-    unclaimed = [f"{code(name)}: {count(uses, 'use')} no join explains" for name, uses in answer.unclaimed.items()]
-    return fit([*lines, *unclaimed])

@@ -18,7 +18,7 @@ from discord.http import HTTPClient, Route
 from actors.gateway.counters import counters_of
 from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable, outcome
 from actors.gateway.pacing import Pacer, Urgency
-from actors.gateway.payloads import InviteRow, Member, Place, VanityAnswer, decode
+from actors.gateway.payloads import InviteRow, Member, Named, NamedMember, Place, VanityAnswer, decode
 from actors.traffic import RequestOutcome, RestTraffic
 from ledger.ids import ChannelId, GuildId, SessionId, UserId
 from ledger.ports import Clock
@@ -102,6 +102,14 @@ class Rest:
             return Malformed(why="the member list does not go on")
         return rising
 
+    async def member_name(self, guild: GuildId, user: UserId) -> str | Failure:
+        """What a member is called in the guild; 404 for who is none."""
+        return await self._name(NamedMember, lambda http: http.get_member(int(guild), int(user)))
+
+    async def user_name(self, user: UserId) -> str | Failure:
+        """What a user is called who need not be a member; 404 for an account that is gone."""
+        return await self._name(Named, lambda http: http.get_user(int(user)))
+
     async def create_invite(self, channel: ChannelId, reason: str) -> InviteRow | Failure:
         """A new invite that never ends; ``reason`` stands in the audit log."""
         async with self._pacer.permit(Urgency.PERSON):
@@ -125,6 +133,15 @@ class Rest:
         return RestTraffic(
             requests=dict(self._requests), waited_s=self._pacer.waited_s(), waiting=self._pacer.waiting()
         )
+
+    async def _name(
+        self, kind: type[Named] | type[NamedMember], request: Callable[[HTTPClient], Awaitable[object]]
+    ) -> str | Failure:
+        """Many are asked for in a row, and somebody waits, but counters go first."""
+        async with self._pacer.permit(Urgency.LISTING):
+            await self._pacer.beat()
+            named = await self._ask(kind, request)
+        return named.shown() if isinstance(named, Named | NamedMember) else named
 
     async def _vanity(self, guild: GuildId) -> Vanity | Failure:
         await self._pacer.beat()

@@ -37,6 +37,7 @@ from actors.gateway.trouble import GatewayRefused
 from actors.gateway.welcome import Welcomer
 from actors.roster import Roster
 from actors.runtime import Jobs, Spawner
+from actors.standing import Inside
 from actors.traffic import DispatchTally, DispatchTraffic, RestTraffic, ShardStatus
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
@@ -75,6 +76,7 @@ class Gateway:
         token: the bot's. It is handed to the library and nowhere else.
         api_url: REST base, e.g. ``http://127.0.0.1:PORT/api/v10``.
         roster: whom dispatches are told.
+        inside: the process, for commands.
         clock: stamps and backoff.
         sleep: pauses.
         randomness: jitter.
@@ -89,6 +91,7 @@ class Gateway:
         token: str,
         api_url: str,
         roster: Roster,
+        inside: Inside,
         clock: Clock,
         sleep: Sleep,
         randomness: Randomness,
@@ -116,7 +119,7 @@ class Gateway:
         self._entry = Entry(self._check, clock, sleep, randomness, log)
         self._registration = Registration(self._client, self._jobs, log)
         self.rest = Rest(self._http, self._pacer, clock)
-        self._desk = Desk(roster, self.rest, clock)
+        self._desk = Desk(roster=roster, rest=self.rest, inside=inside, clock=clock, sleep=sleep)
         self.outside = Fetcher(
             rest=self.rest,
             welcomer=Welcomer(self._find, self.rest, log),

@@ -13,7 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
 from actors.gateway.backoff import Backoff
-from actors.gateway.client import FAULTS, Client
+from actors.gateway.client import Client
 from actors.gateway.commands import install
 from actors.gateway.desk import Desk
 from actors.gateway.identify import IdentifyGate
@@ -23,6 +23,7 @@ from actors.gateway.pacing import Pacer
 from actors.gateway.permissions import PermissionWatch
 from actors.gateway.registration import Registration
 from actors.gateway.restraint import Restraint
+from actors.gateway.trouble import FAULTS
 from actors.traffic import ShardStatus
 
 LOGIN_S: Final = 60.0

@@ -7,7 +7,25 @@ LedgerError
     └── ShardsDemanded    there are too many guilds for this number of shards
 """
 
+from typing import Final
+
+import discord
+
 from ledger.errors import LedgerError
+
+FAULTS: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    LedgerError,
+    discord.DiscordException,
+)
+"""What handling a dispatch or a click can raise: ours for our bugs, the library's for payloads it does not expect."""
 
 
 class GatewayRefused(LedgerError):

@@ -7,7 +7,7 @@ nobody is the sender's business (``AllowedMentions.none()``).
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId, is_tombstone
+from ledger.ids import NO_COUNTER, VANITY, ChannelId, InviteCode, UserId, is_tombstone
 
 MAX_MESSAGE: Final = 1_900
 """Discord's limit is 2,000 characters; the rest is for a last remark."""
@@ -16,7 +16,15 @@ _MARKDOWN: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\*_~`|>[]()<@#
 
 def plain(text: str) -> str:
     """Any text, with nothing in it that Discord would read as markdown or a mention, on one line."""
-    return _visible(text).translate(_MARKDOWN)
+    return visible(text).translate(_MARKDOWN)
+
+
+def brief(text: str) -> str:
+    """``plain``, of an error that may be long."""
+    return plain(text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 1]}…")
+
+
+MAX_ERROR: Final = 120
 
 
 def code(name: InviteCode) -> str:
@@ -25,7 +33,7 @@ def code(name: InviteCode) -> str:
         return "the vanity URL"
     if name == NO_COUNTER:
         return "a way without an invite (Server Discovery, an app, a student hub)"
-    return f"`{_visible(name).replace('`', '')}`"
+    return f"`{visible(name).replace('`', '')}`"
 
 
 def either(names: Iterable[InviteCode]) -> str:
@@ -39,13 +47,35 @@ def either(names: Iterable[InviteCode]) -> str:
 MAX_NAMED: Final = 5
 
 
-def person(user: UserId) -> str:
-    return "a forgotten member" if is_tombstone(user) else f"<@{user}>"
+def person(user: UserId, name: str = "") -> str:
+    """A mention, with the name that is known: a mention of somebody unknown to the reader shows digits only."""
+    if is_tombstone(user):
+        return "a forgotten member"
+    return f"<@{user}> ({shown(name)})" if name else f"<@{user}>"
+
+
+def shown(name: str) -> str:
+    """A display name as it is meant: cut, and kept from turning the direction of what stands beside it."""
+    short = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+    return f"\u2068{plain(short)}\u2069"
+
+
+MAX_NAME: Final = 32
+"""Discord's own limit; what is longer comes from elsewhere."""
+
+
+def channel(where: ChannelId) -> str:
+    return f"<#{where}>"
 
 
 def moment(at_us: int) -> str:
     """A time, shown in the reader's own zone."""
     return f"<t:{at_us // 1_000_000}:f>"
+
+
+def ago(at_us: int) -> str:
+    """How long a time is past, which goes on counting while it is looked at."""
+    return f"<t:{at_us // 1_000_000}:R>"
 
 
 def count(number: int, one: str, many: str = "") -> str:
@@ -65,6 +95,10 @@ def fit(lines: Sequence[str]) -> str:
     return "\n".join(kept)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Without control characters, line breaks and those that turn the direction of writing."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
+    return "".join(letter if letter.isprintable() or letter == ZERO_WIDTH_JOINER else " " for letter in text)
+
+
+ZERO_WIDTH_JOINER: Final = "\u200d"
+"""What holds an emoji of several parts together; alone it shows nothing."""

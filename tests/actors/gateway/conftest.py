@@ -21,11 +21,24 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
         assert list(running.unhandled) == []
         assert list(running.violations) == []
+        for_asker_alone(running)
+
+
+def for_asker_alone(sandbox: Sandbox) -> None:
+    """Whatever was answered in the test was ephemeral and pinged nobody. Limits the sandbox keeps itself."""
+    for pending in sandbox.interactions._by_token.values():
+        reply = pending.reply
+        assert all(message.ephemeral for message in reply.messages)
+        sent = [callback.data for callback in reply.callbacks if callback.type in (4, 7)]
+        sent += [message.payload for message in reply.messages if "allowed_mentions" in message.payload]
+        assert all(body["allowed_mentions"] == {"parse": []} for body in sent)
+        assert sent or reply.thinking or not reply.messages
 
 
 @pytest.fixture
 async def town() -> AsyncIterator[Town]:
     made = Town(SystemClock())
+    await made.inside.books.open()
     yield made
     await made.close()
 
@@ -70,6 +83,7 @@ def make_gateway(
             token=token or sandbox.token,
             api_url=api_url or sandbox.api_url,
             roster=town.roster,
+            inside=town.inside,
             clock=town.clock,
             sleep=sleep,
             randomness=SystemRandomness(),

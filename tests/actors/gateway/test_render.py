@@ -6,15 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.gateway import failures as f
-from actors.gateway.desk import bare_code
 from actors.gateway.render import WORDS, render
-from actors.gateway.wording import code, either, fit, plain
+from actors.gateway.staff_invites import bare_code
+from actors.gateway.wording import MAX_NAME, ZERO_WIDTH_JOINER, code, either, fit, person, plain, shown
 from actors.runtime import Answered, Outcome
 from ledger import messages as m
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
-from ledger.phases import Phase
 from ledger.records import Status
-from ledger.state import LEFT_UNKNOWN, Period
+from ledger.state import LEFT_UNKNOWN, Assignment, Period
 
 USER, STAFF = UserId("1"), UserId("2")
 A, B = InviteCode("A"), InviteCode("B")
@@ -97,9 +96,9 @@ def test_what_did_not_work_is_said_as_it_is(kind: Answered, words: str):
 
 
 def test_what_is_not_durable_everywhere_is_said():
-    answer = m.WindowReport(worked_out=1, open=0, note="")
+    answer = m.MemberReport(user=USER, periods=())
     text = render(Outcome(kind=Answered.DEGRADED, answer=answer))
-    assert text.startswith("1 join worked out, 0 still open.")
+    assert text.startswith("I have never seen")
     assert "not yet in every store" in text
 
 
@@ -107,36 +106,42 @@ def test_an_unavailable_server_is_said_when_nothing_was_done():
     assert "unavailable" in render(Outcome(kind=Answered.OK, answer=m.Done()))
 
 
-def test_a_thousand_memberships_and_unclaimed_codes_fit_into_one_message():
+def test_a_thousand_memberships_fit_into_one_message():
     periods = tuple(Period(n, n, status=Status.CANDIDATES, candidates=(A, B) * 50) for n in range(1_000))
     text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods)))
     assert len(text) <= 2_000
     assert text.splitlines()[-1].endswith("more")
-    report = m.GuildReport(
-        phase=Phase.BLIND,
-        seq=1,
-        counting_since_us=0,
-        baseline_us=0,
-        counters=1_000,
-        open_joins=0,
-        unclaimed={InviteCode(f"{n:0100}"): n for n in range(1_000)},
-        tombstones=0,
-        breaks=0,
-        members=100_000,
-        reconciled=False,
-    )
-    text = render(Outcome(kind=Answered.DEGRADED, answer=report), ("Manage Server",))
-    assert len(text) <= 2_000
-    assert "missing**: Manage Server" in text
 
 
 @given(st.text())
 def test_no_text_brings_markdown_a_mention_or_a_turn_of_direction(text: str):
     shown = plain(text)
-    assert all(letter.isprintable() for letter in shown)
+    assert all(letter.isprintable() or letter == ZERO_WIDTH_JOINER for letter in shown)
     bare = shown.replace("\\\\", "")
     for mark in "*_~`|<@#":
         assert bare.count(mark) == bare.count(f"\\{mark}")
+
+
+@given(st.text(max_size=200))
+def test_a_name_is_cut_and_turns_nothing_beside_it(name: str):
+    text = shown(name)
+    assert text[0] == "\u2068"
+    assert text[-1] == "\u2069"
+    assert len(text.replace("\\", "")) <= MAX_NAME + 2
+    assert "\n" not in text
+
+
+def test_a_person_is_a_mention_and_the_name_that_is_known():
+    assert person(USER) == "<@1>"
+    assert person(USER, "*Ann*") == "<@1> (\u2068\\*Ann\\*\u2069)"
+
+
+def test_a_code_that_stood_for_somebody_else_says_for_whom_and_since_when():
+    now, before = Assignment(2, STAFF, 2_000_000), Assignment(1, USER, 1_000_000)
+    text = render(Outcome(kind=Answered.OK, answer=m.Assigned(code=A, assignment=now, before=before)))
+    assert text.endswith("\n-# Before: <@1> since <t:1:f>.")
+    text = render(Outcome(kind=Answered.OK, answer=m.Assigned(code=A, assignment=now, news=False)))
+    assert text == "`A` stands for <@2> already, since <t:2:f>. Nothing was changed."
 
 
 @given(st.text())
@@ -145,7 +150,7 @@ def test_no_code_leaves_its_span(text: str):
     if text not in {VANITY, NO_COUNTER}:
         assert shown[0] == shown[-1] == "`"
         assert "`" not in shown[1:-1]
-        assert shown.isprintable()
+        assert shown.replace(ZERO_WIDTH_JOINER, "").isprintable()
 
 
 def test_lists_of_codes_are_cut():

@@ -1,18 +1,24 @@
 """A real roster whose guild actors write down what they are told, and answer what a test wants them to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVar
+
+import msgspec
 
 from actors.clock import SystemClock
 from actors.gateway.runner import Gateway
 from actors.guild import GuildAddress
 from actors.roster import Roster
 from actors.runtime import live
+from actors.standing import Kept, Standing
 from ledger import messages as m
-from ledger.ids import GuildId
-from ledger.records import Draft
+from ledger.ids import GuildId, UserId
+from ledger.records import Draft, Status
+from persistence.lists import JoinRow, Lists
+from persistence.memory_database import MemoryDatabase
 
 T = TypeVar("T")
 WAIT_S = 5.0
@@ -52,6 +58,62 @@ class Pauses:
         await asyncio.sleep(0)
 
 
+def row(seq: int, status: Status = Status.CERTAIN, **fields: object) -> JoinRow:
+    """A join of a user of its own, at ``seq`` microseconds since 1970 unless told otherwise."""
+    made = JoinRow(
+        seq=seq,
+        user=UserId(str(1_000 + seq)),
+        opened_us=seq,
+        origin="live",
+        left_us=0,
+        verdict_seq=1,
+        status=status,
+        code=None,
+        inviter=None,
+        staff=None,
+        candidates=(),
+        reason="",
+    )
+    return msgspec.structs.replace(made, **fields)
+
+
+class Books(MemoryDatabase):
+    """The database, whose joins a test writes down: which records lead to which status is the ledger's business."""
+
+    def __init__(self) -> None:
+        super().__init__("database")
+        self.rows: list[JoinRow] = []
+
+    async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
+        assert await super().joins_page(guild, after_seq, limit) == []
+        start = bisect_right(self.rows, after_seq, key=lambda each: each.seq)
+        return self.rows[start : start + limit]
+
+
+class Clerk:
+    """The process as commands see it (``standing.Inside``)."""
+
+    def __init__(self) -> None:
+        self.books = Books()
+        self.known: Standing | None = None
+        self.kept = Kept(seq=41, layers={"log": "", "database": ""})
+        self.checkpoints: list[GuildId] = []
+        self.reads = 0
+
+    def standing(self, guild: GuildId) -> Standing | None:
+        del guild
+        return self.known
+
+    async def keep_checkpoint(self, guild: GuildId) -> Kept:
+        self.checkpoints.append(guild)
+        return self.kept
+
+    async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
+        self.reads += 1
+        await asyncio.sleep(0)
+        return await query(self.books)
+
+
 class Scribe:
     """A guild's actor that appends nothing: it keeps what it is told and answers what it was given."""
 
@@ -87,6 +149,7 @@ class Town:
         self.clock = clock
         self.roster = Roster(clock, self._start)
         self.told: dict[GuildId, list[m.Message]] = {}
+        self.inside = Clerk()
         self.answer: Callable[[m.Message], m.Answer] = lambda _: m.Done()
         self.tasks: list[asyncio.Task[None]] = []
         self._change = asyncio.Event()

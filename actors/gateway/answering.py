@@ -1,0 +1,106 @@
+"""Answers to interactions: who may have one, and how it is shown: once, ephemeral, pinging nobody.
+
+Where a fetch or a long list is needed the answer is deferred first; a redelivered interaction fails at that step,
+before anything is done. What Discord says of an interaction that was answered before, or is too old, is a log line,
+no error.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+
+import aiohttp
+import discord
+from structlog.typing import FilteringBoundLogger
+
+from actors.gateway.board import view_of
+from actors.gateway.ranking import Board
+
+Interaction: TypeAlias = discord.Interaction[discord.Client]
+Work: TypeAlias = Callable[[], Awaitable[str | Board]]
+
+SEND_S: Final = 10.0
+LATE_CODES: Final = {
+    40060: "answered before",
+    10062: "unknown or older than 3 s",
+    10015: "older than 15 minutes",
+    50027: "older than 15 minutes",
+}
+"""What Discord says of an interaction that can no longer be answered."""
+NOT_ALLOWED: Final = "You need the permission Manage Server for this."
+NOBODY: Final = discord.AllowedMentions.none()
+
+
+def may_use(interaction: Interaction) -> bool:
+    """Whether whoever gave the command may manage the server, whatever the server's settings let through."""
+    return interaction.guild_id is not None and interaction.permissions.manage_guild
+
+
+async def at_once(interaction: Interaction, work: Work, log: FilteringBoundLogger) -> None:
+    """Does the work and shows what came of it, for work that is done in time for a first answer."""
+    await answer(interaction, await work() if may_use(interaction) else NOT_ALLOWED, log)
+
+
+async def deferred(interaction: Interaction, work: Work, log: FilteringBoundLogger) -> None:
+    """Promises an answer, then does the work; nothing is done where the promise is not taken."""
+
+    async def promise() -> None:
+        await interaction.response.defer(ephemeral=True, thinking=True)
+
+    if not may_use(interaction):
+        await answer(interaction, NOT_ALLOWED, log)
+    elif await _delivered(interaction, promise, log):
+        await answer(interaction, await work(), log)
+
+
+async def turned(interaction: Interaction, work: Work, log: FilteringBoundLogger) -> None:
+    """The answer to a click: the message it was made under is changed; a text comes beside it."""
+
+    async def promise() -> None:
+        await interaction.response.defer()
+
+    if not may_use(interaction):
+        await answer(interaction, NOT_ALLOWED, log)
+    elif await _delivered(interaction, promise, log):
+        await _change(interaction, await work(), log)
+
+
+async def answer(interaction: Interaction, what: str | Board, log: FilteringBoundLogger) -> bool:
+    """Shows it to whoever gave the command; False when the interaction can no longer be answered."""
+
+    async def send() -> None:
+        if isinstance(what, Board):  # always after a promise: it is not read within the 3 s of a first answer
+            await interaction.followup.send(view=view_of(what), ephemeral=True, allowed_mentions=NOBODY)
+        elif interaction.response.is_done():
+            await interaction.followup.send(what, ephemeral=True, allowed_mentions=NOBODY)
+        else:
+            await interaction.response.send_message(what, ephemeral=True, allowed_mentions=NOBODY)
+
+    return await _delivered(interaction, send, log)
+
+
+async def _change(interaction: Interaction, what: str | Board, log: FilteringBoundLogger) -> None:
+    if isinstance(what, str):
+        await answer(interaction, what, log)
+        return
+
+    async def edit() -> None:
+        await interaction.edit_original_response(view=view_of(what), allowed_mentions=NOBODY)
+
+    await _delivered(interaction, edit, log)
+
+
+async def _delivered(
+    interaction: Interaction, send: Callable[[], Awaitable[None]], log: FilteringBoundLogger
+) -> bool:
+    try:
+        async with asyncio.timeout(SEND_S):
+            await send()
+    except discord.HTTPException as error:
+        why = LATE_CODES.get(error.code, str(error))
+        log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=why)
+        return False
+    except (aiohttp.ClientError, OSError) as error:
+        log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=repr(error))
+        return False
+    return True

@@ -1,0 +1,136 @@
+"""/setup_staff_invite: which invite, for whom, and what became of it; and the codes that are offered while typing."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from actors.gateway.asking import PATIENT_S, QUICK_S, ask_codes
+from actors.gateway.counters import is_guest
+from actors.gateway.failures import Failure, TimedOut, explain
+from actors.gateway.payloads import InviteRow
+from actors.gateway.render import render
+from actors.gateway.rest import Rest
+from actors.gateway.wording import code as shown
+from actors.gateway.wording import count, person, visible
+from actors.roster import Roster
+from ledger import messages as m
+from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, UserId
+from ledger.ports import Clock
+
+MAX_CHOICES: Final = 25
+MAX_CHOICE: Final = 100
+"""Characters of a choice's name, and of its value."""
+
+
+class Assign(msgspec.Struct, frozen=True, kw_only=True):
+    """/setup_staff_invite. ``code`` "": make a new invite, to ``channel``."""
+
+    interaction: InteractionId
+    guild: GuildId
+    channel: ChannelId
+    staff: UserId
+    by: UserId
+    code: str = ""
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that is offered: what is read, and what is sent."""
+
+    name: str
+    code: InviteCode
+
+
+class StaffInvites:
+    """Assigns codes to staff.
+
+    Args:
+        roster: guild actors, who keep the assignments.
+        rest: the invites as they are, and new ones.
+        clock: from when an assignment holds.
+    """
+
+    def __init__(self, roster: Roster, rest: Rest, clock: Clock) -> None:
+        self._roster = roster
+        self._rest = rest
+        self._clock = clock
+
+    async def assign(self, wish: Assign) -> str:
+        """Gives an invite to a staff member: the one that was named, or a new one."""
+        invite = await self._named(wish) if wish.code else await self._new(wish)
+        if isinstance(invite, str):
+            return invite
+        message = m.AssignInvite(
+            interaction=wish.interaction,
+            code=invite.code,
+            staff=wish.staff,
+            by=wish.by,
+            at_us=self._clock.stamp_us(),
+        )
+        outcome = await self._roster.ask(wish.guild, message, PATIENT_S)
+        text = render(outcome)
+        if wish.code:
+            return text
+        if outcome.answer is None:
+            return f"{text}\n{_made_in_vain(invite.code, wish.staff)}"
+        return f"https://discord.gg/{invite.code}\n{text}"
+
+    async def suggest(self, guild: GuildId, typed: str) -> Sequence[Choice]:
+        """Codes of this server with what was typed in them, as far as its actor knows; never fetches."""
+        codes = await ask_codes(self._roster, guild, QUICK_S)
+        if isinstance(codes, str):
+            return ()
+        wanted = bare_code(typed).casefold()
+        fitting = [each for each in codes if each.listed and wanted in each.code.casefold()]
+        fitting.sort(key=lambda each: (bool(each.assignments), -each.uses, each.code))
+        return [_choice(each) for each in fitting if len(each.code) <= MAX_CHOICE][:MAX_CHOICES]
+
+    async def _named(self, wish: Assign) -> InviteRow | str:
+        """The invite with that code, or why it will not do."""
+        invites = await self._rest.invites(wish.guild)
+        if not isinstance(invites, tuple):
+            return f"The invites could not be read. {explain(invites)}"
+        wanted = bare_code(wish.code)
+        found = next((each for each in invites if each.code == wanted), None)
+        if found is None:
+            return (
+                f"This server has no invite {shown(wanted)}: it may have ended, or lead to another server. "
+                "Codes are case-sensitive, and the vanity URL cannot be assigned."
+            )
+        if is_guest(found):
+            return f"{shown(wanted)} is a guest invite: it never makes anybody a member."
+        if found.temporary:
+            return f"{shown(wanted)} gives temporary membership only, so its joins would not last."
+        return found
+
+    async def _new(self, wish: Assign) -> InviteRow | str:
+        reason = f"staff invite for {wish.staff}, asked for by {wish.by}"
+        made = await self._rest.create_invite(wish.channel, reason)
+        return made if isinstance(made, InviteRow) else _not_made(made)
+
+
+def bare_code(text: str) -> InviteCode:
+    """The code in what people paste: with or without the address."""
+    return InviteCode(text.strip().rstrip("/").rpartition("/")[2])
+
+
+def _not_made(failure: Failure) -> str:
+    doubt = " It may have been made all the same: look at the server's invites." if _is_doubtful(failure) else ""
+    return f"No invite could be made. {explain(failure, 'Create Invite in this channel')}{doubt}"
+
+
+def _is_doubtful(failure: Failure) -> bool:
+    return isinstance(failure, TimedOut)
+
+
+def _made_in_vain(code: InviteCode, staff: UserId) -> str:
+    return (
+        f"The invite https://discord.gg/{code} was made, but I cannot say that it stands for {person(staff)}. "
+        f"Please use /setup_staff_invite again with the code {shown(code)}."
+    )
+
+
+def _choice(report: m.CodeReport) -> Choice:
+    state = "assigned" if report.assignments else "not assigned"
+    name = f"{visible(report.code)} · {count(report.uses, 'use')} · {state}"
+    return Choice(name=name[:MAX_CHOICE], code=report.code)

@@ -1,0 +1,69 @@
+"""What people are told of a guild: answers made from its state, for commands. Pure; nothing is decided here."""
+
+from collections.abc import Iterator
+
+from ledger import messages as m
+from ledger.ids import UserId
+from ledger.records import Counter, join_key
+from ledger.state import GuildState
+
+
+def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
+    """The guild in numbers."""
+    waiting = [join.arrived_us for join in state.open_joins()]
+    return m.GuildReport(
+        phase=presence.phase,
+        seq=state.seq,
+        counting_since_us=state.counting_since_us,
+        baseline_us=state.baseline.answered_us if state.baseline else 0,
+        counters=len(state.counters),
+        open_joins=len(waiting),
+        open_since_us=min(waiting, default=0),
+        unclaimed=dict(state.unclaimed),
+        tombstones=len(state.tombstones),
+        breaks=state.breaks,
+        broken=state.broken,
+        trouble=presence.trouble,
+        members=sum(periods[-1].is_open() for periods in state.members.values()),
+        reconciled=presence.reconciled,
+    )
+
+
+def member_report(state: GuildState, user: UserId) -> m.MemberReport:
+    """All memberships of a user."""
+    return m.MemberReport(user=user, periods=state.members.get(user, ()))
+
+
+def open_window(state: GuildState, presence: m.Presence) -> m.OpenWindow:
+    """The joins that are not worked out yet."""
+    return m.OpenWindow(
+        joins=frozenset(join_key(join.user, join.joined_at_us) for join in state.open_joins()),
+        fetching=presence.asked != 0,
+        trouble=presence.trouble,
+    )
+
+
+def codes_report(state: GuildState) -> m.CodesReport:
+    """Every code of which somebody may ask for whom it stands."""
+    known = {invite.code: invite for invite in _invites(state)}
+    listed = {*state.counters, *(birth.invite.code for birth in state.births.values())} - state.deaths.keys()
+    codes = {**known, **dict.fromkeys(state.assignments.keys() - known.keys())}
+    return m.CodesReport(
+        codes=tuple(
+            m.CodeReport(
+                code=code,
+                listed=code in listed,
+                uses=invite.uses if invite else 0,
+                inviter=invite.inviter if invite and not invite.inviter_is_bot else None,
+                assignments=state.assignments.get(code, ()),
+            )
+            for code, invite in codes.items()
+        )
+    )
+
+
+def _invites(state: GuildState) -> Iterator[Counter]:
+    """Gone ones first: a code that came back is the invite of now."""
+    yield from state.tombstones.values()
+    yield from state.counters.values()
+    yield from (birth.invite for birth in state.births.values())

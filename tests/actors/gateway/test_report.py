@@ -1,0 +1,91 @@
+"""/debug_invites in words: from inside the actor, from outside, and where one of them is missing."""
+
+from actors.gateway.report import Permitted, describe
+from actors.gateway.wording import MAX_MESSAGE
+from actors.runtime import Answered, MailboxStatistics, Outcome
+from actors.standing import LayerStanding, Standing
+from ledger import messages as m
+from ledger.ids import ChannelId, InviteCode
+from ledger.phases import Phase
+
+STANDING = Standing(
+    layers=(
+        LayerStanding(name="log", seq=41, behind=0, error=""),
+        LayerStanding(name="database", seq=-1, behind=1_200, error="no space " + "x" * 5_000),
+    ),
+    restored_from="log",
+    restored_seq=30,
+    replayed=11,
+    leader="log",
+    mailbox=MailboxStatistics(waiting=(0, 3, 1), accepted=9, handled=5, dropped=2, dead=1),
+    restarts=4,
+)
+
+
+def report(**fields: object) -> m.GuildReport:
+    values: dict[str, object] = {
+        "phase": Phase.LIVE,
+        "seq": 41,
+        "counting_since_us": 1_000_000,
+        "baseline_us": 2_000_000,
+        "counters": 3,
+        "open_joins": 0,
+        "unclaimed": {},
+        "tombstones": 1,
+        "breaks": 0,
+        "members": 7,
+        "reconciled": True,
+    }
+    return m.GuildReport(**(values | fields))
+
+
+ALL_PERMITTED = Permitted()
+
+
+def said(answer: m.GuildReport, standing: Standing | None = STANDING, permitted: Permitted = ALL_PERMITTED) -> str:
+    return describe(Outcome(kind=Answered.OK, answer=answer), standing, permitted)
+
+
+def test_the_window_the_continuity_and_what_is_wrong_are_told():
+    text = said(
+        report(open_joins=2, open_since_us=5_000_000, broken=("session", "gap"), breaks=9, trouble="forbidden")
+    )
+    assert "**State**: live (I may not read the invites here (Manage Server is missing)), record 41" in text
+    assert "**Open window**: 2 open joins, the oldest <t:5:R>" in text
+    assert "broken now (session, gap); 9 breaks so far" in text
+    assert "read <t:2:R> (<t:2:f>)" in text
+
+
+def test_layers_recovery_mailbox_and_restarts_are_told():
+    text = said(report())
+    assert "log at record 41; database, 1,200 records behind, broken: no space" in text
+    assert "**Last recovery**: log at record 30, 11 records replayed; at the start log won" in text
+    assert "0 control, 3 members, 1 other waiting; 2 dropped, 1 dead; **restarts**: 4" in text
+
+
+def test_a_guild_whose_actor_is_gone_is_described_from_outside():
+    text = describe(Outcome(kind=Answered.CRASHED, text="parked"), STANDING, Permitted(missing=("Manage Server",)))
+    assert text.startswith("I could not handle this (parked).")
+    assert "**Permissions missing**: Manage Server" in text
+    assert "**Mailbox**" in text
+
+
+def test_a_guild_that_began_with_nothing_says_so():
+    text = said(report(baseline_us=0, counting_since_us=0, reconciled=False), None)
+    assert "not yet" in text
+    assert "not read yet" in text
+    assert "list not compared yet" in text
+
+
+def test_the_worst_guild_stays_within_one_message_and_loses_only_the_tail():
+    codes = {InviteCode(f"{number:0100}"): 10**15 for number in range(1_000)}
+    permitted = Permitted(
+        missing=("Manage Server", "Manage Channels", "View Audit Log"),
+        unheard=tuple(ChannelId(str(10**18 + number)) for number in range(500)),
+    )
+    worst = report(open_joins=10**6, unclaimed=codes, broken=("x" * 50,) * 5, trouble="y" * 100)
+    text = said(worst, permitted=permitted)
+    assert len(text) <= MAX_MESSAGE + 100
+    assert "500 channels" in text
+    assert "**restarts**: 4" in text
+    assert "more" in text.splitlines()[-1]
