@@ -337,11 +337,11 @@ class Journal:
     async def _serve_read(self) -> None:
         if not self._reads:
             return
-        self._busy = True
+        was_busy, self._busy = self._busy, True  # with a batch, while a layer is waited for
         try:
             await self._reads.serve_one()
         finally:
-            self._busy = False
+            self._busy = was_busy
             self._served += 1
         self._look_at_layers()
 

@@ -80,6 +80,7 @@ async def test_two_who_ask_at_once_while_joins_come_are_both_told_the_truth():
         await settled(bot, 8)
         last = await bot.supervisor.keep_checkpoint(GUILD)
         assert [kept.seq for kept in answers] == sorted(kept.seq for kept in answers)
+        assert answers[0].seq < answers[-1].seq, "whoever waited gets a state of his own, not the one before"
         assert last.seq == (await bot.records())[-1].seq
 
 

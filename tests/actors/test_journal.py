@@ -282,6 +282,7 @@ async def test_a_read_does_not_wait_for_another_layer_that_is_away():
         await bot.until(lambda: bool(bot.naps))
         assert len(await bot.journal.read(pages)) == 1
         assert not append.done()
+        assert bot.journal.pulse().busy, "the batch is still in hand"
         assert sum(bot.naps) < 30
         assert (await append).degraded
 

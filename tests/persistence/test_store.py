@@ -295,6 +295,17 @@ async def test_a_layer_that_was_away_at_start_joins_later(world: World):
     await world.everything_is_there()
 
 
+async def test_the_leader_is_the_layer_that_won_when_the_process_started():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    log.go_away(StorageError("away"))
+    await store.append([joins(RED, 0, 1)])
+    log.come_back()
+    assert (await store.restart_epoch()).leader == "database"
+    assert store.leader == "log"
+
+
 async def test_without_any_layer_there_is_no_start(world: World):
     world.database.go_away(StorageError("away"))
     world.disk.before = _failing(StorageError)
