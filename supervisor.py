@@ -595,36 +595,42 @@ class Program:
             requests=gateway.requests,
         )
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Runs until ``stop`` is set, then drains in order.
+    async def run(self, stop: asyncio.Future[str]) -> None:
+        """Runs until ``stop`` has a result, which says why; then drains in order.
 
         Raises:
             LedgerError: when a child died of what no restart mends.
         """
         tree = spawn(self.supervisor.run(self.specs()), "supervisor")
-        asked = spawn(_wait_for(stop), "stop")
         try:
-            await asyncio.wait({tree, asked}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[None] | asyncio.Future[str]] = {tree, stop}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._drain(tree, asked)
+            await self._drain(tree, _why_stopped(tree, stop))
         if not tree.cancelled():
             tree.result()
 
-    async def _drain(self, tree: asyncio.Task[None], asked: asyncio.Task[None]) -> None:
+    async def _drain(self, tree: asyncio.Task[None], why: str) -> None:
         """Stop intake, empty the mailboxes, keep checkpoints, end the children, close layers and socket."""
         self._draining = True
-        self._log.info("bot.draining")
+        self._log.info("bot.draining", why=why)
         self.gateway.stop_intake()
         await self.supervisor.drain()
-        for task in (tree, asked):
-            task.cancel()
-        await asyncio.wait({tree, asked})
+        tree.cancel()
+        await asyncio.wait({tree})
         await self._store.close()
         await self.gateway.close()
 
 
-async def _wait_for(stop: asyncio.Event) -> None:
-    await stop.wait()
+def _why_stopped(tree: asyncio.Task[None], stop: asyncio.Future[str]) -> str:
+    if stop.done():
+        return stop.result()
+    return _told(tree.exception()) if tree.done() and not tree.cancelled() else "cancelled"
+
+
+def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
+    if not stop.done():
+        stop.set_result(number.name)
 
 
 def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the command line's signature
@@ -645,9 +651,10 @@ def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the comm
 
 
 async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, *, chaos: bool) -> None:
-    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _ask_to_stop, stop, number)
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
     warn_of_disk(settings, log)
     disk, data = RealDisk(), settings.ledger_data

@@ -162,8 +162,16 @@ class GuildActor:
 
         Raises:
             EvolveFailed: when a record cannot be replayed.
+            Corrupt: when no layer holds an unbroken chain.
             StorageError: when no layer can be read now.
         """
+        try:
+            await self._restore()
+        except LedgerError as error:
+            self._log.error("guild.restore_failed", guild=self.guild, error=str(error), hint=error.hint)
+            raise
+
+    async def _restore(self) -> None:
         self.move(Phase.REHYDRATING)
         started_s = self._clock.monotonic_s()
         if not self._journal.is_ready():
@@ -235,6 +243,8 @@ class GuildActor:
                 before=self.presence.phase.value,
                 reason=decision.presence.trouble,
             )
+            if decision.presence.phase is Phase.LIVE:
+                self._tell_cached()
         self.presence = decision.presence
         for draft in decision.drafts:
             self._tell(draft.event)
@@ -314,6 +324,18 @@ class GuildActor:
             return False
         too_long = self._since_kept_bytes > max(CHECKPOINT_BYTES, self._state_bytes // 2)
         return too_long or self._clock.monotonic_s() - self._kept_at_s > CHECKPOINT_AGE_S
+
+    def _tell_cached(self) -> None:
+        """A guild is live with a baseline only: from now on joins are worked out."""
+        baseline = self.state.baseline
+        assert baseline is not None, "live without a baseline"
+        self._log.info(
+            "counters.cached",
+            guild=self.guild,
+            counters=len(self.state.counters),
+            sample=baseline.number,
+            age_ms=(self._clock.stamp_us() - baseline.requested_us) // 1_000,
+        )
 
     def _tell(self, event: object) -> None:
         """What monitoring goes by: verdicts and joins, each by its own line."""

@@ -114,6 +114,7 @@ async def test_a_record_that_cannot_be_replayed_parks_its_guild_and_no_other(mon
             bot.supervisor.roster.tell(guild, bot.join(1))
         await bot.until(lambda: bool(bot.events("guild.parked")))
         await bot.settled(1, other)
+        assert {line["guild"] for line in bot.events("guild.restore_failed")} == {GUILD}
         assert bot.supervisor.statistics().parked == (GUILD,)
         outcome = await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)
         assert outcome.kind is Answered.CRASHED
@@ -199,3 +200,12 @@ async def test_a_guild_that_dies_too_often_is_parked(monkeypatch: pytest.MonkeyP
             bot.come_up()
         await bot.until(lambda: bool(bot.events("guild.parked")))
         assert bot.supervisor.statistics().restarts <= 11
+
+
+async def test_counters_are_said_to_be_cached_once_when_the_guild_goes_live_and_not_by_joins():
+    async with running(Bot()) as bot:
+        bot.come_up()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+        assert [(line["guild"], line["counters"]) for line in bot.events("counters.cached")] == [(GUILD, 1)]

@@ -6,6 +6,7 @@ Read from the library's cache, which keeps roles and the bot's own member whatev
 from typing import Final
 
 import discord
+from structlog.typing import FilteringBoundLogger
 
 from actors.roster import Roster
 from ledger import messages as m
@@ -45,16 +46,18 @@ def unheard_channels(guild: discord.Guild) -> tuple[ChannelId, ...]:
 
 
 class PermissionWatch:
-    """Tells a guild when the bot's needed permissions have changed there, and only then.
+    """Tells a guild when the bot's needed permissions have changed there, and only then; the operator as well.
 
     Args:
         roster: whom to tell.
         clock: stamps the message.
+        log: where what is missing is said, once until it changes.
     """
 
-    def __init__(self, roster: Roster, clock: Clock) -> None:
+    def __init__(self, roster: Roster, clock: Clock, log: FilteringBoundLogger) -> None:
         self._roster = roster
         self._clock = clock
+        self._log = log
         self._bits: dict[int, int] = {}
 
     def look(self, guild: discord.Guild, *, arriving: bool) -> None:
@@ -62,5 +65,13 @@ class PermissionWatch:
         bits = guild.me.guild_permissions.value & _MASK
         before = self._bits.get(guild.id)
         self._bits[guild.id] = bits
+        self._say(guild, before, bits)
         if not arriving and before is not None and before != bits:
             self._roster.tell(GuildId(str(guild.id)), m.NotePermissions(at_us=self._clock.stamp_us()))
+
+    def _say(self, guild: discord.Guild, before: int | None, bits: int) -> None:
+        lacking = missing(discord.Permissions(bits))
+        if lacking and before != bits:
+            self._log.warning("permission.missing", guild=str(guild.id), permissions=list(lacking))
+        elif before is not None and not lacking and before != bits:
+            self._log.info("permission.restored", guild=str(guild.id))

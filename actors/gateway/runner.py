@@ -115,7 +115,7 @@ class Gateway:
         self._pacer = Pacer(clock, sleep)
         self._restraint = Restraint(self._pacer, clock, sleep, log)
         self._jobs = Jobs("gateway", spawn, self._job_failed)
-        self._watch = PermissionWatch(roster, clock)
+        self._watch = PermissionWatch(roster, clock, log)
         self._entry = Entry(self._check, clock, sleep, randomness, log)
         self._registration = Registration(self._client, self._jobs, log)
         self.rest = Rest(self._http, self._pacer, clock)

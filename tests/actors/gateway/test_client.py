@@ -184,6 +184,19 @@ async def test_only_a_change_of_the_needed_permissions_is_told(guild: Guild, san
     assert len(town.heard(guild.id, m.NotePermissions)) == 3
 
 
+async def test_what_is_missing_is_said_once_until_it_changes_and_that_it_is_back(
+    guild: Guild, sandbox: Sandbox, town: Town, lines: Lines
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    sandbox.world.set_permissions(guild, manage_guild=False)
+    sandbox.world.set_permissions(guild, manage_guild=False)  # as before
+    sandbox.world.set_permissions(guild, view_audit_log=False)
+    sandbox.world.set_permissions(guild, manage_guild=True, view_audit_log=True)
+    assert (await lines.until("permission.restored"))["guild"] == str(guild.id)
+    told = [line["permissions"] for line in lines.named("permission.missing")]
+    assert told == [["Manage Server"], ["Manage Server", "View Audit Log"]]
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
