@@ -9,6 +9,7 @@ from sandbox.faults import Fault, Gate
 from sandbox.interactions import NotAllowedError
 from sandbox.models import NI, VANITY, Guild, Invite, Join, Leave, Permission, User
 from sandbox.server import Sandbox
+from sandbox.violations import Violation
 from sandbox.world import World
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "Reply",
     "Sandbox",
     "User",
+    "Violation",
     "World",
 ]

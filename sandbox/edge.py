@@ -27,6 +27,8 @@ LOG_REQUESTS: Final = 10_000
 NO_CONTENT: Final = 204
 ACCEPTED: Final = 202
 TOO_MANY: Final = 429
+INVALID: Final = (401, 403, 429)
+"""Discord bans an address for 10,000 answers of these in 10 minutes."""
 MAJOR: Final = ("guild", "channel", "app", "interaction")
 
 
@@ -82,6 +84,13 @@ class Call:
     def number(self, name: str, default: int) -> int:
         return as_int(self.request.query.get(name), default)
 
+    def page(self, default: int, most: int) -> int:
+        """`limit`, refused where it is out of bounds."""
+        limit = self.number("limit", default)
+        if not 1 <= limit <= most:
+            raise invalid_form("limit", "NUMBER_TYPE_MAX", f"int value should be between 1 and {most}.")
+        return limit
+
     def flag(self, name: str) -> bool:
         return self.request.query.get(name, "").lower() in ("1", "true")
 
@@ -133,6 +142,7 @@ class Edge:
         self._credentials = credentials
         self._violations = violations
         self._restraint = Restraint(violations, time.monotonic)
+        self.invalid_requests = 0
         self._faults = faults
         self._limits = limits
         self._pulse = pulse
@@ -160,6 +170,7 @@ class Edge:
         return _respond(_refused(DiscordError(*NOT_FOUND), {}))
 
     def _log(self, request: web.Request, route: str, kind: str, status: int) -> None:
+        self.invalid_requests += status in INVALID
         self.requests.append(Seen(request.method, route, status, kind, request.path))
         self._pulse.beat()
 

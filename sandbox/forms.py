@@ -13,6 +13,7 @@ from sandbox.wire import JsonObject, as_int, as_list, as_object
 MAX_CONTENT: Final = 2_000
 MAX_EMBEDS: Final = 10
 MAX_EMBED_TEXT: Final = 6_000
+MAX_EMBED_FIELDS: Final = 25
 MAX_ROWS: Final = 5
 MAX_BUTTONS: Final = 5
 MAX_COMPONENTS_V2: Final = 40
@@ -58,8 +59,29 @@ def _texts(body: JsonObject) -> Iterator[str]:
     embeds = [as_object(each) for each in as_list(body.get("embeds"))]
     if len(embeds) > MAX_EMBEDS:
         yield f"{len(embeds)} embeds"
-    if sum(len(str(value)) for embed in embeds for value in embed.values()) > MAX_EMBED_TEXT:
+    for embed in embeds:
+        yield from _wrong_embed(embed)
+    if sum(len(text) for embed in embeds for _, text, _ in _embed_texts(embed)) > MAX_EMBED_TEXT:
         yield "too much text in embeds"
+
+
+def _wrong_embed(embed: JsonObject) -> Iterator[str]:
+    fields = as_list(embed.get("fields"))
+    if len(fields) > MAX_EMBED_FIELDS:
+        yield f"{len(fields)} fields in an embed"
+    for what, text, most in _embed_texts(embed):
+        yield from _length(f"an embed's {what}", text, most, least=1 if what.startswith("field") else 0)
+
+
+def _embed_texts(embed: JsonObject) -> Iterator[tuple[str, str, int]]:
+    """What counts as text in an embed: what it is, the text, how long it may be."""
+    yield "title", str(embed.get("title") or ""), 256
+    yield "description", str(embed.get("description") or ""), 4_096
+    yield "author", str(as_object(embed.get("author")).get("name") or ""), 256
+    yield "footer", str(as_object(embed.get("footer")).get("text") or ""), 2_048
+    for field in map(as_object, as_list(embed.get("fields"))):
+        yield "field's name", str(field.get("name") or ""), 256
+        yield "field's value", str(field.get("value") or ""), 1_024
 
 
 def _wrong_layout(body: JsonObject, top: list[JsonObject], parts: list[JsonObject]) -> Iterator[str]:

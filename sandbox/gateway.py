@@ -7,57 +7,36 @@ Payloads are made in `payloads`, events in `world`; numbering and buffering are 
 import asyncio
 import time
 from collections.abc import Callable, Iterable
-from enum import IntEnum
 from typing import Final, assert_never
 
 from aiohttp import web
 
 from sandbox import payloads
-from sandbox.application import Application
+from sandbox.application import KNOWN_INTENTS, Application
+from sandbox.chunks import chunks
 from sandbox.compression import packer_for
 from sandbox.conduct import Conduct
 from sandbox.connection import Connection
-from sandbox.credentials import Credentials
+from sandbox.credentials import Caller, Credentials
 from sandbox.event import Event
 from sandbox.identifies import Identifies, Start
-from sandbox.models import Guild, Member
+from sandbox.models import Guild
+from sandbox.protocol import Close, Op
 from sandbox.pulse import Pulse
 from sandbox.sessions import Intent, Session, Sessions, dispatch
 from sandbox.violations import Violations
 from sandbox.wire import JsonObject, as_int, as_list, as_object
 from sandbox.world import World
 
+MAX_GUILDS_A_SHARD: Final = 2_500
 HEARTBEAT_MS: Final = 41_250
-CHUNK_MEMBERS: Final = 1_000
-
-
-class Op(IntEnum):
-    DISPATCH = 0
-    HEARTBEAT = 1
-    IDENTIFY = 2
-    PRESENCE = 3
-    VOICE = 4
-    RESUME = 6
-    RECONNECT = 7
-    MEMBERS = 8
-    INVALID = 9
-    HELLO = 10
-    ACK = 11
-
-
-class Close(IntEnum):
-    UNKNOWN_ERROR = 4000
-    UNKNOWN_OP = 4001
-    NOT_AUTHENTICATED = 4003
-    BAD_TOKEN = 4004
-    ALREADY_AUTHENTICATED = 4005
-    INVALID_SEQ = 4007
-    INVALID_SHARD = 4010
-    DISALLOWED_INTENTS = 4014
 
 
 class Gateway:
-    """All sockets and sessions. `heartbeat_ms` and `acks` (answers to heartbeats) may be set by a test."""
+    """All sockets and sessions.
+
+    A test may set `heartbeat_ms`, `acks` (whether heartbeats are answered) and `max_guilds_a_shard`.
+    """
 
     def __init__(
         self,
@@ -80,6 +59,7 @@ class Gateway:
         self.url = ""
         self.heartbeat_ms = HEARTBEAT_MS
         self.acks = True
+        self.max_guilds_a_shard = MAX_GUILDS_A_SHARD
         world.feed.listen(self._tell)
         world.is_connected = self.sessions.hears
 
@@ -134,6 +114,10 @@ class Gateway:
         for connection in self.connections:
             connection.send(frame)
 
+    def guilds_of(self, shard: tuple[int, int]) -> list[Guild]:
+        number, count = shard
+        return [one for one in self.world.guilds.values() if one.has_bot and (one.id >> 22) % count == number]
+
     def _tell(self, event: Event) -> None:
         self.sessions.spread(event)
         self.pulse.beat()
@@ -185,7 +169,7 @@ class Conversation:
             self._gateway.violations.add("gateway.unknown_op", f"op {op}")
             self._connection.close(Close.UNKNOWN_OP)
         elif self._session is None and op not in (Op.HEARTBEAT, Op.IDENTIFY, Op.RESUME):
-            self._connection.close(Close.NOT_AUTHENTICATED)
+            self._connection.close(self._scold("gateway.not_authenticated", Close.NOT_AUTHENTICATED))
         else:
             handler(data)
         self._gateway.pulse.beat()
@@ -237,12 +221,20 @@ class Conversation:
 
     def _refusal(self, token: object, intents: Intent, shard: tuple[int, int]) -> int | None:
         if self._session is not None:
-            return Close.ALREADY_AUTHENTICATED
-        if token != self._gateway.credentials.token:
+            return self._scold("gateway.identified_twice", Close.ALREADY_AUTHENTICATED)
+        if self._gateway.credentials.caller(f"Bot {token}") is not Caller.BOT:
             return Close.BAD_TOKEN
         if not 0 <= shard[0] < shard[1]:
-            return Close.INVALID_SHARD
+            return self._scold("gateway.invalid_shard", Close.INVALID_SHARD)
+        if len(self._gateway.guilds_of(shard)) > self._gateway.max_guilds_a_shard:
+            return self._scold("gateway.sharding_required", Close.SHARDING_REQUIRED)
+        if intents & ~KNOWN_INTENTS:
+            return self._scold("gateway.invalid_intents", Close.INVALID_INTENTS)
         return None if self._gateway.application.allows(intents) else Close.DISALLOWED_INTENTS
+
+    def _scold(self, kind: str, code: Close) -> Close:
+        self._gateway.violations.add(kind, f"closed with {code}")
+        return code
 
     def _enter(self, session: Session) -> None:
         self._session = session
@@ -251,7 +243,7 @@ class Conversation:
 
     def _welcome(self, session: Session, *, sharded: bool) -> None:
         world = self._gateway.world
-        mine = [guild for guild in world.guilds.values() if guild.has_bot and session.owns(guild.id)]
+        mine = self._gateway.guilds_of(session.shard)
         ready = _ready(self._gateway, session, mine)
         session.push("READY", ready | ({"shard": list(session.shard)} if sharded else {}))
         if Intent.GUILDS in session.intents:
@@ -286,7 +278,7 @@ class Conversation:
         guild = self._gateway.world.guilds.get(as_int(wish.get("guild_id")))
         if guild is None or self._session is None or not self._may_list(self._session, guild, wish):
             return
-        for chunk in _chunks(guild, wish):
+        for chunk in chunks(guild, wish):
             self._session.push("GUILD_MEMBERS_CHUNK", chunk)
 
     def _may_list(self, session: Session, guild: Guild, wish: JsonObject) -> bool:
@@ -327,25 +319,3 @@ def _ready(gateway: Gateway, session: Session, mine: Iterable[Guild]) -> JsonObj
         "user_settings": {},
         "_trace": ["sandbox"],
     }
-
-
-def _chunks(guild: Guild, wish: JsonObject) -> list[JsonObject]:
-    members = _wanted_members(guild, wish)
-    pages = [members[at : at + CHUNK_MEMBERS] for at in range(0, len(members), CHUNK_MEMBERS)] or [[]]
-    common: JsonObject = {"guild_id": str(guild.id), "chunk_count": len(pages), "presences": []}
-    common |= {"nonce": wish["nonce"]} if "nonce" in wish else {}
-    return [
-        common | {"chunk_index": index, "members": [payloads.member(each) for each in page]}
-        for index, page in enumerate(pages)
-    ]
-
-
-def _wanted_members(guild: Guild, wish: JsonObject) -> list[Member]:
-    if "user_ids" in wish:
-        raw = wish["user_ids"]
-        ids = {as_int(each) for each in as_list(raw) or [raw]}
-        return [guild.members[user_id] for user_id in sorted(ids & guild.members.keys())]
-    query, limit = str(wish.get("query") or ""), as_int(wish.get("limit"))
-    found = [guild.members[key] for key in sorted(guild.members)]
-    named = [member for member in found if member.user.name.startswith(query)]
-    return named[:limit] if limit else named

@@ -94,12 +94,13 @@ class Interactions:
 
         Raises:
             LookupError: when the message has no such component.
+            ValueError: when it is disabled, or the values do not fit it.
         """
         parts = [part for each in message.components for part in components_in(each)]
         component = next((part for part in parts if part.get("custom_id") == custom_id), None)
         if component is None:
             raise LookupError(f"the message has no component {custom_id}")
-        data = click_data(message, component, values)
+        data = click_data(guild, message, component, values, self._world.users)
         return self._envelope(guild, user) | {"type": 3, "data": data, "message": message.payload}
 
     def send(self, payload: JsonObject, clicked: Message | None = None) -> Reply:

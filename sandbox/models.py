@@ -212,8 +212,8 @@ class Guild:
     def permissions_in(self, user: User, channel: Channel) -> Permission:
         """As Discord computes them: @everyone's overwrite, those of the roles together, then the member's own."""
         base = self.permissions(user)
-        if base == ALL_PERMISSIONS:
-            return base
+        if base == ALL_PERMISSIONS or not channel.overwrites:
+            return base if Permission.VIEW_CHANNEL in base else Permission.NONE
         base = _overwritten(base, [channel.overwrites.get(self.id, NO_OVERWRITE)])
         roles = self.members[user.id].roles if user.id in self.members else []
         base = _overwritten(base, [channel.overwrites.get(role_id, NO_OVERWRITE) for role_id in roles])

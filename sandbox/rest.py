@@ -7,7 +7,7 @@ The bot itself is in `rest_self`, invites in `rest_invites`, commands in `comman
 from typing import Final
 
 from sandbox import payloads
-from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route
+from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route, invalid_form
 from sandbox.faults import Faults
 from sandbox.models import AuditEntry, Channel, Guild, Member, Permission
 from sandbox.wire import JsonObject, as_int, as_list, as_object
@@ -93,7 +93,7 @@ class GuildRoutes:
 
     async def _members(self, call: Call) -> list[JsonObject]:
         guild = require_guild(self._world, call.id("guild"))
-        after, limit = call.number("after", 0), min(call.number("limit", 1), PAGE)
+        after, limit = call.number("after", 0), call.page(1, PAGE)
         wanted = sorted(user_id for user_id in guild.members if user_id > after)[:limit]
         return [payloads.member(guild.members[user_id]) for user_id in wanted]
 
@@ -108,7 +108,10 @@ class GuildRoutes:
         guild = require_guild(self._world, call.id("guild"), Permission.MANAGE_GUILD)
         settled_us = self._world.clock.now_us() - self._faults.search_lag_us
         rows = [payloads.found_member(member) for member in _search(guild, call.fields, settled_us)]
-        page = rows[: min(as_int(call.fields.get("limit"), 25), PAGE)]
+        limit = as_int(call.fields.get("limit"), 25)
+        if not 1 <= limit <= PAGE:
+            raise invalid_form("limit", "NUMBER_TYPE_MAX", f"int value should be between 1 and {PAGE}.")
+        page = rows[:limit]
         counts = {"page_result_count": len(page), "total_result_count": len(rows)}
         return {"guild_id": str(guild.id), "members": page, **counts}
 
@@ -137,7 +140,7 @@ def _audit_page(guild: Guild, call: Call) -> list[AuditEntry]:
         and (not before or entry.id < before)
     ]
     fitting.sort(key=lambda entry: entry.id, reverse="after" not in call.request.query)
-    return fitting[: min(call.number("limit", 50), AUDIT_PAGE)]
+    return fitting[: call.page(50, AUDIT_PAGE)]
 
 
 def _search(guild: Guild, wish: JsonObject, joined_before_us: int) -> list[Member]:

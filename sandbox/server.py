@@ -47,13 +47,15 @@ class Sandbox:
     """A Discord for one bot.
 
     Attributes:
-        world: what exists and happens; `world.truth` is what verdicts are scored against.
+        world: what exists and happens; `world.truth` is what verdicts are scored against; `world.feed` holds,
+            drops, doubles and delays events.
         faults: what goes wrong on the REST side.
         gateway: sockets and sessions: drop, reconnect, invalidate.
-        limits: rate limits, by default out of reach.
+        limits: rate limits: 50 requests/s over all, buckets by default out of reach.
         commands: what the bot has registered.
+        interactions: what users do; `answer_s`, `token_s` and `expire` set how long an answer may take.
         pulse: whoever changes something outside the sandbox may give a beat, for `until`.
-        application: the bot's flags, which allow privileged intents.
+        application: the bot's flags, which allow privileged intents, and how it is installed.
         identifies: how often the bot may IDENTIFY.
         credentials: the bot's token, and what people paste in its place.
         violations: what the client did that Discord forbids or that costs it; tests require none.
@@ -153,6 +155,11 @@ class Sandbox:
     def unhandled(self) -> deque[tuple[str, str]]:
         """(method, path) of requests which no route takes."""
         return self.edge.unhandled
+
+    @property
+    def invalid_requests(self) -> int:
+        """How many were answered 401, 403 or 429; Discord bans for 10,000 in 10 minutes."""
+        return self.edge.invalid_requests
 
     def count(self, kind: str, status: int | None = None) -> int:
         """How many requests of a kind (with that status) were answered, as far as the log goes back."""

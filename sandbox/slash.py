@@ -92,13 +92,41 @@ def typing_data(
     return data | {"options": marked} | ({"resolved": resolved} if resolved else {})
 
 
-def click_data(message: Message, component: JsonObject, values: list[str]) -> JsonObject:
-    data: JsonObject = {"custom_id": component["custom_id"], "component_type": component["type"]}
+BUTTON, STRING_SELECT = 2, 3
+PICKED: Final = {5: USER, 6: ROLE, 7: MENTIONABLE, 8: CHANNEL}
+"""What is picked in a select of that component type."""
+
+
+def click_data(
+    guild: Guild, message: Message, component: JsonObject, values: list[str], users: Mapping[int, User]
+) -> JsonObject:
+    """`data` of a click on a component, with what `values` stand for.
+
+    Raises:
+        ValueError: for what Discord's client would not let a user do.
+    """
+    kind = as_int(component["type"])
+    _check_click(component, kind, values)
+    data: JsonObject = {"custom_id": component["custom_id"], "component_type": kind}
     data |= {"id": as_int(component.get("id"), message.id & 0xFFFF)}
-    return data | ({"values": values} if component["type"] != BUTTON else {})
+    if kind == BUTTON:
+        return data
+    picked: list[JsonObject] = [{"type": PICKED.get(kind, STRING), "value": value} for value in values]
+    resolved = _resolved(guild, picked, users)
+    return data | {"values": values} | ({"resolved": resolved} if resolved else {})
 
 
-BUTTON: Final = 2
+def _check_click(component: JsonObject, kind: int, values: list[str]) -> None:
+    if component.get("disabled"):
+        raise ValueError(f"{component['custom_id']} is disabled")
+    if kind == BUTTON:
+        return
+    least, most = as_int(component.get("min_values"), 1), as_int(component.get("max_values"), 1)
+    if not least <= len(values) <= most:
+        raise ValueError(f"{len(values)} values, {least} to {most} may be picked")
+    offered = [as_object(each).get("value") for each in as_list(component.get("options"))]
+    if kind == STRING_SELECT and not set(values) <= set(offered):
+        raise ValueError(f"only {offered} can be picked")
 
 
 def _definitions(command: JsonObject, path: list[str]) -> dict[str, JsonObject]:
@@ -155,10 +183,14 @@ def _resolved(guild: Guild, values: list[JsonObject], users: Mapping[int, User])
 
 def _resolve(guild: Guild, kind: int, number: int, users: Mapping[int, User]) -> dict[str, JsonObject]:
     if kind == CHANNEL:
-        place = next((channel for channel in guild.channels if channel.id == number), guild.channel)
+        place = next((channel for channel in guild.channels if channel.id == number), None)
+        if place is None:
+            raise ValueError(f"no channel {number}")
         return {"channels": payloads.channel(guild, place) | {"permissions": "0"}}
     if kind in (ROLE, MENTIONABLE) and number in guild.roles:
         return {"roles": payloads.role(guild.roles[number])}
+    if kind == ROLE:
+        raise ValueError(f"no role {number}")
     if kind not in (USER, MENTIONABLE):
         return {}
     return _resolved_user(guild, number, users)

@@ -52,6 +52,41 @@ async def test_the_121st_event_within_a_minute_closes_the_socket(bot: Bot, sandb
     assert len(sandbox.violations.take("gateway.too_many_events")) == 1
 
 
+def identify(sandbox: Sandbox, **fields: object) -> JsonObject:
+    return {"op": 2, "d": {"token": sandbox.token, "intents": 1, "properties": {}} | fields}
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "kind"),
+    [
+        ({"shard": [2, 2]}, 4010, "gateway.invalid_shard"),
+        ({"intents": 1 << 40}, 4013, "gateway.invalid_intents"),
+        ({"shard": [0, 1]}, 4011, "gateway.sharding_required"),
+    ],
+)
+async def test_an_identify_that_cannot_be_is_closed(
+    fields: JsonObject, code: int, kind: str, guild: Guild, sandbox: Sandbox
+):
+    sandbox.gateway.max_guilds_a_shard = 0 if code == 4011 else 1
+    async with client_session() as session, session.ws_connect(sandbox.gateway_url) as websocket:
+        await websocket.send_json(identify(sandbox, **fields))
+        while not websocket.closed:
+            await websocket.receive()
+    assert (websocket.close_code, guild.has_bot) == (code, True)
+    assert len(sandbox.violations.take(kind)) == 1
+
+
+async def test_a_second_identify_on_one_socket_and_speech_before_the_first_are_closed(bot: Bot, sandbox: Sandbox):
+    assert await closed_with(bot, sandbox, identify(sandbox)) == 4005
+    assert len(sandbox.violations.take("gateway.identified_twice")) == 1
+    async with client_session() as session, session.ws_connect(sandbox.gateway_url) as websocket:
+        await websocket.send_json({"op": 3, "d": None})
+        while not websocket.closed:
+            await websocket.receive()
+    assert websocket.close_code == 4003
+    assert len(sandbox.violations.take("gateway.not_authenticated")) == 1
+
+
 async def test_a_resume_from_the_future_is_closed(bot: Bot, sandbox: Sandbox):
     session = sandbox.sessions[0]
     wish = {"token": sandbox.token, "session_id": session.id, "seq": session.seq + 1}
@@ -123,6 +158,21 @@ async def test_who_goes_on_with_a_bucket_that_is_used_up_is_listed(sandbox: Sand
         await asyncio.sleep(0.06)
         assert (await session.get(sandbox.api_url + "/users/@me")).status == 429
     assert len(sandbox.violations.take("rest.did_not_wait")) == 1
+
+
+@pytest.mark.parametrize("path", ["members?limit=1001", "members?limit=0", "audit-logs?limit=101"])
+async def test_a_page_is_as_large_as_discord_allows_or_refused(sandbox: Sandbox, guild: Guild, path: str):
+    async with client_session(f"Bot {sandbox.token}") as session:
+        answer = await session.get(f"{sandbox.api_url}/guilds/{guild.id}/{path}")
+    assert (answer.status, (await answer.json())["code"]) == (400, 50035)
+    assert len(sandbox.violations.take("rest.invalid_form")) == 1
+
+
+async def test_answers_that_count_towards_a_ban_are_counted(sandbox: Sandbox):
+    async with client_session() as session:
+        await session.get(sandbox.api_url + "/users/@me")
+        await session.get(sandbox.api_url + "/gateway")
+    assert sandbox.invalid_requests == 1
 
 
 async def test_a_body_that_is_no_json_is_refused(sandbox: Sandbox):

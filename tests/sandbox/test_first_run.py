@@ -6,7 +6,7 @@ import pytest
 
 from sandbox import Sandbox
 from sandbox.application import AppFlag
-from sandbox.gateway import Close
+from sandbox.protocol import Close
 from tests.sandbox.client import Bot, client_session
 
 

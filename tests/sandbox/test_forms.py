@@ -22,6 +22,7 @@ def text(size: int) -> JsonObject:
     "body",
     [
         {"content": "x" * 2_000},
+        {"embeds": [{"description": "x" * 4_096, "fields": [{"name": "x", "value": "x" * 1_024}]}]},
         {"components": [{"type": 1, "components": [button(at) for at in range(5)]}]},
         container(text(2_000), text(2_000), {"type": 1, "components": [button(1)]}),
         container(*(text(1) for _ in range(39))),
@@ -36,6 +37,12 @@ def test_what_keeps_every_limit_passes(body: JsonObject):
     [
         {"content": "x" * 2_001},
         {"embeds": [{}] * 11},
+        {"embeds": [{"title": "x" * 257}]},
+        {"embeds": [{"fields": [{"name": "x", "value": "x"}] * 26}]},
+        {"embeds": [{"fields": [{"name": "", "value": "x"}]}]},
+        {"embeds": [{"fields": [{"name": "x", "value": "x" * 1_025}]}]},
+        {"embeds": [{"footer": {"text": "x" * 2_049}}]},
+        {"embeds": [{"description": "x" * 4_096}, {"description": "x" * 1_905}]},
         {"embeds": [{"description": "x" * 6_001}]},
         {"components": [{"type": 1, "components": [button(at) for at in range(6)]}]},
         {"components": [{"type": 1, "components": []}]},

@@ -2,8 +2,9 @@ import discord
 import pytest
 from discord import app_commands
 
-from sandbox import Guild, NotAllowedError, Sandbox
+from sandbox import Guild, Message, NotAllowedError, Sandbox
 from sandbox.slash import Options
+from sandbox.wire import JsonObject, as_object
 from tests.sandbox.client import Bot, client_session
 
 
@@ -177,3 +178,41 @@ async def test_an_unknown_interaction_is_404(sandbox: Sandbox):
 async def test_a_channel_message_is_kept(bot: Bot, guild: Guild, sandbox: Sandbox):
     sent = await bot.get_channel(guild.channel.id).send("hello")
     assert [message["id"] for message in sandbox.world.messages] == [str(sent.id)]
+
+
+def picker(kind: int, **fields: object) -> Message:
+    component = {"type": kind, "custom_id": "pick"} | fields
+    return Message({"id": "99", "components": [{"type": 1, "components": [component]}]})
+
+
+def clicked(sandbox: Sandbox, guild: Guild, message: Message, *values: object) -> JsonObject:
+    wanted = [str(value) for value in values]
+    return as_object(sandbox.interactions.click_payload(guild, guild.owner, message, "pick", wanted)["data"])
+
+
+def test_what_is_picked_in_a_select_is_resolved(guild: Guild, sandbox: Sandbox):
+    role, channel, owner = guild.staff_role, guild.channel, guild.owner
+    resolved = [
+        clicked(sandbox, guild, picker(kind), value.id)["resolved"]
+        for kind, value in ((5, owner), (6, role), (7, role), (8, channel))
+    ]
+    assert [sorted(each) for each in resolved] == [["members", "users"], ["roles"], ["roles"], ["channels"]]
+    assert resolved[0]["users"][str(owner.id)]["username"] == owner.name
+
+
+@pytest.mark.parametrize(
+    ("message", "values"),
+    [
+        (picker(2, disabled=True), []),
+        (picker(3, options=[{"value": "a"}]), ["b"]),
+        (picker(3, options=[{"value": "a"}]), []),
+        (picker(5), ["1"]),
+        (picker(6), ["1"]),
+        (picker(8), ["1"]),
+    ],
+)
+def test_what_discord_would_not_let_a_user_click_is_refused(
+    guild: Guild, sandbox: Sandbox, message: Message, values: list[str]
+):
+    with pytest.raises(ValueError, match=r"disabled|picked|no user|no role|no channel"):
+        clicked(sandbox, guild, message, *values)
