@@ -167,3 +167,14 @@ def test_a_missing_name_and_another_release_are_refused_with_the_fix(monkeypatch
     monkeypatch.setattr("discord.__version__", "2.8.0")
     with pytest.raises(LibraryMismatch, match=r"2\.8\.0 is installed, this release needs 2\.7\.1"):
         check_library()
+
+
+async def test_a_hold_lasts_as_long_as_discord_asks_to_wait(
+    make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
+):
+    guild, bench = sandbox.world.add_guild(), Bench()
+    sandbox.faults.fail("me", 429, retry_after_s=900.0)
+    async with running(make_gateway(sleep=bench)):
+        await town.until_heard(guild.id, m.GuildCameUp)
+    assert bench.pauses[0] == 900.0
+    assert lines.named("preflight.held")[0]["again_s"] == 900
