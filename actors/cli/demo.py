@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from textwrap import indent
 from typing import Final
 
 from rich.console import Console
@@ -17,12 +18,16 @@ from rich.console import Console
 from actors.cli.bot_process import BotProcess
 from actors.cli.exits import OK, WRONG
 from actors.cli.scoreboard import exported, score, table_of, truth_of
+from actors.cli.transcript import readable
 from ledger.records import Status
 from sandbox import NI, VANITY, Guild, Invite, Sandbox, User
+from sandbox.slash import Options
 
 PAUSE_S: Final = 0.03
 """Between the joins of a burst."""
 ROUNDS: Final = 5
+SHOWN: Final = (("who_invited", ("member",)), ("leaderboard", ()), ("debug_invites", ()))
+"""Commands whose answers are shown, with the options that are filled in."""
 
 
 def play() -> int:
@@ -82,7 +87,7 @@ class Story:
             ("the vanity URL", self._vanity),
             ("a burst of twelve on one invite", self._burst_on_one),
             ("a burst of ten over two invites of two people", self._burst_over_two),
-            ("a slash command", self._slash),
+            ("slash commands", self._slash),
             ("a guild actor is killed in the middle of a join", self._killed_actor),
             ("SIGKILL in the middle of a burst, joins while the bot is away, restart", self._killed_process),
             ("the log is deleted, restart", self._log_deleted),
@@ -139,10 +144,19 @@ class Story:
         await self._all_worked_out()
 
     async def _slash(self) -> None:
-        last = next(join for join in reversed(self._world.truth) if join.guild_id == self._guilds[0].id)
-        asker = self._staff[self._guilds[0].id][0]
-        reply = await self._sandbox.slash(self._guilds[0], asker, "who_invited", {"member": last.user_id})
-        self._console.print(f"\n    /who_invited → {reply.text}\n   ", end="")
+        guild = self._guilds[0]
+        last = next(join for join in reversed(self._world.truth) if join.guild_id == guild.id)
+        for name, options in SHOWN:
+            who: Options = dict.fromkeys(options, last.user_id)
+            reply = await self._sandbox.slash(guild, self._staff[guild.id][0], name, who)
+            self._console.print(f"\n    [bold]/{name}[/]")
+            self._console.print(indent(self._readable(reply.text), "      "), markup=False, soft_wrap=True)
+        self._console.print("   ", end="")
+
+    def _readable(self, text: str) -> str:
+        names = {user.id: user.name for user in self._world.users.values()}
+        names |= {channel.id: channel.name for guild in self._guilds for channel in guild.channels}
+        return readable(text, names, self._world.clock.now_us() / 1_000_000)
 
     async def _killed_actor(self) -> None:
         """The join is recorded, its fetch is under way: then the actor dies. Its successor asks again."""

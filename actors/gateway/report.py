@@ -71,14 +71,18 @@ def _permitted(permitted: Permitted) -> Iterator[str]:
 
 def _standing(standing: Standing) -> Iterator[str]:
     yield f"**Layers**: {'; '.join(_layer(each) for each in standing.layers) or 'none'}"
-    source = standing.restored_from or "nothing: there were no records"
-    replayed = count(standing.replayed, "record")
-    restored = f"{plain(source)} at record {standing.restored_seq:,}, {replayed} replayed"
-    yield f"**Last recovery**: {restored}; at the start {plain(standing.leader) or 'no layer'} won"
+    yield f"**Last recovery**: {_restored(standing)}; at the start {plain(standing.leader) or 'no layer'} won"
     control, members, rest = standing.mailbox.waiting
     waiting = f"{control:,} control, {members:,} members, {rest:,} other waiting"
     lost = f"{standing.mailbox.dropped:,} dropped, {standing.mailbox.dead:,} dead"
     yield f"**Mailbox**: {waiting}; {lost}; **restarts**: {standing.restarts:,}"
+
+
+def _restored(standing: Standing) -> str:
+    if not standing.restored_from:
+        return "no records were there"
+    replayed = count(standing.replayed, "record")
+    return f"from {plain(standing.restored_from)} at record {standing.restored_seq:,}, {replayed} replayed"
 
 
 def _layer(layer: LayerStanding) -> str:

@@ -18,6 +18,28 @@ async def test_a_join_is_worked_out_acknowledged_and_exported(stage: Stage):
     assert await stage.bot.stop() == 0
 
 
+async def test_staff_assign_a_code_refresh_and_look_who_brought_how_many(stage: Stage):
+    await stage.bot.start(guilds=1)
+    slash, asker, other = stage.sandbox.slash, stage.staff, stage.world.add_staff(stage.guild)
+    assigned = await slash(
+        stage.guild, asker, "setup_staff_invite", {"staff": other, "code": stage.invite.code}, timeout_s=20
+    )
+    assert f"are credited to <@{other.id}>" in assigned.text
+    joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(3)]
+    await stage.worked_out(*joins)
+    refreshed = await slash(stage.guild, asker, "refresh_invite_cache", timeout_s=20)
+    assert "0 still open." in refreshed.text
+    assert "written and read back: log, database." in refreshed.text
+    named = await slash(stage.guild, asker, "fix_staff_usernames", timeout_s=20)
+    assert "1 new" in named.text
+    board = await slash(stage.guild, asker, "leaderboard", {"window": "7 days"}, timeout_s=20)
+    assert f"**1.** <@{other.id}> (\u2068" in board.text
+    assert "**3** net, 3 joined, 0 left" in board.text
+    assert "3 joined, 0 left, 3 net." in (await slash(stage.guild, asker, "invites", {"member": other})).text
+    assert "<@" in (await slash(stage.guild, asker, "who_invited", {"member": joins[0].user_id})).text
+    assert "log at record" in (await slash(stage.guild, asker, "debug_invites")).text
+
+
 async def test_after_sigkill_everything_acknowledged_is_in_the_export_and_the_rest_comes_back(stage: Stage):
     joins = []
     await stage.bot.start(guilds=1)

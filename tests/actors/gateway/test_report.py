@@ -59,7 +59,7 @@ def test_the_window_the_continuity_and_what_is_wrong_are_told():
 def test_layers_recovery_mailbox_and_restarts_are_told():
     text = said(report())
     assert "log at record 41; database, 1,200 records behind, broken: no space" in text
-    assert "**Last recovery**: log at record 30, 11 records replayed; at the start log won" in text
+    assert "**Last recovery**: from log at record 30, 11 records replayed; at the start log won" in text
     assert "0 control, 3 members, 1 other waiting; 2 dropped, 1 dead; **restarts**: 4" in text
 
 
