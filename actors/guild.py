@@ -23,7 +23,14 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId, SessionId
 from ledger.phases import Phase, move
 from ledger.ports import Clock
-from ledger.records import InternalCause, JoinRecorded, Record, VerdictReached
+from ledger.records import (
+    GuildForgotten,
+    InternalCause,
+    JoinRecorded,
+    MemberForgotten,
+    Record,
+    VerdictReached,
+)
 from ledger.state import GuildState, from_pages, pages_of
 from ledger.windows import needs_sample
 from persistence.layer import Head
@@ -151,6 +158,8 @@ class GuildActor:
         self._log = log
         self.restored = Restored()
         self._kept_seq = 0
+        self._clean_seq = 0
+        self._clean_at_s = 0.0
         self._kept_at_s = clock.monotonic_s()
         self._since_kept_bytes = 0
         self._state_bytes = 0
@@ -269,7 +278,7 @@ class GuildActor:
         """Writes the state as it is now, if it is new; a failure is told and tried again at a later turn."""
         try:
             async with self._one_checkpoint:
-                if self._is_at_head() and self.state.seq != self._kept_seq:
+                if self._is_at_head() and (self.state.seq != self._kept_seq or self._knows_too_much()):
                     await self._write_checkpoint(read_back=False)
         except LedgerError:
             pass  # told, and nothing depends on it
@@ -292,6 +301,8 @@ class GuildActor:
     async def _write_checkpoint(self, *, read_back: bool) -> Kept:
         head = self.head
         assert head is not None, "who calls has looked"
+        forgot_seq = self.state.forgot_seq
+        self._clean_at_s = self._clock.monotonic_s() + CHECKPOINT_AGE_S
         pages: list[bytes] = []
         for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
             pages.append(page)
@@ -299,12 +310,19 @@ class GuildActor:
         self._since_kept_bytes = 0
         try:
             layers = await self._journal.checkpoint(
-                self.guild, self.incarnation, head, tuple(pages), read_back=read_back
+                self.guild,
+                self.incarnation,
+                head,
+                tuple(pages),
+                forgot_seq=forgot_seq,
+                read_back=read_back,
             )
         except LedgerError as error:
             self._log.warning("checkpoint.failed", guild=self.guild, error=str(error), hint=error.hint)
             raise
         self._kept_seq, self._kept_at_s = head.seq, self._clock.monotonic_s()
+        if not any(layers.values()):
+            self._clean_seq, self._clean_at_s = head.seq, 0.0
         self._state_bytes = sum(len(page) for page in pages)
         self._log.info("checkpoint.saved", guild=self.guild, seq=head.seq, bytes=self._state_bytes, pages=len(pages))
         return Kept(seq=head.seq, layers=layers)
@@ -319,8 +337,19 @@ class GuildActor:
         except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise EvolveFailed(self.guild, record.seq, repr(error)) from error
 
+    def _knows_too_much(self) -> bool:
+        """Whether a layer may still have a checkpoint of before something was forgotten.
+
+        A life begins with a new one for that reason: it cannot tell which layers took the last one.
+        """
+        return self._clean_seq < self.state.forgot_seq
+
     def _checkpoint_is_due(self) -> bool:
-        if self._keeping or self.state.seq == self._kept_seq:
+        if self._keeping:
+            return False
+        if self._knows_too_much() and self._clock.monotonic_s() >= self._clean_at_s:
+            return True
+        if self.state.seq == self._kept_seq:
             return False
         too_long = self._since_kept_bytes > max(CHECKPOINT_BYTES, self._state_bytes // 2)
         return too_long or self._clock.monotonic_s() - self._kept_at_s > CHECKPOINT_AGE_S
@@ -351,6 +380,10 @@ class GuildActor:
                 reason=event.reason,
                 supersedes=event.supersedes,
             )
+        elif isinstance(event, MemberForgotten):  # not who: the line would remember what was to be forgotten
+            self._log.info("member.forgotten", guild=self.guild, tombstone=event.tombstone)
+        elif isinstance(event, GuildForgotten):
+            self._log.info("guild.forgotten", guild=self.guild)
         elif isinstance(event, JoinRecorded):
             self._log.debug("join.recorded", guild=self.guild, user=event.user, origin=event.origin)
 

@@ -106,7 +106,7 @@ class _Append(_Request):
 
 
 class _Checkpoint(_Request):
-    __slots__ = ("done", "head", "pages", "read_back")
+    __slots__ = ("done", "forgot_seq", "head", "pages", "read_back")
 
     def __init__(
         self,
@@ -116,9 +116,11 @@ class _Checkpoint(_Request):
         pages: tuple[bytes, ...],
         done: asyncio.Future[Mapping[str, str]],
         *,
+        forgot_seq: int,
         read_back: bool,
     ) -> None:
         super().__init__(guild, incarnation)
+        self.forgot_seq = forgot_seq
         self.head = head
         self.pages = pages
         self.done = done
@@ -189,18 +191,26 @@ class Journal:
         return await self._queued(_Append(incarnation, append, done), done)
 
     async def checkpoint(
-        self, guild: GuildId, incarnation: int, head: Head, pages: tuple[bytes, ...], *, read_back: bool
+        self,
+        guild: GuildId,
+        incarnation: int,
+        head: Head,
+        pages: tuple[bytes, ...],
+        *,
+        forgot_seq: int,
+        read_back: bool,
     ) -> Mapping[str, str]:
         """Keeps the state as of ``head`` in every layer that works, and reads it back if that is asked for.
 
-        Gives what became of it by layer: "" or what went wrong.
+        Checkpoints of before the record ``forgot_seq`` go. Gives what became of it by layer: "" or what went wrong.
 
         Raises:
             Fenced: when the incarnation was overtaken.
             StorageError: when no layer could take it; the records are untouched.
         """
         done: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
-        return await self._queued(_Checkpoint(guild, incarnation, head, pages, done, read_back=read_back), done)
+        request = _Checkpoint(guild, incarnation, head, pages, done, forgot_seq=forgot_seq, read_back=read_back)
+        return await self._queued(request, done)
 
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         """Runs a short query on the lists, between two batches.
@@ -360,7 +370,11 @@ class Journal:
             return
         try:
             kept = await self._store.save_checkpoint(
-                request.guild, request.head, request.pages, read_back=request.read_back
+                request.guild,
+                request.head,
+                request.pages,
+                forgot_seq=request.forgot_seq,
+                read_back=request.read_back,
             )
             _resolve(request.done, kept)
         except StorageError as error:

@@ -42,7 +42,9 @@ class _Format(msgspec.Struct, frozen=True):
 _formats: Final = msgspec.json.Decoder(_Format)
 
 
-def make_checkpoint(guild: GuildId, head: Head, lineage: str, pages: tuple[bytes, ...]) -> Checkpoint:
+def make_checkpoint(
+    guild: GuildId, head: Head, lineage: str, pages: tuple[bytes, ...], forgot_seq: int = 0
+) -> Checkpoint:
     """A checkpoint of the state right after ``head``."""
     header = CheckpointHeader(
         guild=guild,
@@ -53,6 +55,7 @@ def make_checkpoint(guild: GuildId, head: Head, lineage: str, pages: tuple[bytes
         lineage=lineage,
         pages=len(pages),
         pages_digest=pages_digest(pages),
+        forgot_seq=forgot_seq,
     )
     return Checkpoint(header=header, pages=pages)
 
@@ -130,7 +133,7 @@ class Checkpoints:
                     continue  # found again, and set aside, when it is read
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Keeps it durably, reads it back, and removes what is older than the two newest.
+        """Keeps it durably, reads it back, and removes what is older than the two newest, or than its forgetting.
 
         Raises:
             StorageError: when it could not be written or is not what was written; the older ones stay.
@@ -143,8 +146,12 @@ class Checkpoints:
         except Corrupt as error:
             self._quarantine.move(path, str(error))
             raise StorageError(f"read back: {error}") from error
-        for old in self._paths(header.guild)[:-KEPT]:
-            self._disk.remove(old)
+        paths = self._paths(header.guild)
+        for old in paths:
+            if old not in paths[-KEPT:] or _seq_of(old) < header.forgot_seq:
+                self._disk.remove(old)
+        if header.forgot_seq:
+            self._disk.sync_folder(path.parent)
 
     def load(self, guild: GuildId) -> tuple[Checkpoint, ...]:
         """A guild's checkpoints that can be read, newest first; the others go to quarantine."""
@@ -172,3 +179,7 @@ class Checkpoints:
     def _paths(self, guild: GuildId) -> list[Path]:
         folder = self._folder / guild
         return [folder / name for name in self._disk.names(folder) if name.endswith(_SUFFIX)]
+
+
+def _seq_of(path: Path) -> int:
+    return int(path.stem.partition("-")[2])

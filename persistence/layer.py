@@ -29,7 +29,8 @@ class CheckpointHeader(msgspec.Struct, frozen=True, kw_only=True):
     """What a checkpoint is of: the guild's state right after the record ``seq``.
 
     ``digest``: 64 hex digits, the chain's digest at ``seq``; ``pages``: how many pages follow; ``pages_digest``:
-    SHA-256 (hex) over all pages in order.
+    SHA-256 (hex) over all pages in order; ``forgot_seq``: the newest record up to ``seq`` that forgot anything, 0 =
+    none: what older checkpoints hold is not to be known any more.
     """
 
     guild: GuildId
@@ -40,6 +41,7 @@ class CheckpointHeader(msgspec.Struct, frozen=True, kw_only=True):
     lineage: str
     pages: int
     pages_digest: str
+    forgot_seq: int = 0
     format: int = CHECKPOINT_FORMAT
 
 
@@ -139,7 +141,10 @@ class Layer(Protocol):
         ...
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Keeps it durably beside the one before; older ones go (two newest verified ones stay)."""
+        """Keeps it durably beside the one before; older ones go (two newest verified ones stay).
+
+        Those of before its ``forgot_seq`` go in any case.
+        """
         ...
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:

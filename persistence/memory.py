@@ -132,7 +132,8 @@ class MemoryLayer:
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._use()
-        kept = [*self._checkpoints.get(checkpoint.header.guild, []), checkpoint]
+        known = self._checkpoints.get(checkpoint.header.guild, [])
+        kept = [*(each for each in known if each.header.seq >= checkpoint.header.forgot_seq), checkpoint]
         kept.sort(key=lambda item: (item.header.epoch, item.header.seq))
         self._checkpoints[checkpoint.header.guild] = kept[-KEPT:]
 

@@ -27,6 +27,7 @@ _RENAME: Final = (
     "UPDATE credits SET user = ?4 WHERE guild = ?1 AND user = ?2 AND seq < ?3",
     "UPDATE credits SET staff = ?4 WHERE guild = ?1 AND staff = ?2 AND seq < ?3",
 )
+_UNNAME: Final = "DELETE FROM names WHERE guild = ?1 AND user = ?2"
 _EMPTY: Final = (
     "DELETE FROM joins WHERE guild = ?1 AND seq < ?2",
     "DELETE FROM leaves WHERE guild = ?1 AND seq < ?2",
@@ -34,18 +35,24 @@ _EMPTY: Final = (
     "DELETE FROM assignments WHERE guild = ?1 AND seq < ?2",
     "DELETE FROM credits WHERE guild = ?1 AND seq < ?2",
 )
+_UNNAME_ALL: Final = "DELETE FROM names WHERE guild = ?1"
 
 
 async def forget_rows(db: aiosqlite.Connection, record: r.Record) -> None:
-    """What a forgetting record does to the tables; the transaction is the caller's. Other records do nothing."""
+    """What a forgetting record does to the tables; the transaction is the caller's. Other records do nothing.
+
+    Names go in the same transaction: also where the database gets the record later than the log.
+    """
     guild, seq = int(record.guild), record.seq
     match record.event:
         case r.MemberForgotten(user=user, tombstone=number):
             for sql in _RENAME:
                 await db.execute_fetchall(sql, (guild, int(user), seq, int(tombstone(number))))
+            await db.execute_fetchall(_UNNAME, (guild, int(user)))
         case r.GuildForgotten():
             for sql in _EMPTY:
                 await db.execute_fetchall(sql, (guild, seq))
+            await db.execute_fetchall(_UNNAME_ALL, (guild,))
         case _:
             pass
 

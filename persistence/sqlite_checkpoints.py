@@ -37,7 +37,7 @@ Place: TypeAlias = tuple[int, int, int]
 
 
 async def save(db: aiosqlite.Connection, path: Path, checkpoint: Checkpoint) -> None:
-    """Keeps it durably, once it was read back; what is older than the two newest goes.
+    """Keeps it durably, once it was read back; what is older than the two newest, or than its forgetting, goes.
 
     Raises:
         StorageError: when it is not what was written.
@@ -49,8 +49,9 @@ async def save(db: aiosqlite.Connection, path: Path, checkpoint: Checkpoint) -> 
         await db.execute_fetchall(_PUT, (*place, pack(checkpoint)))
         if await load(db, path, place) != checkpoint:
             raise StorageError(f"{path.name}: a checkpoint of guild {header.guild} reads back as something else")
-        for old in (await places(db, path, header.guild))[KEPT:]:
-            await db.execute_fetchall(_REMOVE, old)
+        for age, old in enumerate(await places(db, path, header.guild)):
+            if age >= KEPT or old[-1] < header.forgot_seq:
+                await db.execute_fetchall(_REMOVE, old)
 
 
 async def load_all(

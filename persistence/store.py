@@ -168,17 +168,24 @@ class Store:
         return opened
 
     async def save_checkpoint(
-        self, guild: GuildId, head: Head, pages: tuple[bytes, ...], *, read_back: bool = False
+        self,
+        guild: GuildId,
+        head: Head,
+        pages: tuple[bytes, ...],
+        *,
+        forgot_seq: int = 0,
+        read_back: bool = False,
     ) -> Mapping[str, str]:
         """Keeps a guild's state as of ``head`` in every healthy layer; one that fails is broken.
 
+        ``forgot_seq``: the newest record that forgot anything, 0 = none; checkpoints of before it go.
         ``read_back``: and asks each layer for it once more, through the way a recovery takes; one that does not give
         the same bytes is broken as well. Gives what became of it by layer: "" or what went wrong.
 
         Raises:
             StorageError: when no layer took it.
         """
-        checkpoint = make_checkpoint(guild, head, self._lineage, pages)
+        checkpoint = make_checkpoint(guild, head, self._lineage, pages, forgot_seq)
         for seat in self._healthy():
             with seat.minding(self._clock.now_ms()):
                 await seat.layer.save_checkpoint(checkpoint)
@@ -202,6 +209,10 @@ class Store:
                 with seat.minding(self._clock.now_ms()):
                     return await query(lists)
         raise StorageError(f"lists and names cannot be read now: {self._troubles()}")
+
+    def guilds(self) -> tuple[GuildId, ...]:
+        """Every guild that anything is recorded of."""
+        return tuple(self._heads)
 
     def is_in_doubt(self) -> bool:
         """Whether the layers have to be read back (``restart_epoch``) before anything else."""

@@ -143,6 +143,19 @@ async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
     assert list(await layer.checkpoints(BLUE)) == []
 
 
+async def test_a_checkpoint_of_after_a_forgetting_stays_alone_with_those_behind_it(layer: Layer):
+    chain = Chain()
+    for forgot_seq, left in ((0, [1]), (0, [2, 1]), (3, [3]), (3, [4, 3])):
+        await layer.append(chain.batch(RED))
+        await layer.append(chain.batch(BLUE))
+        await layer.save_checkpoint(make_checkpoint(BLUE, chain.heads[BLUE], "lineage", ()))
+        await layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], "lineage", (), forgot_seq))
+        assert [each.header.seq for each in await layer.checkpoints(RED)] == left
+    await reopen(layer)
+    assert [each.header.seq for each in await layer.checkpoints(RED)] == [4, 3]
+    assert [each.header.seq for each in await layer.checkpoints(BLUE)] == [4, 3]
+
+
 async def test_a_higher_epoch_makes_a_checkpoint_newer_than_a_higher_seq(layer: Layer):
     chain = Chain()
     await layer.append(chain.batch(RED, RED))

@@ -21,7 +21,7 @@ from persistence.frames import Frame, seal
 from persistence.layer import Head
 from persistence.lists import MAX_PAGE
 from persistence.memory_database import join_rows
-from persistence.migrations import READ_MODEL
+from persistence.migrations import NAMES, READ_MODEL
 from persistence.renaming import Renaming, read_today
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import rows
@@ -97,7 +97,7 @@ async def tables() -> AsyncIterator[aiosqlite.Connection]:
     """The read model's tables alone, in memory."""
     async with aiosqlite.connect(":memory:") as db:
         db.text_factory = bytes
-        for statement in READ_MODEL.statements:
+        for statement in (*READ_MODEL.statements, *NAMES.statements):
             await db.execute_fetchall(statement)
         yield db
 
