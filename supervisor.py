@@ -34,8 +34,9 @@ from actors.cli.exits import OK
 from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
+from actors.forgetting import Forgetting, ForgetReport, ForgetRequest, Progress
 from actors.ground import hold, warn_of_disk
-from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter, payload_of
+from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
 from actors.ops.health import Vitals
@@ -63,7 +64,7 @@ from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
 from persistence.disk import RealDisk
 from persistence.lists import Lists
-from persistence.local import LocalLayer
+from persistence.local import LocalLayer, hold_folder
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
 from persistence.sqlite import SqliteLayer
@@ -403,9 +404,9 @@ class Supervisor(Inside):
             traceback="".join(traceback.format_exception(error)),
         )
         child.address.bury(envelope, f"{message} could not be handled: {error!r}")
-        notice = dead_letter(envelope.message, "handler_failed", self._clock.stamp_us())
+        notice = dead_letter(child.guild, envelope.message, "handler_failed", self._clock.stamp_us())
         if notice is not None:
-            self._keep(notice.digest, payload_of(envelope.message))
+            self._keep(notice.digest, payload_of(child.guild, envelope.message))
             self.roster.tell(child.guild, notice)
 
     def _charge(self, child: Child) -> bool:
@@ -550,6 +551,7 @@ class Program:
             endpoint=settings.http(),
             token=settings.ledger_http_token,
             health=self,
+            forgetting=forgetting(self.supervisor, self.journal, settings, offload),
             kill=self.supervisor.kill,
             chaos=chaos,
             log=log,
@@ -633,6 +635,18 @@ def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
         stop.set_result(number.name)
 
 
+def forgetting(supervisor: Supervisor, journal: Journal, settings: Settings, offload: ThreadOffload) -> Forgetting:
+    """Forgetting with the actors of this tree."""
+    return Forgetting(
+        roster=supervisor.roster,
+        inside=supervisor,
+        guilds=journal.guilds,
+        quarantine=Quarantine(RealDisk(), settings.ledger_data / "quarantine"),
+        offload=offload,
+        clock=SystemClock(),
+    )
+
+
 def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the command line's signature
     """``inviteledger run``: until SIGTERM or SIGINT."""
     clock = SystemClock()
@@ -659,14 +673,64 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     warn_of_disk(settings, log)
     disk, data = RealDisk(), settings.ledger_data
     held = await hold(disk, data, asyncio.sleep, log)
-    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
-    store = Store(layers, SystemClock(), SystemRandomness())
+    store = _store(settings, offload)
     try:
         await _recover(store, log)
         await Program(settings, store, offload, log, chaos=chaos).run(stop)
     finally:
         await store.close()
         held.release()
+
+
+def forget_alone(settings: Settings, request: ForgetRequest, progress: Progress) -> ForgetReport:
+    """Forgets where no bot runs: the same tree without a gateway, for as long as it takes.
+
+    Raises:
+        FolderInUse: when a bot runs on the folder: it has to be asked (``POST /forget``).
+        LedgerError: when nothing can be recorded.
+    """
+    log = make_logger(settings, SystemClock(), sys.stderr)
+    offload = ThreadOffload("disk")
+    held = hold_folder(RealDisk(), settings.ledger_data, "to forget")
+    try:
+        return asyncio.run(_forget_alone(settings, request, progress, offload, log))
+    finally:
+        held.release()
+        offload.close()
+
+
+async def _forget_alone(
+    settings: Settings, request: ForgetRequest, progress: Progress, offload: ThreadOffload, log: FilteringBoundLogger
+) -> ForgetReport:
+    store = _store(settings, offload)
+    try:
+        await _recover(store, log)
+        journal = Journal(store, settings.named_layers(), SystemClock(), asyncio.sleep, log)
+        supervisor = Supervisor(
+            journal=journal,
+            keep=lambda _digest, _payload: None,
+            clock=SystemClock(),
+            randomness=SystemRandomness(),
+            sleep=asyncio.sleep,
+            log=log,
+        )
+        supervisor.connect(Nowhere())
+        spec = ChildSpec(name="journal", start=journal.run, on_death=journal.void)
+        tree = spawn(supervisor.run((spec,)), "supervisor")
+        report = await forgetting(supervisor, journal, settings, offload).forget(request, progress)
+        await supervisor.drain()
+        tree.cancel()
+        await asyncio.wait({tree})
+        return report
+    finally:
+        await store.close()
+
+
+def _store(settings: Settings, offload: ThreadOffload) -> Store:
+    """The layers of a data folder, whose lock the caller holds."""
+    disk, data = RealDisk(), settings.ledger_data
+    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
+    return Store(layers, SystemClock(), SystemRandomness())
 
 
 async def _recover(store: Store, log: FilteringBoundLogger) -> None:
@@ -685,7 +749,7 @@ async def _recover(store: Store, log: FilteringBoundLogger) -> None:
 
 def main() -> None:
     """The program's entry point (``inviteledger``)."""
-    app = make_app(settings=read_settings, run=run_bot, demo=play)
+    app = make_app(settings=read_settings, run=run_bot, demo=play, forget=forget_alone)
     sys.exit(perform(app, sys.argv[1:]))
 
 

@@ -58,21 +58,31 @@ class Outside(Protocol):
         ...
 
 
-def dead_letter(message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
+class Nowhere(Outside):
+    """For a process without a gateway: nothing is fetched, nobody listed."""
+
+    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+        """Does nothing: the next bot asks again by itself."""
+
+    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+        """Does nothing likewise."""
+
+
+def dead_letter(guild: GuildId, message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
     """What the next life is told about a dispatch that could not be handled; None for all other messages.
 
     A join among them is recorded as unknown, so that nobody who joined is missing.
     """
     match message:
         case m.NoteMember():
-            return dead_letter(message.join, reason, at_us)
+            return dead_letter(guild, message.join, reason, at_us)
         case m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
             join = message if isinstance(message, m.RecordJoin) else None
             return m.NoteUnreadable(
                 cause=InternalCause(what="dead_letter"),
                 session=join.session if join else SessionId(""),
                 name=DISPATCH_OF[type(message)],
-                digest=hashlib.sha256(payload_of(message)).hexdigest(),
+                digest=hashlib.sha256(payload_of(guild, message)).hexdigest(),
                 reason=reason,
                 at_us=at_us,
                 user=message.user if isinstance(message, m.RecordJoin | m.RecordLeave) else None,
@@ -82,9 +92,10 @@ def dead_letter(message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable
             return None
 
 
-def payload_of(message: m.Message) -> bytes:
-    """A message as JSON, for quarantine/."""
-    return msgspec.json.encode(message.join if isinstance(message, m.NoteMember) else message)
+def payload_of(guild: GuildId, message: m.Message) -> bytes:
+    """A message as JSON, for quarantine/; with its guild, so that it is found when the guild is to be forgotten."""
+    told = message.join if isinstance(message, m.NoteMember) else message
+    return msgspec.json.encode({"guild_id": guild, "message": told})
 
 
 DISPATCH_OF: Final[Mapping[type[m.Message], str]] = {

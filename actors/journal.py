@@ -190,6 +190,10 @@ class Journal:
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         return await self._queued(_Append(incarnation, append, done), done)
 
+    def guilds(self) -> tuple[GuildId, ...]:
+        """Every guild that anything is recorded of."""
+        return self._store.guilds()
+
     async def checkpoint(
         self,
         guild: GuildId,

@@ -1,13 +1,19 @@
-"""Where bytes go that are not believed: copied or moved aside, never deleted, named by what they are.
+"""Where bytes go that are not believed: copied or moved aside, named by what they are.
 
 Each comes with a note (``.why``) that says where it was and what is wrong with it. The same bytes are kept once.
+Nothing is deleted, but for payloads of events (``….json``) that name somebody who is to be forgotten.
 """
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Final
 
 from persistence.disk import Disk
 from persistence.frames import crc32c
 from persistence.writing import replace
+
+PAYLOAD: Final = ".json"
+"""How names of payloads end, which are JSON as Discord sent it or as messages are written."""
 
 
 class Quarantine:
@@ -35,6 +41,21 @@ class Quarantine:
         if kept not in self._disk.names(self._folder):
             replace(self._disk, self._folder / f"{kept}.why", f"{why}\n".encode())
             replace(self._disk, self._folder / kept, data)
+
+    def payloads(self) -> list[str]:
+        """The names of the events that could not be read or handled."""
+        return [name for name in self._disk.names(self._folder) if name.endswith(PAYLOAD)]
+
+    def forget(self, payloads: Sequence[str], ids: Collection[str]) -> int:
+        """Deletes those of these payloads that name one of the ids, with their notes; how many."""
+        marks = [f'"{each}"'.encode() for each in ids]
+        gone = [name for name in payloads if any(mark in self._disk.read(self._folder / name) for mark in marks)]
+        for name in gone:
+            self._disk.remove(self._folder / f"{name}.why")
+            self._disk.remove(self._folder / name)
+        if gone:
+            self._disk.sync_folder(self._folder)
+        return len(gone)
 
     def take_notes(self) -> tuple[str, ...]:
         """What was set aside since this was last asked, a sentence each."""

@@ -14,24 +14,27 @@ from actors.cli.config import show_config
 from actors.cli.doctor import examine
 from actors.cli.exits import OK, USAGE, exit_code_of, explain
 from actors.cli.export import export_joins
+from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
 from actors.cli.setup import set_up
 from actors.cli.verify import verify_layers
+from actors.forgetting import ForgetRequest
 from actors.settings import Settings
 from ledger.errors import LedgerError
-from ledger.ids import GuildId
+from ledger.ids import GuildId, UserId
 
 Run: TypeAlias = Callable[[Settings, bool], int]
 """Runs the bot until it is stopped: settings, whether chaos is on; the exit code."""
 
 
-def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], int]) -> App:
+def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], int], forget: Alone) -> App:
     """The program's commands.
 
     Args:
         settings: reads them, at most once a command, so that help needs none.
         run: the bot.
         demo: the demo.
+        forget: forgets where no bot runs.
     """
     app = App(
         name="inviteledger",
@@ -44,6 +47,7 @@ def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], i
     _add_running(app, settings, run, demo)
     _add_first_run(app, settings)
     _add_reading(app, settings)
+    _add_forgetting(app, settings, forget)
     return app
 
 
@@ -94,6 +98,25 @@ def _add_first_run(app: App, settings: Callable[[], Settings]) -> None:
 
     app.command(setup)
     app.command(doctor)
+
+
+def _add_forgetting(app: App, settings: Callable[[], Settings], alone: Alone) -> None:
+    def forget(*, user: str | None = None, guild: str | None = None, yes: bool = False) -> int:
+        """Forget a person or a whole guild for good; also beside a running bot.
+
+        Args:
+            user: the id of a user; in all guilds, or in one with --guild.
+            guild: the id of a guild.
+            yes: do not ask.
+        """
+        # An empty word is a bad id, and not the wish to leave it out: --user "$UNSET" must not forget a guild.
+        request = ForgetRequest(
+            user=None if user is None else UserId(user), guild=None if guild is None else GuildId(guild)
+        )
+        terminal = Terminal(sys.stdin, sys.stdout, sys.stderr)
+        return forget_for_good(settings(), request.checked(), alone, terminal, yes=yes)
+
+    app.command(forget)
 
 
 def _add_reading(app: App, settings: Callable[[], Settings]) -> None:

@@ -3,6 +3,7 @@
 from typing import Final
 
 from actors.gateway.names import LibraryMismatch
+from actors.forgetting import BadForgetting
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat
 
@@ -17,7 +18,9 @@ CONFIGURATION: Final = 78
 
 
 def exit_code_of(error: LedgerError) -> int:
-    """78 where only the operator can help, else 69."""
+    """78 where only the operator can help, 2 where the words are wrong, else 69."""
+    if isinstance(error, BadForgetting):
+        return USAGE
     return CONFIGURATION if isinstance(error, BadSettings | NewerFormat | LibraryMismatch) else AWAY
 
 

@@ -1,12 +1,14 @@
-"""Health, metrics and, under chaos only, the killing of actors, over HTTP.
+"""Health, metrics, forgetting and, under chaos only, the killing of actors, over HTTP.
 
     GET  /livez               200 while the loop turns
     GET  /readyz              200 when ready, else 503; the body says why
     GET  /metrics             Prometheus
+    POST /forget              a ``ForgetRequest`` as JSON; answers with a line of JSON now and then, the last a report
     POST /chaos/kill/{child}  there only under ``run --chaos`` and on a loopback address
 
 Health is open to all. The rest needs ``Authorization: Bearer LEDGER_HTTP_TOKEN``; without such a token it is open on
-a loopback address and closed on any other.
+a loopback address and closed on any other. Forgetting cannot be undone, so it takes nothing from a web page: no
+request with an Origin, and JSON only.
 """
 
 import asyncio
@@ -22,6 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
+from actors.forgetting import BadForgetting, Forgetting, ForgetReport, ForgetRequest
 from actors.ops.health import Health, readiness
 from actors.ops.metrics import make_registry
 from actors.settings import Endpoint
@@ -30,6 +33,18 @@ from ledger.errors import LedgerError
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
 SHUTDOWN_S: Final = 1.0
 """A request under way has so long to end."""
+
+
+PROGRESS_EVERY: Final = 100
+"""Guilds between two lines of progress."""
+
+
+class ForgetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of what /forget answers: so many of so many guilds are done; with the report it is the last."""
+
+    done: int
+    of: int
+    report: ForgetReport | None = None
 
 
 class CannotListen(LedgerError):
@@ -45,6 +60,7 @@ class OpsServer:
         endpoint: where to listen; port 0 takes a free one, told by ``http.started``.
         token: guards all but health.
         health: asked at every request.
+        forgetting: forgets people and guilds.
         kill: ends the life of a child (``guild/ID``, ``journal`` …); False when it has none.
         chaos: whether killing may be asked for at all.
         log: where the real address is told.
@@ -56,6 +72,7 @@ class OpsServer:
         endpoint: Endpoint,
         token: SecretStr | None,
         health: Health,
+        forgetting: Forgetting,
         kill: Callable[[str], bool],
         chaos: bool,
         log: FilteringBoundLogger,
@@ -64,6 +81,7 @@ class OpsServer:
         self._token = token
         self._health = health
         self._registry: CollectorRegistry = make_registry(health)
+        self._forgetting = forgetting
         self._kill = kill
         self._chaos = chaos and endpoint.is_loopback()
         self._log = log
@@ -98,6 +116,7 @@ class OpsServer:
                 web.get("/livez", self._livez),
                 web.get("/readyz", self._readyz),
                 web.get("/metrics", self._metrics),
+                web.post("/forget", self._forget),
             ]
         )
         if self._chaos:
@@ -124,6 +143,25 @@ class OpsServer:
     async def _metrics(self, _request: web.Request) -> web.Response:
         text = generate_latest(self._registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _forget(self, request: web.Request) -> web.StreamResponse:
+        if "Origin" in request.headers or request.content_type != "application/json":
+            raise web.HTTPForbidden(text="POST JSON, and not from a web page\n")
+        try:
+            wanted = msgspec.json.decode(await request.read(), type=ForgetRequest).checked()
+        except (msgspec.MsgspecError, BadForgetting) as error:
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
+        answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+        await answer.prepare(request)
+
+        async def tell(done: int, of: int) -> None:
+            if done % PROGRESS_EVERY == 0:
+                await answer.write(msgspec.json.encode(ForgetLine(done=done, of=of)) + b"\n")
+
+        report = await self._forgetting.forget(wanted, tell)
+        last = ForgetLine(done=report.guilds, of=report.guilds, report=report)
+        await answer.write(msgspec.json.encode(last) + b"\n")
+        return answer
 
     async def _kill_child(self, request: web.Request) -> web.Response:
         child = request.match_info["child"]

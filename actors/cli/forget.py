@@ -1,0 +1,144 @@
+"""``inviteledger forget``: asks, then forgets by itself, or has the bot that runs on the folder do it.
+
+A running bot is asked over its own HTTP address, so that nothing has to stop. What was done is said, and what is left.
+"""
+
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from typing import Final, TextIO, TypeAlias
+
+import msgspec
+
+from actors.cli.exits import OK, USAGE, WRONG
+from actors.cli.healthcheck import EVERYWHERE
+from actors.forgetting import ForgetReport, ForgetRequest, Progress
+from actors.ops.http import PROGRESS_EVERY, ForgetLine
+from actors.settings import Settings
+from ledger.errors import FolderInUse, LedgerError
+
+Alone: TypeAlias = Callable[[Settings, ForgetRequest, Progress], ForgetReport]
+"""Forgets where no bot runs; raises ``FolderInUse`` where one does."""
+SILENCE_S: Final = 300.0
+"""A bot that says nothing for so long is given up; asking it again does no harm."""
+_lines: Final = msgspec.json.Decoder(ForgetLine)
+
+
+class NoAnswer(LedgerError):
+    """The bot that holds the data folder did not do it."""
+
+    hint = "run this with the bot's own LEDGER_HTTP and LEDGER_HTTP_TOKEN, or stop the bot first; then it is done here"
+
+
+class Terminal(msgspec.Struct, frozen=True):
+    """Where a person reads and answers."""
+
+    keyboard: TextIO
+    out: TextIO
+    err: TextIO
+
+
+def forget_for_good(
+    settings: Settings, request: ForgetRequest, alone: Alone, terminal: Terminal, *, yes: bool
+) -> int:
+    """Asks for a yes, forgets, and says what was done.
+
+    Returns:
+        0 when all is done, also where there was nothing to forget; 1 when something is left or was not wanted; 2
+        when nobody could be asked.
+
+    Raises:
+        NoAnswer: when a bot holds the data folder and does not answer.
+        LedgerError: when nothing can be recorded.
+    """
+    if not (settings.ledger_data / "log").exists() and not settings.database().exists():
+        terminal.err.write(f"note: nothing is recorded in {settings.ledger_data}; is LEDGER_DATA the bot's?\n")
+        return WRONG
+    if not yes:
+        if not terminal.keyboard.isatty():
+            terminal.err.write("inviteledger: forgetting cannot be undone: say --yes where nobody can be asked.\n")
+            return USAGE
+        if not _agreed(request, terminal):
+            terminal.out.write("Nothing was forgotten.\n")
+            return WRONG
+    report = _forget(settings, request, alone, terminal)
+    return _say(report, request, terminal)
+
+
+def _forget(settings: Settings, request: ForgetRequest, alone: Alone, terminal: Terminal) -> ForgetReport:
+    async def progress(done: int, of: int) -> None:
+        _progress(done, of, terminal)
+
+    try:
+        return alone(settings, request, progress)
+    except FolderInUse:
+        return _ask_bot(settings, request, terminal)
+
+
+def _agreed(request: ForgetRequest, terminal: Terminal) -> bool:
+    terminal.out.write(f"{_whom(request).capitalize()} will be forgotten. {_meaning(request)} It cannot be undone.\n")
+    terminal.out.write("Type yes to go on: ")
+    terminal.out.flush()
+    return terminal.keyboard.readline().strip().lower() == "yes"
+
+
+def _whom(request: ForgetRequest) -> str:
+    if request.user is None:
+        return f"server {request.guild}"
+    return f"user {request.user} in {f'server {request.guild}' if request.guild else 'all servers'}"
+
+
+def _meaning(request: ForgetRequest) -> str:
+    if request.user is None:
+        return "Its joins, verdicts, credits and assignments count no longer; a bot that is there counts from now."
+    return "Their names are deleted, and everything that is said of them is said of a forgotten member instead."
+
+
+def _progress(done: int, of: int, terminal: Terminal) -> None:
+    if done % PROGRESS_EVERY == 0:
+        terminal.err.write(f"{done} of {of} servers\n")
+
+
+def _say(report: ForgetReport, request: ForgetRequest, terminal: Terminal) -> int:
+    if report.guilds or report.names or report.payloads:
+        terminal.out.write(
+            f"Forgotten: {_whom(request)}. Servers: {report.guilds}, memberships: {report.memberships}, "
+            f"names: {report.names}, events in quarantine: {report.payloads}.\n"
+        )
+    elif not report.remaining:
+        terminal.out.write(f"Nothing is known of {_whom(request)}.\n")
+    terminal.out.writelines(f"Left: {sentence}.\n" for sentence in report.remaining)
+    return WRONG if report.remaining else OK
+
+
+def _ask_bot(settings: Settings, request: ForgetRequest, terminal: Terminal) -> ForgetReport:
+    """The bot that holds the folder does it.
+
+    Raises:
+        NoAnswer: when it does not.
+    """
+    endpoint = settings.http()
+    connection = HTTPConnection(EVERYWHERE.get(endpoint.host, endpoint.host), endpoint.port, timeout=SILENCE_S)
+    try:
+        for line in _answers(connection, settings, request):
+            if line.report is not None:
+                return line.report
+            _progress(line.done, line.of, terminal)
+    except (OSError, HTTPException, msgspec.MsgspecError) as error:
+        raise NoAnswer(f"the bot that runs on {settings.ledger_data} did not answer at {endpoint} ({error})") from error
+    finally:
+        connection.close()
+    raise NoAnswer(f"the bot at {endpoint} stopped before it had forgotten everything")
+
+
+def _answers(connection: HTTPConnection, settings: Settings, request: ForgetRequest) -> Iterator[ForgetLine]:
+    headers = {"Content-Type": "application/json"}
+    if settings.ledger_http_token is not None:
+        headers["Authorization"] = f"Bearer {settings.ledger_http_token.get_secret_value()}"
+    connection.request("POST", "/forget", msgspec.json.encode(request), headers)
+    answer: HTTPResponse = connection.getresponse()
+    if answer.status != HTTPStatus.OK:
+        said = answer.read().decode(errors="replace").strip()
+        raise NoAnswer(f"the bot at {settings.http()} refused: {answer.status} {said}")
+    for line in answer:
+        yield _lines.decode(line)
