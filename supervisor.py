@@ -32,9 +32,9 @@ from actors.cli.app import make_app, perform
 from actors.cli.demo import play
 from actors.cli.exits import OK
 from actors.clock import Sleep, SystemClock, SystemRandomness
+from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
-from actors.forgetting import Forgetting, ForgetReport, ForgetRequest, Progress
 from actors.ground import hold, warn_of_disk
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
@@ -551,7 +551,7 @@ class Program:
             endpoint=settings.http(),
             token=settings.ledger_http_token,
             health=self,
-            forgetting=forgetting(self.supervisor, self.journal, settings, offload),
+            forget=forgetting(self.supervisor, self.journal, settings, offload).forget,
             kill=self.supervisor.kill,
             chaos=chaos,
             log=log,
@@ -691,7 +691,7 @@ def forget_alone(settings: Settings, request: ForgetRequest, progress: Progress)
     """
     log = make_logger(settings, SystemClock(), sys.stderr)
     offload = ThreadOffload("disk")
-    held = hold_folder(RealDisk(), settings.ledger_data, "to forget")
+    held = hold_folder(RealDisk(), settings.ledger_data, "just now, to forget")
     try:
         return asyncio.run(_forget_alone(settings, request, progress, offload, log))
     finally:

@@ -33,7 +33,7 @@ class BadForgetting(LedgerError):
     hint = "name a user, a guild or both by id: right-click in Discord with developer mode on, Copy ID"
 
 
-class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whom to forget: a user in all guilds, a user in one guild, or a whole guild."""
 
     user: UserId | None = None
@@ -69,6 +69,10 @@ Progress: TypeAlias = Callable[[int, int], Awaitable[None]]
 """Told of each guild: how many of how many were asked."""
 
 
+Forget: TypeAlias = Callable[[ForgetRequest, Progress], Awaitable[ForgetReport]]
+"""``Forgetting.forget``."""
+
+
 class Forgetting:
     """Forgets people and guilds.
 
@@ -102,6 +106,7 @@ class Forgetting:
         """Forgets a checked request. What fails is in the report; nothing is raised for it."""
         guilds = [guild for guild in self._guilds() if request.guild in (None, guild)]
         remaining: list[str] = []
+        names = await self._names(request, remaining)
         forgot: list[m.Forgot] = []
         for number, guild in enumerate(guilds, 1):
             forgot += await self._in_guild(guild, request, remaining)
@@ -109,7 +114,7 @@ class Forgetting:
         return ForgetReport(
             guilds=len(forgot),
             memberships=sum(each.memberships for each in forgot),
-            names=await self._names(request, remaining),
+            names=names,
             payloads=await self._payloads(request, remaining),
             remaining=tuple(remaining),
         )
@@ -143,7 +148,7 @@ class Forgetting:
         return [f"guild {guild}, {layer}: {later} ({error})" for layer, error in kept.layers.items() if error]
 
     async def _names(self, request: ForgetRequest, remaining: list[str]) -> int:
-        """Also those of guilds where nothing is recorded; the others go with the record, whenever it comes."""
+        """First of all, and again with each guild's record, in case one came back meanwhile."""
         try:
             return await self._inside.read(lambda lists: lists.forget_names(request.guild, request.user))
         except StorageError as error:

@@ -67,6 +67,9 @@ class Nowhere(Outside):
     def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
         """Does nothing likewise."""
 
+    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+        """Does nothing: nobody is greeted."""
+
 
 def dead_letter(guild: GuildId, message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
     """What the next life is told about a dispatch that could not be handled; None for all other messages.

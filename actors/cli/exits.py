@@ -2,8 +2,8 @@
 
 from typing import Final
 
-from actors.gateway.names import LibraryMismatch
 from actors.forgetting import BadForgetting
+from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat
 

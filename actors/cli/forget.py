@@ -1,6 +1,6 @@
 """``inviteledger forget``: asks, then forgets by itself, or has the bot that runs on the folder do it.
 
-A running bot is asked over its own HTTP address, so that nothing has to stop. What was done is said, and what is left.
+A running bot is asked over its own HTTP address, so that nothing has to stop. What was done is said, and what is not.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,7 +27,9 @@ _lines: Final = msgspec.json.Decoder(ForgetLine)
 class NoAnswer(LedgerError):
     """The bot that holds the data folder did not do it."""
 
-    hint = "run this with the bot's own LEDGER_HTTP and LEDGER_HTTP_TOKEN, or stop the bot first; then it is done here"
+    hint = (
+        "run this with the bot's own LEDGER_HTTP and LEDGER_HTTP_TOKEN, or stop the bot first; then it is done here"
+    )
 
 
 class Terminal(msgspec.Struct, frozen=True):
@@ -125,7 +127,9 @@ def _ask_bot(settings: Settings, request: ForgetRequest, terminal: Terminal) -> 
                 return line.report
             _progress(line.done, line.of, terminal)
     except (OSError, HTTPException, msgspec.MsgspecError) as error:
-        raise NoAnswer(f"the bot that runs on {settings.ledger_data} did not answer at {endpoint} ({error})") from error
+        raise NoAnswer(
+            f"the bot that runs on {settings.ledger_data} did not answer at {endpoint} ({error})"
+        ) from error
     finally:
         connection.close()
     raise NoAnswer(f"the bot at {endpoint} stopped before it had forgotten everything")

@@ -24,7 +24,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from pydantic import SecretStr
 from structlog.typing import FilteringBoundLogger
 
-from actors.forgetting import BadForgetting, Forgetting, ForgetReport, ForgetRequest
+from actors.forgetting import BadForgetting, Forget, ForgetReport, ForgetRequest
 from actors.ops.health import Health, readiness
 from actors.ops.metrics import make_registry
 from actors.settings import Endpoint
@@ -60,7 +60,7 @@ class OpsServer:
         endpoint: where to listen; port 0 takes a free one, told by ``http.started``.
         token: guards all but health.
         health: asked at every request.
-        forgetting: forgets people and guilds.
+        forget: forgets a person or a guild.
         kill: ends the life of a child (``guild/ID``, ``journal`` …); False when it has none.
         chaos: whether killing may be asked for at all.
         log: where the real address is told.
@@ -72,7 +72,7 @@ class OpsServer:
         endpoint: Endpoint,
         token: SecretStr | None,
         health: Health,
-        forgetting: Forgetting,
+        forget: Forget,
         kill: Callable[[str], bool],
         chaos: bool,
         log: FilteringBoundLogger,
@@ -81,7 +81,7 @@ class OpsServer:
         self._token = token
         self._health = health
         self._registry: CollectorRegistry = make_registry(health)
-        self._forgetting = forgetting
+        self._forget_for_good = forget
         self._kill = kill
         self._chaos = chaos and endpoint.is_loopback()
         self._log = log
@@ -158,7 +158,7 @@ class OpsServer:
             if done % PROGRESS_EVERY == 0:
                 await answer.write(msgspec.json.encode(ForgetLine(done=done, of=of)) + b"\n")
 
-        report = await self._forgetting.forget(wanted, tell)
+        report = await self._forget_for_good(wanted, tell)
         last = ForgetLine(done=report.guilds, of=report.guilds, report=report)
         await answer.write(msgspec.json.encode(last) + b"\n")
         return answer

@@ -1,5 +1,6 @@
 """The command line as its user meets it: exit codes, one sentence an error, no secret."""
 
+import io
 import re
 import socket
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from actors.cli.app import make_app, perform
 from actors.cli.healthcheck import check_health
+from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.gateway.names import LibraryMismatch
 from actors.settings import Endpoint, Settings
 from actors.sources import read_settings
@@ -35,13 +37,18 @@ class Program:
     def __init__(self, fails: LedgerError | None = None) -> None:
         self.ran: list[object] = []
         self._fails = fails
-        self._app = make_app(settings=read_settings, run=self.run, demo=self.demo)
+        self._app = make_app(settings=read_settings, run=self.run, demo=self.demo, forget=self.forget)
 
     def run(self, settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the composed program's signature
         if self._fails is not None:
             raise self._fails
         self.ran.append((settings.token().get_secret_value(), chaos))
         return 0
+
+    def forget(self, settings: Settings, request: ForgetRequest, progress: Progress) -> ForgetReport:
+        del settings, progress
+        self.ran.append(request)
+        return ForgetReport(guilds=0, memberships=0, names=0, payloads=0)
 
     def demo(self) -> int:
         self.ran.append("demo")
@@ -159,3 +166,48 @@ def test_healthcheck_fails_where_nobody_answers(capsys: pytest.CaptureFixture[st
         port = free.getsockname()[1]
     assert check_health(Endpoint("0.0.0.0", port), sys.stdout) == 1
     assert capsys.readouterr().out.startswith(f"no answer from 0.0.0.0:{port} ")
+
+
+@pytest.mark.parametrize("words", [(), ("--user", "anna"), ("--user", "-3"), ("--guild", str(2**63))])
+def test_to_forget_nobody_or_what_is_no_id_is_a_usage_error(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    make_log(tmp_path / "data")
+    program = Program()
+    assert program("forget", *words, "--yes") == 2
+    assert program.ran == []
+    assert "Copy ID" in capsys.readouterr().err or words[-1:] == ("-3",)
+
+
+def test_forgetting_asks_where_somebody_can_answer_and_wants_a_yes_where_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    make_log(tmp_path / "data")
+    program = Program()
+    monkeypatch.setattr("sys.stdin", io.StringIO("yes\n"))
+    assert program("forget", "--user", "7") == 2
+    assert "--yes" in capsys.readouterr().err
+    assert program.ran == []
+    assert program("forget", "--user", "7", "--guild", "8", "--yes") == 0
+    assert program.ran == [ForgetRequest(user=UserId("7"), guild=GuildId("8"))]
+    assert capsys.readouterr().out == "Nothing is known of user 7 in server 8.\n"
+
+
+@pytest.mark.parametrize(("said", "code"), [("yes\n", 0), ("no\n", 1), ("", 1)])
+def test_only_a_yes_forgets(
+    said: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    make_log(tmp_path / "data")
+    program = Program()
+    keyboard = io.StringIO(said)
+    monkeypatch.setattr(keyboard, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdin", keyboard)
+    assert program("forget", "--guild", "8") == code
+    assert len(program.ran) == (1 if code == 0 else 0)
+    assert "Server 8 will be forgotten." in capsys.readouterr().out
+
+
+def test_in_an_empty_folder_nothing_is_forgotten_and_nothing_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert Program()("forget", "--user", "7", "--yes") == 1
+    assert "is LEDGER_DATA the bot's?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

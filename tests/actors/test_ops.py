@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from actors.cli.healthcheck import check_health
 from actors.clock import SystemClock
+from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.histogram import Distribution
 from actors.journal import JournalStatistics
 from actors.logs import make_logger
@@ -23,7 +24,7 @@ from actors.roster import RosterStatistics
 from actors.settings import Endpoint, Settings
 from actors.supervision import SupervisorStatistics
 from actors.traffic import DispatchTraffic, RequestOutcome, RestTraffic, ShardStatus
-from ledger.ids import SessionId
+from ledger.ids import SessionId, UserId
 from ledger.records import Status
 from persistence.store import LayerHealth
 
@@ -80,9 +81,16 @@ class Bot:
     def __init__(self) -> None:
         self.now = WELL
         self.killed: list[str] = []
+        self.forgotten: list[ForgetRequest] = []
 
     def vitals(self) -> Vitals:
         return self.now
+
+    async def forget(self, request: ForgetRequest, progress: Progress) -> ForgetReport:
+        self.forgotten.append(request)
+        for number in range(1, 251):
+            await progress(number, 250)
+        return ForgetReport(guilds=2, memberships=3, names=1, payloads=0, remaining=("a thing is left",))
 
     def kill(self, child: str) -> bool:
         self.killed.append(child)
@@ -110,7 +118,7 @@ class Started(io.StringIO):
 def server(bot: Bot, log: io.StringIO, *, token: str = "", chaos: bool = False, at: Endpoint = LOCAL) -> OpsServer:
     logger = make_logger(Settings(ledger_log="json"), SystemClock(), log)
     guard = SecretStr(token) if token else None
-    return OpsServer(endpoint=at, token=guard, health=bot, kill=bot.kill, chaos=chaos, log=logger)
+    return OpsServer(endpoint=at, token=guard, health=bot, forget=bot.forget, kill=bot.kill, chaos=chaos, log=logger)
 
 
 class Client:
@@ -121,9 +129,14 @@ class Client:
         self.port = port
         self.started = started
 
-    async def ask(self, path: str, method: str = "GET", token: str = "") -> Answered:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        async with self._session.request(method, f"http://127.0.0.1:{self.port}{path}", headers=headers) as answer:
+    async def ask(
+        self, path: str, method: str = "GET", token: str = "", body: bytes | None = None, **more: str
+    ) -> Answered:
+        headers = ({"Authorization": f"Bearer {token}"} if token else {}) | {
+            name.replace("_", "-"): value for name, value in more.items()
+        }
+        url = f"http://127.0.0.1:{self.port}{path}"
+        async with self._session.request(method, url, headers=headers, data=body) as answer:
             return Answered(answer.status, await answer.text())
 
 
@@ -268,3 +281,45 @@ async def test_the_healthcheck_command_asks_for_readiness(awaited: int, code: in
         asked = await asyncio.to_thread(check_health, Endpoint("127.0.0.1", client.port), out)
         assert asked == code
         assert json.loads(out.getvalue())["guilds_awaited"] == awaited
+
+
+JSON = "application/json"
+ANNA = b'{"user":"7"}'
+
+
+async def test_forgetting_tells_its_progress_and_ends_with_the_report():
+    bot = Bot()
+    async with serving(bot) as client:
+        answer = await client.ask("/forget", "POST", body=ANNA, Content_Type=JSON)
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [(line["done"], line["of"]) for line in lines[:-1]] == [(100, 250), (200, 250)]
+    assert lines[-1]["report"]["remaining"] == ["a thing is left"]
+    assert bot.forgotten == [ForgetRequest(user=UserId("7"))]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (ANNA, {"Content_Type": "text/plain"}, 403),
+        (ANNA, {"Content_Type": JSON, "Origin": "http://127.0.0.1"}, 403),
+        (b"{}", {"Content_Type": JSON}, 400),
+        (b'{"user":"anna"}', {"Content_Type": JSON}, 400),
+        (b'{"user":"7","guilt":"8"}', {"Content_Type": JSON}, 400),
+        (b"{", {"Content_Type": JSON}, 400),
+    ],
+)
+async def test_a_web_page_or_a_wrong_request_makes_nobody_forgotten(
+    body: bytes, headers: dict[str, str], status: int
+):
+    bot = Bot()
+    async with serving(bot) as client:
+        assert (await client.ask("/forget", "POST", body=body, **headers)).status == status
+    assert bot.forgotten == []
+
+
+async def test_forgetting_needs_the_token_where_there_is_one():
+    bot = Bot()
+    async with serving(bot, token="a-long-token-0123456789") as client:
+        refused = await client.ask("/forget", "POST", body=ANNA, Content_Type=JSON)
+        taken = await client.ask("/forget", "POST", "a-long-token-0123456789", body=ANNA, Content_Type=JSON)
+    assert (refused.status, taken.status, len(bot.forgotten)) == (401, 200, 1)
