@@ -11,7 +11,6 @@ from typing import Final, TextIO, TypeAlias
 import msgspec
 
 from actors.cli.exits import OK, USAGE, WRONG
-from actors.cli.healthcheck import EVERYWHERE
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.ops.http import PROGRESS_EVERY, ForgetLine
 from actors.settings import Settings
@@ -120,7 +119,7 @@ def _ask_bot(settings: Settings, request: ForgetRequest, terminal: Terminal) -> 
         NoAnswer: when it does not.
     """
     endpoint = settings.http()
-    connection = HTTPConnection(EVERYWHERE.get(endpoint.host, endpoint.host), endpoint.port, timeout=SILENCE_S)
+    connection = HTTPConnection(endpoint.near(), endpoint.port, timeout=SILENCE_S)
     try:
         for line in _answers(connection, settings, request):
             if line.report is not None:

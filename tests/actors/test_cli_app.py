@@ -168,7 +168,9 @@ def test_healthcheck_fails_where_nobody_answers(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.startswith(f"no answer from 0.0.0.0:{port} ")
 
 
-@pytest.mark.parametrize("words", [(), ("--user", "anna"), ("--user", "-3"), ("--guild", str(2**63))])
+@pytest.mark.parametrize(
+    "words", [(), ("--user", "anna"), ("--user", "-3"), ("--guild", str(2**63)), ("--guild", "8", "--user", "")]
+)
 def test_to_forget_nobody_or_what_is_no_id_is_a_usage_error(
     words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
