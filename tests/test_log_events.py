@@ -1,6 +1,7 @@
 """Every log event of the program stands in docs/operations.md as the code writes it, and nothing else does."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +86,12 @@ def test_the_table_is_sorted_and_names_are_nouns_and_what_happened():
     names = list(told())
     assert names == sorted(names)
     assert all(name.count(".") == 1 and name == name.lower() for name in names)
+
+
+def test_the_page_tells_to_look_for_events_that_there_are():
+    advice = PAGE.split("## When something is wrong")[1].split("## Log events")[0]
+    nouns = {name.split(".")[0] for name in told()}
+    code = "".join(re.findall(r"```sh\n(.*?)```", advice, re.DOTALL))
+    looked_for = {name for name in re.findall(r"[a-z]+\.[a-z_]+", code) if name.split(".")[0] in nouns - {"bot"}}
+    assert looked_for - told().keys() == set()
+    assert len(looked_for) > 10
