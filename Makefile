@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test run bench cases fmt lock clean
+.PHONY: demo test run bench stress cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -21,6 +21,9 @@ test: .venv/dev.stamp ## format, lint, import contracts, types, tests
 
 bench: .venv/dev.stamp ## ratios measured side by side in one run
 	@$(BIN)/python -m tests.bench
+
+stress: .venv/dev.stamp ## 5,000 guilds start on four shards, 5,000 people join at once; some minutes
+	@$(BIN)/python -m tests.stress
 
 cases: .venv/dev.stamp ## make cases FILE=tests/attribution-cases.json
 	@$(BIN)/python -m tests.cases $(or $(FILE),tests/attribution-cases.json)

@@ -26,21 +26,26 @@ from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
 from persistence.store import Store
-from sandbox import Guild, Invite, Join, Sandbox
+from sandbox import NI, Guild, Invite, Join, Sandbox
 from supervisor import Supervisor
 
 PATIENCE_S = 25.0
 JOIN_EVERY_S = 0.02
 LONGEST_PAUSE_S = 0.2
+PACED_S = 0.45
+"""The pacer lets 16 wait at most, 25 ms apart; a failure costs half a second at least."""
 
 
 async def short_sleep(seconds: float) -> None:
-    """The bot's pauses, none of them long."""
-    await asyncio.sleep(min(seconds, LONGEST_PAUSE_S))
+    """The bot's pauses: those of the pacer as they are, those after a failure cut short."""
+    await asyncio.sleep(seconds if seconds < PACED_S else LONGEST_PAUSE_S)
 
 
 class Fleet:
-    """Guilds with two invites each, and a bot that has not been started yet."""
+    """Guilds with two invites each, and a bot that has not been started yet.
+
+    ``unseen``: codes that no sample can have shown; the truth about their joins is that no counter tells of them.
+    """
 
     def __init__(self, sandbox: Sandbox, data: Path, *, guilds: int, shards: int) -> None:
         self.sandbox = sandbox
@@ -58,6 +63,8 @@ class Fleet:
         self._news = asyncio.Event()
         self._random = Random(5)
         self._joining = False
+        self.live_now: set[object] = set()
+        self.unseen: set[str] = set()
 
     def _build(self) -> None:
         log = structlog.wrap_logger(
@@ -97,6 +104,7 @@ class Fleet:
         """A bot at work, a new one on the same folder each time; afterwards it is drained as ``Program`` drains."""
         self.data.mkdir(exist_ok=True)
         self.lines.clear()
+        self.live_now.clear()
         self._build()
         await self.store.start()
         specs = (
@@ -147,18 +155,24 @@ class Fleet:
         """All guilds are live, on every shard."""
         await self.until(self._is_live)
 
-    async def worked_out(self) -> None:
+    async def worked_out(self, patience_s: float = PATIENCE_S) -> None:
         """Every join of the world is recorded and has its verdict, and all guilds are live."""
-        await self.until(lambda: self._is_live() and not self.unsettled())
+        await self.until(lambda: self._is_live() and not self._first_unsettled(), patience_s)
 
     async def worked_out_after_a_pause(self) -> None:
         """Nobody joins any more; then as ``worked_out``."""
         self._joining = False
         await self.worked_out()
 
-    def unsettled(self) -> list[Join]:
-        """Joins of the world without a verdict."""
-        return [join for join in self.world.truth if self._status(join) is Status.PENDING]
+    def unsettled(self, joins: Sequence[Join] | None = None) -> list[Join]:
+        """Those of the joins, or of all, that have no verdict yet."""
+        return [join for join in joins or self.world.truth if self._status(join) is Status.PENDING]
+
+    def _first_unsettled(self) -> Join | None:
+        return next((join for join in reversed(self.world.truth) if self._status(join) is Status.PENDING), None)
+
+    def phase_of(self, guild: Guild) -> str:
+        return self.supervisor.phase_of(GuildId(str(guild.id)))
 
     def lines_of_joins(self) -> dict[JoinId, JoinLine]:
         """The export."""
@@ -171,6 +185,7 @@ class Fleet:
     def assert_clean(self) -> None:
         """Every join of the world once in the export, none by a wrong name; nothing that Discord forbids."""
         truth, told = truth_of(self.world.truth), exported(self.data)
+        truth |= {join: NI for join, code in truth.items() if code in self.unseen}
         result = score(truth, told, self.acknowledged, self.data)
         assert result.is_clean(), str(result)
         assert told.keys() == truth.keys()
@@ -185,8 +200,9 @@ class Fleet:
             await asyncio.sleep(JOIN_EVERY_S)  # people come when they come; nothing is waited for by it
 
     def _is_live(self) -> bool:
-        phases = (self.supervisor.phase_of(GuildId(str(guild.id))) for guild in self.guilds)
-        return self.gateway.status().connected and all(phase == Phase.LIVE for phase in phases)
+        if len(self.live_now) < len(self.guilds):
+            return False
+        return self.gateway.status().connected and all(self.phase_of(guild) == Phase.LIVE for guild in self.guilds)
 
     def _status(self, join: Join) -> Status:
         child = self.supervisor._guilds.get(GuildId(str(join.guild_id)))
@@ -199,5 +215,7 @@ class Fleet:
         if line["event"] == "join.acknowledged":
             joined_ms = int(str(line["joined_at_ms"]))
             self.acknowledged.add((GuildId(str(line["guild"])), UserId(str(line["user"])), joined_ms))
+        if line["event"] == "guild.moved":
+            (self.live_now.add if line["phase"] == Phase.LIVE else self.live_now.discard)(line["guild"])
         self._news.set()
         raise structlog.DropEvent

@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from actors.runtime import CAPACITY, Lane
 from ledger.records import Status
 from sandbox import Sandbox
-from tests.system.fleet import Fleet
+from tests.system.fleet import PATIENCE_S, Fleet
+from tests.system.startup import start_up
 from tests.system.turnstile import Mode, Turnstile
 
 MODEST = {Status.LIKELY, Status.CANDIDATES, Status.UNKNOWN}
@@ -193,4 +196,104 @@ async def test_whatever_fails_at_login_is_tried_again(fleet: Fleet, status: int)
         await fleet.until(lambda: bool(fleet.named("commands.synced")) or status == 503)
         await fleet.worked_out_after_a_pause()
     assert fleet.sandbox.faults.pending("application") == 0
+    fleet.assert_clean()
+
+
+@pytest.mark.parametrize("everywhere", [False, True], ids=["a route's", "everywhere"])
+@pytest.mark.parametrize("wait_s", [0.2, 1.5], ids=["short", "longer than the library waits"])
+async def test_a_storm_of_limits_at_the_start_and_in_a_burst(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, wait_s: float, *, everywhere: bool
+):
+    patience = property(lambda _: 0.5, lambda *_: None)
+    monkeypatch.setattr("discord.http.HTTPClient.max_ratelimit_timeout", patience, raising=False)
+    await has_lived(fleet)
+    faults = fleet.sandbox.faults
+    faults.fail("invites", 429, times=3, retry_after_s=wait_s, is_global=everywhere)
+    faults.fail("members", 429, times=3, retry_after_s=wait_s, is_global=everywhere)
+    async with fleet.running(), fleet.joining():
+        await fleet.live()
+        faults.fail("invites", 429, times=3, retry_after_s=wait_s, is_global=everywhere)
+        for guild in fleet.guilds * 10:
+            fleet.join(guild)
+        await fleet.until(lambda: faults.pending("invites") == faults.pending("members") == 0)
+        await heard_on(fleet)
+        await fleet.worked_out_after_a_pause()
+    assert fleet.sandbox.count("invites", 429) == 6
+    fleet.assert_clean()
+
+
+async def test_manage_server_lost_and_given_back_costs_one_guild_its_certainty_and_no_join(fleet: Fleet):
+    blind, *others = fleet.guilds
+    async with storm(fleet):
+        await heard_on(fleet)
+        fleet.world.set_permissions(blind, manage_guild=False)
+        await fleet.until(lambda: fleet.phase_of(blind) == "blind")
+        waiting = [fleet.join(blind) for _ in range(5)]
+        clear = [fleet.join(guild) for guild in others]
+        await fleet.until(lambda: not fleet.unsettled(clear))
+        assert fleet.unsettled(waiting) == waiting
+        fleet.world.set_permissions(blind, manage_guild=True)
+        await fleet.until(lambda: fleet.phase_of(blind) == "live")
+    assert {fleet.line_of(join).status for join in waiting} <= MODEST
+    assert fleet.sandbox.count("invites", 403) <= 3
+
+
+async def test_invites_that_come_and_go_unheard_without_manage_channels_name_nobody_wrongly(fleet: Fleet):
+    guild = fleet.guilds[0]
+    async with storm(fleet):
+        fleet.world.set_permissions(guild, manage_channels=False)
+        for _ in range(5):
+            gone = fleet.world.add_invite(guild, guild.owner)
+            fleet.unseen.add(gone.code)
+            fleet.world.join(guild, via=gone.code)
+            fleet.world.delete_invite(guild, gone.code)
+            kept = fleet.world.add_invite(guild, guild.owner)
+            fleet.world.join(guild, via=kept.code)
+            await heard_on(fleet)
+        fleet.world.set_permissions(guild, manage_channels=True)
+
+
+async def test_events_late_twice_out_of_order_and_lost_with_actors_killed_in_between(fleet: Fleet):
+    random = Random(3)
+    async with storm(fleet):
+        for _ in range(12):
+            with fleet.world.feed.holding() as held:
+                for guild in fleet.guilds:
+                    fleet.join(guild)
+                    fleet.join(guild)
+                told = [*held, *random.sample([*held], k=3)]
+                random.shuffle(told)
+                held.clear()
+                held.extend(told[1:] if told.count(told[0]) == 1 else told)  # one is never heard of
+                fleet.kill(random.choice(fleet.guilds))
+            fleet.kill(random.choice(fleet.guilds))
+            await heard_on(fleet)
+        fleet.sandbox.gateway.invalidate()  # what was never told, the member list of the next session tells
+        await fleet.until(lambda: len(fleet.named("gateway.session_began")) == 4)
+
+
+async def test_more_joins_at_once_than_a_mailbox_holds_are_made_good_from_the_member_list(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+):
+    """The mailbox is a tenth of the real one; ``make stress`` floods that."""
+    monkeypatch.setitem(CAPACITY, Lane.MEMBERS, CAPACITY[Lane.MEMBERS] // 10)
+    flooded = fleet.guilds[0]
+    async with storm(fleet):
+        await heard_on(fleet)
+        for _ in range(500):
+            fleet.join(flooded)
+        await fleet.until(lambda: bool(fleet.named("dispatch.dropped")))
+    assert {line["guild"] for line in fleet.named("dispatch.dropped")} == {str(flooded.id)}
+
+
+async def test_many_guilds_on_four_shards_become_live_within_discords_limits_and_joins_go_first(
+    sandbox: Sandbox, tmp_path: Path
+):
+    """``make stress`` does it with 5,000, and looks at how long it takes."""
+    fleet = Fleet(sandbox, tmp_path / "data", guilds=160, shards=4)
+    figures = await start_up(fleet, PATIENCE_S)
+    assert figures.most_in_a_second <= 50, figures
+    assert figures.limited == 0
+    assert figures.join_s < figures.live_s / 2, "a live guild goes before those that start"
+    assert len(sandbox.sessions) == 4
     fleet.assert_clean()
