@@ -61,10 +61,9 @@ class Restraint:
     ) -> None:
         """Raises what the library raises for a limit that is too long to be waited for."""
         route = route_of(told.url.path)
-        left_s = self.left_s(route) if route else 0.0
-        if left_s > PATIENCE_S:
-            raise discord.RateLimited(left_s)
-        if left_s:
+        while route and (left_s := self.left_s(route)):
+            if left_s > PATIENCE_S:
+                raise discord.RateLimited(left_s)
             await self._sleep(left_s)
 
     async def _answered(

@@ -191,7 +191,8 @@ class Fleet:
         assert told.keys() == truth.keys()
         assert {line.period for line in told.values()} <= {1}
         assert list(self.sandbox.unhandled) == []
-        assert list(self.sandbox.violations) == []
+        misdeeds = [f"{each.kind}: {each.detail}" for each in self.sandbox.violations]
+        assert misdeeds == [], misdeeds
         assert self.named("shard.crashed") == self.named("job.failed") == self.named("dispatch.failed") == []
 
     async def _join_on(self) -> None:

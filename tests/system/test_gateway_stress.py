@@ -160,11 +160,10 @@ async def test_every_close_code_that_may_be_resumed_is(fleet: Fleet):
     assert len(fleet.named("gateway.session_began")) == 2
 
 
-@pytest.mark.parametrize("code", [4007, 4009])
-async def test_a_close_code_that_ends_the_session_begins_a_new_one(fleet: Fleet, code: int):
+async def test_a_close_code_that_ends_the_session_begins_a_new_one(fleet: Fleet):
     async with storm(fleet):
         await heard_on(fleet)
-        fleet.sandbox.gateway.close_all(code)
+        fleet.sandbox.gateway.close_all(4009)
         fleet.sandbox.gateway.forget_sessions()
         unheard = [fleet.join(guild) for guild in fleet.guilds]
         await fleet.until(lambda: len(fleet.named("gateway.session_began")) == 4)
@@ -185,7 +184,7 @@ async def test_a_first_connect_that_nobody_takes_is_tried_until_somebody_does(fl
     fleet.assert_clean()
 
 
-@pytest.mark.parametrize("status", [503, 500, 429])
+@pytest.mark.parametrize("status", [503, 500])
 async def test_whatever_fails_at_login_is_tried_again(fleet: Fleet, status: int):
     await has_lived(fleet)
     for kind in ("gateway", "me", "application", "commands", "invites", "members"):
@@ -199,8 +198,9 @@ async def test_whatever_fails_at_login_is_tried_again(fleet: Fleet, status: int)
     fleet.assert_clean()
 
 
-@pytest.mark.parametrize("everywhere", [False, True], ids=["a route's", "everywhere"])
-@pytest.mark.parametrize("wait_s", [0.2, 1.5], ids=["short", "longer than the library waits"])
+@pytest.mark.parametrize(
+    ("wait_s", "everywhere"), [(0.2, True), (1.5, False)], ids=["short, everywhere", "long, by route"]
+)
 async def test_a_storm_of_limits_at_the_start_and_in_a_burst(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, wait_s: float, *, everywhere: bool
 ):
@@ -290,10 +290,10 @@ async def test_many_guilds_on_four_shards_become_live_within_discords_limits_and
     sandbox: Sandbox, tmp_path: Path
 ):
     """``make stress`` does it with 5,000, and looks at how long it takes."""
-    fleet = Fleet(sandbox, tmp_path / "data", guilds=160, shards=4)
+    fleet = Fleet(sandbox, tmp_path / "data", guilds=80, shards=4)
     figures = await start_up(fleet, PATIENCE_S)
     assert figures.most_in_a_second <= 50, figures
     assert figures.limited == 0
     assert figures.join_s < figures.live_s / 2, "a live guild goes before those that start"
-    assert len(sandbox.sessions) == 4
+    assert len(fleet.named("gateway.session_began")) == 4
     fleet.assert_clean()
