@@ -21,6 +21,8 @@ from ledger.ports import Clock
 REQUESTS_PER_S: Final = 40.0
 """Discord allows 50 over all."""
 FETCHES_AT_A_TIME: Final = 16
+CATCH_UP: Final = 8
+"""So many requests may follow at once when the loop was late: 48 in a second at most."""
 SLOWEST_GAP_S: Final = 1.0
 RECOVERY: Final = 0.9
 """What a beat leaves of the gap: after about 30 beats without a limit the slowest is the fastest again."""
@@ -58,6 +60,7 @@ class Pacer:
         self._next_s = clock.monotonic_s()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._numbers = count()
+        self._beating = asyncio.Lock()
         self._waited_s = Histogram(WAIT_BOUNDS_S)
 
     @asynccontextmanager
@@ -73,12 +76,13 @@ class Pacer:
 
     async def beat(self) -> None:
         """Waits until one more request may be sent."""
-        now_s = self._clock.monotonic_s()
-        at_s = max(now_s, self._next_s)
-        self._next_s = at_s + self._gap_s
-        self._gap_s = max(self._shortest_gap_s, self._gap_s * RECOVERY)
-        if at_s > now_s:
-            await self._sleep(at_s - now_s)
+        async with self._beating:
+            now_s = self._clock.monotonic_s()
+            at_s = max(self._next_s, now_s - CATCH_UP * self._shortest_gap_s if self._waiting else now_s)
+            self._next_s = at_s + self._gap_s
+            self._gap_s = max(self._shortest_gap_s, self._gap_s * RECOVERY)
+            if at_s > now_s:
+                await self._sleep(at_s - now_s)
         while (left_s := self.shut_for_s()) > 0:  # said while we slept
             await self._sleep(left_s)
 

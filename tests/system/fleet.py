@@ -90,6 +90,7 @@ class Fleet:
             token=self.sandbox.token,
             api_url=self.sandbox.api_url,
             roster=self.supervisor.roster,
+            inside=self.supervisor,
             clock=clock,
             sleep=short_sleep,
             randomness=randomness,
