@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
@@ -26,6 +26,7 @@ from ledger.ports import Clock
 
 LIBRARY_EVENT: Final = "library.logged"
 MASK: Final = "[secret]"
+NESTED: Final = frozenset({dict, list})
 MIN_SECRET_LENGTH: Final = 6
 """Characters; a shorter secret is none, and taking it out would break words."""
 MAX_FRAMES: Final = 30
@@ -113,9 +114,30 @@ def _processors(settings: Settings, clock: Clock, stream: TextIO) -> list[Proces
     # Renderers make a text of the event; the library's type knows only those that hand it on.
     redaction: Processor = _Redaction(settings.secrets())  # type: ignore[assignment]
     if settings.ledger_log == "console" or (settings.ledger_log is None and stream.isatty()):
-        return [*common, ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain_traceback), redaction]
+        return [
+            *common,
+            _in_words,
+            ConsoleRenderer(colors=stream.isatty(), exception_formatter=plain_traceback),
+            redaction,
+        ]
     exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False, max_frames=MAX_FRAMES))
     return [*common, exceptions, JSONRenderer(), redaction]
+
+
+def _in_words(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """For people: lists and tables as text, where the renderer would print Python."""
+    return {name: _words(value) if type(value) in NESTED else value for name, value in event.items()}
+
+
+def _words(value: object) -> str:
+    match value:
+        case dict():
+            pairs = cast("dict[str, object]", value).items()
+            return " ".join(f"{name}={_words(each)}" for name, each in pairs if each != "")
+        case list():
+            return "; ".join(_words(each) for each in cast("list[object]", value)) or "-"
+        case _:
+            return str(value)
 
 
 def _name_library(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -6,7 +6,7 @@ What settings mean is the business of ``actors/settings.py``.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,7 @@ from actors.settings import SQLITE, BadSettings, Settings, Unusable
 SECRETS_FOLDER: Final = Path("/run/secrets")
 ENV_FILE: Final = Path(".env")
 MASK: Final = "********"
+REFUSED: Final = "cannot be used"
 _OURS: Final = "ledger_"
 
 
@@ -30,12 +31,28 @@ class Row(msgspec.Struct, frozen=True):
     source: str
 
 
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the sources say: the settings without those that cannot be used, whose names are in ``refused``."""
+
+    settings: Settings
+    refused: frozenset[str]
+    findings: tuple[str, ...]
+
+
 def read_settings(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) -> Settings:
     """Reads every source and checks what they say.
 
     Raises:
         BadSettings: when anything is broken, unknown or of a later release.
     """
+    reading = look(env_file=env_file, secrets=secrets)
+    if reading.findings:
+        raise BadSettings(reading.findings)
+    return reading.settings
+
+
+def look(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) -> Reading:
+    """Reads every source; what is wrong is among the findings, the rest can be used."""
     findings: list[str] = []
     found: dict[str, object] = {}
     origins: dict[str, str] = {}
@@ -44,14 +61,12 @@ def read_settings(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) 
         news = {name: value for name, value in values.items() if name in Settings.model_fields and name not in found}
         found |= news
         origins |= {name.upper(): source for name in news}
-    settings = _validated(found, findings)
-    if settings is None or findings:
-        raise BadSettings(findings)  # behind pydantic's error, which knows the values
-    return settings.with_origins(origins)
+    settings, refused = _validated(found, findings)
+    return Reading(settings=settings.with_origins(origins), refused=refused, findings=tuple(findings))
 
 
-def described(settings: Settings) -> tuple[Row, ...]:
-    """Every setting with its effective value and its source."""
+def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, ...]:
+    """Every setting with its effective value and its source; of a refused one the source only."""
     values = {
         "DISCORD_TOKEN": _masked(settings.discord_token),
         "DISCORD_API_URL": settings.discord_api_url,
@@ -66,7 +81,9 @@ def described(settings: Settings) -> tuple[Row, ...]:
         "LEDGER_SECOND_WITNESS": settings.ledger_second_witness,
         "PORT": "not set" if settings.port is None else str(settings.port),
     }
-    return tuple(Row(name, value, settings.origin(name)) for name, value in values.items())
+    return tuple(
+        Row(name, REFUSED if name in refused else value, settings.origin(name)) for name, value in values.items()
+    )
 
 
 def _said(env_file: Path, secrets: Path, findings: list[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -107,12 +124,15 @@ def _unknown(names: Mapping[str, object], source: str) -> Iterator[str]:
             yield f"{name.upper()} ({source}) is no setting: {fix}"
 
 
-def _validated(found: Mapping[str, object], findings: list[str]) -> Settings | None:
+def _validated(found: Mapping[str, object], findings: list[str]) -> tuple[Settings, frozenset[str]]:
+    """The settings without those that cannot be used, and the names of these; each field is checked for itself."""
     try:
-        return Settings.model_validate(found)
+        return Settings.model_validate(found), frozenset()
     except ValidationError as error:
         findings += _sentences(error)
-        return None
+        bad = {str(each["loc"][0]) for each in error.errors(include_url=False, include_input=False)}
+    usable = {name: value for name, value in found.items() if name not in bad}
+    return Settings.model_validate(usable), frozenset(name.upper() for name in bad)
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

@@ -20,6 +20,7 @@ from actors.cli.setup import set_up
 from actors.cli.verify import verify_layers
 from actors.forgetting import ForgetRequest
 from actors.settings import Settings
+from actors.sources import look
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId
 
@@ -136,7 +137,7 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
 
     def config() -> int:
         """Show each setting, its value (secrets masked) and where it came from."""
-        return show_config(settings(), sys.stdout)
+        return show_config(look(), sys.stdout)
 
     def healthcheck() -> int:
         """Ask the bot on this machine whether it is ready; exit 0 or 1."""

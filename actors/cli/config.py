@@ -8,20 +8,27 @@ from rich.table import Table
 
 from actors.cli.exits import OK
 from actors.footing import find_footing, read_mountinfo
-from actors.settings import Settings
-from actors.sources import Row, described
+from actors.settings import BadSettings, Settings
+from actors.sources import Reading, Row, described
 
 PIPED_WIDTH = 160
 """Columns where nobody tells how wide the output is."""
 
 
-def show_config(settings: Settings, out: TextIO) -> int:
-    """Prints the table. Secrets are masked."""
+def show_config(reading: Reading, out: TextIO) -> int:
+    """Prints the table. Secrets are masked.
+
+    Raises:
+        BadSettings: with the findings, after the table.
+    """
+    settings = reading.settings
     table = Table("setting", "value", "source")
-    for row in described(settings):
+    for row in described(settings, reading.refused):
         told = _with_disk(row, settings) if row.name == "LEDGER_DISK" else row
         table.add_row(told.name, told.value, told.source)
     Console(file=out, width=None if out.isatty() else PIPED_WIDTH, markup=False, highlight=False).print(table)
+    if reading.findings:
+        raise BadSettings(reading.findings)
     return OK
 
 

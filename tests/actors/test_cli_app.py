@@ -213,3 +213,18 @@ def test_in_an_empty_folder_nothing_is_forgotten_and_nothing_made(tmp_path: Path
     assert Program()("forget", "--user", "7", "--yes") == 1
     assert "is LEDGER_DATA the bot's?" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_config_shows_the_other_settings_when_one_cannot_be_used(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("LEDGER_ACK", "everywhere")
+    monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
+    assert Program()("config") == 78
+    said = capsys.readouterr()
+    rows = {line.split()[1]: line for line in said.out.splitlines() if len(line.split()) > 1}
+    assert "cannot be used" in rows["LEDGER_ACK"]
+    assert "cannot be used" not in rows["LEDGER_HTTP"]
+    assert "127.0.0.1:1" in rows["LEDGER_HTTP"]
+    assert "LEDGER_ACK must be" in said.err
+    assert TOKEN not in said.out + said.err
