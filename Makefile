@@ -3,10 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test run bench stress cases fmt lock clean
+.PHONY: demo setup test run bench stress cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
+
+setup: .venv/run.stamp ## checks the token, switches the intent on after asking, prints the install link
+	@$(BIN)/inviteledger setup
 
 run: .venv/run.stamp ## the bot; needs DISCORD_TOKEN
 	@$(BIN)/inviteledger run
