@@ -54,12 +54,17 @@ def codes_report(state: GuildState) -> m.CodesReport:
                 code=code,
                 listed=code in listed,
                 uses=invite.uses if invite else 0,
-                inviter=invite.inviter if invite and not invite.inviter_is_bot else None,
+                inviter=_human(state, invite) if invite else None,
                 assignments=state.assignments.get(code, ()),
             )
             for code, invite in codes.items()
         )
     )
+
+
+def _human(state: GuildState, invite: Counter) -> UserId | None:
+    """Who made the invite, by the name that they are called by now; nobody for a bot's."""
+    return state.name_of(invite.inviter) if invite.inviter and not invite.inviter_is_bot else None
 
 
 def _invites(state: GuildState) -> Iterator[Counter]:

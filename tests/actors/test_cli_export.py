@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.cli.export import export_joins
-from actors.cli.history import GuildHistory
+from actors.cli.history import GuildHistory, JoinLine
 from ledger.evolve import evolve
-from ledger.ids import GuildId, SessionId, UserId
+from ledger.ids import GuildId, SessionId, UserId, is_tombstone
 from ledger.records import GuildAdopted, InternalCause, JoinRecorded, MembersSeeded, Record, SeededMember
-from ledger.state import GuildState
+from ledger.state import GuildState, Period
 from persistence.chains import head_of
 from persistence.checkpoints import Checkpoints, make_checkpoint
 from persistence.disk import RealDisk
 from persistence.quarantine import Quarantine
 from tests.actors.written import Sealer, appends_of, make_log
-from tests.ledger.worlds import World
+from tests.ledger.worlds import START_US, World
 
 FIELDS = ["guild", "user", "joined_at_ms", "period", "status", "code", "inviter", "staff", "candidates", "credited"]
 
@@ -74,6 +74,46 @@ def test_the_fold_says_what_the_state_says(seed: int):
     for each in world.records:
         history.take(each)
     assert [json.loads(msgspec.json.encode(line)) for _, line in history.joins()] == expected(world.records, "1")
+
+
+@given(
+    st.integers(0, 10**9),
+    st.lists(
+        st.tuples(st.integers(0, 60), st.sampled_from(["1", "2", "3", "1000", "1004", "1008", None])), max_size=4
+    ),
+)
+def test_the_fold_forgets_what_the_state_forgets(seed: int, forgotten: list[tuple[int, str | None]]):
+    world = World(seed)
+    for second, user in forgotten:
+        world.forget_at(START_US + second * 1_000_000, UserId(user) if user else None)
+    world.run()
+    history = GuildHistory(GuildId("1"))
+    for each in world.records:
+        history.take(each)
+    told = [line for _, line in history.joins()]
+    periods = [
+        (name, number, period)
+        for name, each in world.state.members.items()
+        for number, period in enumerate(each, start=1)
+        if period.counted
+    ]
+    assert sorted(map(repr, map(said, told))) == sorted(repr(held(*each)) for each in periods)
+
+
+def said(line: JoinLine) -> tuple[object, ...]:
+    people = (line.inviter, line.staff, line.credited)
+    return line.user, line.period, line.joined_at_ms, line.status, line.code, *people
+
+
+def held(name: UserId, number: int, period: Period) -> tuple[object, ...]:
+    """The same of a membership in the state."""
+    user, *people = (
+        f"forgotten{each}" if each and is_tombstone(each) else each
+        for each in (name, period.inviter, period.staff, period.credited)
+    )
+    at_ms = period.opened_us // 1_000
+    day_ms = at_ms - at_ms % 86_400_000
+    return user, number, day_ms if is_tombstone(name) else at_ms, period.status, period.code, *people
 
 
 def test_joins_of_all_guilds_come_in_the_order_of_the_log(tmp_path: Path):

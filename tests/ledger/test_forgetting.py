@@ -13,6 +13,7 @@ from ledger.decide import decide
 from ledger.evolve import evolve
 from ledger.forgetting import person
 from ledger.ids import InviteCode, UserId, is_tombstone, tombstone
+from ledger.reports import codes_report
 from ledger.state import GuildState, Period, from_pages, pages_of
 from tests.ledger.worlds import GUILD, START_US, World
 
@@ -223,6 +224,13 @@ def test_an_assignment_to_somebody_forgotten_credits_their_tombstone(world: Worl
     assert {each.staff for each in world.state.assignments[code]} == {tombstone(1)}
     world.tell(msgspec.structs.replace(assign, interaction=r.InteractionId("2")))
     assert world.state.assignments[code][-1].staff == staff
+
+
+def test_an_invite_of_somebody_forgotten_is_said_to_be_their_tombstones(world: World):
+    (before, *_) = codes_report(world.state).codes
+    assert before.inviter is not None
+    world.tell(m.ForgetMember(user=before.inviter))
+    assert {each.inviter for each in codes_report(world.state).codes if each.code == before.code} == {tombstone(1)}
 
 
 def test_a_forgotten_guild_is_empty_and_adopted_anew_where_the_bot_is_there(world: World):
