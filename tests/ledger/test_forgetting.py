@@ -24,7 +24,7 @@ PEOPLE = [UserId(str(number)) for number in range(1_000, 1_012)]
 seeds = st.integers(min_value=0, max_value=10**9)
 moments = st.integers(START_US, START_US + 120 * SECOND)
 forgettings = st.lists(st.tuples(moments, st.sampled_from([*INVITERS, *PEOPLE])), min_size=1, max_size=4)
-whole = st.lists(st.tuples(moments, st.sampled_from([*PEOPLE, None])), min_size=1, max_size=4)
+whole = st.lists(st.tuples(moments, st.sampled_from([*INVITERS, *PEOPLE, None])), min_size=1, max_size=4)
 
 
 def played(seed: int, forgotten: list[tuple[int, UserId]] | list[tuple[int, UserId | None]]) -> World:
@@ -61,6 +61,23 @@ def test_nobodys_verdict_changes_and_only_names_of_the_forgotten_do(seed: int, f
         for now, then in ((period.staff, before.staff), (period.inviter, before.inviter)):
             assert now == then or (now and person(world, now) == then)
         assert (period.credited is None) == (before.credited is None)
+
+
+@given(seeds, forgettings)
+def test_later_records_name_an_inviter_who_was_forgotten_by_the_tombstone(
+    seed: int, forgotten: list[tuple[int, UserId]]
+):
+    gone: set[UserId] = set()
+    for record in played(seed, forgotten).records:
+        match record.event:
+            case r.MemberForgotten(user=user) if user in INVITERS:
+                gone.add(user)
+            case r.VerdictReached(inviter=inviter, staff=staff):
+                assert not gone & {inviter, staff}
+            case r.CreditGranted(staff=staff) | r.CreditReversed(staff=staff):
+                assert staff not in gone
+            case _:
+                pass
 
 
 @given(seeds, whole)

@@ -211,6 +211,34 @@ async def test_it_changes_with_its_records_and_comes_back_with_them(tmp_path: Pa
     await layer.close()
 
 
+WHO = USERS[2]
+EVERYWHERE: tuple[tuple[GuildId, r.Event], ...] = (
+    (RED, r.JoinRecorded(user=WHO, joined_at_us=1, arrived_us=2, session=SESSION)),
+    (RED, r.VerdictReached(user=WHO, opened_us=1, status=r.Status.LIKELY, inviter=WHO, staff=WHO)),
+    (RED, r.CreditGranted(user=WHO, opened_us=1, kind="join", staff=WHO)),
+    (RED, r.LeaveRecorded(user=WHO, arrived_us=9)),
+    (RED, r.InviteAssigned(code=InviteCode("a"), staff=WHO, since_us=1, version=1, by=WHO)),
+)
+
+
+async def test_no_column_of_any_table_keeps_the_id_of_somebody_forgotten(tmp_path: Path):
+    layer = layer_in(tmp_path)
+    await layer.open()
+    frames = sealed([*EVERYWHERE, (RED, r.MemberForgotten(user=WHO, tombstone=1))])
+    await layer.append(frames[:-1])
+    await layer.lists.put_names(RED, {WHO: "Anna"})
+    await layer.append(frames[-1:])
+    assert await layer.lists.names(RED, [WHO]) == {}
+    await layer.close()
+    assert (await layer.open()).notes == ()
+    await layer.close()
+    async with aiosqlite.connect(tmp_path / "ledger.db") as db:
+        for table in TABLES:
+            held = {value for row in await rows(db, f"SELECT * FROM {table}") for value in row}
+            assert int(WHO) not in held
+            assert -1 in held
+
+
 async def test_made_anew_it_is_the_same(tmp_path: Path):
     layer = layer_in(tmp_path)
     await layer.open()
