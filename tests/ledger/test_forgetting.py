@@ -15,6 +15,7 @@ from ledger.forgetting import person
 from ledger.ids import InviteCode, UserId, is_tombstone, tombstone
 from ledger.reports import codes_report
 from ledger.state import GuildState, Period, from_pages, pages_of
+from ledger.verdicts import plain_verdict, pronounce
 from tests.ledger.worlds import GUILD, START_US, World
 
 SECOND = 1_000_000
@@ -153,6 +154,7 @@ def world() -> World:
 
 
 ANNA = UserId("77")
+CAUSE = r.InternalCause(what="test")
 
 
 def join(world: World, number: int, joined_us: int, flags: int = 0) -> None:
@@ -241,6 +243,23 @@ def test_an_assignment_to_somebody_forgotten_credits_their_tombstone(world: Worl
     assert {each.staff for each in world.state.assignments[code]} == {tombstone(1)}
     world.tell(msgspec.structs.replace(assign, interaction=r.InteractionId("2")))
     assert world.state.assignments[code][-1].staff == staff
+
+
+def test_a_credit_is_held_and_taken_back_by_the_tombstone(world: World):
+    staff, opened_us = UserId("5"), START_US + 40 * SECOND
+    events = (
+        r.VerdictReached(user=ANNA, opened_us=opened_us, status=r.Status.CERTAIN, staff=staff, inviter=staff),
+        r.CreditGranted(user=ANNA, opened_us=opened_us, kind="join", staff=staff),
+        r.MemberForgotten(user=staff, tombstone=1),
+    )
+    for event in events:
+        record = msgspec.structs.replace(world.records[-1], seq=world.state.seq + 1, event=event)
+        world.state = evolve(world.state, record)
+    period = world.state.membership(ANNA, opened_us)
+    assert period is not None
+    assert (period.staff, period.inviter, period.credited) == (tombstone(1),) * 3
+    undone = [each.event for each in pronounce(period, plain_verdict(ANNA, period, r.Status.UNKNOWN, "x"), CAUSE)]
+    assert r.CreditReversed(user=ANNA, opened_us=opened_us, kind="join", staff=tombstone(1)) in undone
 
 
 def test_an_invite_of_somebody_forgotten_is_said_to_be_their_tombstones(world: World):
