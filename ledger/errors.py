@@ -73,13 +73,11 @@ class Corrupt(LedgerError):
 class NewerFormat(LedgerError):
     """A file was written by a later release. Nothing was touched."""
 
-    hint = "install the release named in the message, or a later one"
+    hint = "install the release that wrote it, or a later one"
 
-    def __init__(self, where: str, found: int, known: int) -> None:
-        super().__init__(f"{where} has format {found}, this release reads up to {known}")
+    def __init__(self, where: str, what: str) -> None:
+        super().__init__(f"{where} was written by a later release: {what}")
         self.where = where
-        self.found = found
-        self.known = known
 
 
 class Fenced(LedgerError):

@@ -93,7 +93,7 @@ def read_header(line: bytes, where: str) -> CheckpointHeader:
     body = unseal_line(line, where)
     try:
         if (found := _formats.decode(body).format) > CHECKPOINT_FORMAT:
-            raise NewerFormat(where, found, CHECKPOINT_FORMAT)
+            raise NewerFormat(where, f"format {found}, known here up to {CHECKPOINT_FORMAT}")
         return _decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise Corrupt(where, f"unreadable: {error}") from error

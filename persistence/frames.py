@@ -13,7 +13,7 @@ from typing import Final, cast
 import google_crc32c
 import msgspec
 
-from ledger.errors import Corrupt
+from ledger.errors import Corrupt, NewerFormat
 from ledger.records import Record
 
 GENESIS: Final = bytes(32)
@@ -54,6 +54,8 @@ def unseal(data: bytes, where: str) -> Frame:
 
     Raises:
         Corrupt: when checksum, digits or shape are not those of a frame. ``where`` names the place.
+        NewerFormat: when the checksum holds and the record is of no kind that this release knows: it was written
+            whole, so a later release wrote it, and taking it for damage would cut it off.
     """
     if len(data) <= _TAIL_LENGTH or data[-len(_CRC_TAIL) - 10 : -10] != _CRC_TAIL or data[-2:] != b'"}':
         raise Corrupt(where, "no frame")
@@ -63,6 +65,8 @@ def unseal(data: bytes, where: str) -> Frame:
     try:
         digest = bytes.fromhex(checked[-65:-1].decode("ascii"))
         record = _decoder.decode(data)
+    except msgspec.ValidationError as error:
+        raise NewerFormat(where, f"a record of a kind unknown here ({error})") from error
     except (ValueError, msgspec.MsgspecError) as error:
         raise Corrupt(where, f"unreadable: {error}") from error
     return Frame(record=record, data=data, digest=digest)

@@ -174,7 +174,7 @@ async def applied(db: aiosqlite.Connection, path: Path, known: int = len(MIGRATI
         if found and found[-1][2] != await _seal(db, len(found), found[-1][1]):
             raise Corrupt(path.name, "the schema is not what its last migration left")
     if len(found) > known:
-        raise NewerFormat(path.name, len(found), known)
+        raise NewerFormat(path.name, f"schema {len(found)}, known here up to {known}")
     return len(found)
 
 

@@ -128,4 +128,4 @@ def _unsealed(piece: bytes, where: str) -> SegmentHeader | Batch:
 
 def _refuse_newer(body: bytes, where: str) -> None:
     if body.startswith(_OURS[0]) and (found := _formats.decode(body).segment.format) > SEGMENT_FORMAT:
-        raise NewerFormat(where, found, SEGMENT_FORMAT)
+        raise NewerFormat(where, f"format {found}, known here up to {SEGMENT_FORMAT}")

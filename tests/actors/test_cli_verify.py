@@ -269,5 +269,5 @@ async def migrate_further(path: Path) -> None:
 def test_a_later_format_is_refused(tmp_path: Path):
     asyncio.run(fill_database(tmp_path, write(tmp_path)))
     asyncio.run(migrate_further(tmp_path / "ledger.db"))
-    with pytest.raises(NewerFormat, match=r"ledger\.db has format"):
+    with pytest.raises(NewerFormat, match=r"ledger\.db was written by a later release"):
         verify(tmp_path)

@@ -1,12 +1,13 @@
 """Records, frames and clocks for the tests of this package."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import count
 
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import Draft, GatewayCause, JoinRecorded, Record, join_key
 from persistence.chains import head_of
-from persistence.frames import GENESIS, Frame, seal
+from persistence.frames import GENESIS, Frame, crc32c, seal
 from persistence.layer import Head
 from persistence.numbering import Append
 
@@ -95,6 +96,15 @@ class Chain:
         frame = seal(record, head.digest)
         self.heads[guild] = head_of(frame)
         return frame
+
+
+def of_a_later_release(frame: Frame) -> Frame:
+    """The same frame with an event of a kind that this release does not know, whole and well sealed."""
+    body, _, _ = frame.data.replace(b'"type":"join_recorded"', b'"type":"join_imagined"').partition(b',"digest"')
+    digest = hashlib.sha256(GENESIS + body).digest()
+    checked = body + b',"digest":"' + digest.hex().encode() + b'"'
+    data = checked + b',"crc":"' + crc32c(checked) + b'"}'
+    return Frame(record=frame.record, data=data, digest=digest)
 
 
 def bytes_of(frames: Sequence[Frame]) -> list[bytes]:

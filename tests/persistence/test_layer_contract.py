@@ -6,11 +6,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ledger.errors import NewerFormat
 from persistence.checkpoints import make_checkpoint
 from persistence.frames import Frame
 from persistence.layer import Layer
 from tests.persistence.layers import FACTORIES
-from tests.persistence.making import BLUE, RED, Chain, bytes_of
+from tests.persistence.making import BLUE, RED, Chain, bytes_of, of_a_later_release
 
 
 @pytest.fixture(params=FACTORIES, ids=lambda factory: factory.__name__)
@@ -21,6 +22,11 @@ async def layer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await layer.begin(1, "lineage")
     yield layer
     await layer.close()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file that holds records; SQLite's own two come and go with a connection."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix[:4] != ".db-"}
 
 
 async def everything(layer: Layer) -> list[Frame]:
@@ -44,6 +50,16 @@ async def test_a_term_is_durable_before_the_first_append(layer: Layer):
     await layer.close()
     summary = await layer.open()
     assert (summary.epoch, summary.lineage) == (7, "lineage")
+
+
+async def test_a_record_of_a_later_release_is_refused_and_nothing_is_touched(layer: Layer, tmp_path: Path):
+    await layer.append([of_a_later_release(Chain().append(RED)[0])])
+    await layer.close()
+    before = contents(tmp_path)
+    with pytest.raises(NewerFormat, match="join_imagined"):
+        await layer.open()
+    await layer.close()
+    assert contents(tmp_path) == before
 
 
 async def test_what_was_appended_comes_back_byte_for_byte(layer: Layer):

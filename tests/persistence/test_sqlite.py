@@ -181,7 +181,7 @@ async def test_a_database_of_a_later_release_is_refused_untouched(layer: SqliteL
     with pytest.raises(NewerFormat) as refusal:
         await layer.open()
     await layer.close()
-    assert (refusal.value.found, refusal.value.known) == (len(MIGRATIONS) + 1, len(MIGRATIONS))
+    assert f"schema {len(MIGRATIONS) + 1}, known here up to {len(MIGRATIONS)}" in str(refusal.value)
     assert path.read_bytes() == before
     assert kept(tmp_path) == []
 
