@@ -1,9 +1,10 @@
 """What a sample does: ignored, asked for again, a border within a window, or the end of one.
 
-In this order: an answer to an older request, or of an earlier session, is ignored; a stale sample is ignored whole;
-with fewer proven uses than joins it is asked for again (Discord's list can lag); with straddlers the next sample is
-fetched at once, three in a row at most; with more uses than joins a late join event is waited for; then the window
-is closed. A sample that is asked for again leaves no trace: only what becomes the baseline is recorded.
+In this order: an answer to an older request, of an earlier session, or one that the baseline overtook, is ignored; a
+stale sample is ignored whole; with fewer proven uses than joins it is asked for again (Discord's list can lag); with
+straddlers the next sample is fetched at once, three in a row at most; with more uses than joins a late join event is
+waited for; then the window is closed. A sample that is asked for again leaves no trace: only what becomes the
+baseline is recorded.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
-from ledger.samples import Sample, as_record, close_gap, is_stale, listed
+from ledger.samples import Sample, as_record, close_gap, is_overtaken, is_stale, listed
 from ledger.state import DeskJoin, GuildState
 from ledger.verdicts import close_window, plain_verdict, pronounce
 from ledger.windows import MAX_KEPT_GAPS, MAX_STRADDLED_SAMPLES, Window, window_of, work_out
@@ -41,6 +42,8 @@ def sample_arrived(state: GuildState, presence: m.Presence, message: m.SampleArr
         return _again(state, presence, request, 0.0)
     if presence.vanity and sample.vanity is None:
         return _again(state, presence, _failed_once_more(request), retry_after_s(request.failures + 1))
+    if is_overtaken(state, sample):
+        return m.Decision(presence=presence, answer=_report(state))
     if is_stale(state, sample):
         return _stale(state, presence, sample, request)
     return _settle(state, presence, sample, request)
@@ -62,8 +65,12 @@ def _again(
     state: GuildState, presence: m.Presence, request: m.SampleRequest, after_s: float, note: str = ""
 ) -> m.Decision:
     presence, fetch = ask_sample(presence, after_s, request)
-    answer = m.WindowReport(worked_out=0, open=sum(1 for _ in state.open_joins()), note=note)
-    return m.Decision(presence=presence, effects=(fetch,), answer=answer)
+    return m.Decision(presence=presence, effects=(fetch,), answer=_report(state, note))
+
+
+def _report(state: GuildState, note: str = "") -> m.WindowReport:
+    """Nothing was worked out by this sample."""
+    return m.WindowReport(worked_out=0, open=sum(1 for _ in state.open_joins()), note=note)
 
 
 def _failed_once_more(request: m.SampleRequest) -> m.SampleRequest:

@@ -47,6 +47,12 @@ def next_number(state: GuildState) -> int:
     return state.baseline.number + 1 if state.baseline else 1
 
 
+def is_overtaken(state: GuildState, sample: Sample) -> bool:
+    """Whether the baseline was asked for later: two people refresh at once, or a person's answer was slow."""
+    before = state.baseline
+    return before is not None and before.session == sample.session and sample.requested_us < before.requested_us
+
+
 def is_stale(state: GuildState, sample: Sample) -> bool:
     """Whether a counter of a live code is lower than before: counters never fall, so the list is an old one."""
     return any(_fell(state, each) for each in sample.counters) or _vanity_fell(state.vanity, sample.vanity)

@@ -110,8 +110,8 @@ class StaffInvites:
 
 
 def bare_code(text: str) -> InviteCode:
-    """The code in what people paste: with or without the address."""
-    return InviteCode(text.strip().rstrip("/").rpartition("/")[2])
+    """The code in what people paste: with or without the address, and what an event's link has behind it."""
+    return InviteCode(text.strip().partition("?")[0].rstrip("/").rpartition("/")[2])
 
 
 def _not_made(failure: Failure) -> str:

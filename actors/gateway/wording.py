@@ -33,7 +33,12 @@ def code(name: InviteCode) -> str:
         return "the vanity URL"
     if name == NO_COUNTER:
         return "a way without an invite (Server Discovery, an app, a student hub)"
-    return f"`{visible(name).replace('`', '')}`"
+    short = name if len(name) <= MAX_CODE else f"{name[: MAX_CODE - 1]}…"
+    return f"`{visible(short).replace('`', '')}`"
+
+
+MAX_CODE: Final = 100
+"""Discord's own are shorter; a person may type 6,000 characters, and an answer holds 2,000."""
 
 
 def either(names: Iterable[InviteCode]) -> str:

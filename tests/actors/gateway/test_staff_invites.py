@@ -28,13 +28,14 @@ def assigned(message: m.Message) -> m.Answer:
     return m.Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
 
 
+@pytest.mark.parametrize("link", ["https://discord.gg/{}", " discord.gg/{}/ ", "https://discord.gg/{}?event=1"])
 async def test_an_existing_code_is_assigned_also_when_pasted_as_a_link(
-    guild: Guild, staff: User, sandbox: Sandbox, town: Town
+    link: str, guild: Guild, staff: User, sandbox: Sandbox, town: Town
 ):
     invite = sandbox.world.add_invite(guild, staff)
     await town.until_heard(guild.id, m.NoteInviteBorn)
     town.answer = assigned
-    options = {"staff": staff, "code": f"https://discord.gg/{invite.code}"}
+    options = {"staff": staff, "code": link.format(invite.code)}
     reply = await sandbox.slash(guild, staff, "setup_staff_invite", options)
     assert f"joins by `{invite.code}` are credited to <@{staff.id}>" in reply.text
     [asked] = town.heard(guild.id, m.AssignInvite)
@@ -73,7 +74,7 @@ async def test_an_invite_that_was_made_but_not_assigned_is_told_with_its_code(
     assert f"The invite https://discord.gg/{invite.code} was made, but I cannot say that it stands" in reply.text
 
 
-@pytest.mark.parametrize("kind", ["unknown", "foreign", "ended", "guest", "temporary", "bot", "stranger"])
+@pytest.mark.parametrize("kind", ["unknown", "endless", "foreign", "ended", "guest", "temporary", "bot", "stranger"])
 async def test_what_cannot_be_a_staff_invite_is_refused_in_words(
     kind: str, guild: Guild, staff: User, sandbox: Sandbox, town: Town
 ):
@@ -82,13 +83,20 @@ async def test_what_cannot_be_a_staff_invite_is_refused_in_words(
     foreign = world.add_invite(world.add_guild("Elsewhere"), staff)
     ended = world.expire_invite(guild, world.add_invite(guild, staff).code)
     temporary = world.add_invite(guild, staff, temporary=True)
-    codes = {"unknown": "n`o@everyone", "foreign": foreign.code, "ended": ended.code, "temporary": temporary.code}
+    codes = {
+        "unknown": "n`o@everyone",
+        "endless": "x" * 6_000,
+        "foreign": foreign.code,
+        "ended": ended.code,
+        "temporary": temporary.code,
+    }
     who = {"bot": world.bot, "stranger": world.add_user()}.get(kind, staff)
     await town.until_heard(guild.id, m.GuildCameUp)
     options = {"staff": who, "code": codes.get(kind, guest.code)}
     reply = await sandbox.slash(guild, staff, "setup_staff_invite", options)
     words = {
         "unknown": "no invite `no@everyone`",
+        "endless": f"no invite `{'x' * 99}…`",
         "foreign": "may have ended, or lead to another server",
         "ended": "may have ended",
         "guest": "guest invite",
