@@ -132,6 +132,7 @@ class Supervisor(Inside):
         self._recoveries = Recoveries(MAX_RECOVERIES)
         self._stillness = Stillness()
         self._breaker = Breaker()
+        self._tired: dict[GuildChild, GuildActor] = {}
         self._hung_s = 0.0
         self._stopping = False
         self._restarts = self._dead_letters = self._zombies = 0
@@ -168,12 +169,15 @@ class Supervisor(Inside):
         """Ends turns that hang, tries parked guilds again, lets guilds rest that are told nothing."""
         now_s = self._clock.monotonic_s()
         self._look_at_journal(now_s)
+        nobody_rests = not self._tired
         for child in self._guilds.values():
             if child.parked:
                 if now_s >= child.probe_at_s and child.task is None and child.timer is None:
                     self._begin(child)
             elif child.task is not None:
                 self._look_at(child, now_s)
+        if nobody_rests and self._tired:
+            self.jobs.start(self._let_all_rest(), "rest")
 
     def kill(self, name: str) -> bool:
         """Ends the life of the child (``guild/ID``, ``journal`` …) in the middle of whatever it does (chaos).
@@ -454,20 +458,32 @@ class Supervisor(Inside):
     def _look_at(self, child: GuildChild, now_s: float) -> None:
         address = child.address
         numbers = address.statistics()
-        mark = (address.holder, address.stage, numbers.handled, numbers.accepted)
+        mark = (address.holder, address.stage, numbers.handled)  # not what arrives: more may come behind a hung turn
         still_s = self._stillness.of(child.spec.name, mark, now_s)
         if address.is_idle():
             if child.actor and child.actor.may_rest(idle=still_s >= REST_S) and self._journal.is_ready():
-                self.jobs.start(self._let_rest(child, child.actor), f"rest/{child.guild}")
+                self._tired[child] = child.actor
         elif still_s >= HUNG_S and self._journal.is_ready() and not self._journal.pulse().busy:
             self._log.error("turn.hung", guild=child.guild, stage=address.stage.value, seconds=round(still_s))
             self._kill(child)
+
+    async def _let_all_rest(self) -> None:
+        """One after the other: a join that comes meanwhile waits for one checkpoint, not for those of all guilds."""
+        try:
+            for child, actor in tuple(self._tired.items()):
+                await self._let_rest(child, actor)
+        finally:
+            self._tired.clear()
 
     async def _let_rest(self, child: GuildChild, actor: GuildActor) -> None:
         """Ends a life that is not needed, if its state is kept and nothing came meanwhile."""
         await actor.keep_checkpoint()
         task = child.task
-        if task is None or child.actor is not actor or not child.address.is_idle() or not actor.is_kept():
+        if task is None or child.actor is not actor or not child.address.is_idle():
+            return
+        if not actor.is_kept() or not actor.may_rest(
+            idle=True
+        ):  # some messages change what is true, and record nothing
             return
         child.asleep, child.actor, child.task = actor.presence, None, None
         child.address.hand_over()

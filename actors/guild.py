@@ -229,14 +229,16 @@ class GuildActor:
     def may_rest(self, *, idle: bool) -> bool:
         """Whether nothing is under way that only this life knows of; ``idle``: nothing came for a long time."""
         presence = self.presence
+        if self._knows_too_much() and self._clock.monotonic_s() < self._clean_at_s:
+            return False  # at rest nobody would try again
         if presence.phase is Phase.AWAY:
             return presence.trouble == m.LEFT
         settled = presence.phase is Phase.LIVE and presence.reconciled and not presence.asked
         return idle and settled and not needs_sample(self.state)
 
     def is_kept(self) -> bool:
-        """Whether a checkpoint stands at the head."""
-        return self._kept_seq == self.state.seq
+        """Whether a checkpoint stands at the head, and none that knows too much anywhere."""
+        return self._kept_seq == self.state.seq and not self._knows_too_much()
 
     def move(self, phase: Phase) -> None:
         """Along the table of phases."""

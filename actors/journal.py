@@ -12,7 +12,8 @@ The queue outlives a life of the actor; ``run`` is one life. How layers store is
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Final, TypeAlias, TypeVar, assert_never
 
@@ -328,21 +329,19 @@ class Journal:
 
     async def _serve(self, batch: tuple[_Queued, ...]) -> None:
         """One batch. Cancelled or crashed on the way, its outcome is unknown to whoever waits for it."""
-        self._busy = True
+        first = batch[0]
         try:
-            first = batch[0]
-            match first:
-                case _Open():
-                    await self._open(first)
-                case _Checkpoint():
-                    await self._checkpoint(first)
-                case _Append():
-                    await self._commit([each for each in batch if isinstance(each, _Append)])
-                case _:
-                    assert_never(first)
+            with self._at_work():
+                match first:
+                    case _Open():
+                        await self._open(first)
+                    case _Checkpoint():
+                        await self._checkpoint(first)
+                    case _Append():
+                        await self._commit([each for each in batch if isinstance(each, _Append)])
+                    case _:
+                        assert_never(first)
         finally:
-            self._busy = False
-            self._served += 1
             for request in batch:
                 if isinstance(request, _Append) and not request.done.done():
                     self._remember(request)
@@ -351,13 +350,19 @@ class Journal:
     async def _serve_read(self) -> None:
         if not self._reads:
             return
-        was_busy, self._busy = self._busy, True  # with a batch, while a layer is waited for
-        try:
+        with self._at_work():
             await self._reads.serve_one()
+        self._look_at_layers()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Something is in hand; perhaps with a batch that is in hand already, while a layer is waited for."""
+        was_busy, self._busy = self._busy, True
+        try:
+            yield
         finally:
             self._busy = was_busy
             self._served += 1
-        self._look_at_layers()
 
     async def _open(self, request: _Open) -> None:
         self._incarnations[request.guild] = request.incarnation
@@ -456,7 +461,8 @@ class Journal:
         self._incarnations.clear()
         for attempt in count():
             try:
-                report = await self._store.restart_epoch()
+                with self._at_work():
+                    report = await self._store.restart_epoch()
             except StorageError as error:
                 self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
                 self._reads.void(error)
@@ -492,7 +498,8 @@ class Journal:
 
     async def _catch_up(self) -> bool:
         """Tries to bring broken layers back; True when every one is whole again."""
-        self._whole = await self._store.catch_up()
+        with self._at_work():
+            self._whole = await self._store.catch_up()
         self._next_try_s = self._clock.monotonic_s() + RETRY_S[-1]
         self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
         self._tell_recovered()

@@ -232,7 +232,7 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
         staff=message.staff,
         since_us=message.at_us,
         version=state.assigned + 1,
-        by=message.by,
+        by=state.name_of(message.by),
     )
     cause = r.InteractionCause(interaction=message.interaction)
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
@@ -256,7 +256,7 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
     if state.seq == state.forgot_seq and not state.counting_since_us:
         return m.Decision(presence=presence, answer=m.Forgot(known=False))
     memberships = [period for periods in state.members.values() for period in periods]
-    newest_us = max((period.opened_us for period in memberships), default=0)
+    newest_us = max((at_us for period in memberships for at_us in (period.opened_us, *period.aliases)), default=0)
     event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
     decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), asked=0))

@@ -10,15 +10,19 @@ import pytest
 import supervisor
 from actors import care
 from actors import guild as guild_module
+from actors.guild import CHECKPOINT_AGE_S
+from actors.journal import RETRY_S
 from actors.runtime import Admission, Answered
 from actors.supervision import Budget, Child
 from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.evolve import evolve
-from ledger.ids import GuildId, UserId
+from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import ContinuityBroken, GatewayCause, GuildLeft, JoinRecorded, LeaveRecorded, Record, Status
 from ledger.state import GuildState
 from persistence.frames import Frame
+from persistence.layer import Checkpoint
+from persistence.lists import Lists
 from supervisor import HUNG_S, LONGEST_PROBE_S, REST_S
 from tests.actors.harness import GUILD, SESSION, Bot, running
 from tests.test_supervisor import periods
@@ -179,6 +183,61 @@ async def test_a_turn_that_hangs_while_the_journal_works_is_ended_and_its_messag
         assert (line["guild"], line["stage"]) == (GUILD, "appending")
         await bot.settled(1)
         assert [period.status for period in await periods(bot, 1)] == [Status.CERTAIN]
+
+
+async def test_a_turn_that_hangs_is_ended_however_much_arrives_behind_it(monkeypatch: pytest.MonkeyPatch):
+    async with running(Bot()) as bot:
+        await live(bot)
+        real = bot.journal.append
+
+        async def lost(*_: object) -> None:
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(bot.journal, "append", lost)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.until(lambda: bot.supervisor._guilds[GUILD].address.stage == "appending")
+        monkeypatch.setattr(bot.journal, "append", real)
+        for user in (2, 3, 4, 5):
+            later(bot, HUNG_S / 3)
+            bot.supervisor.roster.tell(GUILD, bot.join(user))
+        assert len(bot.events("turn.hung")) == 1
+        await bot.settled(5)
+
+
+async def test_guilds_that_wait_while_a_layer_is_caught_up_do_not_hang_and_the_journal_is_told_of(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    async with running(Bot()) as bot:
+        await live(bot)
+        arrived, gate, real = asyncio.Event(), asyncio.Event(), bot.store.catch_up
+
+        async def slow() -> bool:
+            arrived.set()
+            await gate.wait()
+            return await real()
+
+        monkeypatch.setattr(bot.store, "catch_up", slow)
+        await _lose_database(bot)
+        bot.clock.now_s += RETRY_S[-1]
+        bot.supervisor.roster.tell(GUILD, m.NotePermissions(at_us=bot.clock.stamp_us()))
+        await arrived.wait()
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        later(bot, HUNG_S)
+        assert bot.events("journal.hung")
+        assert not bot.events("turn.hung")
+        gate.set()
+        await bot.settled(1)
+
+
+async def _lose_database(bot: Bot) -> None:
+    """A read finds it broken; nobody has to wait for that."""
+
+    async def fail(_: Lists) -> None:
+        await asyncio.sleep(0)
+        raise StorageError("gone")
+
+    with suppress(StorageError):
+        await bot.journal.read(fail)
 
 
 async def test_a_journal_that_hangs_is_told_and_no_guild_is_ended_for_it(monkeypatch: pytest.MonkeyPatch):
@@ -352,6 +411,78 @@ async def test_a_message_that_comes_while_a_guild_goes_to_rest_is_handled():
             assert [len(await periods(bot, user)) for user in (1, 2)] == [1, 1]
             rested += bool(bot.events("guild.passivated"))
     assert 0 < rested < 30, "the message came before and after"
+
+
+async def test_a_guild_that_lost_its_counters_while_its_checkpoint_was_written_does_not_rest():
+    async with running(Bot()) as bot:
+        await live(bot)
+        gate, real = asyncio.Event(), bot.log.save_checkpoint
+
+        async def slow(checkpoint: Checkpoint) -> None:
+            await gate.wait()
+            await real(checkpoint)
+
+        bot.log.save_checkpoint = slow
+        await tired(bot)
+        bot.outside.silent = True
+        bot.supervisor.roster.tell(GUILD, m.GuildCameUp(session=SessionId("next"), at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "syncing")
+        actor = bot.supervisor._guilds[GUILD].actor
+        assert actor is not None
+        asked = m.SampleRequest(number=actor.presence.asked)
+        refusal = m.SampleFailed(request=asked, reason="forbidden", forbidden=True, at_us=bot.clock.stamp_us())
+        bot.supervisor.roster.tell(GUILD, refusal)
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "blind")
+        gate.set()
+        await bot.until(lambda: bool(bot.events("checkpoint.saved")))
+        assert (await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)).kind is Answered.OK
+        assert bot.supervisor.phase_of(GUILD) == "blind"
+
+
+async def test_a_join_does_not_wait_for_the_checkpoints_of_all_guilds_that_go_to_rest():
+    guilds = [GuildId(str(each)) for each in range(100, 120)]
+    async with running(Bot()) as bot:
+        for guild in guilds:
+            await live(bot, guild)
+        await bot.until(lambda: all(each.is_idle() for each in bot.supervisor.roster.addresses().values()))
+        later(bot, REST_S)
+        most = 0
+
+        def all_rest() -> bool:
+            nonlocal most
+            most = max(most, bot.journal.statistics().waiting)
+            return all(bot.supervisor.phase_of(guild) == "passivated" for guild in guilds)
+
+        await bot.until(all_rest)
+        assert most <= 1
+
+
+async def test_a_guild_does_not_rest_while_a_layer_still_has_what_was_forgotten():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+        await bot.supervisor.keep_checkpoint(GUILD)
+        bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        real = bot.database.save_checkpoint
+
+        async def refuse(_: object) -> None:
+            await asyncio.sleep(0)
+            raise StorageError("no room")
+
+        bot.database.save_checkpoint = refuse
+        await bot.supervisor.roster.ask(GUILD, m.ForgetMember(user=UserId("1")), 5.0)
+        assert (await bot.supervisor.keep_checkpoint(GUILD)).layers["database"] == "no room"
+        bot.database.save_checkpoint = real
+        later(bot, CHECKPOINT_AGE_S - 1)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert bot.supervisor.phase_of(GUILD) == "away"
+        later(bot, 2.0)
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
+        seqs = [each.header.seq for each in await bot.database.checkpoints(GUILD)]
+        assert seqs == [len(await bot.records())], "the older one, which knows the person, is gone"
 
 
 async def test_the_death_of_the_journal_does_not_wake_guilds_at_rest():

@@ -269,6 +269,25 @@ def test_an_invite_of_somebody_forgotten_is_said_to_be_their_tombstones(world: W
     assert {each.inviter for each in codes_report(world.state).codes if each.code == before.code} == {tombstone(1)}
 
 
+def test_an_assignment_by_somebody_forgotten_names_their_tombstone(world: World):
+    world.tell(m.ForgetMember(user=ANNA))
+    (code, *_) = world.invites
+    assign = m.AssignInvite(
+        interaction=r.InteractionId("1"), code=code, staff=UserId("5"), by=ANNA, at_us=world.now_us
+    )
+    world.tell(assign)
+    assert isinstance(world.records[-1].event, r.InviteAssigned)
+    assert world.records[-1].event.by == tombstone(1)
+
+
+def test_no_time_at_which_a_join_of_a_forgotten_guild_was_told_makes_it_a_new_one(world: World):
+    repeated_us = START_US + 60 * SECOND  # by Discord's clock, which is ahead
+    join(world, 2, repeated_us)
+    world.tell(m.ForgetGuild(at_us=START_US + 50 * SECOND))
+    join(world, 3, repeated_us)
+    assert not world.state.members
+
+
 def test_a_forgotten_guild_is_empty_and_adopted_anew_where_the_bot_is_there(world: World):
     world.tell(m.ForgetGuild(at_us=world.now_us))
     assert not world.state.members
