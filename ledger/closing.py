@@ -37,7 +37,7 @@ def sample_arrived(state: GuildState, presence: m.Presence, message: m.SampleArr
     sample, request = message.sample, message.request
     if presence.phase is Phase.AWAY or (request and request.number != presence.asked):
         return m.Decision(presence=presence)
-    request = request or m.SampleRequest(number=0)
+    request = request or _in_between(presence)
     if sample.session != presence.session:
         return _again(state, presence, request, 0.0)
     if presence.vanity and sample.vanity is None:
@@ -47,6 +47,14 @@ def sample_arrived(state: GuildState, presence: m.Presence, message: m.SampleArr
     if is_stale(state, sample):
         return _stale(state, presence, sample, request)
     return _settle(state, presence, sample, request)
+
+
+def _in_between(presence: m.Presence) -> m.SampleRequest:
+    """What a sample that a person asked for is judged by: it is no round of its own, and forgets none, so that
+    nobody can shorten what is waited for, nor put a verdict off for ever by asking again and again.
+    """
+    under_way = presence.request
+    return msgspec.structs.replace(under_way, round=max(0, under_way.round - 1))
 
 
 def sample_failed(state: GuildState, presence: m.Presence, message: m.SampleFailed) -> m.Decision:
@@ -138,7 +146,9 @@ def _advance(
 ) -> m.Decision:
     """The sample becomes the baseline, in one append with what it decides; another follows if joins lie behind it."""
     sample = r.Draft(event=taken, cause=CAUSE, key=f"sample/{taken.number}")
-    ready = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.LIVE), asked=0, trouble="")
+    ready = msgspec.structs.replace(
+        presence, phase=move(presence.phase, Phase.LIVE), request=m.NO_REQUEST, trouble=""
+    )
     worked_out = sum(isinstance(draft.event, r.VerdictReached) for draft in verdicts)
     later = [join for join in state.desk.values() if join.arrived_us >= taken.requested_us]
     answer = m.WindowReport(worked_out=worked_out, open=len(later), note="")

@@ -172,7 +172,7 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         session=message.session,
         vanity=message.vanity,
         reconciled=known and presence.reconciled and presence.phase is not Phase.AWAY,
-        asked=0,
+        request=m.NO_REQUEST,
         trouble="",
     )
     if not ready or needs_sample(state):
@@ -190,7 +190,7 @@ def _went_away(state: GuildState, presence: m.Presence, message: m.GuildWentAway
 
 def _away(presence: m.Presence, why: str) -> m.Presence:
     away = _moved(presence, Phase.AWAY)
-    return msgspec.structs.replace(away, asked=0, reconciled=False, trouble=why)
+    return msgspec.structs.replace(away, request=m.NO_REQUEST, reconciled=False, trouble=why)
 
 
 def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decision:
@@ -259,7 +259,7 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
     newest_us = max((at_us for period in memberships for at_us in (period.opened_us, *period.aliases)), default=0)
     event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
-    decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), asked=0))
+    decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST))
     if may_fetch(presence.phase) or presence.phase is Phase.BLIND:
         empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
         here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)

@@ -30,7 +30,7 @@ def ask_sample(
     """A request under a new number; ``again`` carries on what the last one knew. An older one is void from now on."""
     number = presence.asks + 1
     request = msgspec.structs.replace(again or SampleRequest(number=number), number=number)
-    asked = msgspec.structs.replace(presence, asked=number, asks=number)
+    asked = msgspec.structs.replace(presence, request=request, asks=number)
     return asked, FetchSample(request=request, session=presence.session, after_s=after_s)
 
 

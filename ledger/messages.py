@@ -147,6 +147,9 @@ class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
 
 
+NO_REQUEST: Final = SampleRequest(number=0)
+
+
 class SampleArrived(_Message, frozen=True):
     """A complete sample. ``request`` None: a person asked for it (/refresh_invite_cache)."""
 
@@ -388,7 +391,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
 
     ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
     ``left``: until then, who was heard to leave and has not come back;
-    ``asked``: the number of the sample request that is under way, 0 = none; ``asks``: requests so far;
+    ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
     ``trouble``: why the phase is not live.
     """
 
@@ -397,9 +400,14 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     vanity: bool = False
     reconciled: bool = False
     left: frozenset[UserId] = frozenset()
-    asked: int = 0
+    request: SampleRequest = NO_REQUEST
     asks: int = 0
     trouble: str = ""
+
+    @property
+    def asked(self) -> int:
+        """The number of the request that is under way, 0 = none."""
+        return self.request.number
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

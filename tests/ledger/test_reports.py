@@ -75,7 +75,9 @@ def test_the_open_window_names_its_joins_and_says_whether_a_sample_is_coming():
         },
         members={ANNA: (Period(3, 4),), BORIS: (Period(3, 5, status=r.Status.CERTAIN),)},
     )
-    answer = decide(state, msgspec.structs.replace(LIVE, asked=3), m.DescribeWindow()).answer
+    answer = decide(
+        state, msgspec.structs.replace(LIVE, request=m.SampleRequest(number=3)), m.DescribeWindow()
+    ).answer
     assert answer == m.OpenWindow(joins=frozenset({"join/5/3"}), fetching=True, trouble="")
 
 

@@ -232,7 +232,12 @@ class World:
         shown_us = requested_us + 1 + round(self.random.random() * 0.3 * SECOND)
         self._at(shown_us, lambda: self._show(effect, requested_us))
 
-    def _show(self, effect: m.FetchSample, requested_us: int) -> None:
+    def refresh(self) -> None:
+        """A person asks for a sample: an answer to no request."""
+        requested_us = self.now_us
+        self._at(requested_us + 1, lambda: self._show(None, requested_us))
+
+    def _show(self, effect: m.FetchSample | None, requested_us: int) -> None:
         self._expire()
         counters, vanity = tuple(self.invites.values()), self.vanity
         self.told_of.update(self.invites)
@@ -240,11 +245,12 @@ class World:
         sample = Sample(
             requested_us=requested_us,
             answered_us=answered_us,
-            session=effect.session,
+            session=effect.session if effect else self.session,
             counters=counters,
             vanity=vanity,
         )
-        self._at(answered_us, lambda: self.tell(m.SampleArrived(sample=sample, request=effect.request)))
+        request = effect.request if effect else None
+        self._at(answered_us, lambda: self.tell(m.SampleArrived(sample=sample, request=request)))
 
     def _at(self, when_us: int, step: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when_us, next(self._order), step))
@@ -256,5 +262,6 @@ HAPPENINGS: Final = (
     World._invite_comes_back,
     World._session_is_lost,
     World._somebody_leaves,
+    World.refresh,
     World._kill,
 )
