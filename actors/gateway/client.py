@@ -98,6 +98,7 @@ class Client(discord.Client):
         """The library asks with the socket open and gives up after 60 s, so a first turn is taken before that."""
         if not initial:
             await self._gate.turn(shard_id or 0)
+        await self._gate.identify(shard_id or 0)
 
     async def on_disconnect(self) -> None:
         self._log.info("gateway.disconnected", session=self._intake.session)

@@ -6,7 +6,7 @@ Discord's ban (10,000 in 10 minutes). What Discord answers decides; a token's sh
 """
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -25,6 +25,9 @@ MEMBERS_INTENT_LIMITED: Final = 1 << 15
 REVIEW_GUILDS: Final = 75
 """Servers from which on Discord lets a bot be verified; it is required soon after."""
 MAX_SKEW_S: Final = 2.0
+
+Few: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+"""A number that we make so many things of."""
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,16 +56,16 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 class StartLimit(msgspec.Struct, frozen=True, kw_only=True):
     """``remaining`` of ``total`` IDENTIFYs until ``reset_after`` ms are over; ``max_concurrency`` of them in 5 s."""
 
-    total: Count
-    remaining: Count
+    total: Few
+    remaining: Few
     reset_after: Count
-    max_concurrency: Count = 1
+    max_concurrency: Few = 1
 
 
 class Socket(msgspec.Struct, frozen=True, kw_only=True):
     """GET /gateway/bot."""
 
-    shards: Count
+    shards: Few
     session_start_limit: StartLimit
 
 
@@ -70,13 +73,14 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """What the gateway needs to go on.
 
     ``shards``: as many as Discord advises, ≥ 1; ``max_concurrency``: IDENTIFYs within 5 s, ≥ 1; ``remaining`` of
-    ``total``: IDENTIFYs left today; ``application``: its id; ``name``: the bot's.
+    ``total``: IDENTIFYs left today, which is over in ``reset_after_s``; ``application``: its id; ``name``: the bot's.
     """
 
     shards: int
     max_concurrency: int
     remaining: int
     total: int
+    reset_after_s: float
     application: str
     name: str
 
@@ -148,6 +152,7 @@ def _grant(me: Me, about: About | None, socket: Socket | Failure) -> Grant:
         max_concurrency=max(1, limit.max_concurrency),
         remaining=limit.remaining,
         total=limit.total,
+        reset_after_s=limit.reset_after / 1_000,
         application=about.id if about else me.id,
         name=me.username,
     )

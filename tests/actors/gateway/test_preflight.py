@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from aiohttp import web
 
@@ -49,8 +50,16 @@ async def test_a_bot_that_may_start_gets_a_grant_and_is_named(sandbox: Sandbox):
     sandbox.world.add_guild()
     preflight = await of(sandbox)
     bot = sandbox.world.bot
-    assert preflight.grant == Grant(
-        shards=1, max_concurrency=1, remaining=1_000, total=1_000, application=str(bot.id), name=bot.name
+    assert preflight.grant is not None
+    assert 0 < preflight.grant.reset_after_s <= 86_400
+    assert msgspec.structs.replace(preflight.grant, reset_after_s=0.0) == Grant(
+        shards=1,
+        max_concurrency=1,
+        remaining=1_000,
+        total=1_000,
+        reset_after_s=0.0,
+        application=str(bot.id),
+        name=bot.name,
     )
     assert preflight.stopping() == ()
     assert {finding.severity for finding in preflight.findings} == {Severity.FINE}

@@ -108,6 +108,7 @@ async def test_a_first_connect_that_is_refused_is_tried_again(
     make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("discord.client.ExponentialBackoff.delay", lambda _: 0.0)
+    monkeypatch.setattr("actors.gateway.identify.IDENTIFY_EVERY_S", 0.0)
     guild, there = sandbox.world.add_guild(), sandbox.gateway.url
     sandbox.gateway.url = "ws://127.0.0.1:9/"
 

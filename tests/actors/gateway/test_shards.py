@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from discord.http import HTTPClient
 
 from actors.gateway import runner
 from actors.gateway.rest import url_of_gateway
@@ -27,6 +28,12 @@ def guilds(sandbox: Sandbox) -> dict[int, Guild]:
         guild = sandbox.world.add_guild()
         found.setdefault((guild.id >> 22) % SHARDS, guild)
     return found
+
+
+@pytest.fixture
+def identifies_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a gateway whose sleep does not wait."""
+    monkeypatch.setattr("actors.gateway.identify.IDENTIFY_EVERY_S", 0.0)
 
 
 async def all_up(guilds: dict[int, Guild], town: Town, times: int = 1) -> None:
@@ -65,6 +72,7 @@ async def test_commands_are_made_known_once_and_answered_on_every_shard(
     assert sandbox.count("commands") == 1
 
 
+@pytest.mark.usefixtures("identifies_at_once")
 async def test_one_shards_new_session_and_new_client_leave_the_others_alone(
     guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
 ):
@@ -104,6 +112,7 @@ async def test_rest_goes_on_through_another_shard_while_one_is_lost(
         assert (await url_of_gateway(http))["url"].startswith("ws://")
 
 
+@pytest.mark.usefixtures("identifies_at_once")
 async def test_a_demand_for_more_shards_makes_all_connections_anew_with_as_many_as_are_advised_then(
     guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town, lines: Lines
 ):
@@ -154,4 +163,33 @@ async def test_shards_of_one_bucket_identify_one_after_the_other_as_discord_want
     async with running(make_gateway()):
         await all_up(guilds, town)
     assert [line["shard"] for line in lines.named("gateway.session_began")] == [0, 1, 2]
+    assert list(sandbox.violations) == []
+
+
+@pytest.mark.parametrize("late_s", [0.4, 0.9])
+async def test_a_socket_that_opens_late_does_not_bring_two_identifies_of_a_bucket_too_close(  # noqa: PLR0917 -- fixtures
+    late_s: float,
+    guilds: dict[int, Guild],
+    make_gateway: MakeGateway,
+    sandbox: Sandbox,
+    town: Town,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Discord's seconds are tenths here."""
+    connect, first = HTTPClient.ws_connect, asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_later(late_s, first.set_result, None)
+
+    async def late(http: HTTPClient, url: str) -> object:
+        nonlocal first
+        mine, first = first, asyncio.get_running_loop().create_future()
+        first.set_result(None)
+        await mine
+        return await connect(http, url)
+
+    sandbox.set_session_start_limit(max_concurrency=1)
+    sandbox.identifies.every_s = 0.5
+    monkeypatch.setattr("actors.gateway.identify.IDENTIFY_EVERY_S", 0.525)
+    monkeypatch.setattr(HTTPClient, "ws_connect", late)
+    async with running(make_gateway()):
+        await all_up(guilds, town)
     assert list(sandbox.violations) == []
