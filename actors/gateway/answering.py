@@ -14,6 +14,7 @@ import discord
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.board import view_of
+from actors.gateway.failures import GARBLED, in_short
 from actors.gateway.ranking import Board
 
 Interaction: TypeAlias = discord.Interaction[discord.Client]
@@ -97,10 +98,10 @@ async def _delivered(
         async with asyncio.timeout(SEND_S):
             await send()
     except discord.HTTPException as error:
-        why = LATE_CODES.get(error.code, str(error))
-        log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=why)
-        return False
-    except (aiohttp.ClientError, OSError) as error:
-        log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=repr(error))
-        return False
-    return True
+        why = LATE_CODES.get(error.code) or in_short(error)
+    except (aiohttp.ClientError, OSError, discord.RateLimited, *GARBLED) as error:
+        why = in_short(error)
+    else:
+        return True
+    log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=why)
+    return False

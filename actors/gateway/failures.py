@@ -3,11 +3,16 @@
 ``explain`` is for people, ``reason`` for records and logs: a short name that does not change.
 """
 
-from typing import TypeAlias, assert_never
+from typing import Final, TypeAlias, assert_never
 
 import msgspec
 
 from actors.traffic import RequestOutcome
+
+GARBLED: Final = (ValueError, LookupError, TypeError, AttributeError)
+"""How the library stumbles over an answer of another form: no JSON, a 429 without its seconds, odd headers."""
+LONGEST_WAIT_S: Final = 3_600.0
+"""A ban of Discord's front lasts about so long; who believes more is dead for a header that was garbled."""
 
 
 class _Failure(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,7 +32,7 @@ class Unavailable(_Failure, frozen=True):
 
 
 class Limited(_Failure, frozen=True):
-    """429, and longer than the library waits for. ``retry_after_s`` as Discord says."""
+    """429, and longer than the library waits for. ``retry_after_s`` as Discord says, at most ``LONGEST_WAIT_S``."""
 
     retry_after_s: float
 
@@ -79,6 +84,24 @@ def outcome(failure: Failure) -> RequestOutcome:
             return RequestOutcome.MALFORMED
         case _:
             assert_never(failure)
+
+
+def in_short(error: Exception) -> str:
+    """The error on a line of the log; the text of some is a whole page of HTML."""
+    text = f"{type(error).__name__}: {error}"
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+
+
+MAX_TEXT: Final = 300
+
+
+def wait_of(said: str | float, unsaid_s: float) -> float:
+    """Seconds to wait, of what a 429 says; ``unsaid_s`` where it says nothing that can be (a date, below 0)."""
+    try:
+        wait_s = float(said)
+    except ValueError:
+        return unsaid_s
+    return min(wait_s, LONGEST_WAIT_S) if wait_s >= 0 else unsaid_s
 
 
 def explain(failure: Failure, needed: str = "Manage Server") -> str:

@@ -15,7 +15,7 @@ from typing import Final, Self, TypeVar
 import aiohttp
 import msgspec
 
-from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable
+from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable, wait_of
 from actors.gateway.findings import UNAUTHORIZED
 from actors.gateway.payloads import decode
 
@@ -85,7 +85,7 @@ class Inquiry:
             case 403:
                 return Forbidden()
             case 429:
-                return Limited(retry_after_s=_seconds(answer.headers.get("Retry-After", "")))
+                return Limited(retry_after_s=wait_of(answer.headers.get("Retry-After", ""), DEFAULT_RETRY_S))
             case status:
                 return Unavailable(status=status)
 
@@ -101,10 +101,3 @@ def _decoded(body: bytes, kind: type[T]) -> T | Failure:
         return decode(msgspec.json.decode(body), kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         return Malformed(why=type(error).__name__)
-
-
-def _seconds(text: str) -> float:
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        return DEFAULT_RETRY_S

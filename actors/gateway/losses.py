@@ -7,6 +7,7 @@ import aiohttp
 import discord
 from discord.http import Route
 
+from actors.gateway.failures import in_short
 from actors.gateway.trouble import GatewayRefused, IntentsMissing, ShardsDemanded, TokenRefused
 
 FINAL_CODES: Final = {
@@ -36,7 +37,7 @@ def why_lost(error: Exception) -> str:
         case discord.NotFound():
             return f"nothing of Discord's at {Route.BASE}; does DISCORD_API_URL end in /api/v10?"
         case _:
-            return f"{type(error).__name__}: {error}"
+            return in_short(error)
 
 
 def _closed_with(code: int) -> str:

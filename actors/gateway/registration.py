@@ -12,11 +12,12 @@ import discord
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.client import Client
+from actors.gateway.failures import GARBLED, in_short
 from actors.runtime import Jobs
 
 SYNC_S: Final = 15.0
 SYNC_AGAIN_S: Final = 60.0
-_TROUBLE: Final = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError)
+_TROUBLE: Final = (discord.DiscordException, aiohttp.ClientError, OSError, RuntimeError, *GARBLED)
 """RuntimeError: the library's session was closed meanwhile."""
 
 
@@ -47,7 +48,7 @@ class Registration:
             async with asyncio.timeout(SYNC_S):
                 commands = await client.tree.sync() if client else None
         except _TROUBLE as error:
-            self._again(f"{type(error).__name__}: {error}")
+            self._again(in_short(error))
             return
         if commands is None:
             self._again("not connected")

@@ -16,7 +16,18 @@ import msgspec
 from discord.http import HTTPClient, Route
 
 from actors.gateway.counters import counters_of
-from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable, outcome
+from actors.gateway.failures import (
+    GARBLED,
+    LONGEST_WAIT_S,
+    Failure,
+    Forbidden,
+    Limited,
+    Malformed,
+    TimedOut,
+    Unavailable,
+    outcome,
+    wait_of,
+)
 from actors.gateway.pacing import Pacer, Urgency
 from actors.gateway.payloads import InviteRow, Member, Named, NamedMember, Place, VanityAnswer, decode
 from actors.traffic import RequestOutcome, RestTraffic
@@ -35,6 +46,7 @@ _TROUBLE: Final = (
     discord.HTTPException,
     aiohttp.ClientError,
     OSError,
+    *GARBLED,
     RuntimeError,  # aiohttp's word for a session that is being closed
 )
 
@@ -189,10 +201,12 @@ def _as_failure(error: Exception) -> Failure:
         case msgspec.ValidationError():
             return Malformed(why=str(error))
         case discord.RateLimited(retry_after=wait_s):
-            return Limited(retry_after_s=wait_s)
+            return Limited(retry_after_s=wait_of(wait_s, LONGEST_WAIT_S))
         case discord.HTTPException(status=401 | 403):
             return Forbidden()
         case discord.HTTPException(status=status):
             return Unavailable(status=status)
+        case ValueError() | LookupError() | TypeError() | AttributeError():
+            return Malformed(why=type(error).__name__)
         case _:
             return Unavailable(status=0)

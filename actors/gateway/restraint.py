@@ -15,6 +15,7 @@ import discord
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.gateway.failures import wait_of
 from actors.gateway.pacing import Pacer
 from ledger.ports import Clock
 
@@ -73,7 +74,7 @@ class Restraint:
             self._limited(route_of(told.url.path), told.response.headers)
 
     def _limited(self, route: str, headers: Mapping[str, str]) -> None:
-        wait_s = _seconds(headers.get("Retry-After"))
+        wait_s = wait_of(headers.get("Retry-After", ""), UNSAID_S)
         everywhere = headers.get("X-RateLimit-Scope") == "global" or "Via" not in headers
         self._log.warning("rest.limited", route=route, again_s=wait_s, everywhere=everywhere)
         self._pacer.slow_down()
@@ -88,10 +89,3 @@ class Restraint:
 def route_of(path: str) -> str:
     """A path behind the API's version, e.g. ``guilds/1/invites``; "" for the gateway's socket."""
     return path.partition("/v10/")[2]
-
-
-def _seconds(text: str | None) -> float:
-    try:
-        return float(text) if text else UNSAID_S
-    except ValueError:  # a date, which HTTP allows
-        return UNSAID_S
