@@ -7,7 +7,7 @@ candidate is never worded as a fact.
 from collections.abc import Mapping
 from typing import Final, assert_never
 
-from actors.gateway.wording import code, count, either, fit, moment, person, plain
+from actors.gateway.wording import brief, code, count, either, fit, moment, person
 from actors.runtime import Answered, Outcome
 from ledger import messages as m
 from ledger.ids import NO_COUNTER
@@ -42,6 +42,8 @@ NOTES: Final[Mapping[str, str]] = {
     "uses are missing": "Discord's counters do not show all joins yet; I ask again.",
     "uses without a join": "A counter rose for a join I have not heard of yet; I wait for it.",
 }
+MAX_REASON: Final = 300
+"""Characters of what the process says of itself; an error's text may be longer than a message."""
 NOT_DURABLE: Final = "-# Recorded, but not yet in every store I am told to wait for."
 
 
@@ -53,9 +55,9 @@ def render(outcome: Outcome[m.Answer], name: str = "") -> str:
         case Answered.DEGRADED:
             return f"{_answer(outcome.answer, name)}\n{NOT_DURABLE}"
         case Answered.REJECTED:
-            return f"That cannot be done: {plain(outcome.text)}"
+            return f"That cannot be done: {brief(outcome.text, MAX_REASON)}"
         case Answered.CRASHED:
-            return f"I could not handle this ({plain(outcome.text)}). The operator finds it in my log."
+            return f"I could not handle this ({brief(outcome.text, MAX_REASON)}). The operator finds it in my log."
         case Answered.DEADLINE:
             return "I am busy and have no answer yet; it may still be done. Please look again in a moment."
         case _:
@@ -126,4 +128,4 @@ def _source(period: Period) -> str:
 def because(reason: str) -> str:
     """A reason of a record, in words."""
     name = reason.partition(":")[0]
-    return REASONS.get(name) or plain(reason) or "no reason was recorded"
+    return REASONS.get(name) or brief(reason, MAX_REASON) or "no reason was recorded"

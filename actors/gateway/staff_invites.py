@@ -7,7 +7,7 @@ import msgspec
 
 from actors.gateway.asking import PATIENT_S, QUICK_S, ask_codes
 from actors.gateway.counters import is_guest
-from actors.gateway.failures import Failure, TimedOut, explain
+from actors.gateway.failures import Failure, Malformed, TimedOut, Unavailable, explain
 from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
 from actors.gateway.rest import Rest
@@ -120,7 +120,13 @@ def _not_made(failure: Failure) -> str:
 
 
 def _is_doubtful(failure: Failure) -> bool:
-    return isinstance(failure, TimedOut)
+    match failure:
+        case TimedOut() | Malformed():
+            return True
+        case Unavailable(status=status):
+            return status == 0 or status >= 500  # noqa: PLR2004 -- HTTP's words for "our fault"
+        case _:
+            return False
 
 
 def _made_in_vain(code: InviteCode, staff: UserId) -> str:

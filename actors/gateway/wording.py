@@ -15,16 +15,13 @@ _MARKDOWN: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\*_~`|>[]()<@#
 
 
 def plain(text: str) -> str:
-    """Any text, with nothing in it that Discord would read as markdown or a mention, on one line."""
-    return visible(text).translate(_MARKDOWN)
+    """Any text, with nothing in it that Discord would read as markdown, a mention or a link, on one line."""
+    return visible(text).translate(_MARKDOWN).replace("://", "\\://")
 
 
-def brief(text: str) -> str:
-    """``plain``, of an error that may be long."""
-    return plain(text if len(text) <= MAX_ERROR else f"{text[: MAX_ERROR - 1]}…")
-
-
-MAX_ERROR: Final = 120
+def brief(text: str, most: int = 120) -> str:
+    """``plain``, of at most so many characters of an error that may be long."""
+    return plain(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 def code(name: InviteCode) -> str:

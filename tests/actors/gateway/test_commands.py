@@ -139,3 +139,13 @@ async def test_a_guild_whose_actor_was_given_up_is_answered_for_in_words(
     options: Options = dict.fromkeys(COMMANDS[name], staff)
     reply = await sandbox.slash(guild, staff, name, options)
     assert "I could not handle this (guild 1 is parked: it died too often)" in reply.text
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_an_actor_whose_trouble_fills_pages_is_answered_for_all_the_same(
+    name: str, guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    town.roster.addresses()[GuildId(str(guild.id))].close("**trouble** " * 1_000)
+    options: Options = dict.fromkeys(COMMANDS[name], staff)
+    assert "I could not handle this" in (await sandbox.slash(guild, staff, name, options)).text

@@ -191,6 +191,7 @@ async def test_hostile_names_stay_names_and_the_page_within_the_limits(
     assert "\\*\\*bold\\*\\*" in text
     assert "\\@everyone \\<\\@1\\> \\<\\@&2\\>" in text
     assert "x" * 33 not in text
+    assert "https:/" not in text
     assert text.count("\n") == len(HOSTILE) + 1
 
 

@@ -42,6 +42,15 @@ async def test_an_existing_code_is_assigned_also_when_pasted_as_a_link(
     assert asked.by == str(staff.id)
 
 
+async def test_an_invite_that_may_have_been_made_all_the_same_is_said(
+    guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    sandbox.faults.fail("create_invite", 503)
+    reply = await sandbox.slash(guild, staff, "setup_staff_invite", {"staff": staff})
+    assert "It may have been made all the same" in reply.text
+
+
 async def test_who_held_the_code_before_is_shown(guild: Guild, staff: User, sandbox: Sandbox, town: Town):
     invite = sandbox.world.add_invite(guild, staff)
     await town.until_heard(guild.id, m.NoteInviteBorn)
