@@ -250,7 +250,7 @@ class Journal:
 
     def layers_of(self, guild: GuildId) -> tuple[LayerStanding, ...]:
         """Each layer as this guild sees it."""
-        seq = self._store.seq_of(guild)
+        seq = self._store.head_of(guild).seq
         return tuple(
             LayerStanding(
                 name=layer.name, seq=seq if layer.healthy else UNKNOWN_SEQ, behind=layer.behind, error=layer.error
@@ -375,7 +375,7 @@ class Journal:
         self._look_at_layers()
 
     async def _checkpoint(self, request: _Checkpoint) -> None:
-        if self._is_stale(request):
+        if not self._is_at_the_newest(request) and self._is_stale(request):
             return
         try:
             kept = await self._store.save_checkpoint(
@@ -428,6 +428,13 @@ class Journal:
         self._fenced += 1
         _fail(request, Fenced(f"guild {request.guild}: life {request.incarnation} was replaced by {newest}"))
         return True
+
+    def _is_at_the_newest(self, request: _Checkpoint) -> bool:
+        """Whether a life of before this epoch, whose guild was told nothing since, knows what the layers know.
+
+        It is void for appends only: it would never rest, and a drain would not keep what it holds.
+        """
+        return request.guild not in self._incarnations and request.head == self._store.head_of(request.guild)
 
     def _look_at_layers(self) -> None:
         """Any call may have found a layer broken, or the layers to differ; either is seen to without being asked."""

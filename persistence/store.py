@@ -222,9 +222,9 @@ class Store:
         """Each layer as it is now, in order."""
         return tuple(_health(seat, self._gsn) for seat in self._seats)
 
-    def seq_of(self, guild: GuildId) -> int:
-        """The seq of the guild's newest record in the layers that are healthy; 0 = it has none."""
-        return self._heads.get(guild, NO_HEAD).seq
+    def head_of(self, guild: GuildId) -> Head:
+        """The guild's newest record in the layers that are healthy; ``NO_HEAD`` = it has none."""
+        return self._heads.get(guild, NO_HEAD)
 
     async def close(self) -> None:
         """Closes every layer. Safe to call twice."""

@@ -496,6 +496,22 @@ async def test_the_death_of_the_journal_does_not_wake_guilds_at_rest():
         await bot.settled(1)
 
 
+async def test_a_guild_that_was_told_nothing_since_the_journal_died_can_rest_and_is_kept_at_a_drain():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        await bot.settled(1)
+        assert bot.supervisor.kill("journal")
+        await bot.until(lambda: bool(bot.events("epoch.taken")))
+        await at_rest(bot)
+        bot.supervisor.roster.tell(GUILD, bot.join(2))
+        await bot.settled(2)
+        assert bot.supervisor.kill("journal")
+        await bot.until(lambda: len(bot.events("epoch.taken")) == 2)
+    assert len(bot.events("checkpoint.saved")) == 2
+    assert not bot.events("checkpoint.failed")
+
+
 # Left
 
 
