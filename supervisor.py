@@ -27,7 +27,7 @@ from typing import Final, TypeVar
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
-from actors.care import Breaker, Stillness
+from actors.care import Breaker, Caretaker
 from actors.cli.app import make_app, perform
 from actors.cli.demo import play
 from actors.cli.exits import OK
@@ -79,12 +79,6 @@ CHECKPOINTS_S: Final = 10.0
 """Checkpoints of a drain may take so long all together."""
 DRAIN_S: Final = 20.0
 """The mailboxes may take so long to empty before the process stops without."""
-ROUND_S: Final = 5.0
-"""The caretaker goes round so often."""
-HUNG_S: Final = 60.0
-"""A turn that has not moved for so long, while the journal does, is ended; the message is handled again."""
-REST_S: Final = 1_800.0
-"""A guild that was told nothing for so long is passivated."""
 FIRST_PROBE_S: Final = 60.0
 LONGEST_PROBE_S: Final = 3_600.0
 """A parked guild is tried again after the first, and twice as long each time up to the last, with jitter."""
@@ -130,10 +124,17 @@ class Supervisor(Inside):
         self._deaths: deque[tuple[Child, asyncio.Task[None]]] = deque()
         self._something_died = asyncio.Event()
         self._recoveries = Recoveries(MAX_RECOVERIES)
-        self._stillness = Stillness()
         self._breaker = Breaker()
-        self._tired: dict[GuildChild, GuildActor] = {}
-        self._hung_s = 0.0
+        self.caretaker = Caretaker(
+            guilds=self._guilds,
+            journal=journal,
+            jobs=self.jobs,
+            begin=self._begin,
+            kill=self._kill,
+            clock=clock,
+            sleep=sleep,
+            log=log,
+        )
         self._stopping = False
         self._restarts = self._dead_letters = self._zombies = 0
 
@@ -159,26 +160,6 @@ class Supervisor(Inside):
             while self._deaths:
                 self._handle(*self._deaths.popleft())
 
-    async def care(self) -> None:
-        """One life of the caretaker: rounds, until it is cancelled."""
-        while True:
-            await self._sleep(ROUND_S)
-            self.go_round()
-
-    def go_round(self) -> None:
-        """Ends turns that hang, tries parked guilds again, lets guilds rest that are told nothing."""
-        now_s = self._clock.monotonic_s()
-        self._look_at_journal(now_s)
-        nobody_rests = not self._tired
-        for child in self._guilds.values():
-            if child.parked:
-                if now_s >= child.probe_at_s and child.task is None and child.timer is None:
-                    self._begin(child)
-            elif child.task is not None:
-                self._look_at(child, now_s)
-        if nobody_rests and self._tired:
-            self.jobs.start(self._let_all_rest(), "rest")
-
     def kill(self, name: str) -> bool:
         """Ends the life of the child (``guild/ID``, ``journal`` …) in the middle of whatever it does (chaos).
 
@@ -197,7 +178,7 @@ class Supervisor(Inside):
             parked=tuple(guild for guild, child in self._guilds.items() if child.parked),
             breaker=self._breaker.openings,
             phases=dict(phases),
-            hung_s=self._hung_s,
+            hung_s=self.caretaker.hung_s,
         )
 
     def phase_of(self, guild: GuildId) -> str:
@@ -445,52 +426,6 @@ class Supervisor(Inside):
         child.parked = why
         child.address.park(f"guild {child.guild} is parked: {why}")
 
-    # The caretaker's rounds
-
-    def _look_at_journal(self, now_s: float) -> None:
-        """Only told of: what hangs there is a disk, and a second life would hang beside it."""
-        was_s, pulse = self._hung_s, self._journal.pulse()
-        still_s = self._stillness.of("journal", pulse, now_s)
-        self._hung_s = still_s if pulse.busy and still_s >= HUNG_S else 0.0
-        if self._hung_s and not was_s:
-            self._log.error("journal.hung", seconds=round(still_s), waiting=self._journal.statistics().waiting)
-
-    def _look_at(self, child: GuildChild, now_s: float) -> None:
-        address = child.address
-        numbers = address.statistics()
-        mark = (address.holder, address.stage, numbers.handled)  # not what arrives: more may come behind a hung turn
-        still_s = self._stillness.of(child.spec.name, mark, now_s)
-        if address.is_idle():
-            if child.actor and child.actor.may_rest(idle=still_s >= REST_S) and self._journal.is_ready():
-                self._tired[child] = child.actor
-        elif still_s >= HUNG_S and self._journal.is_ready() and not self._journal.pulse().busy:
-            self._log.error("turn.hung", guild=child.guild, stage=address.stage.value, seconds=round(still_s))
-            self._kill(child)
-
-    async def _let_all_rest(self) -> None:
-        """One after the other: a join that comes meanwhile waits for one checkpoint, not for those of all guilds."""
-        try:
-            for child, actor in tuple(self._tired.items()):
-                await self._let_rest(child, actor)
-        finally:
-            self._tired.clear()
-
-    async def _let_rest(self, child: GuildChild, actor: GuildActor) -> None:
-        """Ends a life that is not needed, if its state is kept and nothing came meanwhile."""
-        await actor.keep_checkpoint()
-        task = child.task
-        if task is None or child.actor is not actor or not child.address.is_idle():
-            return
-        if not actor.is_kept() or not actor.may_rest(
-            idle=True
-        ):  # some messages change what is true, and record nothing
-            return
-        child.asleep, child.actor, child.task = actor.presence, None, None
-        child.address.hand_over()
-        child.address.doze(lambda: self._begin(child))
-        task.cancel()
-        self._log.info("guild.passivated", guild=child.guild, seq=actor.state.seq, phase=child.phase())
-
     def _job_failed(self, name: str, error: BaseException) -> None:
         self._log.error(
             "job.failed", job=name, error=repr(error), traceback="".join(traceback.format_exception(error))
@@ -586,7 +521,7 @@ class Program:
         """The root's children, in the order of their start."""
         return (
             ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void, alone=True),
-            ChildSpec(name="caretaker", start=self.supervisor.care),
+            ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
             ChildSpec(
                 name="gateway",

@@ -10,6 +10,7 @@ import pytest
 import supervisor
 from actors import care
 from actors import guild as guild_module
+from actors.care import HUNG_S, REST_S
 from actors.guild import CHECKPOINT_AGE_S
 from actors.journal import RETRY_S
 from actors.runtime import Admission, Answered
@@ -23,7 +24,7 @@ from ledger.state import GuildState
 from persistence.frames import Frame
 from persistence.layer import Checkpoint
 from persistence.lists import Lists
-from supervisor import HUNG_S, LONGEST_PROBE_S, REST_S
+from supervisor import LONGEST_PROBE_S
 from tests.actors.harness import GUILD, SESSION, Bot, running
 from tests.test_supervisor import periods
 
@@ -38,9 +39,9 @@ async def live(bot: Bot, guild: GuildId = GUILD) -> None:
 
 def later(bot: Bot, seconds: float) -> None:
     """A look now, so that stillness begins to count, time, and a round."""
-    bot.supervisor.go_round()
+    bot.supervisor.caretaker.go_round()
     bot.clock.now_s += seconds
-    bot.supervisor.go_round()
+    bot.supervisor.caretaker.go_round()
 
 
 async def tired(bot: Bot, guild: GuildId = GUILD) -> None:
@@ -84,7 +85,7 @@ async def test_a_parked_guild_is_tried_again_now_and_then_and_said_once(monkeypa
         tries = len(bot.events("actor.restarted"))
         for _ in range(5):
             bot.clock.now_s += LONGEST_PROBE_S
-            bot.supervisor.go_round()
+            bot.supervisor.caretaker.go_round()
             await bot.until(lambda: bot.supervisor._guilds[GUILD].task is None)
         assert bot.supervisor._guilds[GUILD].probes == 6
         assert len(bot.events("guild.parked")) == 1
@@ -96,7 +97,7 @@ async def test_a_parked_guild_is_not_tried_before_its_time(monkeypatch: pytest.M
         fault = await park(bot, monkeypatch)
         fault.mended = True
         bot.clock.now_s += 29.0  # half of the first interval, as the harness's randomness never surprises
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         await asyncio.sleep(0)
         assert bot.supervisor.phase_of(GUILD) == "parked"
 
@@ -111,7 +112,7 @@ async def test_a_revived_guild_has_lost_nothing_that_it_was_told_meanwhile(monke
         assert "parked" in outcome.text
         fault.mended = True
         bot.clock.now_s += LONGEST_PROBE_S
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         await bot.until(lambda: bool(bot.events("guild.revived")))
         await bot.settled(3)
         assert bot.supervisor.phase_of(GUILD) == "live"
@@ -178,7 +179,7 @@ async def test_a_turn_that_hangs_while_the_journal_works_is_ended_and_its_messag
         later(bot, HUNG_S - 1)
         assert not bot.events("turn.hung")
         bot.clock.now_s += 2
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         (line,) = bot.events("turn.hung")
         assert (line["guild"], line["stage"]) == (GUILD, "appending")
         await bot.settled(1)
@@ -258,7 +259,7 @@ async def test_a_journal_that_hangs_is_told_and_no_guild_is_ended_for_it(monkeyp
         assert bot.supervisor.statistics().hung_s >= HUNG_S
         gate.set()
         await bot.settled(1)
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         assert bot.supervisor.statistics().hung_s == 0.0
 
 
@@ -522,11 +523,11 @@ async def test_a_guild_that_the_bot_left_stops_and_keeps_its_data():
         await bot.settled(1)
         bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
         assert isinstance((await bot.records())[-1].event, GuildLeft)
         assert [period.code for period in await periods(bot, 1)] == ["A"]  # asking wakes it
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
 
 
@@ -537,7 +538,7 @@ async def test_on_return_to_a_guild_nothing_is_better_than_likely_and_its_data_i
         await bot.settled(1)
         bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
-        bot.supervisor.go_round()
+        bot.supervisor.caretaker.go_round()
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
         bot.clock.now_s += 3_600.0
         bot.outside.silent = True
