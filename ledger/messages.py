@@ -339,13 +339,14 @@ class OpenWindow(msgspec.Struct, frozen=True, kw_only=True):
 class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
     """An invite, or a code that was assigned: who stands for it. ``listed``: people can use it now.
 
-    ``inviter``: the human who made it, None = a bot, a widget, or no longer known.
+    ``inviter``: the human who made it, None = a bot, a widget, or no longer known; ``bot``: the bot, if it was one.
     """
 
     code: InviteCode
     listed: bool
     uses: int
     inviter: UserId | None
+    bot: UserId | None = None
     assignments: tuple[Assignment, ...]
 
     def holder_at(self, at_us: int) -> UserId | None:

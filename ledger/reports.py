@@ -55,6 +55,7 @@ def codes_report(state: GuildState) -> m.CodesReport:
                 listed=code in listed,
                 uses=invite.uses if invite else 0,
                 inviter=_human(state, invite) if invite else None,
+                bot=invite.inviter if invite and invite.inviter_is_bot else None,
                 assignments=state.assignments.get(code, ()),
             )
             for code, invite in codes.items()

@@ -1,7 +1,7 @@
 """Joins added up by person: who brought how many, how many of them left, what is still open. Pure.
 
 The rule: only what is proven counts. An open case counts for nobody; for whom it is possible it is a figure of its
-own, so that a person's joins are a range ("12, perhaps 14"). Nobody brings himself.
+own, so that a person's joins are a range ("12, perhaps 14"). Nobody brings himself, and a bot nobody.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -54,6 +54,7 @@ class Tally:
         self.joins = 0
         self.open = 0
         self._codes: Mapping[InviteCode, m.CodeReport] = {each.code: each for each in codes}
+        self._bots = {each.bot for each in self._codes.values()} - {None}
         self._by = by
         self._since_us = since_us
         self._totals: dict[UserId, tuple[int, int, int]] = {}
@@ -76,13 +77,17 @@ class Tally:
 
     def _count(self, row: JoinRow) -> None:
         self.joins += 1
-        person = row.staff if self._by is By.STAFF else row.inviter
+        person = row.staff if self._by is By.STAFF else self._maker(row)
         if row.status in PROVEN and person is not None:
             self._raise(person, row, joined=1, left=int(row.left_us != 0))
         elif row.status in OPEN or row.status is Status.INVITER_CERTAIN:
             self.open += 1
             for possible in {person, *self._holders(row)} - {None}:
                 self._raise(possible, row, possible=1)
+
+    def _maker(self, row: JoinRow) -> UserId | None:
+        """Who made the invite; our own bot makes many, which says nothing of who brought somebody."""
+        return None if row.inviter in self._bots else row.inviter
 
     def _raise(self, user: UserId | None, row: JoinRow, *, joined: int = 0, left: int = 0, possible: int = 0) -> None:
         if user is None or user == row.user:

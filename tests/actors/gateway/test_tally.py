@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,6 +26,23 @@ def tally(rows: Sequence[JoinRow], *codes: m.CodeReport, by: By = By.STAFF, sinc
     made = Tally(codes, by, since_us)
     made.add(rows)
     return made
+
+
+PEOPLE = st.sampled_from([ANNA, BORIS, CLEO, None])
+ROWS = st.lists(
+    st.builds(
+        row,
+        seq=st.just(0),
+        status=st.sampled_from(Status),
+        staff=PEOPLE,
+        inviter=PEOPLE,
+        left_us=st.sampled_from([0, -1, 5]),
+        candidates=st.lists(st.sampled_from(["A", "B", "NI"]), unique=True).map(tuple),
+        user=st.sampled_from([ANNA, UserId("99")]),
+        opened_us=st.integers(1, 20),
+    ),
+    max_size=30,
+)
 
 
 def test_a_proven_join_counts_for_whom_the_code_stood_and_a_leave_is_taken_off():
@@ -73,6 +91,47 @@ def test_nobody_brings_himself():
     assert tally([row(1, Status.LIKELY, user=ANNA, candidates=("A",))], code_of(A, ANNA)).total(ANNA) == Total()
 
 
+def test_a_bot_is_not_ranked_for_the_invites_it_made_also_those_that_are_no_more_known():
+    codes = (msgspec.structs.replace(code_of(A, None, Assignment(1, CLEO, 1)), bot=BORIS), code_of(B, ANNA))
+    rows = [
+        row(1, inviter=BORIS, staff=CLEO, code="A"),
+        row(2, inviter=BORIS, staff=CLEO, code="gone"),
+        row(3, inviter=ANNA, code="B"),
+        row(4, Status.CANDIDATES, candidates=("A", "B")),
+    ]
+    made = tally(rows, *codes, by=By.INVITER)
+    assert made.ranking() == [(ANNA, Total(joined=1, possible=1))]
+    assert (made.joins, made.open, made.total(BORIS)) == (4, 1, Total())
+    assert tally(rows, *codes).total(CLEO).joined == 2
+
+
+@given(ROWS, st.sampled_from(By), st.integers(0, 20))
+def test_the_figures_are_those_that_a_count_of_the_rows_one_by_one_gives(rows: list[JoinRow], by: By, since_us: int):
+    codes = (code_of(A, ANNA), code_of(B, BORIS, Assignment(1, CLEO, 10)))
+    made = tally(rows, *codes, by=by, since_us=since_us)
+    counted = [each for each in rows if each.opened_us >= since_us]
+
+    def behind(each: JoinRow) -> set[UserId | None]:
+        b_stands_for = CLEO if by is By.STAFF and each.opened_us >= 10 else BORIS
+        return {{"A": ANNA, "B": b_stands_for}.get(code) for code in each.candidates}
+
+    for person in (ANNA, BORIS, CLEO):
+        theirs = [each for each in counted if each.user != person]
+        named = [each for each in theirs if (each.staff if by is By.STAFF else each.inviter) == person]
+        proven = [each for each in named if each.status in PROVEN]
+        possible = [each for each in theirs if each.status in OPEN and (each in named or person in behind(each))]
+        shown = made.total(person)
+        assert (shown.joined, shown.left) == (len(proven), sum(each.left_us != 0 for each in proven))
+        unsure = [each for each in theirs if each.status is Status.INVITER_CERTAIN and _names_nobody(each, by)]
+        assert shown.possible == len(possible) + sum(person in behind(each) for each in unsure)
+    assert made.joins == len(counted)
+
+
+def _names_nobody(each: JoinRow, by: By) -> bool:
+    """Proven by its status, but not for the question that is asked."""
+    return (each.staff if by is By.STAFF else each.inviter) is None
+
+
 def test_earlier_joins_than_the_window_do_not_count():
     made = tally([row(1, staff=ANNA), row(2, staff=ANNA)], since_us=2)
     assert (made.joins, made.total(ANNA).joined) == (1, 1)
@@ -86,22 +145,6 @@ def test_the_ranking_is_by_those_here_then_by_all_then_by_the_lower_id():
         *(row(at, staff=ANNA) for at in (8, 9, 10)),
     ]
     assert [user for user, _ in tally(rows).ranking()] == [ANNA, BORIS, "9", "10"]
-
-
-PEOPLE = st.sampled_from([ANNA, BORIS, CLEO, None])
-ROWS = st.lists(
-    st.builds(
-        row,
-        seq=st.just(0),
-        status=st.sampled_from(Status),
-        staff=PEOPLE,
-        left_us=st.sampled_from([0, -1, 5]),
-        candidates=st.lists(st.sampled_from(["A", "B", "NI"]), unique=True).map(tuple),
-        user=st.sampled_from([ANNA, UserId("99")]),
-        opened_us=st.integers(1, 20),
-    ),
-    max_size=30,
-)
 
 
 @given(ROWS, st.data())
