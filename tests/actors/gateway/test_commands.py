@@ -149,3 +149,16 @@ async def test_an_actor_whose_trouble_fills_pages_is_answered_for_all_the_same(
     town.roster.addresses()[GuildId(str(guild.id))].close("**trouble** " * 1_000)
     options: Options = dict.fromkeys(COMMANDS[name], staff)
     assert "I could not handle this" in (await sandbox.slash(guild, staff, name, options)).text
+
+
+async def test_an_answer_that_meets_a_limit_comes_later_and_its_token_stands_in_no_line_of_the_log(
+    guild: Guild, staff: User, sandbox: Sandbox, town: Town, lines: Lines
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    for kind in ("callback", "followup"):
+        sandbox.faults.fail(kind, 429, retry_after_s=0.05)
+    town.answer = lambda _: m.CodesReport(codes=())
+    reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
+    assert "No invite is assigned" in reply.text
+    assert len(lines.named("rest.limited")) == 2
+    assert reply.token not in str(lines)

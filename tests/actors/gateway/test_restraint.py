@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.gateway.failures import Limited
 from actors.gateway.pacing import SLOWEST_GAP_S, Pacer, Urgency
 from actors.gateway.rest import Rest
-from actors.gateway.restraint import Restraint
+from actors.gateway.restraint import Restraint, without_token
 from actors.gateway.runner import point_at
 from ledger.ids import GuildId, SessionId
 from ledger.samples import Sample
@@ -93,3 +93,9 @@ async def test_an_answer_to_an_interaction_does_not_wait_for_the_global_limit(
     asker.pacer.shut(10.0)
     assert restraint.left_s("interactions/1/token/callback") == restraint.left_s("webhooks/1/token") == 0.0
     assert restraint.left_s("guilds/1/invites") == 10.0
+
+
+def test_the_token_of_an_interaction_is_not_told():
+    assert without_token("webhooks/7/aW50ZXJhY3Rpb24/messages/@original") == "webhooks/7"
+    assert without_token("interactions/7/aW50ZXJhY3Rpb24/callback") == "interactions/7"
+    assert without_token("guilds/7/invites") == "guilds/7/invites"
