@@ -207,7 +207,7 @@ def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decis
 
 def _unsure(presence: m.Presence) -> m.Presence:
     """An open membership is not taken for sure until the member list was compared again."""
-    return msgspec.structs.replace(presence, reconciled=False, left=frozenset())
+    return msgspec.structs.replace(presence, reconciled=False, left={})
 
 
 def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:

@@ -60,9 +60,10 @@ def heard(presence: m.Presence, message: object) -> m.Presence:
     if presence.reconciled:
         return presence
     if isinstance(message, m.RecordLeave) and len(presence.left) < MAX_LEFT:
-        return msgspec.structs.replace(presence, left=presence.left | {message.user})
-    if isinstance(message, m.RecordJoin):
-        return msgspec.structs.replace(presence, left=presence.left - {message.user})
+        return msgspec.structs.replace(presence, left={**presence.left, message.user: message.arrived_us})
+    if isinstance(message, m.RecordJoin) and message.user in presence.left:
+        left = {user: left_us for user, left_us in presence.left.items() if user != message.user}
+        return msgspec.structs.replace(presence, left=left)
     return presence
 
 
@@ -93,7 +94,7 @@ def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMember
         return m.Decision(presence=presence)  # of before an outage: another list follows it
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
     if page.upto == "":
-        presence = msgspec.structs.replace(presence, reconciled=True, left=frozenset())
+        presence = msgspec.structs.replace(presence, reconciled=True, left={})
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
     if not joined or presence.asked or not may_fetch(presence.phase):
         return m.Decision(presence=presence, drafts=drafts)
@@ -105,8 +106,8 @@ def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -
     cause = r.InternalCause(what="member_list")
     seeds: list[r.SeededMember] = []
     for member in page.members:
-        if member.user in presence.left:
-            continue
+        if presence.left.get(member.user, -1) >= page.started_us:
+            continue  # on a page that was asked for later, they have come back
         if not state.periods_of(member.user) and member.joined_at_us < state.counting_since_us:
             seeds.append(r.SeededMember(member.user, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
         else:

@@ -391,7 +391,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     """What is true of this life of the actor only, and made up anew by the next one.
 
     ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
-    ``left``: until then, who was heard to leave and has not come back;
+    ``left``: until then, who was heard to leave and has not come back, and when it was heard;
     ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
     ``trouble``: why the phase is not live.
     """
@@ -400,7 +400,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
     session: SessionId = SessionId("")
     vanity: bool = False
     reconciled: bool = False
-    left: frozenset[UserId] = frozenset()
+    left: Mapping[UserId, int] = {}
     request: SampleRequest = NO_REQUEST
     asks: int = 0
     trouble: str = ""

@@ -553,6 +553,27 @@ async def test_on_return_to_a_guild_nothing_is_better_than_likely_and_its_data_i
         assert [period.status for period in await periods(bot, 1)] == [Status.CERTAIN]
 
 
+async def test_who_left_before_the_bot_did_and_came_back_before_it_has_a_new_join():
+    async with running(Bot()) as bot:
+        bot.come_up()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        cause = GatewayCause(session=SESSION, number=99, lane="members")
+        bot.supervisor.roster.tell(
+            GUILD, m.RecordLeave(cause=cause, user=UserId("1"), arrived_us=bot.clock.stamp_us())
+        )
+        bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        back = m.ListedMember(user=UserId("1"), joined_at_us=bot.clock.stamp_us())
+        bot.come_up()
+        now_us = bot.clock.stamp_us()
+        page = m.ReviewMembers(
+            session=SESSION, members=(back,), after=UserId("0"), upto="", started_us=now_us, at_us=now_us
+        )
+        bot.supervisor.roster.tell(GUILD, page)
+        assert [each.is_open() for each in await periods(bot, 1)] == [False, True]
+
+
 async def test_a_guild_in_an_outage_is_waited_for_and_does_not_stop():
     async with running(Bot()) as bot:
         await live(bot)
