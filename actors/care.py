@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock import Sleep
 from actors.guild import GuildActor
 from actors.journal import Journal
-from actors.runtime import Jobs
+from actors.runtime import Jobs, Stage
 from actors.supervision import Child, GuildChild
 from ledger.ids import GuildId
 from ledger.ports import Clock
@@ -159,7 +159,8 @@ class Caretaker:
         mark = (address.holder, address.stage, numbers.handled)  # not what arrives: more may come behind a hung turn
         still_s = self._stillness.of(child.spec.name, mark, now_s)
         if address.is_idle():
-            if child.actor and child.actor.may_rest(idle=still_s >= REST_S) and self._journal.is_ready():
+            restored = address.stage is Stage.IDLE
+            if restored and child.actor and child.actor.may_rest(idle=still_s >= REST_S) and self._journal.is_ready():
                 self._tired[child] = child.actor
         elif still_s >= HUNG_S and self._journal.is_ready() and not self._journal.pulse().busy:
             self._log.error("turn.hung", guild=child.guild, stage=address.stage.value, seconds=round(still_s))
@@ -179,10 +180,8 @@ class Caretaker:
         task = child.task
         if task is None or child.actor is not actor or not child.address.is_idle():
             return
-        if not actor.is_kept() or not actor.may_rest(
-            idle=True
-        ):  # some messages change what is true, and record nothing
-            return
+        if not (actor.is_kept() and actor.may_rest(idle=True)):
+            return  # some messages change what is true, and record nothing
         child.asleep, child.actor, child.task = actor.presence, None, None
         child.address.hand_over()
         child.address.doze(lambda: self._begin(child))

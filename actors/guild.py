@@ -227,12 +227,17 @@ class GuildActor:
         self.presence = msgspec.structs.replace(asleep, phase=move(self.presence.phase, asleep.phase))
 
     def may_rest(self, *, idle: bool) -> bool:
-        """Whether nothing is under way that only this life knows of; ``idle``: nothing came for a long time."""
+        """Whether nothing is under way that only this life, which has its state, knows of.
+
+        ``idle``: nothing came for a long time.
+        """
         presence = self.presence
         if self._knows_too_much() and self._clock.monotonic_s() < self._clean_at_s:
             return False  # at rest nobody would try again
         if presence.phase is Phase.AWAY:
             return presence.trouble == m.LEFT
+        if presence.phase is Phase.REHYDRATING:
+            return idle  # nobody has said that the guild is there: it was asked for something only
         settled = presence.phase is Phase.LIVE and presence.reconciled and not presence.asked
         return idle and settled and not needs_sample(self.state)
 

@@ -26,7 +26,7 @@ PARKED: Final = "parked"
 PASSIVATED: Final = "passivated"
 """A guild at rest: its state is not in memory, the next message brings it back."""
 LEFT: Final = "left"
-"""A guild that the bot was removed from, at rest likewise."""
+"""A guild that the bot was removed from, or is not in and was asked about, at rest likewise."""
 
 
 class Restart(StrEnum):
@@ -106,7 +106,7 @@ class GuildChild(Child):
         if self.parked:
             return PARKED
         if self.asleep is not None:
-            return LEFT if self.asleep.phase is Phase.AWAY else PASSIVATED
+            return PASSIVATED if self.asleep.phase is Phase.LIVE else LEFT
         return (self.actor.presence.phase if self.actor else Phase.COLD).value
 
 

@@ -531,6 +531,20 @@ async def test_a_guild_that_the_bot_left_stops_and_keeps_its_data():
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
 
 
+async def test_a_guild_that_the_bot_is_not_in_rests_again_after_it_was_asked_about():
+    async with running(Bot()) as bot:
+        await live(bot)
+        bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        assert bot.supervisor.kill(f"guild/{GUILD}")  # as after a start of the process, nobody says that it is there
+        outcome = await bot.supervisor.roster.ask(GUILD, m.ForgetMember(user=UserId("1")), 5.0)
+        assert outcome.kind is Answered.OK
+        await tired(bot)
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
+        bot.come_up()
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+
+
 async def test_on_return_to_a_guild_nothing_is_better_than_likely_and_its_data_is_there():
     async with running(Bot()) as bot:
         await live(bot)
