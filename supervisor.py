@@ -194,6 +194,7 @@ class Supervisor(Inside):
             return None
         restored = child.actor.restored
         return Standing(
+            phase=child.phase(),
             layers=self._journal.layers_of(guild),
             restored_from=restored.layer,
             restored_seq=restored.seq,

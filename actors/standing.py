@@ -48,11 +48,12 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A guild from outside its actor.
 
-    ``restored_from``: the layer the running life came back from ("" = nothing was there), at ``restored_seq``, by
-    ``replayed`` records behind a checkpoint; ``leader``: the layer that won when the process started; ``restarts``:
-    of the guild's actor since then.
+    ``phase``: the actor's, or what else is said of it ("parked"); ``restored_from``: the layer the running life
+    came back from ("" = nothing was there), at ``restored_seq``, by ``replayed`` records behind a checkpoint;
+    ``leader``: the layer that won when the process started; ``restarts``: of the guild's actor since then.
     """
 
+    phase: str
     layers: tuple[LayerStanding, ...]
     restored_from: str
     restored_seq: int

@@ -109,11 +109,6 @@ class Gateway:
         self.forget_sessions()
         self.credentials.reset()
 
-    def send_raw(self, frame: bytes) -> None:
-        """Bytes that need not be JSON, to every socket; not numbered, not kept."""
-        for connection in self.connections:
-            connection.send(frame)
-
     def guilds_of(self, shard: tuple[int, int]) -> list[Guild]:
         number, count = shard
         return [one for one in self.world.guilds.values() if one.has_bot and (one.id >> 22) % count == number]

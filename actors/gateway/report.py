@@ -30,6 +30,7 @@ def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: P
         lines += _guild(outcome.answer)
     else:
         lines.append(render(outcome))
+        lines += [f"**State**: {standing.phase}"] if standing else []
     lines += _permitted(permitted)
     if standing is not None:
         lines += _standing(standing)
@@ -92,7 +93,6 @@ def _layer(layer: LayerStanding) -> str:
 
 
 def _unclaimed(report: m.GuildReport) -> Iterator[str]:
-    if report.unclaimed:
-        yield f"**Unclaimed**: {count(sum(report.unclaimed.values()), 'use')} that no join explains"
+    yield f"**Unclaimed**: {count(sum(report.unclaimed.values()), 'use')} that no join explains"
     for name, uses in report.unclaimed.items():
         yield f"{code(name)}: {count(uses, 'use')} no join explains"

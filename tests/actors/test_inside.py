@@ -149,6 +149,7 @@ async def test_standing_says_how_the_life_was_restored_and_what_each_layer_holds
         first = standing(bot)
         assert (first.restored_from, first.restored_seq, first.replayed, first.restarts) == ("", 0, 0, 0)
         assert first.leader == "log"
+        assert first.phase == "live"
         assert first.mailbox.handled == bot.supervisor.roster.addresses()[GUILD].statistics().handled
         await bot.supervisor.keep_checkpoint(GUILD)
         bot.supervisor.roster.tell(GUILD, bot.join(3))

@@ -9,6 +9,7 @@ from ledger.ids import ChannelId, InviteCode
 from ledger.phases import Phase
 
 STANDING = Standing(
+    phase="stalled",
     layers=(
         LayerStanding(name="log", seq=41, behind=0, error=""),
         LayerStanding(name="database", seq=-1, behind=1_200, error="no space " + "x" * 5_000),
@@ -66,6 +67,7 @@ def test_layers_recovery_mailbox_and_restarts_are_told():
 def test_a_guild_whose_actor_is_gone_is_described_from_outside():
     text = describe(Outcome(kind=Answered.CRASHED, text="parked"), STANDING, Permitted(missing=("Manage Server",)))
     assert text.startswith("I could not handle this (parked).")
+    assert "**State**: stalled" in text
     assert "**Permissions missing**: Manage Server" in text
     assert "**Mailbox**" in text
 
@@ -75,6 +77,7 @@ def test_a_guild_that_began_with_nothing_says_so():
     assert "not yet" in text
     assert "not read yet" in text
     assert "list not compared yet" in text
+    assert "**Unclaimed**: 0 uses" in text
 
 
 def test_the_worst_guild_stays_within_one_message_and_loses_only_the_tail():
