@@ -57,4 +57,10 @@ class Desk:
         if isinstance(codes, str):
             return codes
         staff = staff_of(codes)
-        return await self._people.refresh(guild, staff) if staff else "No invite is assigned to anybody yet."
+        if not staff:
+            return "No invite is assigned to anybody yet."
+        told = await self._people.refresh(guild, staff)
+        now = await ask_codes(self._roster, guild)
+        if not isinstance(now, str):  # whoever was forgotten meanwhile has no name; later, their record deletes it
+            await self._people.forget(guild, set(staff) - set(staff_of(now)))
+        return told

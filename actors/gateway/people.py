@@ -4,7 +4,9 @@ Ids are what counts; names are for reading and may be anything people think of. 
 (``clean``): one line, no invisible tricks. Who is gone keeps the name of before.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from actors.gateway.failures import Failure, Unavailable, explain
@@ -14,7 +16,7 @@ from actors.standing import Inside
 from ledger import messages as m
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_tombstone
-from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES
+from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
 
 MAX_STAFF_A_RUN: Final = 300
 """At one request after the other about half a minute; an interaction lives 15."""
@@ -85,6 +87,12 @@ class People:
             return f"The names could not be read or kept ({brief(str(error))}). Please try again in a moment."
         return told(names, known, len(staff) - names.asked)
 
+    async def forget(self, guild: GuildId, users: Collection[UserId]) -> None:
+        """Deletes names that came back while they were forgotten, as far as the database can be written now."""
+        with suppress(LedgerError):
+            for user in users:
+                await self._inside.read(partial(_forget, guild, user))
+
     async def _known(self, guild: GuildId, users: Sequence[UserId]) -> Mapping[UserId, str]:
         return await self._inside.read(lambda lists: lists.names(guild, users))
 
@@ -102,6 +110,10 @@ class People:
         if not isinstance(answer, str) and _is_unknown(answer):
             answer = await self._rest.user_name(user)
         return clean(answer) or f"user {user}" if isinstance(answer, str) else answer
+
+
+async def _forget(guild: GuildId, user: UserId, lists: Lists) -> int:
+    return await lists.forget_names(guild, user)
 
 
 def told(names: Names, known: Mapping[UserId, str], unasked: int) -> str:

@@ -66,6 +66,22 @@ async def test_what_changed_is_new_unchanged_or_gone_is_told_and_kept(
     assert (kept[ids[0]], kept[ids[2]], kept[ids[3]]) == ("Alicia", "Lou", "Ghost")
 
 
+async def test_whoever_is_forgotten_while_discord_is_asked_keeps_no_name(
+    guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    kept, forgotten = sandbox.world.add_staff(guild), sandbox.world.add_staff(guild)
+    ids = assign(town, kept.id, forgotten.id)
+    first = town.answer
+
+    def answer(message: m.Message) -> m.Answer:
+        assign(town, kept.id)
+        return first(message)
+
+    town.answer = answer
+    await sandbox.slash(guild, staff, "fix_staff_usernames")
+    assert set(await names_of(town, guild, *ids)) == {ids[0]}
+
+
 async def test_nobody_is_asked_for_where_no_invite_is_assigned(
     guild: Guild, staff: User, sandbox: Sandbox, town: Town
 ):
