@@ -21,6 +21,11 @@ Interaction: TypeAlias = discord.Interaction[discord.Client]
 Work: TypeAlias = Callable[[], Awaitable[str | Board]]
 
 SEND_S: Final = 10.0
+PATIENT_S: Final = 60.0
+"""For the text that was promised: the library waits out a limit, and tries again by itself, for so long."""
+TRIES: Final = 3
+"""Of sending what was promised: whoever gave the command looks at "is thinking" for 15 minutes otherwise."""
+PROMISED: Final = discord.InteractionResponseType.deferred_channel_message
 LATE_CODES: Final = {
     40060: "answered before",
     10062: "unknown or older than 3 s",
@@ -69,6 +74,9 @@ async def turned(interaction: Interaction, work: Work, log: FilteringBoundLogger
 async def answer(interaction: Interaction, what: str | Board, log: FilteringBoundLogger) -> bool:
     """Shows it to whoever gave the command; False when the interaction can no longer be answered."""
 
+    async def keep() -> None:
+        await interaction.edit_original_response(content=str(what), allowed_mentions=NOBODY)
+
     async def send() -> None:
         if isinstance(what, Board):  # always after a promise: it is not read within the 3 s of a first answer
             await interaction.followup.send(view=view_of(what), ephemeral=True, allowed_mentions=NOBODY)
@@ -77,6 +85,8 @@ async def answer(interaction: Interaction, what: str | Board, log: FilteringBoun
         else:
             await interaction.response.send_message(what, ephemeral=True, allowed_mentions=NOBODY)
 
+    if isinstance(what, str) and interaction.response.type is PROMISED:
+        return await _delivered(interaction, keep, log, TRIES, PATIENT_S)  # an edit: twice is once
     return await _delivered(interaction, send, log)
 
 
@@ -92,14 +102,20 @@ async def _change(interaction: Interaction, what: str | Board, log: FilteringBou
 
 
 async def _delivered(
-    interaction: Interaction, send: Callable[[], Awaitable[None]], log: FilteringBoundLogger
+    interaction: Interaction,
+    send: Callable[[], Awaitable[None]],
+    log: FilteringBoundLogger,
+    tries: int = 1,
+    within_s: float = SEND_S,
 ) -> bool:
     try:
-        async with asyncio.timeout(SEND_S):
+        async with asyncio.timeout(within_s):
             await send()
     except discord.HTTPException as error:
         why = LATE_CODES.get(error.code) or in_short(error)
     except (aiohttp.ClientError, OSError, discord.RateLimited, *GARBLED) as error:
+        if tries > 1:
+            return await _delivered(interaction, send, log, tries - 1, within_s)
         why = in_short(error)
     else:
         return True

@@ -51,6 +51,7 @@ def test_codes_listed_new_gone_and_assigned_are_all_known():
         "D": ANNA,
         "E": None,
     }
+    assert {code for code, each in told.items() if each.bot == ANNA} == {"B"}
 
 
 def test_a_code_that_came_back_is_the_invite_of_now():

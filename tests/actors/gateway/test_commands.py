@@ -10,6 +10,7 @@ from ledger.phases import Phase
 from ledger.records import Status
 from ledger.state import Period
 from sandbox import Sandbox, payloads
+from sandbox.faults import Fault
 from sandbox.models import Guild, Permission, User
 from sandbox.slash import Options
 from tests.actors.gateway.town import Lines, Town
@@ -155,10 +156,23 @@ async def test_an_answer_that_meets_a_limit_comes_later_and_its_token_stands_in_
     guild: Guild, staff: User, sandbox: Sandbox, town: Town, lines: Lines
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
-    for kind in ("callback", "followup"):
+    for kind in ("callback", "webhook_message"):
         sandbox.faults.fail(kind, 429, retry_after_s=0.05)
     town.answer = lambda _: m.CodesReport(codes=())
     reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
     assert "No invite is assigned" in reply.text
     assert len(lines.named("rest.limited")) == 2
     assert reply.token not in str(lines)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_promised_answer_whose_connection_breaks_is_sent_again_and_shown_once(
+    *, late: bool, guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    sandbox.faults.add("webhook_message", Fault(drop=True, late=late), times=2)
+    town.answer = lambda _: m.CodesReport(codes=())
+    reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
+    await sandbox.until(lambda: sandbox.count("webhook_message") == 3)
+    assert "No invite is assigned" in reply.text
+    assert len(reply.messages) == 1
