@@ -9,13 +9,16 @@ from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER
 from ledger.records import Status
 from ledger.state import GuildState, from_pages, pages_of
-from tests.ledger.worlds import GUILD, World
+from tests.ledger.worlds import GUILD, SECOND, START_US, World
 
 seeds = st.integers(min_value=0, max_value=10**9)
 
 
 def played(seed: int) -> World:
+    """In every second world a person asks for samples as well."""
     world = World(seed)
+    for after_s in range(0, 60 * (seed % 2), 7):
+        world._at(START_US + (20 + after_s) * SECOND, world.refresh)
     world.run()
     return world
 

@@ -262,6 +262,5 @@ HAPPENINGS: Final = (
     World._invite_comes_back,
     World._session_is_lost,
     World._somebody_leaves,
-    World.refresh,
     World._kill,
 )
