@@ -1,4 +1,4 @@
-"""The supervisor, the tree, and ``main``: the root of the program. Tests apart, nobody imports it.
+"""The supervisor, the tree, and ``main``: the root of the program. Its entry and tests apart, nobody imports it.
 
     main
     └── Supervisor
@@ -62,7 +62,7 @@ from ledger.errors import Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
-from persistence.disk import RealDisk
+from persistence.disk import Held, RealDisk
 from persistence.lists import Lists
 from persistence.local import LocalLayer, hold_folder
 from persistence.offload import ThreadOffload
@@ -624,7 +624,13 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
     warn_of_disk(settings, log)
     disk, data = RealDisk(), settings.ledger_data
-    held = await hold(disk, data, asyncio.sleep, log)
+    holding = spawn(hold(disk, data, asyncio.sleep, log), "hold")
+    either: set[asyncio.Future[Held] | asyncio.Future[str]] = {holding, stop}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not holding.done():
+        holding.cancel()
+        return
+    held = holding.result()
     store = _store(settings, offload)
     try:
         await _recover(store, log)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -19,6 +19,8 @@ from ledger.errors import LedgerError
 from ledger.ids import GuildId
 from ledger.messages import Presence
 from ledger.phases import Phase
+
+T = TypeVar("T")
 
 SHUTDOWN_S: Final = 5.0
 PARKED: Final = "parked"
@@ -165,6 +167,6 @@ class Recoveries:
         self._free += 1
 
 
-def spawn(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+def spawn(work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
     """The one place where tasks begin (``runtime.Spawner``)."""
     return asyncio.get_running_loop().create_task(work, name=name)

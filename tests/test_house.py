@@ -4,7 +4,7 @@ from importlib.metadata import packages_distributions
 
 
 def test_no_other_package_brings_modules_of_our_names():
-    ours = {"supervisor", "actors", "persistence", "ledger", "sandbox"}
+    ours = {"inviteledger", "supervisor", "actors", "persistence", "ledger", "sandbox"}
     others = {
         name: owners
         for name, owners in packages_distributions().items()

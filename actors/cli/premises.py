@@ -1,39 +1,55 @@
 """What can be found out on this machine before the bot starts: the data folder, its disk, the HTTP address.
 
-Nothing is left behind and no lock is taken, so it can be asked beside a running bot.
+Nothing is left behind and no lock is kept, so it can be asked beside a running bot.
 """
 
 import errno
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from actors.footing import find_footing, read_mountinfo
 from actors.gateway.findings import Finding, Severity, Topic
+from actors.ops.http import Liveness
 from actors.settings import Endpoint, Settings
+from persistence.disk import lock_owner
 
 PATIENCE_S: Final = 2.0
+OTHER_ADDRESS: Final = "choose another LEDGER_HTTP, or stop the process that listens there"
+NO_PROCESS: Final = 0
 
 
-def look_round(settings: Settings) -> Iterator[Finding]:
-    """A finding each."""
-    yield _folder(settings.ledger_data)
-    yield _disk(settings)
-    yield _address(settings.http())
+def look_round(settings: Settings, refused: Collection[str] = ()) -> Iterator[Finding]:
+    """A finding each; what depends on a setting that was refused is not looked at."""
+    data, endpoint = settings.ledger_data, settings.http()
+    owner, bot = "", NO_PROCESS
+    if "LEDGER_DATA" not in refused:
+        yield from _folder(settings)
+        owner = lock_owner(data / "lock")
+    if "LEDGER_HTTP" not in refused:
+        bot = _bot_at(endpoint)
+        yield _address(endpoint, bot, owner)
+    if owner and not _is_holder(bot, owner):
+        fix = "stop that process, or name another folder in LEDGER_DATA"
+        yield _found(Severity.AWAY, f"LEDGER_DATA, {data}, is in use by {owner}", fix)
 
 
-def _folder(data: Path) -> Finding:
-    there = next(each for each in (data.absolute(), *data.absolute().parents) if each.exists())
+def _folder(settings: Settings) -> Iterator[Finding]:
+    data = settings.ledger_data
+    there = next(each for each in (data.absolute(), *data.absolute().parents) if os.access(each, os.F_OK))
     try:
         with tempfile.TemporaryFile(dir=there):  # permissions alone tell root nothing of a read-only or full disk
-            return _fine(f"LEDGER_DATA, {data}, can be written")
+            yield _fine(f"LEDGER_DATA, {data}, can be written")
     except OSError as error:
         fix = f"give {there} to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
-        return _found(Severity.BLOCKING, f"LEDGER_DATA, {data}, cannot be written ({error.strerror})", fix)
+        yield _found(Severity.BLOCKING, f"LEDGER_DATA, {data}, cannot be written ({error.strerror})", fix)
+        return
+    yield _disk(settings)
 
 
 def _disk(settings: Settings) -> Finding:
@@ -44,14 +60,22 @@ def _disk(settings: Settings) -> Finding:
     return _found(Severity.WARNING, f"What is recorded goes with its disk ({footing.why})", fix)
 
 
-def _address(endpoint: Endpoint) -> Finding:
+def _address(endpoint: Endpoint, bot: int, owner: str) -> Finding:
+    if bot and _is_holder(bot, owner):
+        return _fine(f"A bot is running on LEDGER_DATA and answers at LEDGER_HTTP, {endpoint}")
+    if bot:
+        return _found(
+            Severity.AWAY, f"At LEDGER_HTTP, {endpoint}, a bot with another LEDGER_DATA runs", OTHER_ADDRESS
+        )
     error = _bind(endpoint)
     if error is None:
         return _fine(f"LEDGER_HTTP, {endpoint}, is free")
-    if error.errno == errno.EADDRINUSE and _is_bot(endpoint):
-        return _fine(f"A bot is running and answers at LEDGER_HTTP, {endpoint}")
-    fix = "choose another LEDGER_HTTP, or stop the process that listens there"
-    return _found(Severity.AWAY, f"LEDGER_HTTP, {endpoint}, cannot be had ({error.strerror})", fix)
+    return _found(Severity.AWAY, f"LEDGER_HTTP, {endpoint}, cannot be had ({_why(error)})", OTHER_ADDRESS)
+
+
+def _is_holder(bot: int, owner: str) -> bool:
+    """Whether a bot, by its process id, is the one that wrote itself into the folder's lock."""
+    return owner.startswith(f"process {bot} on ")
 
 
 def _bind(endpoint: Endpoint) -> OSError | None:
@@ -69,13 +93,18 @@ def _bind(endpoint: Endpoint) -> OSError | None:
     return None
 
 
-def _is_bot(endpoint: Endpoint) -> bool:
+def _why(error: OSError) -> str:
+    return "another process has it" if error.errno == errno.EADDRINUSE else str(error.strerror)
+
+
+def _bot_at(endpoint: Endpoint) -> int:
+    """The process id of the bot that answers there; 0 where none does."""
     connection = HTTPConnection(endpoint.near(), endpoint.port, timeout=PATIENCE_S)
     try:
         connection.request("GET", "/livez")
-        return b'"alive"' in connection.getresponse().read()
-    except (OSError, HTTPException):
-        return False
+        return msgspec.json.decode(connection.getresponse().read(), type=Liveness).pid
+    except (OSError, HTTPException, msgspec.MsgspecError):
+        return NO_PROCESS
     finally:
         connection.close()
 

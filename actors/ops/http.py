@@ -13,6 +13,7 @@ request with an Origin, and JSON only.
 
 import asyncio
 import hmac
+import os
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Final
@@ -37,6 +38,13 @@ SHUTDOWN_S: Final = 1.0
 
 PROGRESS_EVERY: Final = 100
 """Guilds between two lines of progress."""
+
+
+class Liveness(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of /livez. ``pid``: whose it is, so that ``doctor`` can tell one bot from another."""
+
+    alive: bool
+    pid: int
 
 
 class ForgetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +142,7 @@ class OpsServer:
         return await handler(request)
 
     async def _livez(self, _request: web.Request) -> web.Response:
-        return _json({"alive": True}, ok=True)
+        return _json(Liveness(alive=True, pid=os.getpid()), ok=True)
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         told = readiness(self._health.vitals())

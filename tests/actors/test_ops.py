@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -165,7 +166,7 @@ async def test_the_real_port_is_told():
 async def test_it_is_alive_as_long_as_it_answers():
     async with serving(Bot()) as client:
         answer = await client.ask("/livez")
-        assert (answer.status, json.loads(answer.text)) == (200, {"alive": True})
+        assert (answer.status, json.loads(answer.text)) == (200, {"alive": True, "pid": os.getpid()})
 
 
 async def test_readiness_says_what_there_is():

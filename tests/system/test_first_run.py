@@ -6,6 +6,7 @@ The commands run as processes of their own against a Discord on loopback; where 
 import asyncio
 import os
 import pty
+import signal
 import socket
 import stat
 import sys
@@ -15,6 +16,8 @@ from typing import Self
 
 import pytest
 
+from persistence.disk import RealDisk
+from persistence.local import hold_folder
 from sandbox import Sandbox
 from sandbox.application import AppFlag
 from sandbox.models import Guild
@@ -45,8 +48,12 @@ class Newcomer:
 
     async def run(self, *words: str, **environ: str) -> tuple[int, str]:
         """A command without a terminal: its exit code and all it said."""
+        return await self.start("-m", "supervisor", *words, **environ)
+
+    async def start(self, *words: str, **environ: str) -> tuple[int, str]:
+        """Python without a terminal, likewise."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "supervisor", *words),
+            *(sys.executable, *words),
             cwd=self.folder,
             env={**self.bare_environ(), **environ},
             stdin=asyncio.subprocess.DEVNULL,
@@ -99,14 +106,20 @@ class Terminal:
 
     async def answer(self, question: str, answer: str) -> None:
         """Waits for the question, then types."""
-        async with asyncio.timeout(WAIT_S):
-            while question not in self.screen:
-                self._more.clear()
-                await self._more.wait()
+        await self.until(question)
         os.write(self._ours, f"{answer}\n".encode())
 
-    async def ended(self) -> int:
+    async def until(self, words: str) -> None:
         async with asyncio.timeout(WAIT_S):
+            while words not in self.screen:
+                self._more.clear()
+                await self._more.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
+    async def ended(self, within_s: float = WAIT_S) -> int:
+        async with asyncio.timeout(within_s):
             return await self._process.wait()
 
 
@@ -196,6 +209,46 @@ async def test_doctor_finds_nothing_wrong_beside_a_running_bot_either(newcomer: 
     assert (code, "A bot is running" in said) == (0, True)
     assert "Nothing stops the bot" in said
     assert newcomer.sandbox.token not in said
+
+
+async def test_doctor_tells_a_bot_on_this_folder_from_a_bot_on_another(newcomer: Newcomer):
+    newcomer.all_set()
+    mine = {"LEDGER_HTTP": f"127.0.0.1:{free_port()}"}
+    newcomer.environ |= mine
+    async with Terminal(newcomer, "run"):
+        await newcomer.sandbox.until(lambda: newcomer.sandbox.count("messages") == 1, WAIT_S)
+        code, said = await newcomer.run("doctor", LEDGER_DATA="elsewhere")
+        assert (code, "a bot with another LEDGER_DATA runs" in said) == (69, True), said
+        code, said = await newcomer.run("doctor", LEDGER_HTTP=f"127.0.0.1:{free_port()}")
+        assert (code, "LEDGER_DATA, data, is in use by process" in said) == (69, True), said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_whoever_waits_for_the_folder_can_be_stopped_at_once(newcomer: Newcomer, number: signal.Signals):
+    newcomer.all_set()
+    held = hold_folder(RealDisk(), newcomer.folder / "data", "today")
+    async with Terminal(newcomer, "run") as waiting:
+        await waiting.until("folder.awaited")
+        waiting.send(number)
+        assert await waiting.ended(1.5) == 0
+    held.release()
+    assert "Traceback" not in waiting.screen
+
+
+@pytest.mark.parametrize("module", ["supervisor", "discord", "cyclopts"])
+async def test_ctrl_c_while_the_program_is_read_is_silent(newcomer: Newcomer, module: str):
+    """The import of the module is when the key is pressed."""
+    script = newcomer.folder / "entry.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        "class Pressing:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Pressing())\n"
+        "from inviteledger import main\n"
+        "main()\n"
+    )
+    assert await newcomer.start(str(script), "doctor") == (130, "")
 
 
 async def test_doctor_without_a_token_tells_all_the_rest(newcomer: Newcomer):
