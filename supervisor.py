@@ -703,6 +703,14 @@ async def _recover(store: Store, log: FilteringBoundLogger) -> None:
         notes=list(report.notes),
         ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
     )
+    if report.missing:
+        log.error("records.missing", gsn=[list(gap) for gap in report.missing], hint=MISSING_HINT)
+
+
+MISSING_HINT: Final = (
+    "these records were durable and are in no layer any more: put an older copy of the log or the database in place, "
+    "if there is one; the rest goes on without them"
+)
 
 
 def main() -> None:

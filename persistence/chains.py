@@ -1,11 +1,14 @@
 """Chains: which frames of a stream stand, guild by guild, each behind the digest of the one before.
 
 Rules: a guild's head moves only at the end of a whole append; a frame that stands behind nothing known is set aside;
-of two branches the one with the higher epoch wins, even if it came later in the stream. A checkpoint's digest lets a
-chain go on behind a hole. Nothing here reads or writes.
+of two branches the one with the higher epoch wins, even if it came later in the stream. Nothing here reads or writes.
+
+Behind a *hole* (a gsn that is not in the stream) a chain goes on where a checkpoint tells the digest before it; or,
+when the missing gsns are enough to explain the jump of its seq, where a checkpoint stands farther on: state is to be
+had from there, and what lies between is read as it was written.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias, TypeVar
 
@@ -15,7 +18,9 @@ from persistence.frames import GENESIS, Frame, follows
 from persistence.layer import Head
 
 DigestAt: TypeAlias = Callable[[GuildId, int], bytes | None]
-"""The digest (32 bytes) at a seq of a guild, where it is known from elsewhere: an index, a checkpoint."""
+"""The digest (32 bytes) of the record that stands at a seq of a guild, where one does."""
+Anchors: TypeAlias = Callable[[GuildId], Mapping[int, bytes]]
+"""The digests (32 bytes) that a guild's checkpoints tell, by seq."""
 
 T = TypeVar("T")
 
@@ -51,19 +56,44 @@ def appends(items: Iterable[T], frame_of: Callable[[T], Frame]) -> Iterator[list
 class Chains:
     """The heads of all guilds of a stream, verified append by append."""
 
-    def __init__(self, digest_at: DigestAt) -> None:
+    def __init__(self, digest_at: DigestAt, anchors: Anchors) -> None:
         self._digest_at = digest_at
+        self._anchors = anchors
+        self._gsn = self._missing = 0
+        self._seen: dict[GuildId, tuple[Head, int]] = {}  # where a guild's stream was last seen; missing by then
         self.heads: dict[GuildId, Head] = {}
 
     def take(self, append: Sequence[Frame]) -> bool:
         """Whether a whole append stands; its guild's chain then ends with it: what was behind lost to it."""
         first, final = append[0], append[-1]
-        if final.record.seq != final.record.last or not self._stands(first):
+        guild = first.record.guild
+        self._count_missing(first.record.gsn, final.record.gsn)
+        if not self._stands(first) and not self._resumes(first):
             return False
         if first is not final and any(not follows(frame, before.digest) for before, frame in pairwise(append)):
             return False
-        self.heads[first.record.guild] = head_of(final)
+        if final.record.seq != final.record.last:
+            self._seen[guild] = head_of(final), self._missing  # its end may lie in a hole
+            return False
+        self.heads[guild] = head_of(final)
+        if self._missing or guild in self._seen:
+            self._seen[guild] = self.heads[guild], self._missing
         return True
+
+    def _count_missing(self, first: int, final: int) -> None:
+        self._missing += max(0, first - self._gsn - 1)
+        self._gsn = max(self._gsn, final)
+
+    def _resumes(self, frame: Frame) -> bool:
+        """Whether a hole explains that this is not the guild's next frame, and a checkpoint lies farther on."""
+        record = frame.record
+        before, missing = self._seen.get(record.guild, (self.heads.get(record.guild, NO_HEAD), 0))
+        skipped = record.seq - before.seq - 1
+        if skipped < 0 or record.epoch < before.epoch or skipped > self._missing - missing:
+            return False
+        if skipped == 0 and not follows(frame, before.digest):
+            return False
+        return max(self._anchors(record.guild), default=0) >= record.seq
 
     def _stands(self, frame: Frame) -> bool:
         record = frame.record
@@ -72,8 +102,12 @@ class Chains:
             return follows(frame, head.digest)
         if record.seq <= head.seq and record.epoch <= head.epoch:
             return False
-        before = GENESIS if record.seq == 1 else self._digest_at(record.guild, record.seq - 1)
+        before = GENESIS if record.seq == 1 else self._digest_before(record)
         return before is not None and follows(frame, before)
+
+    def _digest_before(self, record: Record) -> bytes | None:
+        seq = record.seq - 1
+        return self._digest_at(record.guild, seq) or self._anchors(record.guild).get(seq)
 
 
 def _continues(a: Record, b: Record) -> bool:

@@ -10,7 +10,7 @@ read back; the two newest stay; one that cannot be read goes to quarantine. Bloc
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -163,12 +163,10 @@ class Checkpoints:
                 self._quarantine.move(path, str(error))
         return tuple(found)
 
-    def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
-        """The chain's digest at a seq, where a checkpoint that can be read tells it."""
-        for checkpoint in self.load(guild):
-            if checkpoint.header.seq == seq:
-                return bytes.fromhex(checkpoint.header.digest)
-        return None
+    def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
+        """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``)."""
+        headers = [checkpoint.header for checkpoint in self.load(guild)]
+        return {header.seq: bytes.fromhex(header.digest) for header in headers}
 
     def _load(self, path: Path, guild: GuildId) -> Checkpoint:
         checkpoint = unpack(self._disk.read(path), path.name)

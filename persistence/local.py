@@ -45,8 +45,8 @@ class LocalLayer:
         quarantine = self._quarantine = Quarantine(disk, data / "quarantine")
         self._offload = offload
         self._checkpoints = Checkpoints(disk, data / "checkpoints", quarantine)
-        anchor = self._checkpoints.digest_at
-        self._log = Log(disk, data / "log", quarantine, anchor=anchor, segment_bytes=segment_bytes)
+        anchors = self._checkpoints.anchors
+        self._log = Log(disk, data / "log", quarantine, anchors=anchors, segment_bytes=segment_bytes)
 
     @property
     def name(self) -> str:

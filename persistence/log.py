@@ -12,7 +12,7 @@ from typing import Final
 
 from ledger.errors import DiskFull, NotConfirmed, StorageError
 from ledger.ids import GuildId
-from persistence.chains import DigestAt
+from persistence.chains import Anchors
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
@@ -35,14 +35,14 @@ class Log:
         folder: Path,
         quarantine: Quarantine,
         *,
-        anchor: DigestAt = nowhere,
+        anchors: Anchors = nowhere,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
-        """``anchor`` tells a checkpoint's digest, by which a chain goes on behind a hole."""
+        """``anchors`` tells checkpoints' digests, by which a chain goes on behind a hole."""
         self._disk = disk
         self._folder = folder
         self._quarantine = quarantine
-        self._anchor = anchor
+        self._anchors = anchors
         self._segment_bytes = segment_bytes
         self._reading: Reading | None = None
         self._writer: SegmentWriter | None = None
@@ -141,7 +141,7 @@ class Log:
         return summary
 
     def _read(self) -> Reading:
-        reading = Reading(self._disk, self._folder, self._anchor)
+        reading = Reading(self._disk, self._folder, self._anchors)
         for _ in reading:
             pass
         return reading

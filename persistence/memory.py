@@ -4,7 +4,7 @@ It keeps the contract of every layer (the same suite runs on it); ``fail_next``,
 what the world does. "Durable" means: in this object, whatever was opened or closed in between.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -158,7 +158,7 @@ class MemoryLayer:
 
     def _summary(self) -> LayerSummary:
         """Verifies all that is kept, from the first record on."""
-        self._chains = Chains(self._digest_at)
+        self._chains = Chains(self._digest_at, self._anchors)
         self._guilds = {}
         last = max(self._frames, default=0)
         for append in appends(self._readable(), _itself):
@@ -192,10 +192,11 @@ class MemoryLayer:
         for frame in self._guilds.get(guild, []):
             if frame.record.seq == seq:
                 return frame.digest
-        for checkpoint in self._checkpoints.get(guild, []):
-            if checkpoint.header.seq == seq:
-                return bytes.fromhex(checkpoint.header.digest)
         return None
+
+    def _anchors(self, guild: GuildId) -> Mapping[int, bytes]:
+        headers = [checkpoint.header for checkpoint in self._checkpoints.get(guild, [])]
+        return {header.seq: bytes.fromhex(header.digest) for header in headers}
 
 
 def _itself(frame: Frame) -> Frame:

@@ -4,12 +4,12 @@
 lock and may run beside the bot: what they see is a valid prefix of what the bot has written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from ledger.ids import GuildId
-from persistence.chains import Chains, DigestAt, appends
+from persistence.chains import Anchors, Chains, appends
 from persistence.disk import Disk
 from persistence.frames import Frame, unseal
 from persistence.index import Index, Spot
@@ -17,10 +17,10 @@ from persistence.layer import LayerSummary
 from persistence.scan import Scan, Spotted, segment_path, survey
 
 
-def nowhere(guild: GuildId, seq: int) -> bytes | None:
+def nowhere(guild: GuildId) -> Mapping[int, bytes]:
     """No checkpoint tells a digest."""
-    del guild, seq
-    return None
+    del guild
+    return {}
 
 
 class Reading:
@@ -30,14 +30,14 @@ class Reading:
     ``aside``: how many frames stand on no chain, by guild; for the rest see ``Scan``.
     """
 
-    def __init__(self, disk: Disk, folder: Path, anchor: DigestAt = nowhere) -> None:
+    def __init__(self, disk: Disk, folder: Path, anchors: Anchors = nowhere) -> None:
         self._disk = disk
         self._folder = folder
-        self._anchor = anchor
+        self._anchors = anchors
         self.survey = survey(disk, folder)
         self.scan = Scan(disk, self.survey.files)
         self.index = Index()
-        self.chains = Chains(self.digest_at)
+        self.chains = Chains(self._standing, anchors)
         self.aside: dict[GuildId, int] = {}
 
     def __iter__(self) -> Iterator[Frame]:
@@ -63,8 +63,11 @@ class Reading:
 
     def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         """The digest at a seq: of the record that stands there, else of a checkpoint."""
+        return self._standing(guild, seq) or self._anchors(guild).get(seq)
+
+    def _standing(self, guild: GuildId, seq: int) -> bytes | None:
         spot = self.index.at(guild, seq)
-        return self._anchor(guild, seq) if spot is None else self._read(spot.number, [spot])[0].digest
+        return None if spot is None else self._read(spot.number, [spot])[0].digest
 
     def summary(self) -> LayerSummary:
         """What a layer says of itself when it was opened."""

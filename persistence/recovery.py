@@ -13,7 +13,7 @@ import msgspec
 from ledger.ids import GuildId
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
-from persistence.layer import Head
+from persistence.layer import Checkpoint, Head
 from persistence.scan import Gap
 from persistence.seats import Seat
 
@@ -150,6 +150,8 @@ async def _shared(seat: Seat, other: Seat, now_ms: int) -> int | None:
 async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
     """Gives a seat what it misses at its end, the identical bytes, append by append."""
     start = seat.gsn
+    if source.summary.missing:
+        await _lend_checkpoints(seat, source, now_ms)
     async for batch in _batches(source, start, now_ms):
         with seat.minding(now_ms):
             await seat.layer.append(batch)
@@ -160,6 +162,17 @@ async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
     if seat.gsn == source.gsn:
         seat.learn(msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads))
     return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
+
+
+async def _lend_checkpoints(seat: Seat, source: Seat, now_ms: int) -> None:
+    """Where records are missing, checkpoints say where a chain goes on behind the hole."""
+    for guild in source.summary.heads:
+        lent: Sequence[Checkpoint] = ()
+        with source.minding(now_ms):
+            lent = await source.layer.checkpoints(guild)
+        with seat.minding(now_ms):
+            for checkpoint in reversed(lent):
+                await seat.layer.save_checkpoint(checkpoint)
 
 
 async def _batches(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[list[Frame]]:

@@ -4,7 +4,7 @@ Rules: the two newest verified ones of a guild stay; one is read back before an 
 kept in quarantine. Columns serve to find and order rows, and are compared with the sealed header.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -24,9 +24,7 @@ _FILE: Final = "SELECT guild, epoch, seq, file FROM checkpoints WHERE guild = ? 
 _OF_GUILD: Final = "SELECT guild, epoch, seq FROM checkpoints WHERE guild = ? ORDER BY epoch DESC, seq DESC"
 _ALL: Final = "SELECT guild, epoch, seq FROM checkpoints ORDER BY guild, epoch, seq"
 # A header is shorter than 4,096 bytes; the rest of a file is not read for it.
-_HEADER: Final = """
-SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints WHERE guild = ? AND seq = ?
-"""
+_HEADERS_OF: Final = "SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints WHERE guild = ?"
 _HEADERS: Final = """
 SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints
 WHERE (guild, epoch, seq) > (?, ?, ?) ORDER BY guild, epoch, seq LIMIT 100
@@ -81,18 +79,19 @@ async def load(db: aiosqlite.Connection, path: Path, place: Place) -> Checkpoint
     return checkpoint
 
 
-async def checkpoint_digest(db: aiosqlite.Connection, path: Path, guild: GuildId, seq: int) -> bytes | None:
-    """The chain's digest at a seq, where a checkpoint whose header can be read tells it."""
+async def anchors(db: aiosqlite.Connection, path: Path, guild: GuildId) -> Mapping[int, bytes]:
+    """The chain's digests that checkpoints whose headers can be read tell, by seq (``chains.Anchors``)."""
+    digests: dict[int, bytes] = {}
     with storing(path):
-        found = await rows(db, _HEADER, int(guild), seq)
+        found = await rows(db, _HEADERS_OF, int(guild))
     for row in found:
         try:
             header = read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
             _compare(row, header, path)
         except Corrupt:
             continue
-        return bytes.fromhex(header.digest)
-    return None
+        digests[header.seq] = bytes.fromhex(header.digest)
+    return digests
 
 
 async def places(db: aiosqlite.Connection, path: Path, guild: GuildId | None = None) -> Sequence[Place]:

@@ -5,7 +5,7 @@ layer was given is there. A batch, its rows aside and the read model change in o
 believed after its checksum and, in ``records``, its columns were compared.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ from persistence import read_model
 from persistence.chains import NO_HEAD, Chains, appends
 from persistence.frames import Frame, unseal
 from persistence.renaming import Renaming
-from persistence.sqlite_checkpoints import checkpoint_digest
+from persistence.sqlite_checkpoints import anchors
 from persistence.sqlite_connection import Row, committing, rows, storing
 
 CHUNK_RECORDS: Final = 1_000
@@ -67,7 +67,8 @@ class Records:
         self._db = db
         self._path = path
         self._digests: dict[tuple[GuildId, int], bytes] = {}
-        self.chains = Chains(self._digest_at)
+        self._anchors: dict[GuildId, Mapping[int, bytes]] = {}
+        self.chains = Chains(self._digest_at, lambda guild: self._anchors.get(guild, {}))
         self.gsn = 0
 
     async def append(self, frames: Sequence[Frame]) -> None:
@@ -91,6 +92,7 @@ class Records:
         first = append[0].record
         if first.seq > 1 and first.seq != self.chains.heads.get(first.guild, NO_HEAD).seq + 1:
             await self._learn_digest(first.guild, first.seq - 1, before)
+            self._anchors = {first.guild: await anchors(self._db, self._path, first.guild)}
         return self.chains.take(append)
 
     async def _sorted(self, frames: Sequence[Frame]) -> _Batch:
@@ -128,8 +130,6 @@ class Records:
         if digest is None:
             for frame in await _page_of_guild(self._db, self._path, guild, seq - 1, limit=1):
                 digest = frame.digest if frame.record.seq == seq else None
-        if digest is None:
-            digest = await checkpoint_digest(self._db, self._path, guild, seq)
         if digest is not None:
             self._digests = {(guild, seq): digest}
 

@@ -52,12 +52,17 @@ class LayerStart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What a start found and did. ``leader``: the layer that won; ``notes``: sentences for the operator."""
+    """What a start found and did.
+
+    ``leader``: the layer that won; ``missing``: ranges of gsn (first, last) that were durable and are in no layer any
+    more; ``notes``: sentences for the operator.
+    """
 
     epoch: int
     lineage: str
     leader: str
     layers: tuple[LayerStart, ...]
+    missing: tuple[tuple[int, int], ...]
     notes: tuple[str, ...]
 
 
@@ -313,7 +318,12 @@ class Store:
             for seat in self._seats
         )
         return StartReport(
-            epoch=self._epoch, lineage=self._lineage, leader=leader.name, layers=layers, notes=tuple(notes)
+            epoch=self._epoch,
+            lineage=self._lineage,
+            leader=leader.name,
+            layers=layers,
+            missing=leader.summary.missing,
+            notes=tuple(notes),
         )
 
 

@@ -1,5 +1,6 @@
 """Digests that checkpoint files tell, so that a log can be read on behind a hole; nothing is moved or healed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -13,20 +14,20 @@ HEADER_BYTES: Final = 4096
 
 
 class CheckpointAnchors:
-    """The chain's digest at a seq of a guild, where a checkpoint in this folder tells it (``chains.DigestAt``)."""
+    """The chain's digests that the checkpoints of a guild in this folder tell, by seq (``chains.Anchors``)."""
 
     def __init__(self, disk: Disk, folder: Path) -> None:
         self._disk = disk
         self._folder = folder
 
-    def __call__(self, guild: GuildId, seq: int) -> bytes | None:
-        folder = self._folder / guild
+    def __call__(self, guild: GuildId) -> Mapping[int, bytes]:
+        folder, found = self._folder / guild, dict[int, bytes]()
         for name in self._disk.names(folder):
             line, _, _ = self._disk.read_parts(folder / name, [(0, HEADER_BYTES)])[0].partition(b"\n")
             try:
                 header = read_header(line, name)
             except Corrupt:
                 continue  # told by those who inspect checkpoints
-            if (header.guild, header.seq) == (guild, seq):
-                return bytes.fromhex(header.digest)
-        return None
+            if header.guild == guild:
+                found[header.seq] = bytes.fromhex(header.digest)
+        return found

@@ -65,4 +65,4 @@ def _note(reading: Reading, data: Path, guild: GuildId | None, err: TextIO) -> N
         err.write(f"note: nothing is recorded of guild {guild}, but of {len(heads)} others\n")
     if reading.scan.missing:
         ranges = ", ".join(f"{first} to {last}" for first, last in reading.scan.missing)
-        err.write(f"note: records {ranges} cannot be read; start the bot, which heals its log, and export again\n")
+        err.write(f"note: records {ranges} cannot be read; the bot puts back at its start what the database has\n")

@@ -203,7 +203,7 @@ def test_records_that_cannot_be_read_are_named_and_the_rest_comes(tmp_path: Path
     code, lines, notes = export(tmp_path)
     assert code == 1
     assert [line["user"] for line in lines] == ["1", "2"]
-    assert notes.startswith("note: records 3 to 3 cannot be read; start the bot")
+    assert notes.startswith("note: records 3 to 3 cannot be read; the bot puts back")
 
 
 def test_joins_behind_a_hole_come_where_a_checkpoint_leads_over_it(tmp_path: Path):

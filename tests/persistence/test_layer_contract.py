@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from ledger.errors import NewerFormat
+from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
-from persistence.frames import Frame
-from persistence.layer import Layer
+from persistence.frames import Frame, seal
+from persistence.layer import Layer, LayerSummary
 from tests.persistence.layers import FACTORIES
 from tests.persistence.making import BLUE, RED, Chain, bytes_of, of_a_later_release
 
@@ -116,6 +117,56 @@ async def test_a_hole_that_no_layer_could_fill_is_carried_over_as_a_hole(layer: 
     summary = await layer.open()
     assert (summary.gsn, summary.missing) == (4, ((2, 2),))
     assert summary.heads == {RED: chain.heads[RED]}, "a chain with a hole ends before it"
+
+
+async def with_hole(layer: Layer, frames: list[Frame], first: int, last: int, checkpoint: int) -> LayerSummary:
+    """The layer with these frames but for a range of gsn, and a checkpoint at the frame of one gsn; opened anew."""
+    head = head_of(frames[checkpoint - 1])
+    await layer.save_checkpoint(make_checkpoint(RED, head, "lineage", (b"{}",)))
+    await layer.append([frame for frame in frames if not first <= frame.record.gsn <= last])
+    await layer.close()
+    return await layer.open()
+
+
+async def test_behind_a_hole_a_chain_goes_on_where_a_checkpoint_lies_farther_on(layer: Layer):
+    chain = Chain()
+    frames = chain.batch(*[RED] * 8)
+    summary = await with_hole(layer, frames, 3, 4, checkpoint=7)
+    assert summary.heads == {RED: head_of(frames[7])}
+    assert bytes_of(await layer.guild_frames(RED, 6)) == bytes_of(frames[6:])
+    await layer.begin(2, "lineage")
+    await layer.append(later := chain.append(RED))
+    await layer.close()
+    summary = await layer.open()
+    assert summary.heads == chain.heads
+    assert bytes_of(await layer.guild_frames(RED, 7)) == bytes_of([frames[7], *later])
+
+
+async def test_behind_a_hole_no_chain_goes_on_where_the_only_checkpoint_lies_before_it(layer: Layer):
+    frames = Chain().batch(*[RED] * 8)
+    summary = await with_hole(layer, frames, 5, 5, checkpoint=3)
+    assert summary.heads == {RED: head_of(frames[3])}
+
+
+async def test_a_hole_that_cuts_an_append_loses_what_is_left_of_its_beginning_only(layer: Layer):
+    chain = Chain()
+    frames = [*chain.append(RED, 2), *chain.append(RED, 4), *chain.append(RED, 2), *chain.append(BLUE)]
+    summary = await with_hole(layer, frames, 4, 4, checkpoint=8)
+    assert summary.heads == chain.heads
+    assert bytes_of(await layer.guild_frames(RED, 6)) == bytes_of(frames[6:8])
+
+
+async def test_a_jump_that_no_hole_explains_is_no_chain_whatever_checkpoint_there_is(layer: Layer):
+    other = Chain()
+    other.append(RED, 3)
+    strange = other.append(RED)
+    mine = Chain()
+    frames = mine.append(RED)
+    moved = msgspec.structs.replace(strange[0].record, gsn=2)
+    await layer.save_checkpoint(make_checkpoint(RED, other.heads[RED], "lineage", (b"{}",)))
+    await layer.append([*frames, seal(moved, frames[0].digest)])
+    await layer.close()
+    assert (await layer.open()).heads == {RED: head_of(frames[0])}
 
 
 async def test_a_hole_is_filled(layer: Layer):

@@ -165,3 +165,25 @@ def verify(stage: Stage) -> int:
     return subprocess.run(
         [sys.executable, "-m", "supervisor", "verify"], env=environ, capture_output=True, check=False
     ).returncode
+
+
+async def test_a_damaged_log_without_its_database_loses_what_was_damaged_and_nothing_that_came_later(stage: Stage):
+    await stage.bot.start(guilds=1)
+    joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(5)]
+    await stage.worked_out(*joins)
+    await stage.bot.stop()
+    first = min((stage.data / "log").iterdir())
+    lines = first.read_bytes().splitlines(keepends=True)
+    broken = next(n for n, line in enumerate(lines) if b"verdict_reached" in line)
+    lines[broken] = lines[broken].replace(b"verdict", b"verdikt", 1)
+    first.write_bytes(b"".join(lines))
+    for path in stage.data.glob("ledger.db*"):
+        path.unlink()
+    for _ in range(3):
+        await stage.bot.start(guilds=1)
+        joins.append(stage.world.join(stage.guild, via=stage.invite.code))
+        await stage.worked_out(joins[-1])
+        await stage.bot.stop()
+        assert stage.bot.acknowledged <= exported(stage.data).keys()
+    restored = await stage.bot.line("guild.restored")
+    assert restored["seq"] == restored["checkpoint_seq"]
