@@ -15,14 +15,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Final, TypeAlias, TypeVar, assert_never
+from typing import Final, TypeVar, assert_never
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from actors import requests
 from actors.clock import Sleep
 from actors.histogram import Distribution
 from actors.reads import Reads
+from actors.requests import Committed
 from actors.standing import UNKNOWN_SEQ, LayerStanding
 from actors.tally import Tally
 from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
@@ -35,19 +37,9 @@ from persistence.store import Append, Appended, LayerHealth, Opened, Store
 
 T = TypeVar("T")
 
-MAX_BATCH_RECORDS: Final = 1_000
 WAIT_FOR_LAYER_S: Final = 30.0
 RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 """Between tries to bring a broken layer back, and to take a new epoch."""
-
-
-class Committed(msgspec.Struct, frozen=True, kw_only=True):
-    """Records that are durable. ``degraded``: not yet in every layer that LEDGER_ACK names."""
-
-    records: tuple[Record, ...]
-    head: Head
-    size_bytes: int
-    degraded: bool
 
 
 class JournalStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,58 +71,6 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     busy: bool
 
 
-class _Request:
-    """Base of what stands in the queue: whoever waits, and for which life of which guild."""
-
-    __slots__ = ("guild", "incarnation")
-
-    def __init__(self, guild: GuildId, incarnation: int) -> None:
-        self.guild = guild
-        self.incarnation = incarnation
-
-
-class _Open(_Request):
-    __slots__ = ("done",)
-
-    def __init__(self, guild: GuildId, incarnation: int, done: asyncio.Future[Opened]) -> None:
-        super().__init__(guild, incarnation)
-        self.done = done
-
-
-class _Append(_Request):
-    __slots__ = ("append", "done")
-
-    def __init__(self, incarnation: int, append: Append, done: asyncio.Future[Committed]) -> None:
-        super().__init__(append.guild, incarnation)
-        self.append = append
-        self.done = done
-
-
-class _Checkpoint(_Request):
-    __slots__ = ("done", "forgot_seq", "head", "pages", "read_back")
-
-    def __init__(
-        self,
-        guild: GuildId,
-        incarnation: int,
-        head: Head,
-        pages: tuple[bytes, ...],
-        done: asyncio.Future[Mapping[str, str]],
-        *,
-        forgot_seq: int,
-        read_back: bool,
-    ) -> None:
-        super().__init__(guild, incarnation)
-        self.forgot_seq = forgot_seq
-        self.head = head
-        self.pages = pages
-        self.done = done
-        self.read_back = read_back
-
-
-_Queued: TypeAlias = _Open | _Append | _Checkpoint
-
-
 class Journal:
     """The persistence actor.
 
@@ -155,7 +95,7 @@ class Journal:
         self._clock = clock
         self._sleep = sleep
         self._log = log
-        self._queue: deque[_Queued] = deque()
+        self._queue: deque[requests.Request] = deque()
         self._reads = Reads(store)
         self._arrived = asyncio.Event()
         self._incarnations: dict[GuildId, int] = {}
@@ -178,7 +118,7 @@ class Journal:
             StorageError: when no layer can be read now.
         """
         done: asyncio.Future[Opened] = asyncio.get_running_loop().create_future()
-        return await self._queued(_Open(guild, incarnation, done), done)
+        return await self._queued(requests.Open(guild, incarnation, done), done)
 
     async def append(self, guild: GuildId, incarnation: int, base_seq: int, drafts: Sequence[Draft]) -> Committed:
         """Makes drafts durable as the records ``base_seq + 1`` … in one atomic append.
@@ -189,7 +129,7 @@ class Journal:
         """
         append = Append(guild=guild, base_seq=base_seq, drafts=tuple(drafts))
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
-        return await self._queued(_Append(incarnation, append, done), done)
+        return await self._queued(requests.Append(incarnation, append, done), done)
 
     def guilds(self) -> tuple[GuildId, ...]:
         """Every guild that anything is recorded of."""
@@ -214,7 +154,9 @@ class Journal:
             StorageError: when no layer could take it; the records are untouched.
         """
         done: asyncio.Future[Mapping[str, str]] = asyncio.get_running_loop().create_future()
-        request = _Checkpoint(guild, incarnation, head, pages, done, forgot_seq=forgot_seq, read_back=read_back)
+        request = requests.Checkpoint(
+            guild, incarnation, head, pages, done, forgot_seq=forgot_seq, read_back=read_back
+        )
         return await self._queued(request, done)
 
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
@@ -272,14 +214,14 @@ class Journal:
                 continue
             await self._serve_read()
             if self._queue:
-                await self._serve(self._next_batch())
+                await self._serve(requests.next_batch(self._queue))
 
     def void(self, error: LedgerError) -> None:
         """After a death of the actor: what it had in hand has an unknown outcome, so every guild opens again."""
         self._needs_epoch = True
         self._reads.void(error)
         while self._queue:
-            _fail(self._queue.popleft(), error)
+            requests.fail(self._queue.popleft(), error)
 
     def is_idle(self) -> bool:
         return not self._queue and not self._reads
@@ -298,7 +240,7 @@ class Journal:
         """Whether the layers take records; if not, whoever asks has to wait."""
         return not self._needs_epoch
 
-    async def _queued(self, request: _Queued, done: asyncio.Future[T]) -> T:
+    async def _queued(self, request: requests.Request, done: asyncio.Future[T]) -> T:
         self._queue.append(request)
         self._arrived.set()
         return await done
@@ -314,38 +256,25 @@ class Journal:
         except TimeoutError:
             await self._catch_up()
 
-    def _next_batch(self) -> tuple[_Queued, ...]:
-        first = self._queue.popleft()
-        if not isinstance(first, _Append):
-            return (first,)
-        batch, size = [first], len(first.append.drafts)
-        while self._queue and isinstance(follower := self._queue[0], _Append):
-            size += len(follower.append.drafts)
-            if size > MAX_BATCH_RECORDS:
-                break
-            batch.append(follower)
-            self._queue.popleft()
-        return tuple(batch)
-
-    async def _serve(self, batch: tuple[_Queued, ...]) -> None:
+    async def _serve(self, batch: tuple[requests.Request, ...]) -> None:
         """One batch. Cancelled or crashed on the way, its outcome is unknown to whoever waits for it."""
         first = batch[0]
         try:
             with self._at_work():
                 match first:
-                    case _Open():
+                    case requests.Open():
                         await self._open(first)
-                    case _Checkpoint():
+                    case requests.Checkpoint():
                         await self._checkpoint(first)
-                    case _Append():
-                        await self._commit([each for each in batch if isinstance(each, _Append)])
+                    case requests.Append():
+                        await self._commit([each for each in batch if isinstance(each, requests.Append)])
                     case _:
                         assert_never(first)
         finally:
             for request in batch:
-                if isinstance(request, _Append) and not request.done.done():
+                if isinstance(request, requests.Append) and not request.done.done():
                     self._remember(request)
-                _fail(request, StorageError("the journal stopped while this was in its hands"))
+                requests.fail(request, StorageError("the journal stopped while this was in its hands"))
 
     async def _serve_read(self) -> None:
         if not self._reads:
@@ -364,17 +293,17 @@ class Journal:
             self._busy = was_busy
             self._served += 1
 
-    async def _open(self, request: _Open) -> None:
+    async def _open(self, request: requests.Open) -> None:
         self._incarnations[request.guild] = request.incarnation
         try:
             opened = await self._store.open_guild(request.guild)
             self._tell_found(request.guild, opened)
-            _resolve(request.done, opened)
+            requests.resolve(request.done, opened)
         except LedgerError as error:
-            _fail(request, error)
+            requests.fail(request, error)
         self._look_at_layers()
 
-    async def _checkpoint(self, request: _Checkpoint) -> None:
+    async def _checkpoint(self, request: requests.Checkpoint) -> None:
         if not self._is_at_the_newest(request) and self._is_stale(request):
             return
         try:
@@ -385,13 +314,13 @@ class Journal:
                 forgot_seq=request.forgot_seq,
                 read_back=request.read_back,
             )
-            _resolve(request.done, kept)
+            requests.resolve(request.done, kept)
         except StorageError as error:
-            _fail(request, error)
+            requests.fail(request, error)
         self._look_at_layers()
 
-    async def _commit(self, requests: Sequence[_Append]) -> None:
-        current = [request for request in requests if not self._is_stale(request)]
+    async def _commit(self, batch: Sequence[requests.Append]) -> None:
+        current = [request for request in batch if not self._is_stale(request)]
         if not current:
             return
         began_s = self._clock.monotonic_s()
@@ -411,25 +340,25 @@ class Journal:
         for request, result in zip(current, results, strict=True):
             self._answer(request, result, degraded=degraded)
 
-    def _answer(self, request: _Append, result: Appended | Fenced, *, degraded: bool) -> None:
+    def _answer(self, request: requests.Append, result: Appended | Fenced, *, degraded: bool) -> None:
         if isinstance(result, Fenced):
             self._fenced += 1
-            _fail(request, result)
+            requests.fail(request, result)
             return
         committed = Committed(
             records=result.records, head=result.head, size_bytes=result.size_bytes, degraded=degraded
         )
-        _resolve(request.done, committed)
+        requests.resolve(request.done, committed)
 
-    def _is_stale(self, request: _Append | _Checkpoint) -> bool:
+    def _is_stale(self, request: requests.Append | requests.Checkpoint) -> bool:
         newest = self._incarnations.get(request.guild)
         if newest == request.incarnation:
             return False
         self._fenced += 1
-        _fail(request, Fenced(f"guild {request.guild}: life {request.incarnation} was replaced by {newest}"))
+        requests.fail(request, Fenced(f"guild {request.guild}: life {request.incarnation} was replaced by {newest}"))
         return True
 
-    def _is_at_the_newest(self, request: _Checkpoint) -> bool:
+    def _is_at_the_newest(self, request: requests.Checkpoint) -> bool:
         """Whether a life of before this epoch, whose guild was told nothing since, knows what the layers know.
 
         It is void for appends only: it would never rest, and a drain would not keep what it holds.
@@ -445,7 +374,7 @@ class Journal:
             self._broken_since_s = now_s if self._broken_since_s is None else self._broken_since_s
             self._log.error("layer.failed", layers=sick)
 
-    def _remember(self, request: _Append) -> None:
+    def _remember(self, request: requests.Append) -> None:
         """Joins and verdicts whose outcome is unknown: told and counted when the guild is found to have them."""
         told = (draft for draft in request.append.drafts if isinstance(draft.event, JoinRecorded | VerdictReached))
         self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in told)
@@ -456,12 +385,12 @@ class Journal:
         self._tally.take_verdicts(found)
         self._tell_joins(found, degraded=self.is_degraded())
 
-    def _lose(self, requests: Sequence[_Append], error: StorageError | Corrupt) -> None:
-        self._log.error("storage.refused", error=str(error), hint=error.hint, appends=len(requests))
+    def _lose(self, lost: Sequence[requests.Append], error: StorageError | Corrupt) -> None:
+        self._log.error("storage.refused", error=str(error), hint=error.hint, appends=len(lost))
         self._needs_epoch = True
-        for request in requests:
+        for request in lost:
             self._remember(request)
-            _fail(request, error)
+            requests.fail(request, error)
 
     async def _take_epoch(self) -> None:
         """Reads every layer back and takes a new epoch; until then nothing is answered (``stalled``)."""
@@ -540,15 +469,3 @@ class Journal:
                 joined_at_ms=event.joined_at_us // 1_000,
                 seq=record.seq,
             )
-
-
-def _resolve(done: asyncio.Future[T], value: T) -> None:
-    if not done.done():
-        done.set_result(value)
-
-
-def _fail(request: _Queued, error: LedgerError) -> None:
-    if not request.done.done():
-        request.done.set_exception(error)
-        # Whoever waited may be dead; its exception then has nobody to fetch it, and that is no news.
-        request.done.exception()

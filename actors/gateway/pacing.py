@@ -21,8 +21,8 @@ from ledger.ports import Clock
 REQUESTS_PER_S: Final = 40.0
 """Discord allows 50 over all."""
 FETCHES_AT_A_TIME: Final = 16
-CATCH_UP: Final = 8
-"""So many requests may follow at once when the loop was late: 48 in a second at most."""
+CATCH_UP: Final = 4
+"""So many requests may follow at once when the loop was late: 44 in a second, which may arrive closer together."""
 SLOWEST_GAP_S: Final = 1.0
 RECOVERY: Final = 0.9
 """What a beat leaves of the gap: after about 30 beats without a limit the slowest is the fastest again."""
