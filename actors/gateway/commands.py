@@ -14,9 +14,10 @@ from actors.gateway.answering import Interaction, answer, at_once, deferred, may
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.permissions import missing, unheard_channels
-from actors.gateway.ranking import Window, Wish
+from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
 from actors.gateway.staff_invites import Assign
+from actors.gateway.tallies import Window
 from actors.gateway.tally import By
 from actors.gateway.trouble import FAULTS
 from ledger.ids import ChannelId, GuildId, InteractionId, UserId

@@ -5,11 +5,12 @@ Other work of the process runs between two pages. How a leaderboard looks in Dis
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final
 
 import msgspec
 
 from actors.gateway.asking import ask_codes
+from actors.gateway.tallies import Key, Tallies, Window
 from actors.gateway.tally import By, Tally, Total
 from actors.gateway.wording import brief, count, person
 from actors.roster import Roster
@@ -19,7 +20,6 @@ from ledger.ids import GuildId, UserId
 from ledger.ports import Clock
 from persistence.lists import MAX_PAGE, JoinRow
 
-Window: TypeAlias = Literal["7 days", "30 days", "all"]
 WINDOW_US: Final[Mapping[Window, int]] = {"7 days": 7 * 86_400_000_000, "30 days": 30 * 86_400_000_000}
 ROWS_A_PAGE: Final = 10
 READ_S: Final = 120.0
@@ -66,17 +66,16 @@ class Rankings:
         self._roster = roster
         self._inside = inside
         self._clock = clock
+        self._tallies = Tallies(self._add_up, clock)
 
     async def of_person(self, guild: GuildId, user: UserId, name: str) -> str:
         """What a person brought, as far as it is proven, and as a range where it is not."""
-        tally = await self._tally(guild, By.STAFF, 0)
+        tally = await self._tallies.of((guild, By.STAFF, "all"))
         return tally if isinstance(tally, str) else brought(user, name, tally.total(user))
 
     async def board(self, guild: GuildId, wish: Wish) -> Board | str:
         """A page of the leaderboard, or why there is none."""
-        span_us = WINDOW_US.get(wish.window)
-        since_us = self._clock.stamp_us() - span_us if span_us else 0
-        tally = await self._tally(guild, wish.by, since_us)
+        tally = await self._tallies.of((guild, wish.by, wish.window))
         if isinstance(tally, str):
             return tally
         ranking = tally.ranking()
@@ -105,11 +104,13 @@ class Rankings:
         except LedgerError:
             return {}
 
-    async def _tally(self, guild: GuildId, by: By, since_us: int) -> Tally | str:
+    async def _add_up(self, key: Key) -> Tally | str:
+        guild, by, window = key
         codes = await ask_codes(self._roster, guild)
         if isinstance(codes, str):
             return codes
-        tally = Tally(codes, by, since_us)
+        span_us = WINDOW_US.get(window)
+        tally = Tally(codes, by, self._clock.stamp_us() - span_us if span_us else 0)
         try:
             async with asyncio.timeout(READ_S):
                 await self._add_all(guild, tally)

@@ -9,7 +9,7 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 from structlog.typing import FilteringBoundLogger
 
-from actors.clock import Sleep, SystemClock, SystemRandomness
+from actors.clock import Sleep, SystemRandomness
 from actors.gateway.runner import Gateway
 from sandbox import Sandbox
 from tests.actors.gateway.town import Lines, Town, running
@@ -37,7 +37,7 @@ def for_asker_alone(sandbox: Sandbox) -> None:
 
 @pytest.fixture
 async def town() -> AsyncIterator[Town]:
-    made = Town(SystemClock())
+    made = Town()
     await made.inside.books.open()
     yield made
     await made.close()

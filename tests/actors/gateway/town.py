@@ -47,6 +47,17 @@ class Lines(list[dict[str, object]]):
         return found[0]
 
 
+class TownClock(SystemClock):
+    """The machine's clock, which a test may put ahead."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return super().monotonic_s() + self.ahead_s
+
+
 class Pauses:
     """A sleep that writes down how long it was to last, and does not wait."""
 
@@ -145,9 +156,9 @@ class Scribe:
 class Town:
     """The real roster, with a scribe for each guild, and ways to wait for what they are told."""
 
-    def __init__(self, clock: SystemClock) -> None:
-        self.clock = clock
-        self.roster = Roster(clock, self._start)
+    def __init__(self) -> None:
+        self.clock = TownClock()
+        self.roster = Roster(self.clock, self._start)
         self.told: dict[GuildId, list[m.Message]] = {}
         self.inside = Clerk()
         self.answer: Callable[[m.Message], m.Answer] = lambda _: m.Done()
