@@ -1,7 +1,12 @@
 import asyncio
+import zlib
+from collections.abc import Callable
 
+import aiohttp
 import discord
+import msgspec
 import pytest
+import zstandard
 
 from sandbox import Guild, Sandbox
 from sandbox.sessions import BUFFER_EVENTS
@@ -186,3 +191,26 @@ async def test_each_shard_hears_its_own_guilds(sandbox: Sandbox):
             await client.wait_for("guild_available")
         assert {guild.id for guild in client.guilds} == mine
     await running
+
+
+@pytest.mark.parametrize(
+    ("asked", "unpack"),
+    [
+        ("zlib-stream", lambda: zlib.decompressobj().decompress),
+        ("zstd-stream", lambda: zstandard.ZstdDecompressor().decompressobj().decompress),
+    ],
+)
+async def test_frames_are_packed_as_the_client_asks(
+    sandbox: Sandbox, asked: str, unpack: Callable[[], Callable[[bytes], bytes]]
+):
+    hello = unpack()
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{sandbox.gateway.url}?v=10&encoding=json&compress={asked}") as socket,
+    ):
+        assert msgspec.json.decode(hello(await socket.receive_bytes()))["op"] == 10
+
+
+async def test_the_library_asks_for_zstd(sandbox: Sandbox, bot: Bot):
+    assert bot.ws._decompressor.COMPRESSION_TYPE == "zstd-stream"
+    assert sandbox.gateway.connections
