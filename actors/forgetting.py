@@ -140,7 +140,10 @@ class Forgetting:
 
     async def _checkpoint(self, guild: GuildId) -> list[str]:
         """A new checkpoint takes the place of those that know too much; the actor tries again where this fails."""
-        later = "older checkpoints may still hold what was forgotten; new ones take their place by themselves"
+        later = (
+            "older checkpoints may still hold what was forgotten; new ones take their place by themselves "
+            "while the bot runs, or when this is run again"
+        )
         try:
             kept = await self._inside.keep_checkpoint(guild)
         except (StorageError, NotRunning) as error:
@@ -156,8 +159,7 @@ class Forgetting:
             return 0
 
     async def _payloads(self, request: ForgetRequest, remaining: list[str]) -> int:
-        ids = (request.user,) if request.user is not None else (request.guild,)
-        wanted = [each for each in ids if each is not None]
+        wanted = [each for each in (request.user, request.guild) if each is not None]
         try:
             return await self._remove_payloads(wanted)
         except StorageError as error:

@@ -1,7 +1,7 @@
 """Where bytes go that are not believed: copied or moved aside, named by what they are.
 
 Each comes with a note (``.why``) that says where it was and what is wrong with it. The same bytes are kept once.
-Nothing is deleted, but for payloads of events (``….json``) that name somebody who is to be forgotten.
+Nothing is deleted, but for payloads of events (``….json``) that name what is to be forgotten.
 """
 
 from collections.abc import Collection, Sequence
@@ -47,9 +47,9 @@ class Quarantine:
         return [name for name in self._disk.names(self._folder) if name.endswith(PAYLOAD)]
 
     def forget(self, payloads: Sequence[str], ids: Collection[str]) -> int:
-        """Deletes those of these payloads that name one of the ids, with their notes; how many."""
+        """Deletes those of these payloads that name all of the ids, with their notes; how many."""
         marks = [f'"{each}"'.encode() for each in ids]
-        gone = [name for name in payloads if any(mark in self._disk.read(self._folder / name) for mark in marks)]
+        gone = [name for name in payloads if _names_all(self._disk.read(self._folder / name), marks)]
         for name in gone:
             self._disk.remove(self._folder / f"{name}.why")
             self._disk.remove(self._folder / name)
@@ -61,3 +61,7 @@ class Quarantine:
         """What was set aside since this was last asked, a sentence each."""
         told, self._told = tuple(self._told), []
         return told
+
+
+def _names_all(data: bytes, marks: Sequence[bytes]) -> bool:
+    return all(mark in data for mark in marks)

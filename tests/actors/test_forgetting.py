@@ -76,6 +76,37 @@ async def test_a_person_is_forgotten_in_all_guilds_with_names_and_payloads(tmp_p
     assert kept == ["11.json", "11.json.why", "2.json", "2.json.why", "7-9.ckpt", "7-9.ckpt.why"]
 
 
+async def test_in_one_guild_only_its_own_payloads_of_a_person_go(tmp_path: Path):
+    quarantine = Quarantine(RealDisk(), tmp_path)
+    for guild in (GUILD, OTHER):
+        for user in (b"1", b"2"):
+            payload = b'{"guild_id":"%s","message":{"user":"%s"}}' % (guild.encode(), user)
+            quarantine.keep(f"{guild}-{user.decode()}.json", payload, "unreadable")
+    async with running(Bot()) as bot:
+        await busy(bot)
+        assert await forget(bot, tmp_path, guild=GUILD) == ForgetReport(guilds=1, memberships=1, names=1, payloads=1)
+    assert sorted(name.partition("-")[2] for name in quarantine.payloads()) == ["77-2.json", "78-1.json", "78-2.json"]
+
+
+async def test_checkpoints_of_a_process_that_ended_too_soon_go_when_it_is_run_again(tmp_path: Path):
+    bot = Bot()
+    async with running(bot):
+        await busy(bot)
+        await bot.supervisor.keep_checkpoint(GUILD)
+        bot.database.go_away(StorageError("gone"))
+        report = await forget(bot, tmp_path, guild=GUILD)
+        assert "or when this is run again" in report.remaining[-1]
+    bot.database.come_back()
+    async with running(Bot([bot.log, bot.database])) as again:
+        assert await forget(again, tmp_path, guild=GUILD) == ForgetReport(
+            guilds=0, memberships=0, names=1, payloads=0
+        )
+        await again.until(lambda: bool(again.events("checkpoint.saved")))
+        pages = b"".join(page for each in await bot.database.checkpoints(GUILD) for page in each.pages[1:])
+    assert b'"-1"' in pages
+    assert b'"1":' not in pages
+
+
 async def test_no_layer_keeps_a_checkpoint_of_before(tmp_path: Path):
     async with running(Bot()) as bot:
         await busy(bot)
