@@ -338,7 +338,7 @@ class Supervisor(Inside):
         if isinstance(error, child.spec.fatal):
             raise error
         if not killed and not self._charge(child):
-            raise GaveUp(f"{child.spec.name} died too often, last of {error!r}")
+            raise GaveUp(f"{child.spec.name} died too often, last of {_told(error)}")
         if child.spec.on_death is not None:
             child.spec.on_death(StorageError(f"{child.spec.name} died"))
         after_s = 0.0 if killed else self._backoff_s(child)
@@ -461,7 +461,13 @@ async def _leave_in_order(actor: GuildActor) -> None:
 
 
 def _told(error: BaseException | None) -> str:
-    return "ended by itself" if error is None else repr(error)
+    match error:
+        case None:
+            return "ended by itself"
+        case LedgerError():
+            return str(error)
+        case _:
+            return repr(error)
 
 
 class Program:

@@ -16,7 +16,7 @@ from actors.runtime import Answered
 from actors.standing import Inside, NotRunning
 from ledger import messages as m
 from ledger.errors import LedgerError, StorageError
-from ledger.ids import GuildId, UserId
+from ledger.ids import GuildId, UserId, is_id
 from ledger.ports import Clock
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
@@ -24,13 +24,15 @@ from persistence.quarantine import Quarantine
 ASK_S: Final = 60.0
 PAYLOADS_AT_ONCE: Final = 100
 """Files of quarantine/ that are read in one piece of blocking work, so that the log is not held up."""
-MAX_ID: Final = 2**63 - 1
+
+
+WHERE_IDS_ARE: Final = "right-click in Discord with developer mode on, Copy ID"
 
 
 class BadForgetting(LedgerError):
     """The request names nobody, or something that is no id."""
 
-    hint = "name a user, a guild or both by id: right-click in Discord with developer mode on, Copy ID"
+    hint = f"name --user, --guild or both by id ({WHERE_IDS_ARE})"
 
 
 class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +48,7 @@ class ForgetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             BadForgetting: when it names nobody, or not by an id of Discord's.
         """
         given = [each for each in (self.user, self.guild) if each is not None]
-        bad = [each for each in given if not (each.isascii() and each.isdigit() and 0 < int(each) <= MAX_ID)]
+        bad = [each for each in given if not is_id(each)]
         if bad or not given:
             raise BadForgetting(f"{bad[0]!r} is no id" if bad else "neither a user nor a guild is named")
         return self

@@ -26,7 +26,7 @@ from ledger.ports import Clock
 
 LIBRARY_EVENT: Final = "library.logged"
 MASK: Final = "[secret]"
-NESTED: Final = frozenset({dict, list})
+NESTED: Final = frozenset({dict, list, tuple})
 MIN_SECRET_LENGTH: Final = 6
 """Characters; a shorter secret is none, and taking it out would break words."""
 MAX_FRAMES: Final = 30
@@ -134,8 +134,8 @@ def _words(value: object) -> str:
         case dict():
             pairs = cast("dict[str, object]", value).items()
             return " ".join(f"{name}={_words(each)}" for name, each in pairs if each != "")
-        case list():
-            return "; ".join(_words(each) for each in cast("list[object]", value)) or "-"
+        case list() | tuple():
+            return "; ".join(_words(each) for each in cast("Sequence[object]", value)) or "-"
         case _:
             return str(value)
 

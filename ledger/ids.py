@@ -21,6 +21,14 @@ NO_COUNTER: Final = InviteCode("NI")
 """The source "any path that raises no invite counter": discovery, student hub, OAuth, integration, lobby."""
 
 
+MAX_ID: Final = 2**63 - 1
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be an id of Discord's."""
+    return text.isascii() and text.isdigit() and 0 < int(text) <= MAX_ID
+
+
 def tombstone(number: int) -> UserId:
     """Stands for a forgotten person; ``number`` ≥ 1 counts those of a guild. No id of Discord's is negative."""
     return UserId(f"-{number}")

@@ -9,10 +9,11 @@ from importlib.metadata import version
 from typing import TypeAlias
 
 from cyclopts import App, CycloptsError
+from cyclopts.exceptions import UnusedCliTokensError
 
 from actors.cli.config import show_config
 from actors.cli.doctor import examine
-from actors.cli.exits import OK, USAGE, exit_code_of, explain
+from actors.cli.exits import OK, USAGE, BadWords, exit_code_of, explain
 from actors.cli.export import export_joins
 from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
@@ -22,7 +23,7 @@ from actors.forgetting import ForgetRequest
 from actors.settings import Settings
 from actors.sources import look
 from ledger.errors import LedgerError
-from ledger.ids import GuildId, UserId
+from ledger.ids import GuildId, UserId, is_id
 
 Run: TypeAlias = Callable[[Settings, bool], int]
 """Runs the bot until it is stopped: settings, whether chaos is on; the exit code."""
@@ -57,12 +58,18 @@ def perform(app: App, words: Sequence[str]) -> int:
     try:
         result: object = app(words)
     except CycloptsError as error:
-        sys.stderr.write(f"inviteledger: {error} `inviteledger --help` lists the commands.\n")
+        sys.stderr.write(f"inviteledger: {_in_words(error)} `inviteledger --help` lists the commands.\n")
         return USAGE
     except LedgerError as error:
         sys.stderr.write(explain(error))
         return exit_code_of(error)
     return result if isinstance(result, int) else OK
+
+
+def _in_words(error: CycloptsError) -> str:
+    if isinstance(error, UnusedCliTokensError):
+        return f"Too many words: {' '.join(error.unused_tokens or ())}."
+    return str(error)
 
 
 def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Callable[[], int]) -> None:
@@ -127,7 +134,10 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         Args:
             guild: the id of a guild; without it, all guilds.
         """
-        said, only = settings(), GuildId(guild) if guild else None
+        only = None if guild is None else GuildId(guild)
+        if only is not None and not is_id(only):
+            raise BadWords(f"{only!r} is no id")
+        said = settings()
         return export_joins(said.ledger_data, said.database(), only, sys.stdout.buffer, sys.stderr)
 
     def verify() -> int:

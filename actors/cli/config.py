@@ -4,9 +4,10 @@ import os
 from typing import TextIO
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from actors.cli.exits import OK
+from actors.cli.piping import printing
 from actors.footing import find_footing, read_mountinfo
 from actors.settings import BadSettings, Settings
 from actors.sources import Reading, Row, described
@@ -22,11 +23,12 @@ def show_config(reading: Reading, out: TextIO) -> int:
         BadSettings: with the findings, after the table.
     """
     settings = reading.settings
-    table = Table("setting", "value", "source")
+    table = Table(*(Column(title, overflow="fold") for title in ("setting", "value", "source")))
     for row in described(settings, reading.refused):
         told = _with_disk(row, settings) if row.name == "LEDGER_DISK" else row
         table.add_row(told.name, told.value, told.source)
-    Console(file=out, width=None if out.isatty() else PIPED_WIDTH, markup=False, highlight=False).print(table)
+    with printing(out):
+        Console(file=out, width=None if out.isatty() else PIPED_WIDTH, markup=False, highlight=False).print(table)
     if reading.findings:
         raise BadSettings(reading.findings)
     return OK

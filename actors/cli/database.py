@@ -13,6 +13,7 @@ from urllib.parse import quote
 import aiosqlite
 
 from actors.cli.inspection import Inspected
+from actors.gateway.wording import count
 from ledger.errors import Corrupt, FolderInUse
 from ledger.ids import GuildId
 from persistence import sqlite_checkpoints
@@ -63,10 +64,12 @@ async def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspe
         await vetting.run()
         with storing(path):
             ((number,),) = await rows(db, _COUNT)
+        assert isinstance(number, int), "count(*) is one"
         places = await sqlite_checkpoints.places(db, path)
         damaged = [fault async for fault in _checkpoint_faults(db, path, places)]
     heads = vetting.records.chains.heads
-    held = f"{number} records of {len(heads)} guilds, up to gsn {vetting.records.gsn}, {len(places)} checkpoints"
+    held = f"{count(number, 'record')} of {count(len(heads), 'guild')}, up to gsn {vetting.records.gsn}"
+    held = f"{held}, {count(len(places), 'checkpoint')}"
     return Inspected(NAME, held, (*vetting.flaws, *damaged, *_compared(path, heads, log)))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final, TextIO
 
 from actors.cli.exits import AWAY, CONFIGURATION, OK
+from actors.cli.piping import printing
 from actors.cli.premises import look_round
 from actors.clock import SystemClock
 from actors.gateway.findings import Finding, Severity, token_missing, worst_first
@@ -24,10 +25,11 @@ def examine(settings: Settings, out: TextIO) -> int:
     """Prints every finding, worst first; 0 when nothing stops the bot, 69 when something is away, else 78."""
     preflight = inquire(settings)
     findings = worst_first((*preflight.findings, *look_round(settings)))
-    show(findings, out)
-    if preflight.link:
-        out.write(f"The link that adds the bot to a server: {preflight.link}\n")
-    out.write(_summary(findings))
+    with printing(out):
+        show(findings, out)
+        if preflight.link:
+            out.write(f"The link that adds the bot to a server: {preflight.link}\n")
+        out.write(_summary(findings))
     return code_of(findings)
 
 
@@ -54,4 +56,10 @@ def code_of(findings: Sequence[Finding]) -> int:
 
 def _summary(findings: Sequence[Finding]) -> str:
     stopping = sum(finding.stops for finding in findings)
-    return f"{stopping} of these keep the bot from starting.\n" if stopping else "Nothing stops the bot.\n"
+    if not stopping:
+        return "Nothing stops the bot.\n"
+    return (
+        "One of these keeps the bot from starting.\n"
+        if stopping == 1
+        else f"{stopping} of these keep it from starting.\n"
+    )

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from actors.forgetting import BadForgetting
+from actors.forgetting import WHERE_IDS_ARE, BadForgetting
 from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat
@@ -17,9 +17,15 @@ CONFIGURATION: Final = 78
 """Only the operator can help; starting again does not."""
 
 
+class BadWords(LedgerError):
+    """What was said on the command line cannot be meant."""
+
+    hint = f"a server's id is digits ({WHERE_IDS_ARE})"
+
+
 def exit_code_of(error: LedgerError) -> int:
     """78 where only the operator can help, 2 where the words are wrong, else 69."""
-    if isinstance(error, BadForgetting):
+    if isinstance(error, BadForgetting | BadWords):
         return USAGE
     return CONFIGURATION if isinstance(error, BadSettings | NewerFormat | LibraryMismatch) else AWAY
 

@@ -13,7 +13,9 @@ import msgspec
 from actors.cli.anchors import CheckpointAnchors
 from actors.cli.exits import OK, WRONG
 from actors.cli.history import GuildHistory, JoinLine
-from actors.cli.piping import reader_may_leave
+from actors.cli.piping import printing
+from actors.cli.recorded import is_anything_recorded, nothing_recorded
+from actors.gateway.wording import count
 from ledger.ids import GuildId
 from persistence.disk import RealDisk
 from persistence.reading import Reading
@@ -23,12 +25,15 @@ def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryI
     """Prints the joins of one guild or of all; notes go to ``err``.
 
     Returns:
-        0, or 1 when records that were durable cannot be read here, so that joins are missing.
+        0, or 1 when nothing is recorded there, or durable records cannot be read, so that joins are missing.
 
     Raises:
         NewerFormat: when a later release wrote the log.
         StorageError: when it cannot be read.
     """
+    if not is_anything_recorded(data, database):
+        err.write(nothing_recorded(data))
+        return WRONG
     disk = RealDisk()
     reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
     histories: dict[GuildId, GuildHistory] = {}
@@ -49,7 +54,7 @@ def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryI
 def _print(histories: Mapping[GuildId, GuildHistory], out: BinaryIO) -> None:
     encoder = msgspec.json.Encoder()
     merged = heapq.merge(*(history.joins() for history in histories.values()), key=_place)
-    with reader_may_leave(out):
+    with printing(out):
         out.writelines(encoder.encode(line) + b"\n" for _, line in merged)
 
 
@@ -60,9 +65,9 @@ def _place(join: tuple[int, JoinLine]) -> int:
 def _note(reading: Reading, data: Path, guild: GuildId | None, err: TextIO) -> None:
     heads = reading.chains.heads
     if not heads:
-        err.write(f"note: no records in {data / 'log'}; is LEDGER_DATA the bot's?\n")
+        err.write(f"note: no records in {data / 'log'}\n")
     elif guild is not None and guild not in heads:
-        err.write(f"note: nothing is recorded of guild {guild}, but of {len(heads)} others\n")
+        err.write(f"note: nothing is recorded of guild {guild}, but of {count(len(heads), 'other')}\n")
     if reading.scan.missing:
         ranges = ", ".join(f"{first} to {last}" for first, last in reading.scan.missing)
         err.write(f"note: records {ranges} cannot be read; the bot puts back at its start what the database has\n")

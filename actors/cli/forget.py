@@ -11,6 +11,7 @@ from typing import Final, TextIO, TypeAlias
 import msgspec
 
 from actors.cli.exits import OK, USAGE, WRONG
+from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.ops.http import PROGRESS_EVERY, ForgetLine
 from actors.settings import Settings
@@ -45,15 +46,15 @@ def forget_for_good(
     """Asks for a yes, forgets, and says what was done.
 
     Returns:
-        0 when all is done, also where there was nothing to forget; 1 when something is left or was not wanted; 2
-        when nobody could be asked.
+        0 when all is done, also where nothing is known of them; 1 when something is left or was not wanted, or
+        nothing at all is recorded there; 2 when nobody could be asked.
 
     Raises:
         NoAnswer: when a bot holds the data folder and does not answer.
         LedgerError: when nothing can be recorded.
     """
-    if not (settings.ledger_data / "log").exists() and not settings.database().exists():
-        terminal.err.write(f"note: nothing is recorded in {settings.ledger_data}; is LEDGER_DATA the bot's?\n")
+    if not is_anything_recorded(settings.ledger_data, settings.database()):
+        terminal.err.write(nothing_recorded(settings.ledger_data))
         return WRONG
     if not yes:
         if not terminal.keyboard.isatty():

@@ -1,25 +1,44 @@
 """``inviteledger healthcheck``: asks the bot on this machine whether it is ready, for Docker and the like."""
 
-from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Final, TextIO
 
+import msgspec
+
 from actors.cli.exits import OK, WRONG
+from actors.cli.piping import printing
 from actors.settings import Endpoint
 
 TIMEOUT_S: Final = 3.0
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What a bot of any release says on /readyz, at least."""
+
+    ready: bool
+
+
 def check_health(endpoint: Endpoint, out: TextIO) -> int:
-    """Prints what /readyz answers; 0 when it is ready, 1 when it is not, or nobody answers."""
+    """Prints what /readyz answers; 0 when it is ready, 1 when it is not, or no bot answers."""
+    told, ready = _ask(endpoint)
+    with printing(out):
+        out.write(told)
+    return OK if ready else WRONG
+
+
+def _ask(endpoint: Endpoint) -> tuple[str, bool]:
+    """What is to be said, and whether the bot is ready."""
     connection = HTTPConnection(endpoint.near(), endpoint.port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", "/readyz")
-        answer = connection.getresponse()
-        out.write(answer.read().decode(errors="replace"))
-    except (OSError, HTTPException) as error:
-        out.write(f"no answer from {endpoint} ({error!r}): is the bot running, with the same LEDGER_HTTP?\n")
-        return WRONG
+        body = connection.getresponse().read()
+        return body.decode(errors="replace"), msgspec.json.decode(body, type=Answer).ready
+    except msgspec.MsgspecError:
+        return f"What answers at {endpoint} is not the bot: is this its LEDGER_HTTP?\n", False
+    except OSError as error:
+        why = error.strerror or error
+    except HTTPException:
+        why = "what it said is not HTTP"
     finally:
         connection.close()
-    return OK if answer.status == HTTPStatus.OK else WRONG
+    return f"No answer from {endpoint} ({why}): is the bot running, with the same LEDGER_HTTP?\n", False

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from actors.gateway.wording import count
 from ledger.errors import Corrupt, LedgerError
 from ledger.ids import GuildId
 from persistence.checkpoints import unpack
@@ -42,8 +43,8 @@ def inspect_log(disk: Disk, found: Survey, reading: Reading, advance: Callable[[
         records += 1
         advance(len(frame.data) + 1)
     heads = reading.chains.heads
-    held = f"{records} records of {len(heads)} guilds in {len(found.files)} files, up to gsn {reading.scan.last}"
-    return Inspected("log", held, tuple(_log_faults(disk, found, reading)))
+    held = f"{count(records, 'record')} of {count(len(heads), 'guild')} in {count(len(found.files), 'file')}"
+    return Inspected("log", f"{held}, up to gsn {reading.scan.last}", tuple(_log_faults(disk, found, reading)))
 
 
 def find_checkpoints(disk: Disk, folder: Path) -> tuple[Path, ...]:
@@ -66,7 +67,7 @@ def inspect_checkpoints(disk: Disk, paths: tuple[Path, ...], reading: Reading) -
         f"{path.parent.name}/{path.name}: {why}" for path in paths for why in _checkpoint_faults(disk, path, reading)
     ]
     guilds = {path.parent.name for path in paths}
-    return Inspected("checkpoints", f"{len(paths)} of {len(guilds)} guilds", tuple(wrong))
+    return Inspected("checkpoints", f"{len(paths)} of {count(len(guilds), 'guild')}", tuple(wrong))
 
 
 def _log_faults(disk: Disk, found: Survey, reading: Reading) -> Iterator[str]:
@@ -77,8 +78,8 @@ def _log_faults(disk: Disk, found: Survey, reading: Reading) -> Iterator[str]:
         yield from _bad_lines(disk, file, scan.torn)
     for first, last in scan.missing:
         yield f"gsn {first} to {last} cannot be read"
-    for guild, count in reading.aside.items():
-        yield f"guild {guild}: {count} records stand on no chain"
+    for guild, number in reading.aside.items():
+        yield f"guild {guild}: {count(number, 'record')} on no chain"
 
 
 def _bad_lines(disk: Disk, file: SegmentFile, torn: int) -> Iterator[str]:

@@ -1,18 +1,37 @@
-"""Output into a pipe whose reader may leave before the end (``| head``): that is no error."""
+"""What a command prints, to its end: that a reader leaves (``| head``) is no error, that it cannot be written is."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, TextIO
 
+from ledger.errors import LedgerError
+
+
+class OutputLost(LedgerError):
+    """What was to be printed could not be written."""
+
+    hint = "free space where the output goes, or send it elsewhere"
+
 
 @contextmanager
-def reader_may_leave(out: BinaryIO | TextIO) -> Iterator[None]:
-    """Flushes at the end; once the reader has left, the rest, and what is flushed at exit, goes nowhere."""
+def printing(out: BinaryIO | TextIO) -> Iterator[None]:
+    """Flushes at the end; after an error the rest, and what is flushed at exit, goes nowhere.
+
+    Raises:
+        OutputLost: when it cannot be written, though its reader is there.
+    """
     try:
         yield
         out.flush()
     except BrokenPipeError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, out.fileno())
-        os.close(nowhere)
+        _drop(out)
+    except OSError as error:
+        _drop(out)
+        raise OutputLost(f"the output could not be written ({error.strerror})") from error
+
+
+def _drop(out: BinaryIO | TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, out.fileno())
+    os.close(nowhere)

@@ -13,7 +13,9 @@ from actors.cli.anchors import CheckpointAnchors
 from actors.cli.database import inspect_database
 from actors.cli.exits import OK, WRONG
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
-from actors.cli.piping import reader_may_leave
+from actors.cli.piping import printing
+from actors.cli.recorded import is_anything_recorded, nothing_recorded
+from actors.gateway.wording import count
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 from persistence.scan import survey
@@ -23,14 +25,14 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
     """Inspects log, checkpoints and, unless a running bot holds it, the database.
 
     Returns:
-        0, or 1 when anything is wrong, or the folder is not there.
+        0, or 1 when anything is wrong, or nothing is recorded there.
 
     Raises:
         NewerFormat: when a later release wrote something.
         StorageError: when something cannot be read.
     """
-    if not data.exists():
-        err.write(f"{data} does not exist, so nothing was looked at; is LEDGER_DATA the bot's?\n")
+    if not is_anything_recorded(data, database):
+        err.write(nothing_recorded(data))
         return WRONG
     disk = RealDisk()
     checkpoints = find_checkpoints(disk, data / "checkpoints")
@@ -44,14 +46,14 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
         inspect_checkpoints(disk, checkpoints, reading),
         asyncio.run(inspect_database(disk, data, database, heads)),
     ]
-    with reader_may_leave(out):
+    with printing(out):
         for layer in layers:
             _tell(layer, out)
     return WRONG if any(layer.wrong for layer in layers) else OK
 
 
 def _tell(layer: Inspected, out: TextIO) -> None:
-    state = f"; {len(layer.wrong)} faults:" if layer.wrong else ""
+    state = f"; {count(len(layer.wrong), 'fault')}:" if layer.wrong else ""
     out.write(f"{layer.name}: {layer.held}{state}\n")
     out.writelines(f"  {layer.name}: {fault}\n" for fault in layer.wrong)
 

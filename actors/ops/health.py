@@ -83,7 +83,7 @@ def _unready(vitals: Vitals) -> Iterator[str]:
     if not vitals.connected:
         yield "the gateway is not connected"
     if vitals.awaited:
-        yield f"{vitals.awaited} guilds of READY have not come yet"
+        yield f"guilds of READY that have not come yet: {vitals.awaited}"
     if not vitals.journal.ready:
         yield "no layer takes records"
     if vitals.tree.hung_s:

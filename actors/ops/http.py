@@ -113,7 +113,7 @@ class OpsServer:
         try:
             await site.start()
         except OSError as error:
-            raise CannotListen(f"cannot listen on {self._endpoint}: {error.strerror}") from error
+            raise CannotListen(f"cannot listen on {self._endpoint} ({_why(error)})") from error
         port: int = runner.addresses[0][1]
         self._log.info("http.started", host=self._endpoint.host, port=port, chaos=self._chaos)
 
@@ -175,6 +175,11 @@ class OpsServer:
         child = request.match_info["child"]
         killed = self._kill(child)
         return _json({"child": child, "killed": killed}, ok=killed, otherwise=HTTPStatus.NOT_FOUND)
+
+
+def _why(error: OSError) -> str:
+    """In the system's words: asyncio's own tell the address again. A name that is not known has no such number."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
 
 
 def _bears(request: web.Request, token: SecretStr) -> bool:

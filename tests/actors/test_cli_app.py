@@ -1,8 +1,11 @@
 """The command line as its user meets it: exit codes, one sentence an error, no secret."""
 
+import asyncio
 import io
+import os
 import re
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import InternalCause, JoinRecorded, Record
 from tests.actors.written import Sealer, make_log
 
+ROOT = Path(__file__).parents[2]
 TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 
 
@@ -29,6 +33,11 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("LEDGER_HTTP", "127.0.0.1:1")
+
+
+def record_of(event: JoinRecorded) -> Record:
+    cause = InternalCause(what="test")
+    return Record(gsn=1, guild=GuildId("1"), seq=1, epoch=1, at_ms=0, cause=cause, key="join/5", event=event, last=1)
 
 
 class Program:
@@ -129,10 +138,7 @@ def test_export_and_verify_read_the_folder_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ):
     event = JoinRecorded(user=UserId("5"), joined_at_us=7_000, arrived_us=8_000, session=SessionId("s"))
-    cause = InternalCause(what="test")
-    record = Record(
-        gsn=1, guild=GuildId("1"), seq=1, epoch=1, at_ms=0, cause=cause, key="join/5", event=event, last=1
-    )
+    record = record_of(event)
     make_log(tmp_path / "mine").append(Sealer()([[record]]))
     monkeypatch.setenv("LEDGER_DATA", str(tmp_path / "mine"))
     assert Program()("export", "--guild", "1") == 0
@@ -165,7 +171,58 @@ def test_healthcheck_fails_where_nobody_answers(capsys: pytest.CaptureFixture[st
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     assert check_health(Endpoint("0.0.0.0", port), sys.stdout) == 1
-    assert capsys.readouterr().out.startswith(f"no answer from 0.0.0.0:{port} ")
+    assert capsys.readouterr().out.startswith(f"No answer from 0.0.0.0:{port} (Connection refused)")
+
+
+async def test_only_the_bots_own_yes_is_healthy(capsys: pytest.CaptureFixture[str]):
+    async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await asyncio.get_running_loop().run_in_executor(None, ask, port) == 1
+    assert capsys.readouterr().out.startswith(f"What answers at 127.0.0.1:{port} is not the bot")
+
+
+def ask(port: int) -> int:
+    return check_health(Endpoint("127.0.0.1", port), sys.stdout)
+
+
+@pytest.mark.parametrize("guild", ["abc", "", "-1"])
+def test_to_export_what_is_no_id_is_a_usage_error(guild: str, capsys: pytest.CaptureFixture[str]):
+    assert Program()("export", f"--guild={guild}") == 2
+    assert "Copy ID" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("export",), ("verify",), ("forget", "--user", "7", "--yes")])
+def test_a_folder_where_nothing_is_recorded_is_named_and_ends_with_1(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert Program()(*words) == 1
+    said = capsys.readouterr()
+    assert (said.out, str(tmp_path / "data") in said.err, "is LEDGER_DATA the bot's?" in said.err) == ("", True, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+@pytest.mark.parametrize("command", ["export", "verify", "config", "doctor"])
+def test_output_that_cannot_be_written_is_a_sentence_and_69(command: str, tmp_path: Path):
+    event = JoinRecorded(user=UserId("5"), joined_at_us=7_000, arrived_us=8_000, session=SessionId("s"))
+    make_log(tmp_path / "data").append(Sealer()([[record_of(event)]]))
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            (sys.executable, "-m", "supervisor", command),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+    assert (ended.returncode, ended.stderr.count("\n")) == (69, 1), ended.stderr
+    assert "the output could not be written (No space left on device)" in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -207,12 +264,6 @@ def test_only_a_yes_forgets(
     assert program("forget", "--guild", "8") == code
     assert len(program.ran) == (1 if code == 0 else 0)
     assert "Server 8 will be forgotten." in capsys.readouterr().out
-
-
-def test_in_an_empty_folder_nothing_is_forgotten_and_nothing_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert Program()("forget", "--user", "7", "--yes") == 1
-    assert "is LEDGER_DATA the bot's?" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_config_shows_the_other_settings_when_one_cannot_be_used(

@@ -71,11 +71,12 @@ def segments(data: Path) -> list[Path]:
 def test_a_folder_that_is_not_there_is_a_fault_and_is_not_made(tmp_path: Path):
     out, err = io.StringIO(), io.StringIO()
     assert verify_layers(tmp_path / "data", tmp_path / "data" / "ledger.db", out, err) == 1
-    assert "does not exist" in err.getvalue()
+    assert "nothing is recorded" in err.getvalue()
     assert not (tmp_path / "data").exists()
 
 
-def test_an_empty_folder_is_whole(tmp_path: Path):
+def test_a_log_without_a_record_is_whole(tmp_path: Path):
+    (tmp_path / "log").mkdir()
     assert verify(tmp_path) == (
         0,
         ["log: 0 records of 0 guilds in 0 files, up to gsn 0", "checkpoints: 0 of 0 guilds", "database: none"],
@@ -88,9 +89,9 @@ def test_a_layer_is_a_line_with_its_counts(tmp_path: Path):
     code, lines = verify(tmp_path)
     number, files = len(frames), len(segments(tmp_path))
     assert files > 2
-    assert lines[0] == f"log: {number} records of 1 guilds in {files} files, up to gsn {number}"
-    assert lines[1] == "checkpoints: 1 of 1 guilds"
-    assert lines[2] == "database: none; 1 faults:"
+    assert lines[0] == f"log: {number} records of 1 guild in {files} files, up to gsn {number}"
+    assert lines[1] == "checkpoints: 1 of 1 guild"
+    assert lines[2] == "database: none; 1 fault:"
     assert "is not there: the bot makes it anew" in lines[3]
     assert code == 1
 
@@ -113,7 +114,7 @@ def test_a_flipped_bit_is_named_by_file_and_offset(tmp_path: Path):
     assert code == 1
     assert f"  log: {path.name}@{start}: checksum differs" in lines
     assert f"  log: gsn {alone} to {alone} cannot be read" in lines
-    assert f"  log: guild 1: {len(frames) - alone} records stand on no chain" in lines
+    assert f"  log: guild 1: {len(frames) - alone} records on no chain" in lines
 
 
 def test_a_torn_end_is_what_a_kill_leaves_and_no_fault(tmp_path: Path):
@@ -144,7 +145,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, part: str):
     path.write_bytes(data)
     code, lines = verify(tmp_path)
     assert code == 1
-    assert lines[1] == "checkpoints: 1 of 1 guilds; 1 faults:"
+    assert lines[1] == "checkpoints: 1 of 1 guild; 1 fault:"
     assert lines[2].startswith(f"  checkpoints: 1/{path.name}: ")
 
 
@@ -184,7 +185,7 @@ def test_a_whole_database_is_a_line(tmp_path: Path):
     asyncio.run(fill_database(tmp_path, frames))
     code, lines = verify(tmp_path)
     assert code == 0
-    assert lines[2] == f"database: {len(frames)} records of 1 guilds, up to gsn {len(frames)}, 1 checkpoints"
+    assert lines[2] == f"database: {len(frames)} records of 1 guild, up to gsn {len(frames)}, 1 checkpoint"
 
 
 def test_a_database_behind_the_log_is_what_a_kill_leaves(tmp_path: Path):
@@ -231,7 +232,7 @@ def test_what_is_no_database_is_said(tmp_path: Path):
     (tmp_path / "ledger.db").write_bytes(b"nothing of the kind" * 300)
     code, lines = verify(tmp_path)
     assert code == 1
-    assert lines[2] == "database: unreadable; 1 faults:"
+    assert lines[2] == "database: unreadable; 1 fault:"
 
 
 def test_beside_a_running_bot_the_database_is_left_alone(tmp_path: Path):
@@ -260,7 +261,7 @@ def test_what_a_killed_bot_left_in_its_wal_is_seen(tmp_path: Path):
     asyncio.run(fill_database(tmp_path / "data", frames, image))
     assert (image / "ledger.db-wal").stat().st_size > 0
     code, lines = verify(image)
-    assert (code, lines[2].split(",")[0]) == (0, f"database: {len(frames)} records of 1 guilds")
+    assert (code, lines[2].split(",")[0]) == (0, f"database: {len(frames)} records of 1 guild")
 
 
 async def migrate_further(path: Path) -> None:

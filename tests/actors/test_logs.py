@@ -144,7 +144,7 @@ def test_on_a_terminal_tables_and_lists_are_words():
     stream = Terminal()
     settings = SETTINGS.model_copy(update={"ledger_log": "console"})
     layers = [{"name": "log", "gsn": 3, "error": ""}, {"name": "database", "gsn": 2, "error": "disk full"}]
-    make_logger(settings, StillClock(), stream).info("recovery.finished", layers=layers, notes=[])
+    make_logger(settings, StillClock(), stream).info("recovery.finished", layers=tuple(layers), notes=[])
     plain = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue())
     assert "layers=name=log gsn=3; name=database gsn=2 error=disk full" in plain.replace("'", "")
     assert "{" not in plain

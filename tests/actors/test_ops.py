@@ -189,7 +189,7 @@ async def test_readiness_says_what_there_is():
     ("change", "why"),
     [
         ({"connected": False}, "the gateway is not connected"),
-        ({"awaited": 2}, "2 guilds of READY have not come yet"),
+        ({"awaited": 2}, "guilds of READY that have not come yet: 2"),
         ({"draining": True}, "the bot is stopping"),
         ({"journal": msgspec.structs.replace(WELL.journal, ready=False)}, "no layer takes records"),
     ],
