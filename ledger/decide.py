@@ -236,7 +236,7 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     )
     cause = r.InteractionCause(interaction=message.interaction)
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
-    assignment = Assignment(event.version, event.staff, event.since_us)
+    assignment = Assignment(event.version, event.staff, event.since_us, event.by)
     answer = m.Assigned(code=event.code, assignment=assignment, before=current)
     return m.Decision(presence=presence, drafts=(draft,), answer=answer)
 

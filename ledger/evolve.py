@@ -228,7 +228,7 @@ def _credit(state: GuildState, user: UserId, opened_us: int, staff: UserId | Non
 
 def _assign(state: GuildState, event: r.InviteAssigned) -> None:
     state.assigned = event.version
-    assignment = Assignment(event.version, event.staff, event.since_us)
+    assignment = Assignment(event.version, event.staff, event.since_us, event.by)
     state.assignments[event.code] = (*state.assignments.get(event.code, ()), assignment)
 
 

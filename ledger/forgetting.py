@@ -14,7 +14,7 @@ import msgspec
 
 from ledger import records as r
 from ledger.ids import UserId, tombstone
-from ledger.state import Assignment, GuildState, Period
+from ledger.state import Assignment, Gap, GuildState, Period
 
 
 def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None:
@@ -29,6 +29,7 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
             state.members[member] = tuple(_renamed(period, user, name) for period in periods)
     for code, history in state.assignments.items():
         state.assignments[code] = tuple(_reassigned(each, user, name) for each in history)
+    state.gaps = tuple(_disowned(gap, user, name) for gap in state.gaps)
 
 
 def forget_guild(state: GuildState, event: r.GuildForgotten, seq: int) -> None:
@@ -65,18 +66,21 @@ def era_key(state: GuildState, key: str) -> str:
 
 
 def _people(state: GuildState) -> Iterator[UserId | None]:
-    """Whoever invited or was credited, as far as it was recorded."""
+    """Whoever invited, was credited or gave credit, as far as it was recorded."""
     for periods in state.members.values():
         for period in periods:
             yield from _named(period)
     for history in state.assignments.values():
-        yield from (assignment.staff for assignment in history)
+        for assignment in history:
+            yield from (assignment.staff, assignment.by)
 
 
 def _invites(state: GuildState, user: UserId) -> bool:
-    """Whether an invite is theirs: whoever joins by it will be said to be invited by them."""
+    """Whether an invite is theirs: who joins by it, or is worked out late, will be said to be invited by them."""
     births = [birth.invite for birth in state.births.values()]
-    return any(each.inviter == user for each in (*state.counters.values(), *state.tombstones.values(), *births))
+    invites = (*state.counters.values(), *state.tombstones.values(), *births)
+    used = (source.inviter for gap in state.gaps for source in gap.sources)
+    return user in (*(each.inviter for each in invites), *used)
 
 
 def _named(period: Period) -> tuple[UserId | None, ...]:
@@ -89,4 +93,10 @@ def _renamed(period: Period, user: UserId, name: UserId) -> Period:
 
 
 def _reassigned(assignment: Assignment, user: UserId, name: UserId) -> Assignment:
-    return msgspec.structs.replace(assignment, staff=name) if assignment.staff == user else assignment
+    staff, by = (name if each == user else each for each in (assignment.staff, assignment.by))
+    return msgspec.structs.replace(assignment, staff=staff, by=by)
+
+
+def _disowned(gap: Gap, user: UserId, name: UserId) -> Gap:
+    sources = (msgspec.structs.replace(each, inviter=name) if each.inviter == user else each for each in gap.sources)
+    return msgspec.structs.replace(gap, sources=tuple(sources))

@@ -109,7 +109,8 @@ def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -
         if presence.left.get(member.user, -1) >= page.started_us:
             continue  # on a page that was asked for later, they have come back
         if not state.periods_of(member.user) and member.joined_at_us < state.counting_since_us:
-            seeds.append(r.SeededMember(member.user, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
+            name = state.name_of(member.user)  # a tombstone: forgotten as an inviter before any list was read
+            seeds.append(r.SeededMember(name, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
         else:
             listed = m.RecordJoin(
                 cause=cause,

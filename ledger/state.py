@@ -54,11 +54,12 @@ class Period(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True):
-    """From ``since_us`` on a code stands for ``staff``; ``version`` counts the guild's assignments."""
+    """From ``since_us`` on a code stands for ``staff``, as ``by`` said. ``version`` counts those of the guild."""
 
     version: int
     staff: UserId
     since_us: int
+    by: UserId | None = None
 
 
 class Bound(msgspec.Struct, frozen=True, array_like=True):
@@ -200,6 +201,11 @@ class GuildState(msgspec.Struct, kw_only=True):
     def name_of(self, user: UserId) -> UserId:
         """How new records name a person: by their tombstone from when they were forgotten until they join again."""
         return user if user in self.members else self.tombstone_of(user)
+
+    def name_at(self, user: UserId, at_us: int) -> UserId:
+        """How new records name a person in what happened then: who was forgotten has to have joined again before."""
+        back = any(period.opened_us <= at_us for period in self.members.get(user, ()))
+        return user if back else self.tombstone_of(user)
 
     def holder_of(self, user: UserId, opened_us: int) -> UserId:
         """The name that a membership of the user stands under."""

@@ -158,7 +158,7 @@ def _origin(state: GuildState, code: InviteCode, finding: Finding) -> Origin:
 
 def _origin_of(state: GuildState, source: GapSource, join: DeskJoin) -> Origin:
     assignment = state.assignment_at(source.code, join.joined_at_us)
-    inviter = state.name_of(source.inviter) if source.inviter else None
+    inviter = state.name_at(source.inviter, join.joined_at_us) if source.inviter else None
     human = None if source.inviter_is_bot else inviter
     staff = assignment.staff if assignment else human
     if staff in (join.user, state.tombstone_of(join.user)):  # themselves, by either name

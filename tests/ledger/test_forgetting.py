@@ -312,3 +312,130 @@ def test_a_guild_forgotten_while_the_bot_is_away_counts_from_its_return(world: W
 def test_no_id_is_a_tombstone():
     assert not is_tombstone(ANNA)
     assert is_tombstone(tombstone(1))
+
+
+BEN, INVITER = UserId("78"), UserId("909909")
+
+
+def heard_of(world: World, number: int, joined_us: int, user: UserId) -> None:
+    """The event of a join comes now, whenever it was."""
+    cause = r.GatewayCause(session=world.session, number=900 + number, lane="members")
+    join = m.RecordJoin(
+        cause=cause, session=world.session, user=user, joined_at_us=joined_us, arrived_us=world.now_us
+    )
+    world.tell(join)
+
+
+def unreadable_join(world: World, number: int, user: UserId) -> None:
+    """Somebody joins now, and nobody will ask what the counters say of it."""
+    world.now_us += 60 * SECOND
+    cause = r.GatewayCause(session=world.session, number=900 + number, lane="members")
+    world.tell(
+        m.NoteUnreadable(
+            cause=cause,
+            session=world.session,
+            name="GUILD_MEMBER_ADD",
+            digest="d",
+            reason="unreadable_event",
+            at_us=world.now_us,
+            user=user,
+            joined_at_us=world.now_us - 1,
+        )
+    )
+
+
+def born_and_gone(world: World, inviter: UserId) -> None:
+    """An invite is made between two samples, and gone at the second: perhaps used up."""
+    code = InviteCode("brief")
+    invite = r.Counter(code=code, created_at_us=world.now_us, uses=0, max_uses=1, inviter=inviter)
+    cause = r.GatewayCause(session=world.session, number=901, lane="rest")
+    world.tell(m.NoteInviteBorn(cause=cause, invite=invite, arrived_us=world.now_us))
+    world.now_us += 10 * SECOND
+    cause = msgspec.structs.replace(cause, number=902)
+    world.tell(m.NoteInviteDied(cause=cause, code=code, arrived_us=world.now_us))
+    world.now_us += 10 * SECOND
+    world.refresh()
+    world.run()
+
+
+def inviters(world: World, user: UserId) -> set[UserId | None]:
+    """Whom the verdicts on the person's joins name, as they were written."""
+    verdicts = (record.event for record in world.records if isinstance(record.event, r.VerdictReached))
+    return {each.inviter for each in verdicts if each.user == user}
+
+
+def test_whose_invite_was_made_and_gone_within_one_gap_can_be_forgotten(world: World):
+    joined_us = world.now_us + 5 * SECOND
+    born_and_gone(world, INVITER)
+    world.now_us += SECOND
+    assert answer(world, m.ForgetMember(user=INVITER)) == m.Forgot(known=True, memberships=0)
+    world.tell(m.ForgetMember(user=INVITER))
+    heard_of(world, 2, joined_us, BEN)
+    world.run()
+    assert inviters(world, BEN) == {tombstone(1)}
+
+
+def test_an_old_gap_names_no_inviter_by_id_who_was_forgotten_and_came_back(world: World):
+    joined_us = world.now_us + 5 * SECOND
+    born_and_gone(world, INVITER)
+    world.tell(m.ForgetMember(user=INVITER))
+    assert INVITER not in str(world.state.gaps)
+    unreadable_join(world, 2, INVITER)
+    heard_of(world, 3, joined_us, BEN)
+    world.run()
+    assert inviters(world, BEN) == {tombstone(1)}
+
+
+def used(world: World, number: int, user: UserId) -> r.Counter:
+    """Somebody joins now by an invite of the world's, which is not yet seen in a sample."""
+    (code, *_) = world.invites
+    world.invites[code] = msgspec.structs.replace(world.invites[code], uses=world.invites[code].uses + 1)
+    world.now_us += 60 * SECOND
+    heard_of(world, number, world.now_us - 1, user)
+    return world.invites[code]
+
+
+def test_a_join_of_before_names_no_inviter_by_id_who_came_back_before_it_was_worked_out(world: World):
+    inviter = used(world, 2, BEN).inviter
+    assert inviter is not None
+    world.tell(m.ForgetMember(user=inviter))
+    used(world, 3, inviter)
+    world.run()
+    assert inviters(world, BEN) == {tombstone(1)}
+
+
+def test_a_join_after_an_inviter_came_back_names_them_by_id(world: World):
+    inviter = next(iter(world.invites.values())).inviter
+    assert inviter is not None
+    world.tell(m.ForgetMember(user=inviter))
+    heard_of(world, 2, world.now_us + 1, inviter)
+    world.run()
+    used(world, 3, BEN)
+    world.run()
+    assert inviters(world, BEN) == {inviter}
+
+
+def test_an_inviter_who_was_forgotten_before_the_members_were_read_is_listed_as_a_tombstone(world: World):
+    inviter = next(iter(world.invites.values())).inviter
+    assert inviter is not None
+    world.tell(m.ForgetMember(user=inviter))
+    page = listed(world)
+    there = m.ListedMember(user=inviter, joined_at_us=START_US - 60 * SECOND)
+    world.tell(msgspec.structs.replace(page, members=(there,)))
+    assert inviter not in world.state.members
+    assert [period.is_open() for period in world.state.members[tombstone(1)]] == [True]
+    used(world, 2, BEN)
+    world.run()
+    assert inviters(world, BEN) == {tombstone(1)}
+    assert answer(world, m.ForgetMember(user=inviter)) == m.Forgot(known=False)
+
+
+def test_who_only_assigned_a_code_can_be_forgotten(world: World):
+    (code, *_) = world.invites
+    assign = m.AssignInvite(
+        interaction=r.InteractionId("1"), code=code, staff=UserId("5"), by=INVITER, at_us=world.now_us
+    )
+    world.tell(assign)
+    world.tell(m.ForgetMember(user=INVITER))
+    (assignment,) = world.state.assignments[code]
+    assert (assignment.staff, assignment.by) == (UserId("5"), tombstone(1))

@@ -12,7 +12,7 @@ from ledger.records import Counter
 from ledger.state import Assignment, Birth, Bound, Death, DeskJoin, GuildState, Period
 
 A, B, C = InviteCode("A"), InviteCode("B"), InviteCode("C")
-ANNA, BORIS = UserId("5"), UserId("6")
+ANNA, BORIS, CLEO = UserId("5"), UserId("6"), UserId("7")
 GUILD = GuildId("7")
 LIVE = m.Presence(phase=Phase.LIVE, session=SessionId("s"))
 
@@ -98,7 +98,7 @@ def test_the_guild_in_numbers_says_since_when_joins_are_open_and_why_continuity_
 
 def assign(state: GuildState, staff: UserId, interaction: str, at_us: int) -> m.Assigned:
     """Decides, and lets the state follow."""
-    message = m.AssignInvite(interaction=InteractionId(interaction), code=A, staff=staff, by=UserId("1"), at_us=at_us)
+    message = m.AssignInvite(interaction=InteractionId(interaction), code=A, staff=staff, by=CLEO, at_us=at_us)
     decision = decide(state, LIVE, message)
     for draft in decision.drafts:
         seq = state.seq + 1
@@ -122,8 +122,8 @@ def test_the_history_of_assignments_stays_and_the_former_holder_is_told():
     state = GuildState(guild=GUILD)
     assert assign(state, ANNA, "i1", 10).before is None
     told = assign(state, BORIS, "i2", 20)
-    assert (told.assignment, told.before) == (Assignment(2, BORIS, 20), Assignment(1, ANNA, 10))
-    assert state.assignments[A] == (Assignment(1, ANNA, 10), Assignment(2, BORIS, 20))
+    assert (told.assignment, told.before) == (Assignment(2, BORIS, 20, CLEO), Assignment(1, ANNA, 10, CLEO))
+    assert state.assignments[A] == (Assignment(1, ANNA, 10, CLEO), Assignment(2, BORIS, 20, CLEO))
 
 
 def test_the_same_interaction_again_is_answered_as_before_and_writes_nothing():
