@@ -1,7 +1,7 @@
 """Settings: what the operator may say, and what it means. Made in ``main``, passed down, kept in no module.
 
 A validator that raises ``ValueError`` means "not what the field's description says"; ``Unusable`` says it better. No
-error and no repr holds a value: a secret may stand in the wrong place.
+error and no repr holds a value: a secret may stand in the wrong place (the path of a file that is there is none).
 What does not live here: where settings are read from (``actors/sources.py``), and on what kind of disk LEDGER_DATA
 lies (``actors/footing.py``).
 """
@@ -17,6 +17,7 @@ import msgspec
 from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from actors.command import command
 from ledger.errors import LedgerError
 
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
@@ -168,8 +169,10 @@ class Settings(BaseSettings):
     @field_validator("ledger_data")
     @classmethod
     def _check_data(cls, value: Path) -> Path:
-        if os.access(value, os.F_OK) and not value.is_dir():
-            raise ValueError
+        path = value.absolute()
+        there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK))
+        if not there.is_dir():
+            raise Unusable(f"a folder, but {there} is a file: move it away, or name another folder")
         return value
 
     @field_validator("ledger_http")
@@ -193,7 +196,8 @@ class Settings(BaseSettings):
             BadSettings: when it is not set.
         """
         if self.discord_token is None:
-            raise BadSettings(["DISCORD_TOKEN must be set: in the environment, /run/secrets/discord_token or .env."])
+            where = "in the environment, /run/secrets/discord_token or .env"
+            raise BadSettings([f"DISCORD_TOKEN must be set {where}; `{command('setup')}` asks for it."])
         return self.discord_token
 
     def database(self) -> Path:

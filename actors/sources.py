@@ -7,13 +7,17 @@ What settings mean is the business of ``actors/settings.py``.
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
+from io import StringIO
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import SecretStr, ValidationError
-from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource, SecretsSettingsSource
+from pydantic_settings import EnvSettingsSource, SecretsSettingsSource
 
+from actors.command import command
 from actors.settings import SQLITE, BadSettings, Settings, Unusable
 
 SECRETS_FOLDER: Final = Path("/run/secrets")
@@ -92,11 +96,22 @@ def _said(env_file: Path, secrets: Path, findings: list[str]) -> Iterator[tuple[
     try:
         yield str(secrets), _secret_files(secrets)
     except (OSError, UnicodeDecodeError) as error:
-        findings.append(f"{secrets} must be readable text: {_why(error)}.")
+        findings.append(f"{secrets} must be readable text ({_why(error)}).")
     try:
-        yield str(env_file), DotEnvSettingsSource(Settings, env_file=env_file).env_vars
+        yield str(env_file), _env_file(env_file, findings)
     except (OSError, UnicodeDecodeError) as error:
-        findings.append(f"{env_file} must be readable text: {_why(error)}.")
+        findings.append(f"{env_file} must be readable text ({_why(error)}).")
+
+
+def _env_file(path: Path, findings: list[str]) -> Mapping[str, str]:
+    """What its lines of the form NAME=value say; of others it is said where they are, not what they say."""
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8") as file:
+        lines = list(parse_stream(file))
+    findings.extend(f"{path}, line {line.original.line}, must be NAME=value." for line in lines if line.error)
+    usable = "".join(line.original.string for line in lines if not line.error)
+    return {name.lower(): value for name, value in dotenv_values(stream=StringIO(usable)).items() if value}
 
 
 def _secret_files(folder: Path) -> Mapping[str, object]:
@@ -112,14 +127,15 @@ def _why(error: OSError | UnicodeDecodeError) -> str:
 
 
 def _unknown(names: Mapping[str, object], source: str) -> Iterator[str]:
-    known = [field for field in Settings.model_fields if field.startswith(_OURS)]
+    known = [field.removeprefix(_OURS) for field in Settings.model_fields if field.startswith(_OURS)]
     for name in sorted(names):
-        if name.startswith(_OURS) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+        own = name.removeprefix(_OURS)
+        if name.startswith(_OURS) and own not in known:
+            near = difflib.get_close_matches(own, known, n=1)  # the prefix is alike in all
             fix = (
-                f"did you mean {near[0].upper()}?"
+                f"did you mean {(_OURS + near[0]).upper()}?"
                 if near
-                else "remove it; `inviteledger config` lists those there are."
+                else f"remove it (`{command('config')}` lists all)."
             )
             yield f"{name.upper()} ({source}) is no setting: {fix}"
 

@@ -19,6 +19,7 @@ from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
 from actors.cli.setup import set_up
 from actors.cli.verify import verify_layers
+from actors.command import command
 from actors.forgetting import ForgetRequest
 from actors.settings import Settings
 from actors.sources import look
@@ -58,7 +59,7 @@ def perform(app: App, words: Sequence[str]) -> int:
     try:
         result: object = app(words)
     except CycloptsError as error:
-        sys.stderr.write(f"inviteledger: {_in_words(error)} `inviteledger --help` lists the commands.\n")
+        sys.stderr.write(f"inviteledger: {_in_words(error)} `{command('--help')}` lists the commands.\n")
         return USAGE
     except LedgerError as error:
         sys.stderr.write(explain(error))
@@ -102,7 +103,7 @@ def _add_first_run(app: App, settings: Callable[[], Settings]) -> None:
 
     def doctor() -> int:
         """Say what stops the bot, or may, each with its fix; also beside a running bot. Exit 0, 69 or 78."""
-        return examine(settings(), sys.stdout)
+        return examine(look(), sys.stdout)
 
     app.command(setup)
     app.command(doctor)
@@ -153,5 +154,5 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         """Ask the bot on this machine whether it is ready; exit 0 or 1."""
         return check_health(settings().http(), sys.stdout)
 
-    for command in (export, verify, config, healthcheck):
-        app.command(command)
+    for each in (export, verify, config, healthcheck):
+        app.command(each)

@@ -13,21 +13,28 @@ from actors.cli.exits import AWAY, CONFIGURATION, OK
 from actors.cli.piping import printing
 from actors.cli.premises import look_round
 from actors.clock import SystemClock
-from actors.gateway.findings import Finding, Severity, token_missing, worst_first
+from actors.gateway.findings import Finding, Severity, setting_refused, token_missing, worst_first
 from actors.gateway.preflight import Preflight, ask_once
 from actors.settings import Settings
+from actors.sources import Reading
 
 MARKS: Final = {Severity.BLOCKING: "STOP", Severity.AWAY: "away", Severity.WARNING: "warn", Severity.FINE: "ok"}
+UNASKED: Final = Preflight(findings=(), grant=None)
 NO_TOKEN: Final = Preflight(findings=(token_missing(),), grant=None)
 
 
-def examine(settings: Settings, out: TextIO) -> int:
-    """Prints every finding, worst first; 0 when nothing stops the bot, 69 when something is away, else 78."""
-    preflight = inquire(settings)
-    findings = worst_first((*preflight.findings, *look_round(settings)))
+def examine(reading: Reading, out: TextIO) -> int:
+    """Prints every finding, worst first; 0 when nothing stops the bot, 69 when something is away, else 78.
+
+    What cannot be used among the settings is a finding; what does not depend on it is looked at all the same.
+    """
+    settings, refused = reading.settings, reading.refused
+    preflight = UNASKED if refused & {"DISCORD_TOKEN", "DISCORD_API_URL"} else inquire(settings)
+    broken = tuple(setting_refused(sentence) for sentence in reading.findings)
+    findings = worst_first((*broken, *preflight.findings, *look_round(settings, refused)))
     with printing(out):
         show(findings, out)
-        if preflight.link:
+        if preflight.link and not any(preflight.link in finding.fix for finding in findings):
             out.write(f"The link that adds the bot to a server: {preflight.link}\n")
         out.write(_summary(findings))
     return code_of(findings)
@@ -42,7 +49,7 @@ def inquire(settings: Settings) -> Preflight:
 
 def show(findings: Sequence[Finding], out: TextIO) -> None:
     for finding in findings:
-        out.write(f"{MARKS[finding.severity]:<5} {finding.what}.\n")
+        out.write(f"{MARKS[finding.severity]:<5} {finding.what}{'' if finding.what.endswith('?') else '.'}\n")
         if finding.fix:
             out.write(f"      fix: {finding.fix}.\n")
 

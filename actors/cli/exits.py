@@ -15,6 +15,8 @@ AWAY: Final = 69
 """Something that is needed is away: a disk, a lock, an address. Starting again later may help."""
 CONFIGURATION: Final = 78
 """Only the operator can help; starting again does not."""
+INTERRUPTED: Final = 130
+"""Ctrl-C, as a shell tells it."""
 
 
 class BadWords(LedgerError):

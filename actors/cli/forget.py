@@ -10,7 +10,8 @@ from typing import Final, TextIO, TypeAlias
 
 import msgspec
 
-from actors.cli.exits import OK, USAGE, WRONG
+from actors.cli.asking import is_yes
+from actors.cli.exits import INTERRUPTED, OK, USAGE, WRONG
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.ops.http import PROGRESS_EVERY, ForgetLine
@@ -47,7 +48,7 @@ def forget_for_good(
 
     Returns:
         0 when all is done, also where nothing is known of them; 1 when something is left or was not wanted, or
-        nothing at all is recorded there; 2 when nobody could be asked.
+        nothing at all is recorded there; 2 when nobody could be asked; 130 when the person left.
 
     Raises:
         NoAnswer: when a bot holds the data folder and does not answer.
@@ -60,11 +61,15 @@ def forget_for_good(
         if not terminal.keyboard.isatty():
             terminal.err.write("inviteledger: forgetting cannot be undone: say --yes where nobody can be asked.\n")
             return USAGE
-        if not _agreed(request, terminal):
+        try:
+            wanted = _agreed(request, terminal)
+        except KeyboardInterrupt:
+            terminal.out.write("\nNothing was forgotten.\n")
+            return INTERRUPTED
+        if not wanted:
             terminal.out.write("Nothing was forgotten.\n")
             return WRONG
-    report = _forget(settings, request, alone, terminal)
-    return _say(report, request, terminal)
+    return _say(_forget(settings, request, alone, terminal), request, terminal)
 
 
 def _forget(settings: Settings, request: ForgetRequest, alone: Alone, terminal: Terminal) -> ForgetReport:
@@ -79,9 +84,9 @@ def _forget(settings: Settings, request: ForgetRequest, alone: Alone, terminal: 
 
 def _agreed(request: ForgetRequest, terminal: Terminal) -> bool:
     terminal.out.write(f"{_whom(request).capitalize()} will be forgotten. {_meaning(request)} It cannot be undone.\n")
-    terminal.out.write("Type yes to go on: ")
+    terminal.out.write("Forget for good? [y/N] ")
     terminal.out.flush()
-    return terminal.keyboard.readline().strip().lower() == "yes"
+    return is_yes(terminal.keyboard.readline())
 
 
 def _whom(request: ForgetRequest) -> str:

@@ -26,9 +26,10 @@ class Forbidden(_Failure, frozen=True):
 
 
 class Unavailable(_Failure, frozen=True):
-    """Any other status; 0 = no answer at all (not connected, or the connection broke)."""
+    """Any other status; 0 = no answer at all (not connected, or the connection broke), ``why`` in words if known."""
 
     status: int
+    why: str = ""
 
 
 class Limited(_Failure, frozen=True):

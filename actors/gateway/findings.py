@@ -7,15 +7,18 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
+from actors.command import command
 from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable
 
 PORTAL: Final = "Developer Portal (https://discord.com/developers/applications)"
 UNAUTHORIZED: Final = "unauthorized"
 """``Forbidden.reason`` of a 401: the token, not a permission."""
 NOT_HERE: Final = "use https://discord.com/api/v10 (leave DISCORD_API_URL out) and look for a proxy in between"
+API_PATH: Final = "/api/v10"
 SHAPES: Final = (
     (r"\d{17,20}", "an application's or a user's id"),
     (r"[0-9a-f]{64}", "an application's public key"),
@@ -73,22 +76,26 @@ def worst_first(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda finding: list(Severity).index(finding.severity)))
 
 
+def setting_refused(sentence: str) -> Finding:
+    return Finding(topic=Topic.LOCAL, severity=Severity.BLOCKING, what=sentence.rstrip("."))
+
+
 def token_missing() -> Finding:
     return Finding(
         topic=Topic.TOKEN,
         severity=Severity.BLOCKING,
         what="DISCORD_TOKEN is not set, so Discord could not be asked",
-        fix=f"copy the token from {PORTAL}, Bot, Reset Token, or let `inviteledger setup` ask for it",
+        fix=f"copy the token from the {PORTAL}, Bot, Reset Token, or let `{command('setup')}` ask for it",
     )
 
 
 def token_refused(token: str) -> Finding:
     """Discord said 401; the shape tells what was copied instead, if anything."""
-    fix = f"copy the token from {PORTAL}, Bot, Reset Token, into DISCORD_TOKEN and start the bot again"
+    fix = f"copy the token from the {PORTAL}, Bot, Reset Token, into DISCORD_TOKEN and start the bot again"
     return Finding(
         topic=Topic.TOKEN,
         severity=Severity.BLOCKING,
-        what=f"Discord refused DISCORD_TOKEN (401): {_shape(token)}",
+        what=f"Discord refused DISCORD_TOKEN (401), {_shape(token)}",
         fix=fix,
     )
 
@@ -98,20 +105,22 @@ def token_of_a_person() -> Finding:
         topic=Topic.TOKEN,
         severity=Severity.BLOCKING,
         what="DISCORD_TOKEN is a person's token, and Discord forbids programs to use one",
-        fix=f"copy the bot's from {PORTAL}, Bot, Reset Token, and start the bot again",
+        fix=f"copy the bot's from the {PORTAL}, Bot, Reset Token, and start the bot again",
     )
 
 
 def _shape(token: str) -> str:
     for shape, what in SHAPES:
         if re.fullmatch(shape, token, re.ASCII):
-            return f"it looks like {what}, not like a bot's token"
+            return f"which looks like {what}, not like a bot's token"
     if re.fullmatch(BOT_SHAPE, token, re.ASCII):
-        return "it has a bot token's shape, but was reset, or its application has no bot any more"
-    return "it has not the shape of a bot's token; perhaps it was cut off"
+        return (
+            "which has a bot token's shape, but was reset or not copied whole, or its application has no bot any more"
+        )
+    return "which has not the shape of a bot's token; perhaps it was not copied whole"
 
 
-def trouble(failure: Failure, token: str) -> Finding:
+def trouble(failure: Failure, token: str, api_url: str) -> Finding:
     """Why Discord gave no answer that helps."""
     wait_s = 0.0
     match failure:
@@ -122,12 +131,12 @@ def trouble(failure: Failure, token: str) -> Finding:
                 "Discord turns this machine's requests away (403)",
                 "ask its host whether the address is banned",
             )
-        case Unavailable(status=0):
-            return _away("Discord could not be reached", "check the network, the name service and DISCORD_API_URL")
+        case Unavailable(status=0, why=why):
+            return _unreached(api_url, why)
         case Unavailable(status=status) if status >= 500:  # noqa: PLR2004 -- HTTP's words for "our fault"
             return _away(f"Discord answers with status {status}", "wait; https://discordstatus.com says how long")
         case Unavailable(status=status):
-            what, fix = f"What answers is not Discord's API (status {status})", NOT_HERE
+            what, fix = f"What answers is not Discord's API (status {status})", _right_place(api_url)
         case Limited(retry_after_s=wait_s):
             what, fix = f"Discord asks to wait for {wait_s:.0f} s (429)", "wait; stop other programs with this token"
             return _away(what, fix, wait_s)
@@ -136,8 +145,18 @@ def trouble(failure: Failure, token: str) -> Finding:
                 f"Discord did not answer within {after_s:g} s", "check the network and https://discordstatus.com"
             )
         case Malformed():
-            what, fix = "What answers is not Discord's API (no JSON that fits)", NOT_HERE
+            what, fix = "What answers is not Discord's API (no JSON that fits)", _right_place(api_url)
     return Finding(topic=Topic.DISCORD, severity=Severity.BLOCKING, what=what, fix=fix, wait_s=wait_s)
+
+
+def _unreached(api_url: str, why: str) -> Finding:
+    place = urlsplit(api_url).netloc
+    what = f"{place} could not be reached ({why})" if why else f"{place} could not be reached"
+    return _away(what, "check the network, the name service and DISCORD_API_URL")
+
+
+def _right_place(api_url: str) -> str:
+    return NOT_HERE if api_url.endswith(API_PATH) else f"let DISCORD_API_URL end with {API_PATH}"
 
 
 def _away(what: str, fix: str, wait_s: float = 0.0) -> Finding:
@@ -169,7 +188,7 @@ def intent_off() -> Finding:
         topic=Topic.INTENT,
         severity=Severity.BLOCKING,
         what="Server Members Intent is switched off, so Discord would tell nothing of joins",
-        fix=f"run `inviteledger setup`, or switch it on in the {PORTAL}, Bot, Privileged Gateway Intents",
+        fix=f"run `{command('setup')}`, or switch it on in the {PORTAL}, Bot, Privileged Gateway Intents",
     )
 
 
@@ -193,7 +212,7 @@ def review_ahead(guilds: int) -> Finding:
 
 def budget_left(remaining: int, total: int) -> Finding:
     return Finding(
-        topic=Topic.BUDGET, severity=Severity.FINE, what=f"{remaining} of {total} IDENTIFYs are left today"
+        topic=Topic.BUDGET, severity=Severity.FINE, what=f"{remaining:,} of {total:,} logins are left today"
     )
 
 
@@ -201,13 +220,13 @@ def budget_spent(remaining: int, shards: int, reset_s: float) -> Finding:
     return Finding(
         topic=Topic.BUDGET,
         severity=Severity.BLOCKING,
-        what=f"{remaining} IDENTIFYs are left for {shards} shards; Discord gives new ones in {_span(reset_s)}",
+        what=f"Logins left: {remaining:,}, needed: {shards:,}; Discord gives new ones in {_span(reset_s)}",
         fix="wait (the bot starts by itself then), and look for another program that logs in with this token",
     )
 
 
 def budget_unread() -> Finding:
-    what = "The number of IDENTIFYs that are left could not be read: one shard is taken"
+    what = "The number of logins that are left could not be read, so one connection is made"
     return Finding(topic=Topic.BUDGET, severity=Severity.WARNING, what=what)
 
 

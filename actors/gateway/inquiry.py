@@ -6,6 +6,7 @@ the token goes where the operator said and nowhere else.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
@@ -72,8 +73,8 @@ class Inquiry:
                 return self._read(answer, await answer.read(), kind)
         except TimeoutError:
             return TimedOut(after_s=self._deadline_s)
-        except (aiohttp.ClientError, OSError):
-            return Unavailable(status=0)
+        except (aiohttp.ClientError, OSError) as error:
+            return Unavailable(status=0, why=_in_words(error))
 
     def _read(self, answer: aiohttp.ClientResponse, body: bytes, kind: type[T]) -> T | Failure:
         self._compare_clocks(answer.headers.get("Date", ""))
@@ -94,6 +95,14 @@ class Inquiry:
         with suppress(ValueError):
             theirs: datetime = parsedate_to_datetime(date)
             self.skew_s = self._now_ms() / 1_000 - theirs.timestamp() - 0.5
+
+
+def _in_words(error: aiohttp.ClientError | OSError) -> str:
+    """The system's words where it has any: asyncio's own tell addresses and Python."""
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    if not isinstance(cause, OSError) or cause.errno is None:
+        return "the connection broke"
+    return os.strerror(cause.errno) if cause.errno > 0 else str(cause.strerror)
 
 
 def _decoded(body: bytes, kind: type[T]) -> T | Failure:

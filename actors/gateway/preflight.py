@@ -126,14 +126,14 @@ async def check(ask: Inquiry, api_url: str, token: str) -> Preflight:
     """Asks everything once; at most four questions, each within its deadline."""
     me = await ask.get("/users/@me", Me)
     if not isinstance(me, Me):
-        return Preflight(findings=(f.trouble(me, token), *_where(api_url)), grant=None)
+        return Preflight(findings=(f.trouble(me, token, api_url), *_where(api_url)), grant=None)
     about, socket = await ask.get("/applications/@me", About), await ask.get("/gateway/bot", Socket)
     link = install_link(about.id if isinstance(about, About) else me.id)
     found = [
         *(() if me.bot else (f.token_of_a_person(),)),
         f.application_found(me.username, me.id),
-        *_of_application(about, token),
-        *_of_socket(socket, token),
+        *_of_application(about, token, api_url),
+        *_of_socket(socket, token, api_url),
         *(await _of_guilds(ask, link)),
         *_of_clock(ask.skew_s),
         *_where(api_url),
@@ -158,9 +158,9 @@ def _grant(me: Me, about: About | None, socket: Socket | Failure) -> Grant:
     )
 
 
-def _of_application(about: About | Failure, token: str) -> Iterator[Finding]:
+def _of_application(about: About | Failure, token: str, api_url: str) -> Iterator[Finding]:
     if not isinstance(about, About):
-        yield f.application_unread(about) if _is_only_unread(about) else f.trouble(about, token)
+        yield f.application_unread(about) if _is_only_unread(about) else f.trouble(about, token, api_url)
         return
     yield f.intent_on() if about.hears_members() else f.intent_off()
     reviewed = about.flags is None or about.flags & MEMBERS_INTENT
@@ -174,9 +174,9 @@ def _of_application(about: About | Failure, token: str) -> Iterator[Finding]:
         yield f.commands_elsewhere()
 
 
-def _of_socket(socket: Socket | Failure, token: str) -> Iterator[Finding]:
+def _of_socket(socket: Socket | Failure, token: str, api_url: str) -> Iterator[Finding]:
     if not isinstance(socket, Socket):
-        yield f.budget_unread() if _is_only_unread(socket) else f.trouble(socket, token)
+        yield f.budget_unread() if _is_only_unread(socket) else f.trouble(socket, token, api_url)
         return
     limit, shards = socket.session_start_limit, max(1, socket.shards)
     if limit.remaining < shards:

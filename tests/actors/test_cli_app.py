@@ -98,8 +98,10 @@ def test_without_a_token_run_ends_with_78_and_the_fix(capsys: pytest.CaptureFixt
     program = Program()
     assert program("run") == 78
     assert program.ran == []
-    fix = "DISCORD_TOKEN must be set: in the environment, /run/secrets/discord_token or .env."
-    assert capsys.readouterr().err == f"inviteledger: {fix}\n"
+    assert capsys.readouterr().err == (
+        "inviteledger: DISCORD_TOKEN must be set in the environment, /run/secrets/discord_token or .env; "
+        "`inviteledger setup` asks for it.\n"
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "export", "verify", "config", "healthcheck"])

@@ -170,13 +170,44 @@ async def test_an_env_file_that_is_there_keeps_what_it_says(newcomer: Newcomer):
     assert (newcomer.folder / ".env").read_text() == f"LEDGER_ACK=local\nDISCORD_TOKEN={newcomer.sandbox.token}\n"
 
 
-async def test_a_refused_token_is_not_written_down(newcomer: Newcomer):
+async def test_a_token_is_asked_for_until_one_can_be_used_and_a_wrong_one_is_not_written_down(newcomer: Newcomer):
     async with Terminal(newcomer, "setup") as terminal:
-        await terminal.answer("it is not shown", SECRETS)
+        await terminal.answer("it is not shown): ", "")
+        await terminal.answer("Nothing was typed.\r\nThe token (it is not shown): ", "two words")
+        await terminal.answer("one word, nothing round it.\r\nThe token (it is not shown): ", SECRETS)
         assert await terminal.ended() == 78
         assert "client secret" in terminal.screen
         assert SECRETS not in terminal.screen
     assert list(newcomer.folder.iterdir()) == []
+
+
+async def test_a_wrong_token_in_the_env_file_is_replaced_there(newcomer: Newcomer):
+    newcomer.all_set()
+    del newcomer.environ["DISCORD_TOKEN"]
+    file = newcomer.folder / ".env"
+    file.write_text(f"DISCORD_TOKEN={SECRETS}\nLEDGER_ACK=local\n")
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.answer("It stands in .env. Type another one? [y/N]", "y")
+        await terminal.answer("it is not shown", newcomer.sandbox.token)
+        await terminal.answer("which is there already? [y/N]", "yes")
+        assert await terminal.ended() == 0
+    assert file.read_text() == f"LEDGER_ACK=local\nDISCORD_TOKEN={newcomer.sandbox.token}\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in newcomer.folder.iterdir()] == [".env"]
+
+
+async def test_ctrl_c_at_a_question_is_a_sentence_and_130(newcomer: Newcomer):
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.until("it is not shown")
+        terminal.send(signal.SIGINT)
+        assert await terminal.ended() == 130
+    assert terminal.screen.endswith("Stopped; nothing more was changed.\r\n")
+    (newcomer.folder / "data" / "log").mkdir(parents=True)
+    async with Terminal(newcomer, "forget", "--user", "7") as terminal:
+        await terminal.until("[y/N]")
+        terminal.send(signal.SIGINT)
+        assert await terminal.ended() == 130
+    assert terminal.screen.endswith("Nothing was forgotten.\r\n")
 
 
 async def test_setup_asks_nobody_who_is_not_there_and_yes_answers_beforehand(newcomer: Newcomer):
@@ -277,10 +308,21 @@ async def test_run_holds_without_an_identify_and_says_why_on_readyz(newcomer: Ne
         ("run", {"LEDGER_DISC": "lasting"}, 78, "did you mean LEDGER_DISK?"),
         ("run", {"LEDGER_DATA": "/proc/inviteledger"}, 78, "LEDGER_DATA"),
         ("doctor", {"LEDGER_DATA": "/proc/inviteledger/x"}, 78, "cannot be written"),
-        ("doctor", {"DISCORD_TOKEN": SECRETS}, 78, "it looks like a client secret"),
-        ("doctor", {"DISCORD_TOKEN": "a1" * 32}, 78, "it looks like an application's public key"),
+        ("doctor", {"DISCORD_TOKEN": SECRETS}, 78, "which looks like a client secret"),
+        ("doctor", {"DISCORD_TOKEN": "a1" * 32}, 78, "which looks like an application's public key"),
         ("doctor", {"DISCORD_API_URL": "http://127.0.0.1:9/api/v10"}, 69, "could not be reached"),
         ("doctor", {"LEDGER_DISK": "ephemeral"}, 0, "What is recorded goes with its disk"),
+        ("doctor", {"DISCORD_TOKEN": "x y", "LEDGER_DTA": "d"}, 78, "LEDGER_DATA, data, can be written"),
+        ("doctor", {"DISCORD_TOKEN": "x y", "LEDGER_DTA": "d"}, 78, "did you mean LEDGER_DATA?\n"),
+        ("doctor", {"DISCORD_TOKEN": "x y"}, 78, "DISCORD_TOKEN must be the bot's token"),
+        ("doctor", {"LEDGER_FOO": "x"}, 78, "LEDGER_FOO (environment) is no setting: remove it"),
+        ("run", {"LEDGER_DATA": "/etc/passwd/x"}, 78, "LEDGER_DATA must be a folder, but /etc/passwd is a file"),
+        (
+            "doctor",
+            {"DISCORD_API_URL": "http://127.0.0.1:9/api/v10"},
+            69,
+            "127.0.0.1:9 could not be reached (Connection",
+        ),
         ("runn", {}, 2, "`inviteledger --help`"),
     ],
 )
@@ -304,11 +346,23 @@ async def test_a_url_that_is_not_discords_and_a_port_that_is_taken_are_named(new
     newcomer.all_set()
     code, said = await newcomer.run("doctor", DISCORD_API_URL=newcomer.sandbox.api_url.removesuffix("/api/v10"))
     assert (code, "What answers is not Discord's API" in said) == (78, True)
+    assert "let DISCORD_API_URL end with /api/v10" in said
     with socket.create_server(("127.0.0.1", 0)) as taken:
         environ = {"LEDGER_HTTP": f"127.0.0.1:{taken.getsockname()[1]}"}
         for command in ("doctor", "run"):
             code, said = await newcomer.run(command, **environ)
             assert (code, "choose another LEDGER_HTTP" in said) == (69, True)
+
+
+async def test_a_line_of_the_env_file_that_says_nothing_is_named_by_its_number(newcomer: Newcomer):
+    newcomer.all_set()
+    (newcomer.folder / ".env").write_text(f"LEDGER_ACK=local\nDISCORD_TOKEN: {SECRETS}\n")
+    code, said = await newcomer.run("run")
+    assert (code, said) == (78, "inviteledger: .env, line 2, must be NAME=value.\n")
+    (newcomer.folder / ".env").unlink()
+    (newcomer.folder / ".env").mkdir()
+    code, said = await newcomer.run("run")
+    assert (code, said) == (78, "inviteledger: .env must be readable text (Is a directory).\n")
 
 
 async def test_a_spent_identify_budget_is_waited_for_and_says_how_long(newcomer: Newcomer):

@@ -91,7 +91,7 @@ async def test_the_members_intent_switched_off_blocks_with_its_fix(sandbox: Sand
         ("abcdefghijABCDEFGHIJ0123456789-_", "client secret"),
         ("abcdefghijABCDEFGHIJ0123456789", "OAuth"),
         ("MTk4NjIyNDgzNDcxOTI1MjQ4.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs", "was reset"),
-        ("MTk4NjIyNDgzNDcxOTI1MjQ4", "cut off"),
+        ("MTk4NjIyNDgzNDcxOTI1MjQ4", "not copied whole"),
     ],
 )
 async def test_a_refused_token_is_told_by_its_kind_and_asked_for_once(sandbox: Sandbox, token: str, words: str):
