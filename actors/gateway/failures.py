@@ -26,10 +26,14 @@ class Forbidden(_Failure, frozen=True):
 
 
 class Unavailable(_Failure, frozen=True):
-    """Any other status; 0 = no answer at all (not connected, or the connection broke), ``why`` in words if known."""
+    """Any other status; 0 = no answer at all (not connected, or the connection broke), ``why`` in words if known.
+
+    ``code``: what is wrong, in Discord's numbers; 0 = not said.
+    """
 
     status: int
     why: str = ""
+    code: int = 0
 
 
 class Limited(_Failure, frozen=True):

@@ -4,6 +4,7 @@ Ids are what counts; names are for reading and may be anything people think of. 
 (``clean``): one line, no invisible tricks. Who is gone keeps the name of before.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -20,6 +21,8 @@ from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
 
 MAX_STAFF_A_RUN: Final = 300
 """At one request after the other about half a minute; an interaction lives 15."""
+RUN_S: Final = 600.0
+"""For all requests of a run: each may take as long as its deadline, or as Discord has all of us wait."""
 MAX_FAILURES_IN_A_ROW: Final = 3
 """Then Discord is not asked any further: each may take as long as its deadline."""
 NOT_FOUND: Final = 404
@@ -33,6 +36,7 @@ class Names:
         self.gone: list[UserId] = []
         self.failures: list[Failure] = []
         self.failures_in_a_row = 0
+        self.cut_short = False
 
     @property
     def asked(self) -> int:
@@ -98,11 +102,18 @@ class People:
 
     async def _ask(self, guild: GuildId, staff: Sequence[UserId]) -> Names:
         names = Names()
-        for user in staff[:MAX_STAFF_A_RUN]:
+        try:
+            async with asyncio.timeout(RUN_S):
+                await self._ask_each(guild, staff[:MAX_STAFF_A_RUN], names)
+        except TimeoutError:
+            names.cut_short = True
+        return names
+
+    async def _ask_each(self, guild: GuildId, staff: Sequence[UserId], names: Names) -> None:
+        for user in staff:
             if names.failures_in_a_row == MAX_FAILURES_IN_A_ROW:
                 break
             names.note(user, await self._name(guild, user))
-        return names
 
     async def _name(self, guild: GuildId, user: UserId) -> str | Failure:
         """As a member, else (who left) as a user."""
@@ -124,6 +135,8 @@ def told(names: Names, known: Mapping[UserId, str], unasked: int) -> str:
     lines = [f"{count(len(renamed), 'name')} changed, {len(new):,} new, {unchanged:,} unchanged."]
     if names.failures:
         lines.append(f"{count(len(names.failures), 'name')} could not be read. {explain(names.failures[-1])}")
+    if names.cut_short:
+        lines.append(f"Discord is slow: I stopped after {RUN_S / 60:g} minutes, and keep what I have.")
     if unasked:
         lines.append(f"{count(unasked, 'person', 'people')} not asked for this time.")
     lines += [f"{person(user)}: {shown(known[user])} → {shown(names.found[user])}" for user in renamed]

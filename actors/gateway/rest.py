@@ -180,7 +180,11 @@ class Rest:
             async with asyncio.timeout(self._deadline_s):
                 return decode(await request(http), kind)
         except TimeoutError:
-            return _timed_out(http, self._deadline_s)
+            _open_gate(http)
+            return TimedOut(after_s=self._deadline_s)
+        except asyncio.CancelledError:  # a deadline of whoever asks
+            _open_gate(http)
+            raise
         except _TROUBLE as error:
             return _as_failure(error)
 
@@ -190,10 +194,9 @@ def url_of_gateway(http: HTTPClient) -> Awaitable[dict[str, str]]:
     return http.request(Route("GET", "/gateway"))
 
 
-def _timed_out(http: HTTPClient, after_s: float) -> TimedOut:
+def _open_gate(http: HTTPClient) -> None:
     """Giving up on a request that waits for the global limit leaves the library's gate shut for good: open it."""
     http._global_over.set()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see names.check_library
-    return TimedOut(after_s=after_s)
 
 
 def _as_failure(error: Exception) -> Failure:
@@ -204,8 +207,8 @@ def _as_failure(error: Exception) -> Failure:
             return Limited(retry_after_s=wait_of(wait_s, LONGEST_WAIT_S))
         case discord.HTTPException(status=401 | 403):
             return Forbidden()
-        case discord.HTTPException(status=status):
-            return Unavailable(status=status)
+        case discord.HTTPException(status=status, code=code):
+            return Unavailable(status=status, code=code)
         case ValueError() | LookupError() | TypeError() | AttributeError():
             return Malformed(why=type(error).__name__)
         case _:

@@ -18,6 +18,8 @@ from ledger import messages as m
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, UserId
 from ledger.ports import Clock
 
+SERVER_IS_FULL: Final = 30016
+"""Discord's code for "Maximum number of invites reached"."""
 MAX_CHOICES: Final = 25
 MAX_CHOICE: Final = 100
 """Characters of a choice's name, and of its value."""
@@ -116,7 +118,19 @@ def bare_code(text: str) -> InviteCode:
 
 def _not_made(failure: Failure) -> str:
     doubt = " It may have been made all the same: look at the server's invites." if _is_doubtful(failure) else ""
-    return f"No invite could be made. {explain(failure, 'Create Invite in this channel')}{doubt}"
+    return f"No invite could be made. {_why(failure)}{doubt}"
+
+
+def _why(failure: Failure) -> str:
+    match failure:
+        case Unavailable(code=code) if code == SERVER_IS_FULL:
+            return "This server has 1,000 invites, as many as Discord allows: delete some, or name one of them here."
+        case Unavailable(status=400, code=code):
+            return (
+                f"Discord takes none for this channel (code {code}): ask in a text channel, or name an invite here."
+            )
+        case _:
+            return explain(failure, "Create Invite in this channel")
 
 
 def _is_doubtful(failure: Failure) -> bool:

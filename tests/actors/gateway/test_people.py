@@ -115,6 +115,17 @@ async def test_where_discord_does_not_answer_it_is_asked_no_further(
     assert await names_of(town, guild, *ids) == {}
 
 
+async def test_a_run_ends_before_the_interaction_does_and_says_so(
+    guild: Guild, staff: User, sandbox: Sandbox, town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(people, "RUN_S", 0.06)
+    assign(town, sandbox.world.add_staff(guild).id, sandbox.world.add_staff(guild).id)
+    sandbox.faults.hang("member")
+    reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
+    assert "I stopped after 0.001 minutes, and keep what I have." in reply.text
+    assert "2 people not asked for this time." in reply.text
+
+
 @pytest.mark.parametrize(
     ("name", "kept"),
     [

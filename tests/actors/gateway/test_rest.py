@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import discord
 import pytest
@@ -141,8 +142,9 @@ async def test_a_429_is_waited_for(rest: Rest, guild: Guild, sandbox: Sandbox):
     assert sandbox.count("invites", 429) == 1
 
 
+@pytest.mark.parametrize("deadline_s", [0.2, 15.0])
 async def test_giving_up_within_a_global_429_leaves_it_to_the_next_request_to_wait(
-    town: Town, guild: Guild, sandbox: Sandbox, log: FilteringBoundLogger
+    deadline_s: float, town: Town, guild: Guild, sandbox: Sandbox, log: FilteringBoundLogger
 ):
     """The library forgets the wait with the request that was given up, the restraint does not (the sandbox looks)."""
     pacer = Pacer(town.clock, asyncio.sleep, per_s=10_000)
@@ -151,8 +153,10 @@ async def test_giving_up_within_a_global_429_leaves_it_to_the_next_request_to_wa
     point_at(sandbox.api_url)
     async with discord.Client(intents=discord.Intents(guilds=True), http_trace=trace) as client:
         await client.login(sandbox.token)
-        hasty = Rest(lambda: client.http, pacer, town.clock, deadline_s=0.2)
-        assert await sample_of(hasty, guild) == TimedOut(after_s=0.2)
+        hasty = Rest(lambda: client.http, pacer, town.clock, deadline_s)
+        with suppress(TimeoutError):  # its own deadline, or that of whoever asked
+            async with asyncio.timeout(0.4):
+                await sample_of(hasty, guild)
         async with asyncio.timeout(3):  # the library's own gate is open again, or it would wait for ever
             assert isinstance(await sample_of(Rest(lambda: client.http, pacer, town.clock), guild), Sample)
 

@@ -129,6 +129,18 @@ async def test_an_invite_that_could_not_be_made_is_said_in_words(
     assert guild.invites == []
 
 
+@pytest.mark.parametrize("refusal", [(30016, "as many as Discord allows"), (50035, "ask in a text channel")])
+async def test_an_invite_that_discord_refuses_is_said_with_what_to_do_instead_of_trying_again(
+    refusal: tuple[int, str], guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    code, words = refusal
+    await town.until_heard(guild.id, m.GuildCameUp)
+    sandbox.faults.fail("create_invite", 400, code=code)
+    reply = await sandbox.slash(guild, staff, "setup_staff_invite", {"staff": staff})
+    assert words in reply.text
+    assert "again" not in reply.text
+
+
 async def test_an_interaction_that_comes_twice_is_answered_and_done_once(
     guild: Guild, staff: User, sandbox: Sandbox, town: Town, lines: Lines
 ):
