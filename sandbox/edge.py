@@ -4,7 +4,6 @@ A handler gets a `Call` and returns JSON (None: 204), or raises `DiscordError`. 
 """
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -137,11 +136,18 @@ class Answer:
 
 class Edge:
     def __init__(
-        self, credentials: Credentials, faults: Faults, limits: Limits, pulse: Pulse, violations: Violations
+        self,
+        *,
+        credentials: Credentials,
+        faults: Faults,
+        limits: Limits,
+        pulse: Pulse,
+        violations: Violations,
+        restraint: Restraint,
     ) -> None:
         self._credentials = credentials
         self._violations = violations
-        self._restraint = Restraint(violations, time.monotonic)
+        self._restraint = restraint
         self.invalid_requests = 0
         self._faults = faults
         self._limits = limits

@@ -33,6 +33,7 @@ from sandbox.rest import GuildRoutes
 from sandbox.rest_invites import InviteRoutes
 from sandbox.rest_messages import MessageRoutes
 from sandbox.rest_self import SelfRoutes
+from sandbox.restraint import Restraint
 from sandbox.sessions import Session
 from sandbox.slash import Options
 from sandbox.violations import Violations
@@ -44,7 +45,7 @@ SHUTDOWN_S: Final = 1.0
 
 
 class Sandbox:
-    """A Discord for one bot.
+    """A Discord for one bot. REST's limits last by `monotonic_s`.
 
     Attributes:
         world: what exists and happens; `world.truth` is what verdicts are scored against; `world.feed` holds,
@@ -66,6 +67,7 @@ class Sandbox:
         *,
         seed: int = 1,
         clock: Callable[[], float] = time.time,
+        monotonic_s: Callable[[], float] = time.monotonic,
         token: str | None = None,
         port: int = 0,
         identify_every_s: float = EVERY_S,
@@ -79,7 +81,7 @@ class Sandbox:
         self.application = Application(self.world.bot, self.world.add_user("captain"))
         self.credentials = Credentials(self.application, token, rng)
         self.faults = Faults()
-        self.limits = Limits(time.time, time.monotonic)
+        self.limits = Limits(time.time, monotonic_s)
         self.identifies = Identifies(time.monotonic, identify_every_s)
         self.gateway = Gateway(
             world=self.world,
@@ -91,7 +93,14 @@ class Sandbox:
         )
         self.commands = Commands(self.world)
         self.interactions = Interactions(self.world, self.commands, self.pulse, self.violations)
-        self.edge = Edge(self.credentials, self.faults, self.limits, self.pulse, self.violations)
+        self.edge = Edge(
+            credentials=self.credentials,
+            faults=self.faults,
+            limits=self.limits,
+            pulse=self.pulse,
+            violations=self.violations,
+            restraint=Restraint(self.violations, monotonic_s),
+        )
 
     async def __aenter__(self) -> Self:
         await self.start()

@@ -33,9 +33,20 @@ class Asker:
 
 
 @pytest.fixture
-async def asker(sandbox: Sandbox, log: FilteringBoundLogger) -> AsyncIterator[Asker]:
-    clock = VirtualClock()
+def clock() -> VirtualClock:
+    return VirtualClock()
 
+
+@pytest.fixture
+async def sandbox(clock: VirtualClock) -> AsyncIterator[Sandbox]:
+    """It looks at the same clock, and so does not miss who asks too early."""
+    async with Sandbox(seed=7, monotonic_s=clock.monotonic_s) as running:
+        yield running
+        assert list(running.violations) == []
+
+
+@pytest.fixture
+async def asker(sandbox: Sandbox, clock: VirtualClock, log: FilteringBoundLogger) -> AsyncIterator[Asker]:
     async def sleep(seconds: float) -> None:
         clock.now_s += seconds
         await asyncio.sleep(0)
