@@ -44,6 +44,7 @@ clean:
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not there; PYTHON=python3.x make ... chooses another" >&2; exit 1; }
 	@echo "setting up .venv (once) ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "InviteLedger needs Python 3.11 or newer; PYTHON=python3.x make ... chooses another")'
 	@$(PYTHON) -m venv .venv

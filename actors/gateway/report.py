@@ -20,6 +20,7 @@ class Permitted(msgspec.Struct, frozen=True, kw_only=True):
     """What the bot may not: permissions in people's words, and channels in which it lacks Manage Channels."""
 
     missing: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     unheard: tuple[ChannelId, ...] = ()
 
 
@@ -61,7 +62,8 @@ def _window(report: m.GuildReport) -> str:
 
 
 def _permitted(permitted: Permitted) -> Iterator[str]:
-    yield f"**Permissions missing**: {', '.join(permitted.missing) or 'none'}"
+    extras = f"; optional: {', '.join(permitted.optional)}" if permitted.optional else ""
+    yield f"**Permissions missing**: {', '.join(permitted.missing) or 'none'}{extras}"
     unheard = permitted.unheard
     if unheard:
         named = ", ".join(channel(each) for each in unheard[:MAX_CHANNELS])

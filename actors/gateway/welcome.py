@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.failures import Failure, reason
 from actors.gateway.payloads import Place
-from actors.gateway.permissions import missing
+from actors.gateway.permissions import missing, optional
 from actors.gateway.rest import Rest
 from ledger import messages as m
 from ledger.ids import ChannelId, GuildId
@@ -26,14 +26,18 @@ TEXT: Final = (
 )
 LACKING: Final = (
     "**I lack {permissions}** and count less surely, or not at all, without. "
-    "Give it to my role in Server Settings, Roles; I notice by myself.\n"
+    "Mend my role in Server Settings, Roles; I notice by myself.\n"
+)
+OPTIONAL: Final = (
+    "Without {permissions} I cannot make invites for staff; those that are there can be assigned by code.\n"
 )
 
 
-def greeting(counting_since_us: int, lacks: Sequence[str]) -> str:
-    """The message; markdown of Discord's, without a mention."""
+def greeting(counting_since_us: int, lacks: Sequence[str], extras: Sequence[str]) -> str:
+    """The message; markdown of Discord's, without a mention. ``extras``: what is missing and only optional."""
     lacking = LACKING.format(permissions=" and ".join(lacks)) if lacks else ""
-    return TEXT.format(since_s=counting_since_us // 1_000_000, lacking=lacking)
+    without = OPTIONAL.format(permissions=" and ".join(extras)) if extras else ""
+    return TEXT.format(since_s=counting_since_us // 1_000_000, lacking=lacking + without)
 
 
 class Welcomer:
@@ -57,13 +61,18 @@ class Welcomer:
         guild = self._find(guild_id)
         if guild is None:
             return
-        lacks = missing(guild.me.guild_permissions)
+        held, since_us = guild.me.guild_permissions, effect.counting_since_us
+        lacks, extras = missing(held), optional(held)
         self._log.info(
-            "guild.adopted", guild=guild_id, missing=list(lacks), counting_since_ms=effect.counting_since_us // 1_000
+            "guild.adopted",
+            guild=guild_id,
+            missing=list(lacks),
+            optional=list(extras),
+            counting_since_ms=since_us // 1_000,
         )
         channel = _open_channel(guild)
         if channel is not None:
-            posted = await self._rest.post(channel, greeting(effect.counting_since_us, lacks), _nonce(effect))
+            posted = await self._rest.post(channel, greeting(since_us, lacks, extras), _nonce(effect))
             self._tell(guild_id, posted)
 
     def _tell(self, guild: GuildId, posted: Place | Failure) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import sys
 
 from sandbox import Sandbox
@@ -54,3 +55,14 @@ async def test_it_can_be_started_by_hand():
     process._transport.close()
     assert line["api_url"].startswith("http://127.0.0.1:")
     assert line["token"].count(".") == 2
+
+
+async def test_it_prints_a_line_that_a_shell_can_take():
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sandbox", "--export", stdout=asyncio.subprocess.PIPE
+    )
+    line = (await process.stdout.readline()).decode()
+    process.terminate()
+    await process.wait()
+    process._transport.close()
+    assert re.fullmatch(r"export DISCORD_API_URL=http://127\.0\.0\.1:\d+/api/v10 DISCORD_TOKEN=[\w.-]+\n", line)

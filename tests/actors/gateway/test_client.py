@@ -190,11 +190,12 @@ async def test_what_is_missing_is_said_once_until_it_changes_and_that_it_is_back
     await town.until_heard(guild.id, m.GuildCameUp)
     sandbox.world.set_permissions(guild, manage_guild=False)
     sandbox.world.set_permissions(guild, manage_guild=False)  # as before
-    sandbox.world.set_permissions(guild, view_audit_log=False)
-    sandbox.world.set_permissions(guild, manage_guild=True, view_audit_log=True)
+    sandbox.world.set_permissions(guild, view_audit_log=False)  # which nothing reads
+    sandbox.world.set_permissions(guild, manage_channels=False)
+    sandbox.world.set_permissions(guild, manage_guild=True, manage_channels=True)
     assert (await lines.until("permission.restored"))["guild"] == str(guild.id)
     told = [line["permissions"] for line in lines.named("permission.missing")]
-    assert told == [["Manage Server"], ["Manage Server", "View Audit Log"]]
+    assert told == [["Manage Server"], ["Manage Server", "Manage Channels"]]
 
 
 @pytest.mark.parametrize(

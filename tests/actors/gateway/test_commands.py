@@ -58,12 +58,12 @@ async def test_debug_invites_shows_the_guild_in_numbers_and_what_is_missing(
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
     town.answer = lambda _: REPORT
-    sandbox.world.set_permissions(guild, view_audit_log=False)
+    sandbox.world.set_permissions(guild, manage_channels=False)
     await town.until_heard(guild.id, m.NotePermissions)
     reply = await sandbox.slash(guild, staff, "debug_invites")
     assert "live, record 41" in reply.text
     assert "`abc`: 2 uses no join explains" in reply.text
-    assert "missing**: View Audit Log" in reply.text
+    assert "missing**: Manage Channels\n" in reply.text
 
 
 async def test_debug_invites_names_channels_in_which_manage_channels_is_missing(

@@ -80,10 +80,15 @@ def test_a_guild_that_began_with_nothing_says_so():
     assert "**Unclaimed**: 0 uses" in text
 
 
+def test_what_is_missing_and_only_optional_is_told_as_such():
+    text = said(report(), permitted=Permitted(optional=("Create Invite",)))
+    assert "**Permissions missing**: none; optional: Create Invite\n" in text
+
+
 def test_the_worst_guild_stays_within_one_message_and_loses_only_the_tail():
     codes = {InviteCode(f"{number:0100}"): 10**15 for number in range(1_000)}
     permitted = Permitted(
-        missing=("Manage Server", "Manage Channels", "View Audit Log"),
+        missing=("Manage Server", "Manage Channels"),
         unheard=tuple(ChannelId(str(10**18 + number)) for number in range(500)),
     )
     worst = report(open_joins=10**6, unclaimed=codes, broken=("x" * 50,) * 5, trouble="y" * 100)

@@ -39,7 +39,7 @@ async def test_a_new_guild_gets_one_message_that_mentions_nobody(
     assert [seen.path for seen in sandbox.requests if seen.kind == "messages"] == [
         f"/api/v10/channels/{guild.channel.id}/messages"
     ]
-    assert [message["content"] for message in sandbox.world.messages] == [greeting(SINCE_US, ())]
+    assert [message["content"] for message in sandbox.world.messages] == [greeting(SINCE_US, (), ())]
     assert lines.named("welcome.failed") == []
 
 
@@ -71,12 +71,18 @@ async def test_a_guild_that_is_gone_is_not_greeted(gateway: Gateway, sandbox: Sa
 
 
 def test_the_message_names_what_is_missing_and_how_to_begin():
-    text = greeting(SINCE_US, ("Manage Server", "Manage Channels"))
+    text = greeting(SINCE_US, ("Manage Server", "Manage Channels"), ())
     assert "I count from now, <t:1700000000:f>" in text
     assert "I lack Manage Server and Manage Channels" in text
     assert "/setup_staff_invite" in text
-    assert "lack" not in greeting(SINCE_US, ())
+    assert "lack" not in greeting(SINCE_US, (), ())
     assert len(text) <= 2_000
+
+
+def test_what_only_makes_invites_is_told_as_such():
+    text = greeting(SINCE_US, (), ("Create Invite",))
+    assert "I lack" not in text
+    assert "Without Create Invite I cannot make invites" in text
 
 
 def test_a_guild_is_greeted_when_it_is_adopted_and_never_again():
