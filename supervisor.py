@@ -16,6 +16,7 @@ A guild at rest has no life: the next message to it begins one.
 """
 
 import asyncio
+import logging
 import signal
 import sys
 import traceback
@@ -30,7 +31,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.care import Breaker, Caretaker
 from actors.cli.app import make_app, perform
 from actors.cli.demo import play
-from actors.cli.exits import OK
+from actors.cli.exits import OK, exit_code_of
 from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
@@ -606,7 +607,7 @@ def forgetting(supervisor: Supervisor, journal: Journal, settings: Settings, off
 
 
 def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the command line's signature
-    """``inviteledger run``: until SIGTERM or SIGINT."""
+    """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code."""
     clock = SystemClock()
     log = make_logger(settings, clock, sys.stdout)
     adopt_libraries(settings, clock, sys.stdout)
@@ -615,7 +616,7 @@ def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the comm
         asyncio.run(_run(settings, log, offload, chaos=chaos))
     except LedgerError as error:
         log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
-        raise
+        return exit_code_of(error)
     finally:
         offload.close()
     log.info("bot.stopped")
@@ -653,7 +654,7 @@ def forget_alone(settings: Settings, request: ForgetRequest, progress: Progress)
         FolderInUse: when a bot runs on the folder: it has to be asked (``POST /forget``).
         LedgerError: when nothing can be recorded.
     """
-    log = make_logger(settings, SystemClock(), sys.stderr)
+    log = make_logger(settings, SystemClock(), sys.stderr, logging.WARNING)
     offload = ThreadOffload("disk")
     held = hold_folder(RealDisk(), settings.ledger_data, "just now, to forget")
     try:

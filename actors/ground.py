@@ -22,6 +22,12 @@ LOCK_PAUSE_S: Final = 2.0
 """A second process on one data folder waits 10 s for the first."""
 
 
+class FolderRefused(BadSettings):
+    """The data folder cannot be made or written."""
+
+    hint = "give it to the user who runs the bot (chown), or name another folder in LEDGER_DATA"
+
+
 def warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:
     """Says loudly, at each start, when what is recorded will not outlive a deploy."""
     footing = find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo())
@@ -39,7 +45,7 @@ async def hold(disk: Disk, data: Path, sleep: Sleep, log: FilteringBoundLogger) 
 
     Raises:
         FolderInUse: when it is still held after the wait.
-        BadSettings: when the folder cannot be made or written.
+        FolderRefused: when the folder cannot be made or written.
     """
     started = datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC).isoformat(timespec="seconds")
     for _ in range(LOCK_TRIES):
@@ -49,6 +55,5 @@ async def hold(disk: Disk, data: Path, sleep: Sleep, log: FilteringBoundLogger) 
             log.warning("folder.awaited", owner=busy.owner, hint=busy.hint)
             await sleep(LOCK_PAUSE_S)
         except StorageError as refused:
-            fix = f"give it to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
-            raise BadSettings([f"Nothing can be recorded in LEDGER_DATA, {data} ({refused}): {fix}."]) from refused
+            raise FolderRefused([f"nothing can be recorded in LEDGER_DATA, {data} ({refused})"]) from refused
     return hold_folder(disk, data, started)

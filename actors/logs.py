@@ -33,18 +33,19 @@ MAX_FRAMES: Final = 30
 """Frames of a traceback that are told."""
 
 
-def make_logger(settings: Settings, clock: Clock, stream: TextIO) -> FilteringBoundLogger:
+def make_logger(settings: Settings, clock: Clock, stream: TextIO, level: int = logging.INFO) -> FilteringBoundLogger:
     """The program's logger, bound to nothing.
 
     Args:
         settings: the form, and the secrets to keep out.
         clock: for timestamps.
         stream: stdout.
+        level: what is less is not said.
     """
     logger: FilteringBoundLogger = structlog.wrap_logger(
         Lines(stream),
         processors=_processors(settings, clock, stream),
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         context_class=dict,
     )
     return logger.bind()

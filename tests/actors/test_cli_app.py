@@ -85,6 +85,11 @@ def test_what_is_no_command_ends_with_2(words: list[str], capsys: pytest.Capture
     assert said.err.endswith("`inviteledger --help` lists the commands.\n")
 
 
+def test_a_word_too_many_is_named(capsys: pytest.CaptureFixture[str]):
+    Program()("run", "now", "please")
+    assert capsys.readouterr().err.startswith("inviteledger: Too many words: now please. ")
+
+
 def test_help_and_version_need_no_settings(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("LEDGER_ACK", "broken")
     assert (Program()("--help"), Program()("run", "--help"), Program()("--version"), Program()()) == (0, 0, 0, 0)
