@@ -70,7 +70,8 @@ async def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspe
     heads = vetting.records.chains.heads
     held = f"{count(number, 'record')} of {count(len(heads), 'guild')}, up to gsn {vetting.records.gsn}"
     held = f"{held}, {count(len(places), 'checkpoint')}"
-    return Inspected(NAME, held, (*vetting.flaws, *damaged, *_compared(path, heads, log)))
+    holes = [f"{path.name}: gsn {first} to {last} is not there" for first, last in vetting.holes]
+    return Inspected(NAME, held, (*vetting.flaws, *holes, *damaged, *_compared(path, heads, log)))
 
 
 @asynccontextmanager

@@ -213,7 +213,7 @@ def test_a_log_behind_the_database_is_a_fault(tmp_path: Path):
             "ledger.db, gsn 5: ",
         ),
         ("UPDATE records SET epoch = 9 WHERE gsn = 5", "the columns are not those of the frame"),
-        ("DELETE FROM records WHERE gsn = 5", "does not stand on its guild's chain"),
+        ("DELETE FROM records WHERE gsn = 5", "ledger.db: gsn 5 to 5 is not there"),
         ("UPDATE checkpoints SET file = substr(file, 1, 100)", "checkpoint"),
         ("CREATE TABLE stray (a)", "the schema is not what its last migration left"),
     ],
