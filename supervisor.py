@@ -56,6 +56,7 @@ from actors.supervision import (
     Recoveries,
     Restart,
     SupervisorStatistics,
+    journal_spec,
     spawn,
 )
 from ledger import messages as m
@@ -528,7 +529,7 @@ class Program:
     def specs(self) -> tuple[ChildSpec, ...]:
         """The root's children, in the order of their start."""
         return (
-            ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void, alone=True),
+            journal_spec(self.journal),
             ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
             ChildSpec(
@@ -680,8 +681,7 @@ async def _forget_alone(
             log=log,
         )
         supervisor.connect(Nowhere())
-        spec = ChildSpec(name="journal", start=journal.run, on_death=journal.void)
-        tree = spawn(supervisor.run((spec,)), "supervisor")
+        tree = spawn(supervisor.run((journal_spec(journal),)), "supervisor")
         report = await forgetting(supervisor, journal, settings, offload).forget(request, progress)
         await supervisor.drain()
         tree.cancel()

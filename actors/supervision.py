@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from actors.guild import GuildActor, GuildAddress
+from actors.journal import Journal
 from ledger.errors import LedgerError
 from ledger.ids import GuildId
 from ledger.messages import Presence
@@ -66,6 +67,11 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     on_death: Callable[[LedgerError], None] | None = None
     fatal: tuple[type[LedgerError], ...] = ()
     alone: bool = False
+
+
+def journal_spec(journal: Journal) -> ChildSpec:
+    """The journal as a child, wherever one runs: what its death leaves is void, and nothing fences two of them."""
+    return ChildSpec(name="journal", start=journal.run, on_death=journal.void, alone=True)
 
 
 class Child:

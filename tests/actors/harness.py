@@ -14,7 +14,7 @@ import structlog
 from actors.clock import SystemRandomness
 from actors.guild import Outside
 from actors.journal import Journal
-from actors.supervision import ChildSpec, spawn
+from actors.supervision import ChildSpec, journal_spec, spawn
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Record, VerdictReached
@@ -103,7 +103,7 @@ class Bot:
         await asyncio.sleep(0)
 
     def specs(self) -> tuple[ChildSpec, ...]:
-        return (ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void, alone=True),)
+        return (journal_spec(self.journal),)
 
     def come_up(self, guild: GuildId = GUILD) -> None:
         self.supervisor.roster.tell(guild, m.GuildCameUp(session=SESSION, at_us=self.clock.stamp_us()))

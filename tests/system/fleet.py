@@ -17,7 +17,7 @@ from actors.cli.scoreboard import exported, score, truth_of
 from actors.clock import SystemClock, SystemRandomness
 from actors.gateway.runner import Gateway
 from actors.journal import Journal
-from actors.supervision import ChildSpec, Restart, spawn
+from actors.supervision import ChildSpec, Restart, journal_spec, spawn
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
 from ledger.records import Status
@@ -109,7 +109,7 @@ class Fleet:
         self._build()
         await self.store.start()
         specs = (
-            ChildSpec(name="journal", start=self.journal.run, on_death=self.journal.void),
+            journal_spec(self.journal),
             ChildSpec(name="gateway", start=self.gateway.run, restart=Restart.TRANSIENT),
         )
         tree = spawn(self.supervisor.run(specs), "supervisor")
