@@ -1,0 +1,178 @@
+"""A deterministic event loop: virtual time, tasks in an order that a seed chooses, threads that are none.
+
+Rules. Nothing waits for anything real: with nothing ready, time jumps to the next timer; with no timer either, the
+run is over (``Idle``). Of the handles that are ready together, those that step a task come in random order among
+themselves; plain callbacks keep theirs, as asyncio promises. Work for a thread (``run_in_executor``) is done on the
+loop after a random latency, in the order of its executor, and is finished although its caller was cancelled; until it
+is done, others go on. The same seed gives the same run: no real clock, no ids, no hash order is looked at.
+"""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from contextlib import suppress
+from contextvars import Context
+from random import Random
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
+
+EPOCH_S: Final = 1_700_000_000.0
+"""Our clock at the loop's time 0 (``SimClock``)."""
+
+
+class Idle(Exception):
+    """Nothing is ready and no timer runs: whoever waits would wait for ever."""
+
+
+class SimLoop(asyncio.BaseEventLoop):
+    """An event loop for one simulated process.
+
+    Args:
+        random: chooses the order and the latencies.
+        latency_s: how long a piece of work for a thread takes, from its begin.
+        start_s: the loop's time at its begin; a later life of a process goes on where the earlier one ended.
+    """
+
+    def __init__(
+        self, random: Random, latency_s: Callable[[Random], float] | None = None, start_s: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.random = random
+        self.steps = 0
+        self._latency_s = latency_s or _a_disk
+        self._now_s = start_s
+        self._free_at_s: dict[Executor | None, float] = {}
+
+    def time(self) -> float:
+        return self._now_s
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Runs a coroutine to its end.
+
+        Raises:
+            Idle: when it never ends.
+        """
+        return self.run_until_complete(main)
+
+    def abandon(self) -> None:
+        """Kill −9: nobody does another step. What ``finally`` blocks still try meets a loop that is closed.
+
+        Whoever cuts the power takes the disk away first.
+        """
+        tasks = asyncio.all_tasks(self)
+        self._ready.clear()
+        self._scheduled.clear()
+        self.close()
+        for task in tasks:
+            task._log_destroy_pending = False
+            with suppress(Exception):  # they are dead: nobody hears what they say
+                task.get_coro().close()
+
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[..., T], *args: object
+    ) -> "asyncio.Future[T]":  # type: ignore[override]
+        """As a thread would: later, in the order of its executor, whoever still waits."""
+        done: asyncio.Future[T] = self.create_future()
+        begin_s = max(self._now_s, self._free_at_s.get(executor, 0.0))
+        end_s = self._free_at_s[executor] = begin_s + self._latency_s(self.random)
+
+        def work() -> None:
+            try:
+                result = func(*args)
+            except Exception as error:  # noqa: BLE001 -- a thread hands over whatever was raised
+                if not done.done():
+                    done.set_exception(error)
+            else:
+                if not done.done():
+                    done.set_result(result)
+
+        self.call_at(end_s, work)
+        return done
+
+    def _run_once(self) -> None:
+        self._collect_due()
+        while not self._ready:
+            if not self._scheduled:
+                raise Idle("nothing is ready and no timer runs")
+            self._now_s = max(self._now_s, self._scheduled[0].when())
+            self._collect_due()
+        ready = list(self._ready)
+        self._ready.clear()
+        for handle in self._shuffled(ready):
+            if not handle._cancelled:
+                self.steps += 1
+                handle._run()
+
+    def _collect_due(self) -> None:
+        while self._scheduled and (self._scheduled[0]._cancelled or self._scheduled[0].when() <= self._now_s):
+            handle = heapq.heappop(self._scheduled)
+            handle._scheduled = False
+            if not handle._cancelled:
+                self._ready.append(handle)
+
+    def _shuffled(self, ready: list[asyncio.Handle]) -> list[asyncio.Handle]:
+        """Tasks in random order at the places where tasks stand."""
+        places = [at for at, handle in enumerate(ready) if steps_a_task(handle)]
+        if len(places) > 1:
+            tasks = [ready[at] for at in places]
+            self.random.shuffle(tasks)
+            for at, handle in zip(places, tasks, strict=True):
+                ready[at] = handle
+        return ready
+
+    # What BaseEventLoop asks of a real one
+
+    def _process_events(self, event_list: object) -> None:
+        """There are none."""
+
+    def _write_to_self(self) -> None:
+        """Nobody sleeps."""
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> asyncio.Handle:
+        """There are no threads; whatever comes from one would not be deterministic."""
+        return self.call_soon(callback, *args, context=context)
+
+
+class SimClock:
+    """``ledger.ports.Clock`` on a loop's virtual time; stamps rise by one all the same."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._last_us = 0
+
+    def now_ms(self) -> int:
+        return int((EPOCH_S + self._loop.time()) * 1_000)
+
+    def stamp_us(self) -> int:
+        self._last_us = max(self._last_us + 1, int((EPOCH_S + self._loop.time()) * 1_000_000))
+        return self._last_us
+
+    def monotonic_s(self) -> float:
+        return self._loop.time()
+
+
+class SimRandomness:
+    """``ledger.ports.Randomness`` out of the seed."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+
+    def uniform(self, low: float, high: float) -> float:
+        return self._random.uniform(low, high)
+
+    def token(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"
+
+
+def steps_a_task(handle: asyncio.Handle) -> bool:
+    """Whether running the handle steps a task (its first step, or its waking up)."""
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
+
+
+def _a_disk(random: Random) -> float:
+    """Mostly a millisecond; now and then as slow as a disk that is busy elsewhere."""
+    return random.expovariate(1_000.0) if random.random() < 0.95 else random.uniform(0.01, 0.5)
