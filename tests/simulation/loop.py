@@ -41,12 +41,18 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.random = random
         self.steps = 0
+        self._alarm_at = -1
+        self._alarm: Callable[[], None] = _nothing
         self._latency_s = latency_s or _a_disk
         self._now_s = start_s
         self._free_at_s: dict[Executor | None, float] = {}
 
     def time(self) -> float:
         return self._now_s
+
+    def at_step(self, step: int, alarm: Callable[[], None]) -> None:
+        """Calls ``alarm`` right after that step (``steps`` counts them); one alarm at a time."""
+        self._alarm_at, self._alarm = step, alarm
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine to its end.
@@ -104,6 +110,8 @@ class SimLoop(asyncio.BaseEventLoop):
             if not handle._cancelled:
                 self.steps += 1
                 handle._run()
+                if self.steps == self._alarm_at:
+                    self._alarm()
 
     def _collect_due(self) -> None:
         while self._scheduled and (self._scheduled[0]._cancelled or self._scheduled[0].when() <= self._now_s):
@@ -171,6 +179,10 @@ class SimRandomness:
 def steps_a_task(handle: asyncio.Handle) -> bool:
     """Whether running the handle steps a task (its first step, or its waking up)."""
     return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
+
+
+def _nothing() -> None:
+    """No alarm is set."""
 
 
 def _a_disk(random: Random) -> float:

@@ -1,0 +1,147 @@
+"""One life of the bot's process in a simulation: the real supervisor, caretaker, journal, store, log, on a SimLoop.
+
+What differs from ``supervisor.Program``: the disk is ``SimDisk``, the database a model of one, Discord whatever the
+caller connects, and there is neither HTTP nor a gateway. Disk and database are handed in: they outlive the process.
+A life ends by ``stop`` (a drain), or by ``kill``: then the power is off, and only ``disk.crashed()`` is left of it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, cast
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import Sleep
+from actors.guild import Outside
+from actors.journal import Journal
+from actors.supervision import ChildSpec, journal_spec, spawn
+from ledger.ids import GuildId
+from ledger.ports import Clock, Randomness
+from ledger.records import Record
+from persistence.layer import Layer
+from persistence.local import LocalLayer
+from persistence.log import SEGMENT_BYTES
+from persistence.memory_database import MemoryDatabase
+from persistence.store import StartReport, Store
+from supervisor import Supervisor
+from tests.persistence.simdisk import SimDisk
+from tests.simulation.loop import SimClock, SimLoop, SimRandomness
+from tests.simulation.storage import Connection, Thread
+
+DATA: Final = Path("data")
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A line of the log."""
+
+    level: str
+    event: str
+    fields: Mapping[str, object]
+
+
+class Told:
+    """The process's log: each line is handed on as it is, and kept nowhere."""
+
+    def __init__(self, hear: Callable[[Line], None]) -> None:
+        self._hear = hear
+
+    def debug(self, event: str, **fields: object) -> None:
+        self._hear(Line("debug", event, fields))
+
+    def info(self, event: str, **fields: object) -> None:
+        self._hear(Line("info", event, fields))
+
+    def warning(self, event: str, **fields: object) -> None:
+        self._hear(Line("warning", event, fields))
+
+    def error(self, event: str, **fields: object) -> None:
+        self._hear(Line("error", event, fields))
+
+
+StoreMaker = Callable[[Sequence[Layer], Clock, Randomness], Store]
+JournalMaker = Callable[[Store, frozenset[str], Clock, Sleep, FilteringBoundLogger], Journal]
+
+
+class Process:
+    """One life, made but not started.
+
+    Args:
+        loop: where it runs.
+        disk: what the log and the checkpoints lie on.
+        database: the second layer.
+        hear: gets each line of its log; None = they are kept in ``lines``.
+        named: the layers that LEDGER_ACK names.
+        segment_bytes: a log file that is larger is not appended to.
+        make_store, make_journal: for those that watch them (the oracle), or cut into them.
+    """
+
+    def __init__(
+        self,
+        loop: SimLoop,
+        disk: SimDisk,
+        database: MemoryDatabase,
+        *,
+        hear: Callable[[Line], None] | None = None,
+        named: Iterable[str] = ("log", "database"),
+        segment_bytes: int = SEGMENT_BYTES,
+        make_store: StoreMaker = Store,
+        make_journal: JournalMaker = Journal,
+    ) -> None:
+        self.loop = loop
+        self.disk = disk
+        self.clock = SimClock(loop)
+        self.randomness = SimRandomness(loop.random)
+        self.lines: list[Line] = []
+        self.log = cast("FilteringBoundLogger", Told(hear or self.lines.append))
+        self.kept: dict[str, bytes] = {}
+        self.files = LocalLayer(disk, DATA, Thread(loop), segment_bytes=segment_bytes)
+        self.database = Connection(database, Thread(loop))
+        self.store = make_store((self.files, self.database), self.clock, self.randomness)
+        self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log)
+        self.supervisor = Supervisor(
+            journal=self.journal,
+            keep=lambda digest, payload: self.kept.update({digest: payload}),
+            clock=self.clock,
+            randomness=self.randomness,
+            sleep=asyncio.sleep,
+            log=self.log,
+        )
+        self.tree: asyncio.Task[None] | None = None
+
+    def specs(self) -> tuple[ChildSpec, ...]:
+        """The root's children, as ``Program`` has them."""
+        caretaker = ChildSpec(name="caretaker", start=self.supervisor.caretaker.run)
+        return (journal_spec(self.journal), caretaker)
+
+    async def start(self, outside: Outside) -> StartReport:
+        """Recovers and starts the tree; effects go to ``outside``.
+
+        Raises:
+            StorageError: when no layer can be opened.
+        """
+        report = await self.store.start()
+        self.supervisor.connect(outside)
+        self.tree = spawn(self.supervisor.run(self.specs()), "supervisor")
+        return report
+
+    async def stop(self) -> None:
+        """Drains: what a SIGTERM does."""
+        await self.supervisor.drain()
+        if self.tree is not None:
+            self.tree.cancel()
+            await asyncio.wait({self.tree})
+        await self.store.close()
+
+    def kill(self) -> None:
+        """Kill −9, or the power is cut; from outside the loop."""
+        self.loop.abandon()
+
+    def events(self, name: str) -> list[Mapping[str, object]]:
+        """The fields of the log's lines with this event, where the process keeps them."""
+        return [line.fields for line in self.lines if line.event == name]
+
+    async def records(self, guild: GuildId) -> list[Record]:
+        """What the log has of a guild."""
+        return [frame.record for frame in await self.files.guild_frames(guild, 0)]

@@ -1,0 +1,106 @@
+"""What a simulated process stores in: layers whose work is done by simulated threads.
+
+The disk is ``SimDisk`` below the real ``LocalLayer``; the database is ``MemoryDatabase``, which outlives its users,
+behind a connection that is a process's own. A call that was begun is carried out although its caller was cancelled;
+what a killed process had not begun never happens.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TypeVar, cast
+
+from ledger.ids import GuildId, UserId
+from persistence.frames import Frame
+from persistence.layer import Checkpoint, LayerSummary
+from persistence.lists import JoinRow
+from persistence.memory_database import MemoryDatabase
+from tests.simulation.loop import SimLoop
+
+T = TypeVar("T")
+
+
+class Thread:
+    """An ``Offload``: one simulated thread, one call at a time, in order."""
+
+    def __init__(self, loop: SimLoop) -> None:
+        self._loop = loop
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
+        return self._loop.run_in_executor(cast("Executor", self), work)
+
+
+class Connection:
+    """A process's way to the database (a ``Layer`` and its ``Lists``): each call takes its time in a thread."""
+
+    def __init__(self, database: MemoryDatabase, thread: Thread) -> None:
+        self._database = database
+        self._thread = thread
+
+    @property
+    def name(self) -> str:
+        return self._database.name
+
+    @property
+    def lists(self) -> "Connection":
+        return self
+
+    async def open(self) -> LayerSummary:
+        return await self._thread(lambda: at_once(self._database.open()))
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        await self._thread(lambda: at_once(self._database.begin(epoch, lineage)))
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        await self._thread(lambda: at_once(self._database.append(frames)))
+
+    async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        return await self._thread(lambda: at_once(self._database.fill(frames)))
+
+    async def set_aside(self, after_gsn: int) -> LayerSummary:
+        return await self._thread(lambda: at_once(self._database.set_aside(after_gsn)))
+
+    async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        for frame in await self._thread(lambda: at_once(_all(self._database.frames_after(gsn)))):
+            yield frame
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        return await self._thread(lambda: at_once(self._database.guild_frames(guild, after_seq)))
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        await self._thread(lambda: at_once(self._database.save_checkpoint(checkpoint)))
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        return await self._thread(lambda: at_once(self._database.checkpoints(guild)))
+
+    def take_notes(self) -> tuple[str, ...]:
+        return self._database.take_notes()
+
+    async def close(self) -> None:
+        await self._thread(lambda: at_once(self._database.close()))
+
+    # Lists
+
+    async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
+        return await self._thread(lambda: at_once(self._database.joins_page(guild, after_seq, limit)))
+
+    async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
+        return await self._thread(lambda: at_once(self._database.names(guild, users)))
+
+    async def put_names(self, guild: GuildId, names: Mapping[UserId, str]) -> None:
+        await self._thread(lambda: at_once(self._database.put_names(guild, names)))
+
+    async def forget_names(self, guild: GuildId | None, user: UserId | None) -> int:
+        return await self._thread(lambda: at_once(self._database.forget_names(guild, user)))
+
+
+def at_once(work: Coroutine[object, object, T]) -> T:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        work.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    raise AssertionError("it waits for something")
+
+
+async def _all(frames: AsyncIterator[Frame]) -> list[Frame]:
+    return [frame async for frame in frames]
