@@ -84,7 +84,7 @@ class Disk(Protocol):
         ...
 
     def make_folder(self, folder: Path) -> None:
-        """Makes the folder and its parents, durably; nothing happens where it is there."""
+        """Makes the folder and its parents, durably, where it is not there."""
         ...
 
     def rename(self, old: Path, new: Path) -> None:
@@ -203,6 +203,9 @@ def lock_owner(path: Path) -> str:
 class RealDisk:
     """The operating system's files."""
 
+    def __init__(self) -> None:
+        self._durable_folders: set[Path] = set()
+
     def append_to(self, path: Path) -> RealHandle:
         with _reading("open", path):
             return RealHandle(path, os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -220,12 +223,17 @@ class RealDisk:
             return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
 
     def make_folder(self, folder: Path) -> None:
+        """One that is there may be so only until the power fails: whoever made it was killed before its sync."""
         if folder.is_dir():
-            return
-        self.make_folder(folder.parent)
-        with _reading("make folder", folder):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        self.sync_folder(folder.parent)
+            if folder in self._durable_folders:
+                return
+        else:
+            self.make_folder(folder.parent)
+            with _reading("make folder", folder):
+                folder.mkdir(mode=0o700, exist_ok=True)
+        if os.access(folder.parent, os.W_OK):  # else we cannot have made it
+            self.sync_folder(folder.parent)
+        self._durable_folders.add(folder)
 
     def rename(self, old: Path, new: Path) -> None:
         with _changing("rename", old):

@@ -85,6 +85,28 @@ def test_folders_are_made_with_their_parents(disk: RealDisk, tmp_path: Path):
     assert disk.names(tmp_path) == ["a"]
 
 
+def test_a_folder_whose_sync_failed_or_never_came_is_synced_once_more(
+    disk: RealDisk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Whoever made it failed, or was killed before: what is synced within it goes with it when the power fails."""
+    fsync, synced = os.fsync, list[int]()
+
+    def fail(descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), descriptor)
+
+    def note(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_ino)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(NotConfirmed):
+        disk.make_folder(tmp_path / "a")
+    monkeypatch.setattr(os, "fsync", note)
+    for process in (disk, disk, RealDisk()):
+        process.make_folder(tmp_path / "a")
+    assert synced.count(tmp_path.stat().st_ino) == 2
+
+
 def test_a_second_holder_of_a_folder_is_told_who_has_it(disk: RealDisk, tmp_path: Path):
     held = hold_folder(disk, tmp_path / "data", "today")
     with pytest.raises(FolderInUse, match=f"process {os.getpid()} on .*, started today"):
