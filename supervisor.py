@@ -40,10 +40,11 @@ from actors.ground import hold, warn_of_disk
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
+from actors.mailbox import Envelope, Lane, Revoked, Stage
 from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
-from actors.runtime import Envelope, Jobs, Lane, Revoked, Stage, live
+from actors.runtime import Jobs, live
 from actors.settings import Settings
 from actors.sources import read_settings
 from actors.standing import Inside, Kept, NotRunning, Standing

@@ -12,7 +12,8 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock import Sleep
 from actors.guild import GuildActor
 from actors.journal import Journal
-from actors.runtime import Jobs, Stage
+from actors.mailbox import Stage
+from actors.runtime import Jobs
 from actors.supervision import Child, GuildChild
 from ledger.ids import GuildId
 from ledger.ports import Clock

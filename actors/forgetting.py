@@ -11,8 +11,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from actors.asks import Answered
 from actors.roster import Roster
-from actors.runtime import Answered
 from actors.standing import Inside, NotRunning
 from ledger import messages as m
 from ledger.errors import LedgerError, StorageError

@@ -13,8 +13,10 @@ from typing import Final, Protocol, assert_never
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
+from actors.asks import Deadlines
 from actors.journal import Journal
-from actors.runtime import Address, Jobs, Lane
+from actors.mailbox import Address, Lane, Merging
+from actors.runtime import Jobs
 from actors.standing import Kept, NotRunning, Restored
 from ledger import messages as m
 from ledger.decide import decide
@@ -134,6 +136,17 @@ def lane_of(message: m.Message) -> Lane:
             return Lane.REST
         case _:
             assert_never(message)
+
+
+def merging_of(message: m.Message) -> Merging | None:
+    """Questions that are the same, and samples that people asked for: the newest shows what the others would."""
+    match message:
+        case m.DescribeGuild() | m.DescribeMember() | m.DescribeWindow() | m.DescribeCodes():
+            return Merging(key=message, reads=True)
+        case m.SampleArrived(request=None):
+            return Merging(key="sample", reads=False)
+        case _:
+            return None
 
 
 class GuildActor:
@@ -412,6 +425,6 @@ class GuildActor:
 GuildAddress = Address[m.Message, m.Answer]
 
 
-def guild_address(guild: GuildId, gap_notice: Callable[[], m.NoteGap]) -> GuildAddress:
+def guild_address(guild: GuildId, gap_notice: Callable[[], m.NoteGap], deadlines: Deadlines) -> GuildAddress:
     """A new address for a guild; its mailbox outlives every life of the actor."""
-    return Address(f"guild/{guild}", gap_notice)
+    return Address(f"guild/{guild}", gap_notice, merging_of, deadlines)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
+from actors.asks import Deadlines, Outcome
 from actors.guild import GuildAddress, guild_address, lane_of
-from actors.runtime import Admission, Outcome
+from actors.mailbox import Admission
 from ledger import messages as m
 from ledger.ids import GuildId
 from ledger.ports import Clock
@@ -21,6 +22,7 @@ class RosterStatistics(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[int, int, int]
     deepest: int
     accepted: int
+    coalesced: int
     handled: int
     dropped: int
 
@@ -38,6 +40,7 @@ class Roster:
         self._start = start
         self._addresses: dict[GuildId, GuildAddress] = {}
         self._greetings: dict[GuildId, m.GuildCameUp] = {}
+        self._deadlines = Deadlines()
 
     def tell(self, guild: GuildId, message: m.Message) -> Admission:
         """Routes a message; never waits."""
@@ -64,6 +67,7 @@ class Roster:
             waiting=(control, members, rest),
             deepest=max((sum(each.waiting) for each in every), default=0),
             accepted=sum(each.accepted for each in every),
+            coalesced=sum(each.coalesced for each in every),
             handled=sum(each.handled for each in every),
             dropped=sum(each.dropped for each in every),
         )
@@ -75,7 +79,7 @@ class Roster:
     def _address(self, guild: GuildId) -> GuildAddress:
         address = self._addresses.get(guild)
         if address is None:
-            address = self._addresses[guild] = guild_address(guild, lambda: self._gap_notice(guild))
+            address = self._addresses[guild] = guild_address(guild, lambda: self._gap_notice(guild), self._deadlines)
             self._start(guild, address)
         return address
 

@@ -8,7 +8,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from actors.runtime import MailboxStatistics
+from actors.mailbox import MailboxStatistics
 from ledger.errors import StorageError
 from ledger.ids import GuildId
 from persistence.lists import Lists

@@ -12,9 +12,10 @@ import pytest
 
 import supervisor as supervisor_module
 from actors import journal as journal_module
-from actors import runtime, supervision
+from actors import mailbox, supervision
+from actors.asks import Answered, Outcome
 from actors.journal import Journal
-from actors.runtime import Answered, Lane
+from actors.mailbox import Lane
 from ledger import messages as m
 from ledger.decide import decide
 from ledger.errors import DiskFull, NotConfirmed, StorageError
@@ -466,7 +467,7 @@ async def test_a_swarm_of_kills_and_faults_loses_nothing_and_counts_nothing_twic
     monkeypatch.setattr(journal_module, "RETRY_S", (0.0, 0.0, 0.0, 0.01))
     dice = random.Random(seed)
     told: dict[GuildId, set[str]] = {GUILD: set(), OTHER: set()}
-    asks: list[asyncio.Task[runtime.Outcome[m.Answer]]] = []
+    asks: list[asyncio.Task[Outcome[m.Answer]]] = []
     async with attacked(Bot()) as bot:
         roster = bot.supervisor.roster
         for guild in told:
@@ -602,7 +603,7 @@ async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_tas
     await bot.store.start()
     tree = supervision.spawn(bot.supervisor.run(bot.specs()), "supervisor")
     loop = asyncio.get_running_loop()
-    asks: list[asyncio.Task[runtime.Outcome[m.Answer]]] = []
+    asks: list[asyncio.Task[Outcome[m.Answer]]] = []
     for guild in (GUILD, OTHER):
         bot.come_up(guild)
     for user in range(1, 30):
@@ -653,7 +654,7 @@ async def test_a_place_to_recover_is_not_lost_by_lives_that_end_while_they_wait_
 
 
 async def test_a_full_lane_does_not_swallow_the_answer_that_a_window_waits_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(runtime.CAPACITY, Lane.REST, 8)  # 4,096 in truth: a storm of invites while storage is slow
+    monkeypatch.setitem(mailbox.CAPACITY, Lane.REST, 8)  # 4,096 in truth: a storm of invites while storage is slow
     async with attacked(Bot()) as bot:
         bot.come_up()
         await bot.until(lambda: is_live(bot))
@@ -681,7 +682,7 @@ async def test_a_full_lane_does_not_swallow_the_answer_that_a_window_waits_for(m
 async def test_a_guild_whose_control_lane_was_full_hears_of_the_new_session_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setitem(runtime.CAPACITY, Lane.CONTROL, 8)
+    monkeypatch.setitem(mailbox.CAPACITY, Lane.CONTROL, 8)
     async with attacked(Bot()) as bot:
         bot.come_up()
         await bot.until(lambda: is_live(bot))

@@ -10,10 +10,11 @@ import pytest
 import supervisor
 from actors import care
 from actors import guild as guild_module
+from actors.asks import Answered
 from actors.care import HUNG_S, REST_S
 from actors.guild import CHECKPOINT_AGE_S
 from actors.journal import RETRY_S
-from actors.runtime import Admission, Answered
+from actors.mailbox import Admission
 from actors.supervision import Budget, Child
 from ledger import messages as m
 from ledger.errors import StorageError

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from actors import guild as guild_module
-from actors.runtime import Answered, Lane
+from actors.asks import Answered
+from actors.mailbox import Lane
 from ledger import messages as m
 from ledger.errors import DiskFull, NotConfirmed
 from ledger.evolve import evolve

@@ -13,8 +13,8 @@ from structlog.typing import FilteringBoundLogger
 from actors.gateway import payloads as p
 from actors.gateway.channels import InviteChannels
 from actors.gateway.translate import Heard, Told, Translator, Unreadable, unreadable
+from actors.mailbox import Admission
 from actors.roster import Roster
-from actors.runtime import Admission
 from actors.traffic import READY, DispatchTally
 from ledger import messages as m
 from ledger.errors import LedgerError
@@ -120,7 +120,7 @@ class Intake:
 
     def _mind(self, guild: GuildId, admission: Admission) -> None:
         """Says that a guild's mailbox takes nothing, once until it takes something again; it counts by itself."""
-        if admission is Admission.ACCEPTED:
+        if admission in (Admission.ACCEPTED, Admission.COALESCED):
             self._full.discard(guild)
         elif guild not in self._full:
             self._full.add(guild)

@@ -6,6 +6,7 @@ That is waited for within a bound, and what is then true is said: nothing here c
 
 from typing import Final
 
+from actors.asks import Answered, Outcome
 from actors.clock import Sleep
 from actors.gateway.asking import PATIENT_S
 from actors.gateway.failures import explain
@@ -14,7 +15,6 @@ from actors.gateway.render import NOT_DURABLE, NOTES, because, render
 from actors.gateway.rest import Rest
 from actors.gateway.wording import brief, count
 from actors.roster import Roster
-from actors.runtime import Answered, Outcome
 from actors.standing import Inside, Kept
 from ledger import messages as m
 from ledger.errors import LedgerError

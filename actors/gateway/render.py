@@ -7,8 +7,8 @@ candidate is never worded as a fact.
 from collections.abc import Mapping
 from typing import Final, assert_never
 
+from actors.asks import Answered, Outcome
 from actors.gateway.wording import brief, code, count, either, fit, moment, person
-from actors.runtime import Answered, Outcome
 from ledger import messages as m
 from ledger.ids import NO_COUNTER
 from ledger.records import Status

@@ -5,9 +5,9 @@ from typing import Final
 
 import msgspec
 
+from actors.asks import Answered, Outcome
 from actors.gateway.render import NOT_DURABLE, because, render
 from actors.gateway.wording import ago, brief, channel, code, count, fit, moment, plain
-from actors.runtime import Answered, Outcome
 from actors.standing import LayerStanding, Standing
 from ledger import messages as m
 from ledger.ids import ChannelId

@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from actors.histogram import Distribution
+from actors.mailbox import Lane
 from actors.ops.health import Health, Vitals
-from actors.runtime import Lane
 from actors.supervision import LEFT, PARKED, PASSIVATED
 from ledger.phases import Phase
 
@@ -73,6 +73,7 @@ COUNTERS: Final[tuple[Reading, ...]] = (
     ("epochs_taken", "Epochs taken because the outcome of a write was unknown", lambda v: v.journal.epochs),
     ("messages_accepted", "Messages that mailboxes took", lambda v: v.mailboxes.accepted),
     ("messages_handled", "Messages whose turn was completed", lambda v: v.mailboxes.handled),
+    ("messages_coalesced", "Messages handled together with an earlier one", lambda v: v.mailboxes.coalesced),
     ("messages_dropped", "Messages that found their mailbox full", lambda v: v.mailboxes.dropped),
     ("actor_restarts", "Restarts of children, kills included", lambda v: v.tree.restarts),
     ("dead_letters", "Messages that could not be handled", lambda v: v.tree.dead_letters),

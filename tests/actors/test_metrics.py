@@ -8,9 +8,9 @@ from prometheus_client import REGISTRY, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.histogram import Histogram
+from actors.mailbox import CAPACITY, Lane
 from actors.ops.health import Vitals
 from actors.ops.metrics import PREFIX, make_registry
-from actors.runtime import CAPACITY, Lane
 from ledger import messages as m
 from ledger.errors import NotConfirmed, StorageError
 from ledger.ids import GuildId, UserId

@@ -64,7 +64,7 @@ WELL = Vitals(
             LayerHealth(name="database", healthy=False, gsn=38, behind=2, broken_since_ms=9, error="disk full"),
         ),
     ),
-    mailboxes=RosterStatistics(waiting=(0, 5, 2), deepest=4, accepted=90, handled=83, dropped=1),
+    mailboxes=RosterStatistics(waiting=(0, 5, 2), deepest=4, accepted=90, coalesced=2, handled=83, dropped=1),
     dispatches=DispatchTraffic(
         sessions=1, resumes=2, dispatches={"GUILD_MEMBER_ADD": 12}, unreadable=3, heard_us=1_700_000_000_500_000
     ),

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import Sequence
+from random import Random
 
 import msgspec
 import pytest
 
-from actors.runtime import CAPACITY, Address, Admission, Answered, Lane, Outcome, Revoked, Stage, live
+from actors.asks import DEADLINES_EVERY_S, Answered, Deadlines, Outcome
+from actors.mailbox import CAPACITY, Address, Admission, Lane, Merging, Revoked, Stage
+from actors.runtime import live
 from ledger.errors import Rejected
+from tests.simulation.loop import SimLoop
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -56,8 +60,19 @@ class Recorder:
 Running = tuple[Address[str, str], Recorder, asyncio.Task[None]]
 
 
+def merging_of(message: str) -> Merging | None:
+    """Questions merge with the same question, samples with any other."""
+    match message.partition(" ")[0]:
+        case "question":
+            return Merging(key=message, reads=True)
+        case "sample":
+            return Merging(key="sample", reads=False)
+        case _:
+            return None
+
+
 def make_address() -> Address[str, str]:
-    return Address("test", lambda: "gap")
+    return Address("test", lambda: "gap", merging_of, Deadlines())
 
 
 @pytest.fixture
@@ -205,3 +220,123 @@ async def test_an_ask_that_nobody_answers_ends_at_its_deadline_and_the_message_s
     address = make_address()
     assert (await address.ask("anyone?", Lane.REST, 0.01)).kind is Answered.DEADLINE
     assert address.statistics().waiting == (0, 0, 1)
+
+
+# Asks that nobody answers in time
+
+
+async def test_an_ask_that_nobody_answers_ends_at_its_deadline_and_its_message_stays():
+    address = make_address()
+    outcome = await address.ask("join", Lane.MEMBERS, 0.01)
+    assert outcome == Outcome(kind=Answered.DEADLINE, text="no answer within 0.01 s")
+    assert address.statistics().waiting == (0, 1, 0)
+
+
+def test_each_ask_ends_at_its_own_deadline_and_one_timer_serves_them_all():
+    loop = SimLoop(Random(1))
+    ended: list[tuple[str, float]] = []
+
+    async def wait(address: Address[str, str], message: str, timeout_s: float) -> None:
+        await address.ask(message, Lane.REST, timeout_s)
+        ended.append((message, loop.time()))
+
+    async def main() -> None:
+        address = make_address()
+        tasks = [loop.create_task(wait(address, f"after {s}", float(s))) for s in (5, 1, 3)]
+        await asyncio.sleep(0.01)
+        assert len(loop._scheduled) == 1
+        await asyncio.wait(tasks)
+        await asyncio.sleep(1.0)
+        assert not loop._scheduled
+
+    loop.run(main())
+    loop.close()
+    assert [message for message, _ in ended] == ["after 1", "after 3", "after 5"]
+    assert all(0 <= at_s - float(message.split()[1]) <= 2 * DEADLINES_EVERY_S for message, at_s in ended)
+
+
+async def test_a_cancelled_ask_disturbs_nobody(running: Running):
+    address, recorder, _ = running
+    recorder.hold = asyncio.Event()
+    asked = asyncio.get_running_loop().create_task(address.ask("join", Lane.MEMBERS, 5.0))
+    await recorder.appending.wait()
+    asked.cancel()
+    recorder.hold.set()
+    assert (await address.ask("another", Lane.MEMBERS, 5.0)).kind is Answered.OK
+
+
+# Messages that make waiting ones superfluous
+
+
+async def handled_by_a_life(address: Address[str, str]) -> list[str]:
+    """What the next life acts on, in order, until nothing waits."""
+    recorder = Recorder()
+    task = asyncio.get_running_loop().create_task(live(address, address.hand_over(), recorder))
+    await address.ask("last", Lane.REST, 5.0)
+    task.cancel()
+    await asyncio.wait([task])
+    return [step.removeprefix("act ") for step in recorder.steps if step.startswith("act")][:-1]
+
+
+async def test_the_same_question_is_handled_once_and_answers_everyone():
+    address = make_address()
+    asks = [asyncio.ensure_future(address.ask("question 1", Lane.REST, 5.0)) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert await handled_by_a_life(address) == ["question 1"]
+    assert {(await ask).answer for ask in asks} == {"did question 1"}
+    numbers = address.statistics()
+    assert (numbers.accepted, numbers.coalesced, numbers.handled) == (6, 4, 2)
+
+
+async def test_a_newer_sample_takes_the_place_of_one_that_waits():
+    address = make_address()
+    assert address.tell("sample 1", Lane.REST) is Admission.ACCEPTED
+    address.tell("question 1", Lane.REST)
+    assert address.tell("sample 2", Lane.REST) is Admission.COALESCED
+    assert await handled_by_a_life(address) == ["sample 2", "question 1"]
+
+
+@pytest.mark.parametrize("change", ["command", "sample 1"])
+async def test_a_question_that_was_asked_after_a_change_is_not_answered_before_it(change: str):
+    address = make_address()
+    for message in ("question 1", change, "question 1"):
+        assert address.tell(message, Lane.REST) is Admission.ACCEPTED
+    assert await handled_by_a_life(address) == ["question 1", change, "question 1"]
+
+
+async def test_a_sample_does_not_overtake_what_came_before_it():
+    address = make_address()
+    for message in ("sample 1", "command", "sample 2"):
+        address.tell(message, Lane.REST)
+    assert await handled_by_a_life(address) == ["sample 1", "command", "sample 2"]
+
+
+async def test_members_never_merge():
+    address = make_address()
+    for _ in range(3):
+        assert address.tell("question 1", Lane.MEMBERS) is Admission.ACCEPTED
+    assert await handled_by_a_life(address) == ["question 1"] * 3
+
+
+async def test_what_is_in_hand_takes_nobody_over():
+    """It may have been decided already: what came since is not in its answer."""
+    address, recorder = make_address(), Recorder()
+    recorder.hold = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(live(address, address.hand_over(), recorder))
+    address.tell("question 1", Lane.REST)
+    await recorder.appending.wait()
+    assert address.tell("question 1", Lane.REST) is Admission.ACCEPTED
+    task.cancel()
+    await asyncio.wait([task])
+    assert await handled_by_a_life(address) == ["question 1", "question 1"]
+
+
+async def test_a_full_lane_still_takes_what_merges(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(CAPACITY, Lane.REST, 2)
+    address = make_address()
+    for message in ("question 1", "question 2"):
+        address.tell(message, Lane.REST)
+    assert address.tell("question 3", Lane.REST) is Admission.GAP
+    assert address.tell("question 2", Lane.REST) is Admission.COALESCED
+    assert address.tell("question 3", Lane.REST) is Admission.GAP

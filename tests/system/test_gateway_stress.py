@@ -9,7 +9,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from actors.runtime import CAPACITY, Lane
+from actors.mailbox import CAPACITY, Lane
 from ledger.records import Status
 from sandbox import Sandbox
 from tests.system.fleet import PATIENCE_S, Fleet

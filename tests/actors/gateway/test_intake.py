@@ -7,8 +7,8 @@ from actors.clock import SystemClock
 from actors.gateway.channels import InviteChannels
 from actors.gateway.intake import Intake
 from actors.guild import GuildAddress
+from actors.mailbox import CAPACITY, Lane
 from actors.roster import Roster
-from actors.runtime import CAPACITY, Lane
 from actors.traffic import DispatchTally
 from ledger.ids import GuildId, SessionId
 from tests.actors.gateway.town import Lines

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.asks import Answered, Outcome
 from actors.gateway import failures as f
 from actors.gateway.render import WORDS, render
 from actors.gateway.staff_invites import bare_code
 from actors.gateway.wording import MAX_NAME, ZERO_WIDTH_JOINER, code, either, fit, person, plain, shown
-from actors.runtime import Answered, Outcome
 from ledger import messages as m
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Status

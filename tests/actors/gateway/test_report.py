@@ -1,8 +1,9 @@
 """/debug_invites in words: from inside the actor, from outside, and where one of them is missing."""
 
+from actors.asks import Answered, Outcome
 from actors.gateway.report import Permitted, describe
 from actors.gateway.wording import MAX_MESSAGE
-from actors.runtime import Answered, MailboxStatistics, Outcome
+from actors.mailbox import MailboxStatistics
 from actors.standing import LayerStanding, Standing
 from ledger import messages as m
 from ledger.ids import ChannelId, InviteCode
@@ -18,7 +19,7 @@ STANDING = Standing(
     restored_seq=30,
     replayed=11,
     leader="log",
-    mailbox=MailboxStatistics(waiting=(0, 3, 1), accepted=9, handled=5, dropped=2, dead=1),
+    mailbox=MailboxStatistics(waiting=(0, 3, 1), accepted=9, coalesced=0, handled=5, dropped=2, dead=1),
     restarts=4,
 )
 
