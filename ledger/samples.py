@@ -116,7 +116,8 @@ def _newcomer(state: GuildState, now: Counter) -> GapSource:
 def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     reborn = {now.code for now in taken.changed if _is_reborn(state, now)}
     for code in (*taken.gone, *reborn):
-        yield from _gone(state.counters[code], state.deaths.get(code), taken)
+        if code in state.counters:
+            yield from _gone(state.counters[code], state.deaths.get(code), taken)
     for birth in state.births.values():
         yield from _born_and_gone(state, birth, taken)
 

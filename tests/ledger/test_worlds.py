@@ -8,7 +8,7 @@ from ledger import records as r
 from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER
 from ledger.records import Status
-from ledger.state import GuildState, from_pages, pages_of
+from ledger.state import GuildState
 from tests.ledger.worlds import GUILD, SECOND, START_US, World
 
 seeds = st.integers(min_value=0, max_value=10**9)
@@ -59,19 +59,6 @@ def test_replay_is_live(seed: int):
     world = played(seed)
     state = GuildState(guild=GUILD)
     for record in world.records:
-        state = evolve(state, record)
-    assert msgspec.to_builtins(state) == msgspec.to_builtins(world.state)
-
-
-@given(seeds, st.data())
-def test_a_checkpoint_and_the_records_behind_it_are_the_whole(seed: int, data: st.DataObject):
-    world = played(seed)
-    cut = data.draw(st.integers(0, len(world.records)))
-    state = GuildState(guild=GUILD)
-    for record in world.records[:cut]:
-        state = evolve(state, record)
-    state = from_pages(tuple(pages_of(state)))
-    for record in world.records[cut:]:
         state = evolve(state, record)
     assert msgspec.to_builtins(state) == msgspec.to_builtins(world.state)
 

@@ -1,0 +1,281 @@
+"""Hostile lives: any message at any time, from a small world so that they meet; and any event at all, by its type.
+
+Where ``worlds.py`` plays a Discord that keeps its promises, nothing here is promised: numbers come twice and late,
+times run backwards, answers answer nothing. ``Life`` is a guild as values, with kills.
+"""
+
+from collections.abc import Sequence
+from typing import Final, TypeVar, get_args
+
+import msgspec
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.decide import decide
+from ledger.evolve import evolve
+from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
+from ledger.phases import Phase
+from ledger.samples import Sample
+from ledger.state import GuildState, from_pages, pages_of
+
+GUILD: Final = GuildId("1")
+START_US: Final = 1_700_000_000_000_000
+SECOND: Final = 1_000_000
+UNDER_WAY: Final = m.SampleRequest(number=-1)
+"""Stands for the request that is under way when the answer comes."""
+THIS: Final = SessionId("this")
+"""Stands for the session of the moment."""
+
+T = TypeVar("T")
+
+
+class Life:
+    """One guild, its records, and the life of the moment."""
+
+    def __init__(self) -> None:
+        self.state = GuildState(guild=GUILD)
+        self.presence = m.Presence(phase=Phase.REHYDRATING)
+        self.records: list[r.Record] = []
+
+    def tell(self, message: m.Message) -> m.Decision:
+        """Decides, numbers, evolves."""
+        decision = decide(self.state, self.presence, addressed(self.presence, message))
+        self.presence = decision.presence
+        for record in numbered(self.state.seq, decision.drafts):
+            self.records.append(record)
+            self.state = evolve(self.state, record)
+        return decision
+
+    def kill(self) -> None:
+        """The next life: what is durable, and request numbers of its own."""
+        self.state = replayed(self.records)
+        self.presence = m.Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+
+
+def addressed(presence: m.Presence, message: m.Message) -> m.Message:
+    """The message with what stands for "of this moment" filled in."""
+    if isinstance(message, m.SampleArrived | m.SampleFailed) and message.request == UNDER_WAY:
+        message = msgspec.structs.replace(message, request=presence.request)
+    if isinstance(message, m.SampleArrived) and message.sample.session == THIS:
+        sample = msgspec.structs.replace(message.sample, session=presence.session)
+        return msgspec.structs.replace(message, sample=sample)
+    if isinstance(message, m.ReviewMembers) and message.session == THIS:
+        return msgspec.structs.replace(message, session=presence.session)
+    return message
+
+
+def numbered(seq: int, drafts: Sequence[r.Draft]) -> list[r.Record]:
+    """What the journal makes of drafts behind ``seq``."""
+    return [
+        r.Record(
+            gsn=at,
+            guild=GUILD,
+            seq=at,
+            epoch=1,
+            at_ms=START_US // 1_000,
+            cause=draft.cause,
+            key=draft.key,
+            event=draft.event,
+            last=seq + len(drafts),
+        )
+        for at, draft in enumerate(drafts, start=seq + 1)
+    ]
+
+
+def replayed(records: Sequence[r.Record], state: GuildState | None = None) -> GuildState:
+    """The state after the records, from nothing or from a checkpoint's."""
+    state = state or GuildState(guild=GUILD)
+    for record in records:
+        state = evolve(state, record)
+    return state
+
+
+def in_bytes(state: GuildState) -> bytes:
+    """The state as its checkpoint: what is equal here is equal for good, orders included."""
+    return b"\n".join(pages_of(state))
+
+
+def restored(state: GuildState) -> GuildState:
+    """The state as a checkpoint gives it back."""
+    return from_pages(tuple(pages_of(state)))
+
+
+# Messages
+
+users = st.sampled_from([UserId(str(number)) for number in range(1, 5)])
+codes = st.sampled_from([InviteCode(code) for code in "AB"])
+sessions = st.sampled_from([SessionId("s1"), SessionId("s2")])
+times = st.integers(0, 120).map(lambda after_s: START_US + after_s * SECOND)
+numbers = st.integers(1, 40)
+flags = st.sampled_from([0, 0, 1, 16])
+interactions = st.sampled_from([InteractionId(str(number)) for number in range(1, 5)])
+
+
+def dispatched(lane: str) -> st.SearchStrategy[r.GatewayCause]:
+    return st.builds(r.GatewayCause, session=sessions, number=numbers, lane=st.just(lane))
+
+
+counters = st.builds(
+    r.Counter,
+    code=codes,
+    created_at_us=st.sampled_from([START_US - SECOND, START_US + 30 * SECOND]),
+    uses=st.integers(0, 3),
+    max_uses=st.sampled_from([0, 0, 2, 3]),
+    expires_at_us=st.none() | times,
+    inviter=st.none() | users,
+    inviter_is_bot=st.sampled_from([False, False, True]),
+)
+samples = st.builds(
+    lambda asked_us, took_s, **rest: Sample(requested_us=asked_us, answered_us=asked_us + took_s * SECOND, **rest),
+    asked_us=times,
+    took_s=st.integers(0, 3),
+    session=sessions | st.just(THIS),
+    counters=st.lists(counters, max_size=2, unique_by=lambda each: each.code).map(tuple),
+    vanity=st.none() | st.builds(r.Vanity, code=st.just("acme"), uses=st.integers(0, 3)),
+)
+requests = st.just(UNDER_WAY) | st.builds(m.SampleRequest, number=st.integers(0, 3))
+joins = st.builds(
+    m.RecordJoin,
+    cause=dispatched("members"),
+    session=sessions,
+    user=users,
+    joined_at_us=times,
+    arrived_us=times,
+    bot=st.sampled_from([False, False, True]),
+    flags=flags,
+)
+leaves = st.builds(m.RecordLeave, cause=dispatched("members"), user=users, arrived_us=times)
+births = st.builds(m.NoteInviteBorn, cause=dispatched("rest"), invite=counters, arrived_us=times)
+deaths = st.builds(
+    m.NoteInviteDied,
+    cause=dispatched("rest") | st.just(r.InternalCause(what="channel")),
+    code=codes,
+    arrived_us=times,
+    how=st.sampled_from(["deleted", "channel"]),
+)
+came_up = st.builds(m.GuildCameUp, session=sessions, at_us=times, vanity=st.booleans())
+pages = st.builds(
+    m.ReviewMembers,
+    session=sessions | st.just(THIS),
+    members=st.lists(
+        st.builds(
+            m.ListedMember, user=users, joined_at_us=times, bot=st.sampled_from([False, False, True]), flags=flags
+        ),
+        max_size=3,
+        unique_by=lambda each: each.user,
+    ).map(tuple),
+    after=st.sampled_from([UserId("0"), UserId("2")]),
+    upto=st.sampled_from(["", "", "3"]),
+    started_us=times,
+    at_us=times,
+)
+MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
+    m.RecordJoin: joins,
+    m.NoteMember: st.builds(m.NoteMember, join=joins),
+    m.RecordLeave: leaves,
+    m.NoteInviteBorn: births,
+    m.NoteInviteDied: deaths,
+    m.NoteUnreadable: st.builds(
+        m.NoteUnreadable,
+        cause=dispatched("members"),
+        session=sessions,
+        name=st.sampled_from(["GUILD_MEMBER_ADD", "GUILD_MEMBER_REMOVE", "INVITE_CREATE"]),
+        digest=st.just("d"),
+        reason=st.just("unreadable"),
+        at_us=times,
+        user=st.none() | users,
+        joined_at_us=st.just(0) | times,
+    ),
+    m.GuildCameUp: came_up,
+    m.GuildWentAway: st.builds(m.GuildWentAway, at_us=times),
+    m.RemoveGuild: st.builds(m.RemoveGuild, at_us=times),
+    m.NotePermissions: st.builds(m.NotePermissions, at_us=times),
+    m.NoteGap: st.builds(m.NoteGap, at_us=times, greeting=st.none() | came_up),
+    m.SampleArrived: st.builds(m.SampleArrived, sample=samples, request=st.none() | requests),
+    m.SampleFailed: st.builds(
+        m.SampleFailed, request=requests, reason=st.just("forbidden"), forbidden=st.booleans(), at_us=times
+    ),
+    m.ReviewMembers: pages,
+    m.AssignInvite: st.builds(
+        m.AssignInvite, interaction=interactions, code=codes, staff=users, by=users, at_us=times
+    ),
+    m.ForgetMember: st.builds(m.ForgetMember, user=users),
+    m.ForgetGuild: st.builds(m.ForgetGuild, at_us=times),
+    m.DescribeGuild: st.just(m.DescribeGuild()),
+    m.DescribeMember: st.builds(m.DescribeMember, user=users),
+    m.DescribeWindow: st.just(m.DescribeWindow()),
+    m.DescribeCodes: st.just(m.DescribeCodes()),
+}
+"""How to make any message of each kind."""
+messages: Final = st.sampled_from(list(MESSAGES)).flatmap(lambda kind: MESSAGES[kind])
+FORGETTING: Final = frozenset({m.ForgetMember, m.ForgetGuild})
+SAMPLE: Final = st.builds(m.SampleArrived, sample=samples, request=st.just(UNDER_WAY))
+GREETING: Final = m.GuildCameUp(session=SessionId("s1"), at_us=START_US)
+KILL: Final = "kill"
+
+Script = list["m.Message | str"]
+
+
+def scripts(*, forgetting: bool, kills: bool = True) -> st.SearchStrategy[Script]:
+    """What a life is told, from the guild's coming on; answers to what is asked are as frequent as joins."""
+    kinds = [kind for kind in MESSAGES if forgetting or kind not in FORGETTING]
+    anything = st.sampled_from(kinds).flatmap(lambda kind: MESSAGES[kind])
+    often = st.one_of(joins, SAMPLE, anything, anything, st.just(KILL) if kills else joins)
+    return st.lists(often, max_size=25).map(lambda script: [GREETING, *script])
+
+
+def played(script: Script) -> Life:
+    """A life that was told all this."""
+    life = Life()
+    for step in script:
+        if isinstance(step, str):
+            life.kill()
+        else:
+            life.tell(step)
+    return life
+
+
+# Events
+
+_TEXTS: Final = {"user": users, "code": codes, "staff": users, "inviter": users, "by": users, "session": sessions}
+
+
+def any_of(kind: type[T]) -> st.SearchStrategy[T]:
+    """Anything of the struct's shape, by its types alone; names and times are those of the small world."""
+    fields = msgspec.structs.fields(kind)
+    made = {each.name: _any(inspect.type_info(each.type), each.name) for each in fields}
+    return st.builds(kind, **made)
+
+
+def _any(kind: inspect.Type, name: str) -> st.SearchStrategy[object]:  # noqa: C901, PLR0911 -- one arm a kind of type
+    match kind:
+        case inspect.NoneType():
+            return st.none()
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.IntType():
+            return times if name.endswith("_us") else st.integers(0, 4)
+        case inspect.StrType():
+            return _TEXTS[name] if name in _TEXTS else codes | users | st.sampled_from(["", "x"])
+        case inspect.LiteralType():
+            return st.sampled_from(kind.values)
+        case inspect.EnumType():
+            return st.sampled_from(kind.cls)
+        case inspect.StructType():
+            return any_of(kind.cls)
+        case inspect.UnionType():
+            return st.one_of([_any(each, name) for each in kind.types])
+        case inspect.VarTupleType():
+            return st.lists(_any(kind.item_type, name), max_size=3).map(tuple)
+        case inspect.TupleType():
+            return st.tuples(*(_any(each, name) for each in kind.item_types))
+        case inspect.DictType():
+            return st.dictionaries(codes, _any(kind.value_type, name), max_size=2)
+        case _:
+            raise NotImplementedError(kind)
+
+
+events: Final = st.one_of([any_of(kind) for kind in get_args(r.Event)])
+causes: Final = st.one_of([any_of(kind) for kind in get_args(r.Cause)])
