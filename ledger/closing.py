@@ -35,7 +35,7 @@ BLIND_FOR_US: Final = 24 * 3_600 * 1_000_000
 def sample_arrived(state: GuildState, presence: m.Presence, message: m.SampleArrived) -> m.Decision:
     """The decision on a complete sample."""
     sample, request = message.sample, message.request
-    if presence.phase is Phase.AWAY or (request and request.number != presence.asked):
+    if request and request.number != presence.asked:
         return m.Decision(presence=presence)
     request = request or _in_between(presence)
     if sample.session != presence.session:
@@ -59,7 +59,7 @@ def _in_between(presence: m.Presence) -> m.SampleRequest:
 
 def sample_failed(state: GuildState, presence: m.Presence, message: m.SampleFailed) -> m.Decision:
     """The decision on a failed fetch: nothing is closed, nothing changes; it is tried again."""
-    if message.request.number != presence.asked or presence.phase is Phase.AWAY:
+    if message.request.number != presence.asked:
         return m.Decision(presence=presence)
     request = _failed_once_more(message.request)
     if not message.forbidden:

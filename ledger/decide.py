@@ -2,7 +2,8 @@
 
 Rules. Twice is once: a dispatch at or below the highest one handled of its lane, a join whose key is known, an
 interaction handled before, give no records. A join is recorded before any counter is fetched for it. One fetch at a
-time. What a sample means is in ``ledger/closing.py``, what the member list means in ``ledger/members.py``.
+time. What a sample means is in ``ledger/closing.py``, what the member list means in ``ledger/members.py``. No handler
+looks at the phase to see whether a message counts now: that is the table's business (``ledger/fates.py``).
 """
 
 from typing import Final, assert_never
@@ -12,7 +13,8 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.closing import sample_arrived, sample_failed
-from ledger.fetching import ask_sample, may_fetch
+from ledger.fates import DECIDED, Fate, fate_of
+from ledger.fetching import ask_sample
 from ledger.forgetting import era_key, names
 from ledger.members import heard, join_drafts, leave_drafts, review_members, unreadable_join
 from ledger.phases import Phase, move
@@ -28,7 +30,13 @@ FORGOTTEN: Final = "forgotten"
 
 def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
     """The decision on one message. ``Rejected`` is for requests that cannot be met; none is refused yet."""
+    fate = fate_of(presence.phase, message)
+    assert fate in DECIDED, f"nobody decides while a guild is {presence.phase}"
+    if fate is Fate.IGNORED:
+        return m.Decision(presence=presence)
     decision = _decide(state, presence, message)
+    if fate_of(decision.presence.phase, message) is Fate.POSTPONED:
+        decision = _postponed(presence, decision)
     drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in decision.drafts)
     return msgspec.structs.replace(decision, drafts=drafts)
 
@@ -74,6 +82,12 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
             assert_never(message)
 
 
+def _postponed(before: m.Presence, decision: m.Decision) -> m.Decision:
+    """The decision without what it asks of Discord."""
+    presence = msgspec.structs.replace(decision.presence, request=before.request, asks=before.asks)
+    return msgspec.structs.replace(decision, presence=presence, effects=())
+
+
 _Dispatch = m.RecordJoin | m.NoteMember | m.RecordLeave | m.NoteInviteBorn | m.NoteInviteDied
 
 
@@ -84,7 +98,7 @@ def _dispatch(state: GuildState, presence: m.Presence, message: _Dispatch) -> m.
     presence = heard(presence, message)
     drafts = _drafts(state, presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
-    if not joined or presence.asked or not may_fetch(presence.phase):
+    if not joined or presence.asked:
         return m.Decision(presence=presence, drafts=drafts)
     presence, effect = ask_sample(presence)
     return m.Decision(presence=presence, drafts=drafts, effects=(effect,))
@@ -171,7 +185,7 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         _moved(presence, Phase.LIVE if ready else Phase.SYNCING),
         session=message.session,
         vanity=message.vanity,
-        reconciled=known and presence.reconciled and presence.phase is not Phase.AWAY,
+        reconciled=known and presence.reconciled,
         request=m.NO_REQUEST,
         trouble="",
     )
@@ -198,10 +212,9 @@ def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decis
     greeted = _came_up(state, presence, message.greeting) if message.greeting else m.Decision(presence=presence)
     presence = _unsure(greeted.presence)
     draft = _control(state, r.ContinuityBroken(reason="gap", at_us=message.at_us), f"gap/{len(greeted.drafts)}")
-    effects: tuple[m.Effect, ...] = (m.ListMembers(session=presence.session),)
-    if may_fetch(presence.phase) or presence.phase is Phase.BLIND:
-        presence, fetch = ask_sample(presence)
-        effects = (fetch, *effects)
+    presence, fetch = ask_sample(presence)
+    welcomes = [effect for effect in greeted.effects if isinstance(effect, m.Welcome)]
+    effects: tuple[m.Effect, ...] = (*welcomes, fetch, m.ListMembers(session=presence.session))
     return m.Decision(presence=presence, drafts=(*greeted.drafts, draft), effects=effects)
 
 
@@ -212,8 +225,6 @@ def _unsure(presence: m.Presence) -> m.Presence:
 
 def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:
     draft = _control(state, r.ContinuityBroken(reason="permissions", at_us=message.at_us), "broken")
-    if not may_fetch(presence.phase) and presence.phase is not Phase.BLIND:
-        return m.Decision(presence=presence, drafts=(draft,))
     presence, fetch = ask_sample(presence)
     return m.Decision(presence=presence, drafts=(draft,), effects=(fetch,))
 
@@ -260,7 +271,7 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
     event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
     decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST))
-    if may_fetch(presence.phase) or presence.phase is Phase.BLIND:
+    if fate_of(presence.phase, message) is Fate.HANDLED:
         empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
         here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)
         decision = _came_up(empty, decision.presence, here)

@@ -7,7 +7,6 @@ from typing import Final
 import msgspec
 
 from ledger.messages import FetchSample, Presence, SampleRequest
-from ledger.phases import Phase
 
 SETTLE_AFTER_S: Final = (1.5, 5.0)
 """Uses are missing: Discord's list can lag, ask again after so long, twice."""
@@ -17,11 +16,6 @@ BLIND_RETRY_S: Final = 300.0
 """The counters may not be read; a change of permissions is heard of at once, this is for what is not."""
 RETRY_S: Final = (1.5, 5.0, 15.0, 30.0, 60.0)
 """After failures in a row, and after stale samples in a row."""
-
-
-def may_fetch(phase: Phase) -> bool:
-    """Whether joins make a fetch in this phase (a blind guild asks on its own, slowly)."""
-    return phase in (Phase.SYNCING, Phase.LIVE)
 
 
 def ask_sample(

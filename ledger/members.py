@@ -11,9 +11,8 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
-from ledger.fetching import ask_sample, may_fetch
+from ledger.fetching import ask_sample
 from ledger.ids import UserId, tombstone
-from ledger.phases import Phase
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
 
@@ -90,13 +89,13 @@ def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.
 
 def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
     """Compares a page of the member list: who is new, who is gone, who was there before we counted."""
-    if page.session != presence.session or presence.phase is Phase.AWAY:
-        return m.Decision(presence=presence)  # of before an outage: another list follows it
+    if page.session != presence.session:
+        return m.Decision(presence=presence)  # of a session that is over: another list follows it
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
     if page.upto == "":
         presence = msgspec.structs.replace(presence, reconciled=True, left={})
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
-    if not joined or presence.asked or not may_fetch(presence.phase):
+    if not joined or presence.asked:
         return m.Decision(presence=presence, drafts=drafts)
     presence, fetch = ask_sample(presence)
     return m.Decision(presence=presence, drafts=drafts, effects=(fetch,))

@@ -2,7 +2,8 @@
 
 Two rules. A phase changes only along ``MOVES``; anything else is ``IllegalMove``. A new life of the actor starts
 ``cold``, whatever its predecessor's phase was: phases are true of a life, not of a guild, and are not recorded.
-The diagram in docs/architecture.md is made from this table (``python -m tests.diagram``).
+The diagram in docs/architecture.md is made from this table (``python -m tests.diagram``). What becomes of a message
+in each phase is in ``ledger/fates.py``.
 ``parked`` is not here: a guild given up is the supervisor's business.
 """
 
@@ -17,7 +18,7 @@ class Phase(StrEnum):
     """Where in its life a guild actor is."""
 
     COLD = "cold"  # made, nothing read
-    REHYDRATING = "rehydrating"  # reading checkpoint and records; takes no member message
+    REHYDRATING = "rehydrating"  # reads checkpoint and records; then at their head, until the guild comes up
     SYNCING = "syncing"  # at the durable head; waits for this session's first complete sample
     LIVE = "live"  # the baseline is of this session: joins are worked out
     BLIND = "blind"  # counters cannot be read: joins are recorded and stay pending

@@ -1,8 +1,8 @@
 """The docs say what the code does."""
 
-from tests.diagram import PAGE, with_diagram
+from tests.diagram import PAGE, with_views
 
 
-def test_the_diagram_of_the_phases_is_the_table_of_now():
+def test_the_views_of_the_tables_of_phases_are_those_of_now():
     page = PAGE.read_text(encoding="utf-8")
-    assert with_diagram(page) == page, "stale: run python -m tests.diagram"
+    assert with_views(page) == page, "stale: run python -m tests.diagram"

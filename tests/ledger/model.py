@@ -1,0 +1,193 @@
+"""A small model of what is recorded, written from docs/attribution.md and docs/architecture.md, not from the code.
+
+It hears what the guild's actor hears and keeps, in plain Python, what must come of it: who is there since when,
+which dispatch and which interaction were handled, whom a code stands for. Verdicts are the worlds' business
+(``worlds.py``), forgetting its own (``test_forgetting.py``): neither is here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.ids import InteractionId, InviteCode, SessionId, UserId
+
+FIVE_SECONDS_US = 5_000_000
+
+
+@dataclass
+class Stay:
+    """A membership: all joined_at that were said of it, and how it ended (0: it did not, -1: nobody knows when)."""
+
+    opened_us: int
+    arrived_us: int
+    rejoin: bool = False
+    bot: bool = False
+    aliases: list[int] = field(default_factory=list)
+    left_us: int = 0
+
+
+@dataclass
+class Model:
+    """What must be true after what was told."""
+
+    stays: dict[UserId, list[Stay]] = field(default_factory=dict)
+    lanes: dict[str, tuple[SessionId, int]] = field(default_factory=dict)
+    interactions: set[InteractionId] = field(default_factory=set)
+    assigned: dict[InviteCode, list[tuple[UserId, int]]] = field(default_factory=dict)
+    counting_since_us: int = 0
+    # of this life only
+    session: SessionId | None = None
+    here: bool = False
+    compared: bool = False
+    left: dict[UserId, int] = field(default_factory=dict)
+
+    def dies(self) -> None:
+        """The next life knows what is durable."""
+        self.session, self.here = None, False
+        self._doubts()
+
+    def hears(self, message: m.Message) -> None:  # noqa: C901, PLR0912 -- one arm a message, nothing else
+        match message:
+            case m.RecordJoin():
+                self._once(message.cause, lambda: self._hears_join(message))
+            case m.NoteMember():
+                self._once(message.join.cause, lambda: self._hears_of_member(message.join))
+            case m.RecordLeave():
+                self._once(message.cause, lambda: self._hears_leave(message))
+            case m.NoteInviteBorn() | m.NoteInviteDied():
+                self._once(message.cause, lambda: True)
+            case m.NoteUnreadable():
+                self._once(message.cause, lambda: self._hears_unreadable(message))
+            case m.GuildCameUp():
+                self._comes_up(message)
+            case m.GuildWentAway() | m.RemoveGuild():
+                self.here = False
+                self._doubts()
+            case m.NoteGap():
+                if message.greeting:
+                    self._comes_up(message.greeting)
+                self._doubts()
+            case m.ReviewMembers():
+                if self.here and message.session == self.session:
+                    self._reads(message)
+            case m.AssignInvite():
+                self._assigns(message)
+            case _:
+                pass
+
+    def _once(self, cause: r.Cause, hear: Callable[[], bool]) -> None:
+        """Twice is once: what is at or below the highest of its lane was handled; what is recorded raises it."""
+        if not isinstance(cause, r.GatewayCause):
+            hear()
+            return
+        session, highest = self.lanes.get(cause.lane, ("", 0))
+        if (session != cause.session or cause.number > highest) and hear():
+            self.lanes[cause.lane] = (cause.session, cause.number)
+
+    def _doubts(self) -> None:
+        """Who is there is not sure until the member list was read again."""
+        self.compared, self.left = False, {}
+
+    def _comes_up(self, message: m.GuildCameUp) -> None:
+        self.counting_since_us = self.counting_since_us or message.at_us
+        self.compared = self.compared and self.session == message.session
+        self.session, self.here = message.session, True
+
+    def _hears_join(self, join: m.RecordJoin) -> bool:
+        if not self.compared:
+            self.left.pop(join.user, None)
+        return self._joins(join, sure=self.compared)
+
+    def _joins(self, join: m.RecordJoin, *, sure: bool) -> bool:
+        """Rows 12 and 13; a guest's is no join, and a joined_at that is known no news."""
+        before = self.stays.setdefault(join.user, [])
+        known = any(join.joined_at_us in (stay.opened_us, *stay.aliases) for stay in before)
+        if known or join.flags & 16:
+            return False
+        current = before[-1] if before and before[-1].left_us == 0 else None
+        if current is not None:
+            told_again = (
+                join.joined_at_us - current.opened_us <= FIVE_SECONDS_US
+                and join.arrived_us - current.arrived_us <= FIVE_SECONDS_US
+            )
+            has_rejoined = bool(join.flags & 1) and not current.rejoin
+            if told_again or (sure and not has_rejoined):
+                current.aliases.append(join.joined_at_us)
+                return True
+            current.left_us = -1
+        rejoin = bool(before) or bool(join.flags & 1)
+        before.append(Stay(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=join.bot))
+        return True
+
+    def _hears_of_member(self, join: m.RecordJoin) -> bool:
+        """Somebody is there: news only of somebody who is not known to be, and joined since we count."""
+        stays = self.stays.get(join.user, [])
+        is_there = bool(stays) and stays[-1].left_us == 0
+        return not is_there and join.joined_at_us >= self.counting_since_us and self._joins(join, sure=self.compared)
+
+    def _hears_leave(self, leave: m.RecordLeave) -> bool:
+        """Closes only a membership that began before it was heard."""
+        if not self.compared:
+            self.left[leave.user] = leave.arrived_us
+        stays = self.stays.get(leave.user, [])
+        if not stays or stays[-1].left_us or stays[-1].opened_us >= leave.arrived_us:
+            return False
+        stays[-1].left_us = leave.arrived_us
+        return True
+
+    def _hears_unreadable(self, message: m.NoteUnreadable) -> bool:
+        """Always recorded; a join among them is a join, whoever was there."""
+        user, joined_us = message.user, message.joined_at_us
+        if user is not None and joined_us and message.name == "GUILD_MEMBER_ADD":
+            stays = self.stays.setdefault(user, [])
+            if not any(joined_us in (stay.opened_us, *stay.aliases) for stay in stays):
+                if stays and stays[-1].left_us == 0:
+                    stays[-1].left_us = -1
+                stays.append(Stay(joined_us, message.at_us, rejoin=bool(stays)))
+        if message.name.startswith("GUILD_MEMBER_"):
+            self._doubts()
+        return True
+
+    def _reads(self, page: m.ReviewMembers) -> None:
+        """Who is shown is there, unless they left since; who is not shown has left, at a time that nobody knows."""
+        shown = {member.user for member in page.members}
+        gone = [
+            stays[-1]
+            for user, stays in self.stays.items()
+            if stays and user not in shown and stays[-1].left_us == 0
+            if int(page.after) < int(user) and (not page.upto or int(user) <= int(page.upto))
+            if stays[-1].opened_us < page.started_us and stays[-1].arrived_us < page.started_us
+        ]
+        for member in page.members:
+            if self.left.get(member.user, -1) < page.started_us:
+                self._shows(member, page)
+        for stay in gone:
+            stay.left_us = -1
+        if not page.upto:
+            self.compared, self.left = True, {}
+
+    def _shows(self, member: m.ListedMember, page: m.ReviewMembers) -> None:
+        if not self.stays.get(member.user) and member.joined_at_us < self.counting_since_us:
+            was_here = Stay(member.joined_at_us, self.counting_since_us, rejoin=bool(member.flags & 1))
+            self.stays[member.user] = [was_here]
+            return
+        join = m.RecordJoin(
+            cause=r.InternalCause(what="list"),
+            session=page.session,
+            user=member.user,
+            joined_at_us=member.joined_at_us,
+            arrived_us=page.at_us,
+            bot=member.bot,
+            flags=member.flags,
+        )
+        self._joins(join, sure=False)
+
+    def _assigns(self, message: m.AssignInvite) -> None:
+        """Earlier assignments stay; the same person again, or the same command again, is no news."""
+        history = self.assigned.setdefault(message.code, [])
+        repeated = message.interaction in self.interactions
+        if history and (repeated or history[-1][0] == message.staff):
+            return
+        history.append((message.staff, message.at_us))
+        self.interactions.add(message.interaction)
