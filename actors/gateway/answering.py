@@ -117,6 +117,8 @@ async def _delivered(
         if tries > 1:
             return await _delivered(interaction, send, log, tries - 1, within_s)
         why = in_short(error)
+    except RuntimeError as error:  # the library's session was closed meanwhile: the bot is stopping
+        why = in_short(error)
     else:
         return True
     log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=why)

@@ -1,9 +1,11 @@
 """Slash commands as real interactions: what a user sees, and what the guild's actor was asked."""
 
+import asyncio
 from typing import Final
 
 import pytest
 
+from actors.gateway.runner import Gateway
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.phases import Phase
@@ -129,6 +131,24 @@ async def test_an_interaction_that_is_older_than_15_minutes_is_a_log_line(
     sandbox.send_interaction(sandbox.interaction_payload(guild, staff, "fix_staff_usernames"))
     assert (await lines.until("interaction.unanswered"))["why"] == "older than 15 minutes"
     assert len(sandbox.violations.take("interaction.token_expired")) == 1
+
+
+async def test_an_answer_that_comes_when_the_bot_has_closed_its_connection_is_a_log_line(  # noqa: PLR0917 -- fixtures
+    gateway: Gateway, guild: Guild, staff: User, sandbox: Sandbox, lines: Lines, monkeypatch: pytest.MonkeyPatch
+):
+    closed = asyncio.Event()
+
+    async def late(*_: object) -> str:
+        await closed.wait()
+        return "done"
+
+    monkeypatch.setattr("actors.gateway.desk.Desk.fix_names", late)
+    reply = sandbox.send_interaction(sandbox.interaction_payload(guild, staff, "fix_staff_usernames"))
+    await sandbox.until(lambda: reply.thinking)
+    await gateway.close()
+    closed.set()
+    assert "Session is closed" in str((await lines.until("interaction.unanswered"))["why"])
+    assert lines.named("command.failed") == []
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
