@@ -312,13 +312,13 @@ class Supervisor(Inside):
     def _abandon(self, child: Child, task: asyncio.Task[None]) -> None:
         """A life that was cancelled and does not end: mailbox gone, writes fenced; go on without it.
 
-        One that nothing fences from a second life (``alone``) is waited for: it restarts when it has ended.
+        Only guilds are fenced from a second life. Any other child is waited for: it restarts when it has ended.
         """
         if child.task is not task or task.done():
             return
         self._zombies += 1
         self._log.error("actor.lingered", child=child.spec.name, seconds=child.spec.shutdown_s)
-        if not child.spec.alone:
+        if isinstance(child, GuildChild):
             child.task = None
             self._restart(child, "zombie", after_s=0.0)
 

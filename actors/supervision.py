@@ -55,8 +55,7 @@ GUILD_BUDGET: Final = Budget(deaths=10, period_s=60.0)
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A child as data: how it is started, whether again, how long its end may take, how often it may die.
 
-    ``on_death`` is called before the restart (the journal voids its queue); ``fatal``: errors no restart mends;
-    ``alone``: no life beside one that does not end, since nothing keeps that one from doing harm.
+    ``on_death`` is called before the restart (the journal voids its queue); ``fatal``: errors no restart mends.
     """
 
     name: str
@@ -66,12 +65,11 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
     budget: Budget = ROOT_BUDGET
     on_death: Callable[[LedgerError], None] | None = None
     fatal: tuple[type[LedgerError], ...] = ()
-    alone: bool = False
 
 
 def journal_spec(journal: Journal) -> ChildSpec:
-    """The journal as a child, wherever one runs: what its death leaves is void, and nothing fences two of them."""
-    return ChildSpec(name="journal", start=journal.run, on_death=journal.void, alone=True)
+    """The journal as a child, wherever one runs: and what its death leaves is void."""
+    return ChildSpec(name="journal", start=journal.run, on_death=journal.void)
 
 
 class Child:
@@ -159,9 +157,9 @@ class Recoveries:
         heapq.heappush(self._waiting, (-busy, next(self._order), turn))
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._pass_on()  # the place had been given to a life that was ended before it could take it
+        except (Exception, asyncio.CancelledError):  # whatever ended the life, nobody takes this place any more
+            if not (turn.cancel() or turn.cancelled()):
+                self._pass_on()  # it had been given before the life could take it
             raise
 
     def _pass_on(self) -> None:

@@ -650,6 +650,22 @@ async def test_a_place_to_recover_is_not_lost_by_lives_that_end_while_they_wait_
     assert entered >= 80
 
 
+async def test_a_place_to_recover_is_not_lost_by_a_life_that_ends_by_an_error_nobody_expects():
+    recoveries, loop = supervision.Recoveries(1), asyncio.get_running_loop()
+
+    async def recover() -> None:
+        async with recoveries.one(1):
+            await asyncio.sleep(0)
+
+    async with recoveries.one(1):
+        life = recover()
+        life.send(None)  # it waits for the place
+        with pytest.raises(MemoryError):
+            life.throw(MemoryError)
+    async with asyncio.timeout(1.0):
+        await loop.create_task(recover())
+
+
 # Full mailboxes
 
 

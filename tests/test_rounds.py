@@ -15,7 +15,7 @@ from actors.care import HUNG_S, REST_S
 from actors.guild import CHECKPOINT_AGE_S
 from actors.journal import RETRY_S
 from actors.mailbox import Admission
-from actors.supervision import Budget, Child
+from actors.supervision import Budget, Child, ChildSpec, spawn
 from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.evolve import evolve
@@ -326,6 +326,24 @@ async def test_a_journals_life_that_does_not_end_is_waited_for_since_two_of_them
         gate.set()
         await bot.settled(1)
         assert [line["user"] for line in bot.events("join.acknowledged")] == ["1"]
+
+
+async def test_no_child_of_the_root_is_given_a_second_life_beside_one_that_does_not_end():
+    arrived, gate, bot = asyncio.Event(), asyncio.Event(), Bot()
+    spec = ChildSpec(name="gateway", start=stubborn(gate.wait, arrived, gate))
+    tree = spawn(bot.supervisor.run((spec,)), "supervisor")
+    await arrived.wait()
+    child = bot.supervisor._children[0]
+    impatient(child)
+    lingering = child.task
+    assert bot.supervisor.kill("gateway")
+    await bot.until(lambda: bool(bot.events("actor.lingered")))
+    assert child.task is lingering
+    gate.set()
+    await bot.until(lambda: child.restarts == 1)
+    await bot.supervisor.drain()
+    tree.cancel()
+    await asyncio.wait([tree])
 
 
 # Rest

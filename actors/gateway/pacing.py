@@ -119,8 +119,8 @@ class Pacer:
         heapq.heappush(self._waiting, (urgency, next(self._numbers), turn))
         try:
             await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+        except (Exception, asyncio.CancelledError):  # whatever ended the fetch, nobody takes this permit any more
+            if not (turn.cancel() or turn.cancelled()):
                 self._release()  # it was handed over just before
             raise
 

@@ -103,6 +103,23 @@ async def test_a_permit_handed_to_somebody_who_was_cancelled_is_not_lost():
         assert pacer.waiting() == 0
 
 
+async def test_a_permit_is_not_lost_by_a_fetch_that_ends_by_an_error_nobody_expects():
+    clock = VirtualClock()
+    pacer = Pacer(clock, clock.sleep, at_a_time=1)
+
+    async def fetch() -> None:
+        async with pacer.permit(Urgency.LIVE):
+            await asyncio.sleep(0)
+
+    async with pacer.permit(Urgency.LIVE):
+        waiting = fetch()
+        waiting.send(None)
+        with pytest.raises(MemoryError):
+            waiting.throw(MemoryError)
+    async with asyncio.timeout(1.0):
+        await asyncio.get_running_loop().create_task(fetch())
+
+
 async def test_who_waited_for_a_permit_and_how_long_is_known():
     clock = VirtualClock()
     pacer = Pacer(clock, clock.sleep, at_a_time=1)
