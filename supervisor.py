@@ -41,6 +41,7 @@ from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outsid
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
 from actors.mailbox import Envelope, Lane, Revoked, Stage
+from actors.memory import MANY_GUILDS, calm_collector, set_apart
 from actors.ops.health import Vitals
 from actors.ops.http import CannotListen, OpsServer
 from actors.roster import Roster
@@ -126,7 +127,7 @@ class Supervisor(Inside):
         self._children: list[Child] = []
         self._deaths: deque[tuple[Child, asyncio.Task[None]]] = deque()
         self._something_died = asyncio.Event()
-        self._recoveries = Recoveries(MAX_RECOVERIES)
+        self._recoveries = Recoveries(MAX_RECOVERIES, MANY_GUILDS, set_apart)
         self._breaker = Breaker()
         self.caretaker = Caretaker(
             guilds=self._guilds,
@@ -614,6 +615,7 @@ def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the comm
     log = make_logger(settings, clock, sys.stdout)
     adopt_libraries(settings, clock, sys.stdout)
     offload = ThreadOffload("disk")
+    calm_collector()
     try:
         asyncio.run(_run(settings, log, offload, chaos=chaos))
     except LedgerError as error:

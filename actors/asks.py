@@ -25,7 +25,7 @@ class Answered(StrEnum):
     DEADLINE = "deadline"  # no answer in time; it may still be handled
 
 
-class Outcome(msgspec.Struct, Generic[A], frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, Generic[A], frozen=True, kw_only=True, gc=False):
     """The answer to an ask. ``answer`` is there with ok and degraded, ``text`` with the others."""
 
     kind: Answered

@@ -72,7 +72,7 @@ class MailboxStatistics(msgspec.Struct, frozen=True, kw_only=True):
     dead: int
 
 
-class Merging(msgspec.Struct, frozen=True, kw_only=True):
+class Merging(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message that takes the place of a waiting one of the same ``key``.
 
     ``reads``: it changes nothing. One that may change something is never overtaken by a later question: between

@@ -22,7 +22,7 @@ MAX_BATCH_RECORDS: Final = 1_000
 """An append is never split; a larger one is a batch alone."""
 
 
-class Committed(msgspec.Struct, frozen=True, kw_only=True):
+class Committed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Records that are durable. ``degraded``: not yet in every layer that LEDGER_ACK names."""
 
     records: tuple[Record, ...]

@@ -133,12 +133,18 @@ class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Recoveries:
-    """Lets at most ``capacity`` guilds read their state at once; the busiest waits least."""
+    """Lets at most ``capacity`` guilds read their state at once; the busiest waits least.
 
-    def __init__(self, capacity: int) -> None:
-        self._free = capacity
+    ``after_many``: called when so many as ``many`` have come back, and no other is about to.
+    """
+
+    def __init__(self, capacity: int, many: int, after_many: Callable[[], None]) -> None:
+        self._free = self._capacity = capacity
         self._order = count()
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._many = many
+        self._after_many = after_many
+        self._recovered = 0
 
     @asynccontextmanager
     async def one(self, busy: int) -> AsyncIterator[None]:
@@ -151,6 +157,13 @@ class Recoveries:
             yield
         finally:
             self._pass_on()
+            self._count()
+
+    def _count(self) -> None:
+        self._recovered += 1
+        if self._free == self._capacity and self._recovered >= self._many:
+            self._recovered = 0
+            self._after_many()
 
     async def _turn(self, busy: int) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -37,6 +37,8 @@ def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Dec
     decision = _decide(state, presence, message)
     if fate_of(decision.presence.phase, message) is Fate.POSTPONED:
         decision = _postponed(presence, decision)
+    if not state.era:
+        return decision
     drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in decision.drafts)
     return msgspec.structs.replace(decision, drafts=drafts)
 

@@ -15,7 +15,7 @@ from ledger.samples import Sample
 from ledger.state import Assignment, Period
 
 
-class _Message(msgspec.Struct, frozen=True, kw_only=True):
+class _Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all messages."""
 
 
@@ -128,7 +128,7 @@ class NoteGap(_Message, frozen=True):
 # Answers from REST
 
 
-class SampleRequest(msgspec.Struct, frozen=True, kw_only=True):
+class SampleRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Why a sample is fetched; it comes back with the answer.
 
     ``number``: the request's, within this life; ``round``: how often it was repeated because uses were missing,
@@ -166,7 +166,7 @@ class SampleFailed(_Message, frozen=True):
     at_us: int
 
 
-class ListedMember(msgspec.Struct, frozen=True, kw_only=True):
+class ListedMember(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A row of the member list."""
 
     user: UserId
@@ -261,7 +261,7 @@ Message: TypeAlias = (
 # Effects
 
 
-class FetchSample(msgspec.Struct, frozen=True, kw_only=True):
+class FetchSample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Fetch all counters ``after_s`` seconds from now; answer with ``SampleArrived`` or ``SampleFailed``."""
 
     request: SampleRequest
@@ -269,13 +269,13 @@ class FetchSample(msgspec.Struct, frozen=True, kw_only=True):
     after_s: float
 
 
-class ListMembers(msgspec.Struct, frozen=True, kw_only=True):
+class ListMembers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Read the member list; answer with ``ReviewMembers``, a message a page, by rising ids."""
 
     session: SessionId
 
 
-class Welcome(msgspec.Struct, frozen=True, kw_only=True):
+class Welcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Say in the guild that the bot is new there and counts from ``counting_since_us``; no answer, one try."""
 
     counting_since_us: int
@@ -287,11 +287,11 @@ Effect: TypeAlias = FetchSample | ListMembers | Welcome
 # Answers
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
+class Done(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Handled."""
 
 
-class Assigned(msgspec.Struct, frozen=True, kw_only=True):
+class Assigned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The assignment in force after an ``AssignInvite``, and the one ``before`` it (None: the code's first).
 
     ``news``: False where the code stood for that person already, so that nothing was written.
@@ -303,7 +303,7 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True):
     news: bool = True
 
 
-class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
+class WindowReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a sample asked for by a person did: joins worked out by it, joins still open, and why if any."""
 
     worked_out: int
@@ -311,14 +311,14 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True):
     note: str
 
 
-class MemberReport(msgspec.Struct, frozen=True, kw_only=True):
+class MemberReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All memberships of a user, oldest first; empty for somebody never seen."""
 
     user: UserId
     periods: tuple[Period, ...]
 
 
-class Forgot(msgspec.Struct, frozen=True, kw_only=True):
+class Forgot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was forgotten. ``known`` False: there was nothing (left) to forget, and nothing was written.
 
     ``memberships``: how many lost their person, or went with the guild.
@@ -328,7 +328,7 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True):
     memberships: int = 0
 
 
-class OpenWindow(msgspec.Struct, frozen=True, kw_only=True):
+class OpenWindow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The joins that are not worked out yet, each by its key; ``fetching``: the next sample has been asked for."""
 
     joins: frozenset[str]
@@ -336,7 +336,7 @@ class OpenWindow(msgspec.Struct, frozen=True, kw_only=True):
     trouble: str
 
 
-class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
+class CodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An invite, or a code that was assigned: who stands for it. ``listed``: people can use it now.
 
     ``inviter``: the human who made it, None = a bot, a widget, or no longer known; ``bot``: the bot, if it was one.
@@ -355,13 +355,13 @@ class CodeReport(msgspec.Struct, frozen=True, kw_only=True):
         return valid[-1] if valid else self.inviter
 
 
-class CodesReport(msgspec.Struct, frozen=True, kw_only=True):
+class CodesReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Every code that is known: listed, gone and remembered, or assigned."""
 
     codes: tuple[CodeReport, ...]
 
 
-class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
+class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A guild in numbers, for /debug_invites. Times in microseconds, 0 = never.
 
     ``open_since_us``: when the oldest open join was heard of; ``broken``: why continuity does not hold now;
@@ -387,7 +387,7 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True):
 Answer: TypeAlias = Done | Assigned | WindowReport | OpenWindow | MemberReport | CodesReport | GuildReport | Forgot
 
 
-class Presence(msgspec.Struct, frozen=True, kw_only=True):
+class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is true of this life of the actor only, and made up anew by the next one.
 
     ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
@@ -411,7 +411,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.number
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What follows from a message: records to write, then effects to hand over, then the answer to an ask."""
 
     presence: Presence

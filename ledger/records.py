@@ -16,7 +16,7 @@ import msgspec
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 
 
-class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class _Value(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """A value inside an event."""
 
 
@@ -79,7 +79,7 @@ class Vanity(_Value, frozen=True):
     uses: int
 
 
-class SeededMember(msgspec.Struct, frozen=True, array_like=True):
+class SeededMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A member who was there before we began to count."""
 
     user: UserId
@@ -340,7 +340,7 @@ Forgetting: TypeAlias = MemberForgotten | GuildForgotten
 E = TypeVar("E", bound=_Event)
 
 
-class Draft(msgspec.Struct, frozen=True, kw_only=True):
+class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An event that wants to become durable. ``key`` is unique in its guild (DESIGN: keys, docs/architecture.md)."""
 
     event: Event
@@ -348,7 +348,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A numbered draft.
 
     ``gsn``: place in the process log, no gaps; ``seq``: place in the guild, from 1, no gaps; ``epoch``: the writer's

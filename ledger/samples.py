@@ -18,7 +18,7 @@ SKEW_US: Final = 2_000_000
 UNLIMITED: Final = -1
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
+class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All counters of a guild, from the first request's time to the last answer's."""
 
     requested_us: int

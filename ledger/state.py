@@ -19,7 +19,7 @@ LEFT_UNKNOWN: Final = -1
 """``Period.left_us`` of a membership that ended while nobody looked."""
 
 
-class Period(msgspec.Struct, frozen=True, array_like=True):
+class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One membership of a user, from a join to a leave.
 
     ``opened_us``: the joined_at it began with; ``aliases``: other joined_at of the same membership;
@@ -53,7 +53,7 @@ class Period(msgspec.Struct, frozen=True, array_like=True):
         return joined_at_us == self.opened_us or joined_at_us in self.aliases
 
 
-class Assignment(msgspec.Struct, frozen=True, array_like=True):
+class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """From ``since_us`` on a code stands for ``staff``, as ``by`` said. ``version`` counts those of the guild."""
 
     version: int
@@ -62,7 +62,7 @@ class Assignment(msgspec.Struct, frozen=True, array_like=True):
     by: UserId | None = None
 
 
-class Bound(msgspec.Struct, frozen=True, array_like=True):
+class Bound(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A sample as the border of two gaps: it shows every use made before ``requested_us``."""
 
     number: int
@@ -71,14 +71,14 @@ class Bound(msgspec.Struct, frozen=True, array_like=True):
     session: SessionId
 
 
-class Death(msgspec.Struct, frozen=True, array_like=True):
+class Death(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An invite was seen to go: when we heard of it, and how ("deleted" is also said of a used-up invite)."""
 
     arrived_us: int
     how: str
 
 
-class Birth(msgspec.Struct, frozen=True, array_like=True):
+class Birth(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An INVITE_CREATE since the last sample. Kept by ``identity``: a code can be born twice in a gap."""
 
     invite: Counter
@@ -90,7 +90,7 @@ def identity(invite: Counter) -> str:
     return f"{invite.code}/{invite.created_at_us}"
 
 
-class GapSource(msgspec.Struct, frozen=True, array_like=True):
+class GapSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A source with uses that lie, or may lie, in one gap.
 
     ``uses``: proven (``exact``) or at most (-1 = without limit); ``left``: uses a vanished limited invite had left,
@@ -112,7 +112,7 @@ class GapSource(msgspec.Struct, frozen=True, array_like=True):
     anywhere: bool = False
 
 
-class Gap(msgspec.Struct, frozen=True, array_like=True):
+class Gap(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The time between two samples. ``broken``: why continuity does not hold, empty where it does."""
 
     opened: Bound
@@ -126,7 +126,7 @@ class Gap(msgspec.Struct, frozen=True, array_like=True):
         return self.closed.number
 
 
-class DeskJoin(msgspec.Struct, frozen=True, array_like=True):
+class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A join, or the repeated event of one (``optional``), that is being worked out.
 
     ``opened_us`` names the membership; ``limits``: reasons why nothing better than likely can be said.

@@ -16,7 +16,7 @@ from persistence.lists import Lists
 CHECKPOINT_FORMAT = 1
 
 
-class Head(msgspec.Struct, frozen=True, kw_only=True):
+class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The newest record of a guild: ``(epoch, seq)`` orders heads, ``digest`` (32 bytes) names the chain."""
 
     seq: int

@@ -12,7 +12,7 @@ from persistence.frames import Frame, seal
 from persistence.layer import Head
 
 
-class Append(msgspec.Struct, frozen=True, kw_only=True):
+class Append(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Drafts (at least one) of a guild that become durable together or not at all, right behind seq ``base_seq``."""
 
     guild: GuildId

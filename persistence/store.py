@@ -32,7 +32,7 @@ _READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers h
 __all__ = ["Append", "Appended", "LayerHealth", "LayerStart", "Opened", "StartReport", "Store"]
 
 
-class Appended(msgspec.Struct, frozen=True, kw_only=True):
+class Appended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An append that is durable, and where: names of layers. ``size_bytes``: its frames in the log."""
 
     records: tuple[Record, ...]

@@ -629,7 +629,7 @@ async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_tas
 
 
 async def test_a_place_to_recover_is_not_lost_by_lives_that_end_while_they_wait_for_it():
-    recoveries = supervision.Recoveries(2)
+    recoveries = supervision.Recoveries(2, 1_000, lambda: None)
     entered = 0
 
     async def recover(for_s: float) -> None:
@@ -651,7 +651,7 @@ async def test_a_place_to_recover_is_not_lost_by_lives_that_end_while_they_wait_
 
 
 async def test_a_place_to_recover_is_not_lost_by_a_life_that_ends_by_an_error_nobody_expects():
-    recoveries, loop = supervision.Recoveries(1), asyncio.get_running_loop()
+    recoveries, loop = supervision.Recoveries(1, 1_000, lambda: None), asyncio.get_running_loop()
 
     async def recover() -> None:
         async with recoveries.one(1):
@@ -664,6 +664,22 @@ async def test_a_place_to_recover_is_not_lost_by_a_life_that_ends_by_an_error_no
             life.throw(MemoryError)
     async with asyncio.timeout(1.0):
         await loop.create_task(recover())
+
+
+async def test_when_many_have_come_back_and_no_other_is_about_to_that_is_said_once():
+    said: list[int] = []
+    back = 0
+    recoveries = supervision.Recoveries(2, 5, lambda: said.append(back))
+
+    async def recover() -> None:
+        nonlocal back
+        async with recoveries.one(1):
+            await asyncio.sleep(0)
+            back += 1
+
+    await asyncio.gather(*(recover() for _ in range(7)))
+    await recover()
+    assert said == [7]
 
 
 # Full mailboxes

@@ -4,6 +4,7 @@ Nothing here is a mock: the layers keep the contract of real ones, ``Scripted`` 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from io import StringIO
@@ -27,6 +28,8 @@ from supervisor import Supervisor
 
 GUILD = GuildId("77")
 SESSION = SessionId("session")
+PATIENCE_S = 45.0
+"""For what takes milliseconds: it tells a hang from a machine that is busy, before pytest's own limit does."""
 JOINED_US = 1_700_000_000_000_000
 
 
@@ -80,6 +83,7 @@ class Bot:
         logger = structlog.wrap_logger(
             structlog.PrintLogger(self.lines),
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         )
         self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness())
         names = frozenset(layer.name for layer in layers) or frozenset({"log", "database"})
@@ -129,7 +133,7 @@ class Bot:
 
     async def until(self, holds: Callable[[], bool]) -> None:
         """Lets everybody work until it holds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while not holds():  # noqa: ASYNC110 -- what is waited for is a state of several actors, not an event
                 await asyncio.sleep(0)
 
@@ -139,7 +143,7 @@ class Bot:
 
     async def settled(self, users: int, guild: GuildId = GUILD) -> None:
         """So many users have a durable verdict (its log line may have died with the actor)."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(_decided(await self.records(guild))) < users:  # noqa: ASYNC110 -- as above
                 await asyncio.sleep(0)
 
