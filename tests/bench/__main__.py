@@ -19,10 +19,16 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import durable, kernel, layers, resident
+from tests.bench import durable, kernel, layers, resident, whole
 from tests.bench.figures import Figures, Row, Theme, table_of
 
-THEMES: Final[tuple[Callable[[Path], Theme], ...]] = (durable.theme, layers.theme, kernel.theme, resident.theme)
+THEMES: Final[tuple[Callable[[Path], Theme], ...]] = (
+    durable.theme,
+    layers.theme,
+    kernel.theme,
+    resident.theme,
+    whole.theme,
+)
 
 
 class Bench:
