@@ -1,0 +1,87 @@
+"""``make prove BUDGET=20m``: every proof that is too long for ``make test``, each for its share of the time.
+
+A proof is a program of its own (``python -m tests.NAME --budget SECONDS --resume``): it shows its progress, stops
+about in time, keeps in ``.prove/`` where it stopped, and ends with 1 and a command that repeats what failed.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600}
+LEAST_S: Final = 5
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """``share``: of the whole time."""
+
+    name: str
+    share: float
+    what: str
+
+
+PROOFS: Final = (
+    Proof("planted", 0.10, "every planted bug is caught"),
+    Proof("simulation", 0.40, "L3: whole processes on a simulated disk, clock and Discord"),
+    Proof("kills", 0.15, "L1: killed at every await"),
+    Proof("disk", 0.15, "L2: every disk operation fails, every power cut"),
+    Proof("chaos", 0.10, "L4: real processes, killed and starved"),
+    Proof("mutation", 0.10, "the tests find bugs that nobody planted"),
+)
+
+
+class Result(msgspec.Struct, frozen=True):
+    proof: Proof
+    code: int
+    took_s: float
+
+
+def seconds(text: str) -> int:
+    """A time as people write it: 90, 90s, 20m, 2h.
+
+    Raises:
+        ValueError: when it is none.
+    """
+    found = re.fullmatch(r"(\d+)([smh]?)", text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no time: write 90s, 20m or 2h")
+    return int(found[1]) * UNITS_S[found[2]]
+
+
+def run(proof: Proof, budget_s: int, console: Console) -> Result:
+    share_s = max(LEAST_S, round(budget_s * proof.share))
+    console.rule(f"{proof.what} ({share_s} s)", align="left")
+    began_s = time.monotonic()
+    command = [sys.executable, "-m", f"tests.{proof.name}", "--budget", str(share_s), "--resume"]
+    code = subprocess.run(command, check=False).returncode
+    return Result(proof, code, time.monotonic() - began_s)
+
+
+def table_of(results: Sequence[Result]) -> Table:
+    table = Table("proof", "what", "took", "")
+    for each in results:
+        said = "holds" if each.code == 0 else f"FAILED (exit {each.code}, see above)"
+        table.add_row(each.proof.name, each.proof.what, f"{each.took_s:.0f} s", said)
+    return table
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.prove", description=__doc__)
+    parser.add_argument("--budget", type=seconds, default=seconds("20m"), help="for all of it: 90s, 20m, 2h")
+    budget_s = parser.parse_args(arguments).budget
+    console = Console()
+    results = [run(proof, budget_s, console) for proof in PROOFS]
+    console.print(table_of(results))
+    return 1 if any(each.code for each in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
