@@ -84,7 +84,7 @@ class Bot:
             structlog.PrintLogger(self.lines),
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        )
+        ).bind()
         self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness())
         names = frozenset(layer.name for layer in layers) or frozenset({"log", "database"})
         self.journal = Journal(self.store, names, self.clock, self._nap, logger)
