@@ -8,7 +8,9 @@ from typing import Final
 
 import msgspec
 
-from actors.runtime import Address, Lane, live
+from actors.asks import Deadlines
+from actors.mailbox import Address, Lane
+from actors.runtime import live
 from tests.bench import peers
 from tests.bench.figures import Row, Theme
 
@@ -99,7 +101,7 @@ class Echo:
 
 
 async def tells_per_s(messages: int) -> float:
-    address: Address[int, int] = Address("echo", lambda: -1)
+    address: Address[int, int] = Address("echo", lambda: -1, lambda _: None, Deadlines())
     echo = Echo(messages - 1)
     task = asyncio.create_task(live(address, address.hand_over(), echo))
     began = time.perf_counter()
@@ -112,7 +114,7 @@ async def tells_per_s(messages: int) -> float:
 
 
 async def asks_per_s(messages: int) -> float:
-    address: Address[int, int] = Address("echo", lambda: -1)
+    address: Address[int, int] = Address("echo", lambda: -1, lambda _: None, Deadlines())
     task = asyncio.create_task(live(address, address.hand_over(), Echo(-1)))
     began = time.perf_counter()
     for number in range(messages):
