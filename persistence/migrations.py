@@ -5,11 +5,11 @@ left it, so that a flipped bit in the schema is told from a later release. Numbe
 times are microseconds.
 """
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
 import msgspec
 
 from ledger.errors import Corrupt, NewerFormat
@@ -147,7 +147,74 @@ NAMES: Final = Migration(
         "CREATE INDEX names_by_user ON names (user)",
     ),
 )
-MIGRATIONS: Final = (RECORDS, READ_MODEL, NAMES)
+BY_GSN: Final = Migration(
+    name="by_gsn",
+    statements=(
+        # Every frame, also those that stand on no chain; what else was in a column is in the frame.
+        "CREATE TABLE frames (gsn INTEGER PRIMARY KEY, frame BLOB NOT NULL) STRICT",
+        """INSERT OR IGNORE INTO frames (gsn, frame)
+            SELECT gsn, frame FROM records UNION ALL SELECT gsn, frame FROM aside ORDER BY gsn""",
+        "DROP TABLE records",
+        "DROP TABLE aside",
+    ),
+)
+FRESH: Final = Migration(
+    name="fresh",
+    statements=(
+        # The read model's newest rows, until they are sorted into its tables, which have the same columns.
+        """CREATE TABLE fresh_joins (
+            guild INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            arrived_us INTEGER NOT NULL,
+            origin TEXT NOT NULL,
+            bot INTEGER NOT NULL,
+            rejoin INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE fresh_leaves (
+            guild INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            left_us INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE fresh_verdicts (
+            guild INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            status TEXT NOT NULL,
+            code TEXT,
+            inviter INTEGER,
+            staff INTEGER,
+            assignment INTEGER NOT NULL,
+            candidates TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            window INTEGER NOT NULL,
+            supersedes INTEGER NOT NULL,
+            method INTEGER NOT NULL
+        ) STRICT""",
+        """CREATE TABLE fresh_assignments (
+            guild INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            version INTEGER NOT NULL,
+            code TEXT NOT NULL,
+            staff INTEGER NOT NULL,
+            since_us INTEGER NOT NULL,
+            assigned_by INTEGER
+        ) STRICT""",
+        """CREATE TABLE fresh_credits (
+            guild INTEGER NOT NULL,
+            staff INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            amount INTEGER NOT NULL,
+            user INTEGER NOT NULL,
+            opened_us INTEGER NOT NULL,
+            kind TEXT NOT NULL
+        ) STRICT""",
+    ),
+)
+MIGRATIONS: Final = (RECORDS, READ_MODEL, NAMES, BY_GSN, FRESH)
 
 _TABLE: Final = """CREATE TABLE IF NOT EXISTS migrations (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, seal BLOB NOT NULL
@@ -158,7 +225,7 @@ _RECORD: Final = "INSERT INTO migrations (number, name, seal) VALUES (?, ?, ?)"
 _SCHEMA: Final = "SELECT quote(type), quote(name), quote(tbl_name), quote(sql) FROM sqlite_schema ORDER BY name"
 
 
-async def applied(db: aiosqlite.Connection, path: Path, known: int = len(MIGRATIONS)) -> int:
+def applied(db: sqlite3.Connection, path: Path, known: int = len(MIGRATIONS)) -> int:
     """How many migrations the database has had; changes nothing.
 
     Raises:
@@ -166,34 +233,34 @@ async def applied(db: aiosqlite.Connection, path: Path, known: int = len(MIGRATI
         NewerFormat: when a later release migrated it.
     """
     with storing(path):
-        ((things,),) = await rows(db, _HAS_TABLE)
-        found = await rows(db, _APPLIED) if things else ()
+        ((things,),) = rows(db, _HAS_TABLE)
+        found = rows(db, _APPLIED) if things else ()
         numbers = [row[0] for row in found]
         if numbers != list(range(1, len(found) + 1)):
             raise Corrupt(path.name, "migrations are missing from the list")
-        if found and found[-1][2] != await _seal(db, len(found), found[-1][1]):
+        if found and found[-1][2] != _seal(db, len(found), found[-1][1]):
             raise Corrupt(path.name, "the schema is not what its last migration left")
     if len(found) > known:
         raise NewerFormat(path.name, f"schema {len(found)}, known here up to {known}")
     return len(found)
 
 
-async def migrate(db: aiosqlite.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+def migrate(db: sqlite3.Connection, path: Path, migrations: Sequence[Migration] = MIGRATIONS) -> None:
     """Applies what the database has not had yet, each in a transaction with its record.
 
     Raises:
         Corrupt, NewerFormat: as ``applied`` does.
         NotConfirmed: when a COMMIT failed.
     """
-    had = await applied(db, path, len(migrations))
+    had = applied(db, path, len(migrations))
     for number, migration in enumerate(migrations[had:], had + 1):
-        async with committing(db, path):
-            await db.execute_fetchall("BEGIN IMMEDIATE")
+        with committing(db, path):
+            db.execute("BEGIN IMMEDIATE")
             for statement in (_TABLE, *migration.statements):
-                await db.execute_fetchall(statement)
+                db.execute(statement)
             name = migration.name.encode()
-            await db.execute_fetchall(_RECORD, (number, migration.name, await _seal(db, number, name)))
+            db.execute(_RECORD, (number, migration.name, _seal(db, number, name)))
 
 
-async def _seal(db: aiosqlite.Connection, number: int, name: object) -> bytes:
-    return crc32c(repr((number, name, await rows(db, _SCHEMA))).encode())
+def _seal(db: sqlite3.Connection, number: int, name: object) -> bytes:
+    return crc32c(repr((number, name, rows(db, _SCHEMA))).encode())

@@ -6,10 +6,10 @@ guild's earlier rows go. Rows of later records are never touched: those records 
 rows that the records would add as they read today (``Renaming``), which is what the tables are verified against.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import aiosqlite
 import msgspec
 
 from ledger import records as r
@@ -38,7 +38,7 @@ _EMPTY: Final = (
 _UNNAME_ALL: Final = "DELETE FROM names WHERE guild = ?1"
 
 
-async def forget_rows(db: aiosqlite.Connection, record: r.Record) -> None:
+def forget_rows(db: sqlite3.Connection, record: r.Record) -> None:
     """What a forgetting record does to the tables; the transaction is the caller's. Other records do nothing.
 
     Names go in the same transaction: also where the database gets the record later than the log.
@@ -47,12 +47,12 @@ async def forget_rows(db: aiosqlite.Connection, record: r.Record) -> None:
     match record.event:
         case r.MemberForgotten(user=user, tombstone=number):
             for sql in _RENAME:
-                await db.execute_fetchall(sql, (guild, int(user), seq, int(tombstone(number))))
-            await db.execute_fetchall(_UNNAME, (guild, int(user)))
+                db.execute(sql, (guild, int(user), seq, int(tombstone(number))))
+            db.execute(_UNNAME, (guild, int(user)))
         case r.GuildForgotten():
             for sql in _EMPTY:
-                await db.execute_fetchall(sql, (guild, seq))
-            await db.execute_fetchall(_UNNAME_ALL, (guild,))
+                db.execute(sql, (guild, seq))
+            db.execute(_UNNAME_ALL, (guild,))
         case _:
             pass
 

@@ -4,12 +4,12 @@ Rules: the two newest verified ones of a guild stay; one is read back before an 
 kept in quarantine. Columns serve to find and order rows, and are compared with the sealed header.
 """
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeAlias
 
-import aiosqlite
 import msgspec
 
 from ledger.errors import Corrupt, StorageError
@@ -34,7 +34,7 @@ Place: TypeAlias = tuple[int, int, int]
 """Guild, epoch, seq."""
 
 
-async def save(db: aiosqlite.Connection, path: Path, checkpoint: Checkpoint) -> None:
+def save(db: sqlite3.Connection, path: Path, checkpoint: Checkpoint) -> None:
     """Keeps it durably, once it was read back; what is older than the two newest, or than its forgetting, goes.
 
     Raises:
@@ -43,29 +43,27 @@ async def save(db: aiosqlite.Connection, path: Path, checkpoint: Checkpoint) -> 
     """
     header = checkpoint.header
     place = (int(header.guild), header.epoch, header.seq)
-    async with committing(db, path):
-        await db.execute_fetchall(_PUT, (*place, pack(checkpoint)))
-        if await load(db, path, place) != checkpoint:
+    with committing(db, path):
+        db.execute(_PUT, (*place, pack(checkpoint)))
+        if load(db, path, place) != checkpoint:
             raise StorageError(f"{path.name}: a checkpoint of guild {header.guild} reads back as something else")
-        for age, old in enumerate(await places(db, path, header.guild)):
+        for age, old in enumerate(places(db, path, header.guild)):
             if age >= KEPT or old[-1] < header.forgot_seq:
-                await db.execute_fetchall(_REMOVE, old)
+                db.execute(_REMOVE, old)
 
 
-async def load_all(
-    db: aiosqlite.Connection, path: Path, guild: GuildId, quarantine: Quarantine
-) -> Sequence[Checkpoint]:
+def load_all(db: sqlite3.Connection, path: Path, guild: GuildId, quarantine: Quarantine) -> Sequence[Checkpoint]:
     """A guild's checkpoints that can be read, newest first; the others go to quarantine."""
     found: list[Checkpoint] = []
-    for place in await places(db, path, guild):
+    for place in places(db, path, guild):
         try:
-            found.append(await load(db, path, place))
+            found.append(load(db, path, place))
         except Corrupt as error:
-            await _expel(db, path, place, quarantine, error)
+            _expel(db, path, place, quarantine, error)
     return found
 
 
-async def load(db: aiosqlite.Connection, path: Path, place: Place) -> Checkpoint:
+def load(db: sqlite3.Connection, path: Path, place: Place) -> Checkpoint:
     """One checkpoint, verified whole.
 
     Raises:
@@ -73,17 +71,17 @@ async def load(db: aiosqlite.Connection, path: Path, place: Place) -> Checkpoint
         NewerFormat: when a later release wrote it.
     """
     with storing(path):
-        (row,) = await rows(db, _FILE, *place)
+        (row,) = rows(db, _FILE, *place)
     checkpoint = unpack(_bytes(row[3]), _where(path, place))
     _compare(row, checkpoint.header, path)
     return checkpoint
 
 
-async def anchors(db: aiosqlite.Connection, path: Path, guild: GuildId) -> Mapping[int, bytes]:
+def anchors(db: sqlite3.Connection, path: Path, guild: GuildId) -> Mapping[int, bytes]:
     """The chain's digests that checkpoints whose headers can be read tell, by seq (``chains.Anchors``)."""
     digests: dict[int, bytes] = {}
     with storing(path):
-        found = await rows(db, _HEADERS_OF, int(guild))
+        found = rows(db, _HEADERS_OF, int(guild))
     for row in found:
         try:
             header = read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
@@ -94,14 +92,14 @@ async def anchors(db: aiosqlite.Connection, path: Path, guild: GuildId) -> Mappi
     return digests
 
 
-async def places(db: aiosqlite.Connection, path: Path, guild: GuildId | None = None) -> Sequence[Place]:
+def places(db: sqlite3.Connection, path: Path, guild: GuildId | None = None) -> Sequence[Place]:
     """Where a guild's checkpoints lie, newest first; without a guild, those of all, oldest first."""
     with storing(path):
-        found = await rows(db, _ALL) if guild is None else await rows(db, _OF_GUILD, int(guild))
+        found = rows(db, _ALL) if guild is None else rows(db, _OF_GUILD, int(guild))
     return [_place(row) for row in found]
 
 
-async def refuse_newer(db: aiosqlite.Connection, path: Path) -> None:
+def refuse_newer(db: sqlite3.Connection, path: Path) -> None:
     """Looks at every header; what is damaged is found again, and set aside, when it is read.
 
     Raises:
@@ -110,7 +108,7 @@ async def refuse_newer(db: aiosqlite.Connection, path: Path) -> None:
     after: Place = (0, 0, 0)
     while True:
         with storing(path):
-            found = await rows(db, _HEADERS, *after)
+            found = rows(db, _HEADERS, *after)
         for row in found:
             with suppress(Corrupt):
                 read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
@@ -119,20 +117,20 @@ async def refuse_newer(db: aiosqlite.Connection, path: Path) -> None:
         after = _place(found[-1])
 
 
-async def copy(source: aiosqlite.Connection, source_path: Path, db: aiosqlite.Connection, path: Path) -> None:
+def copy(source: sqlite3.Connection, source_path: Path, db: sqlite3.Connection, path: Path) -> None:
     """Copies every checkpoint that can be read into another database."""
-    for place in await places(source, source_path):
+    for place in places(source, source_path):
         with suppress(Corrupt):
-            await save(db, path, await load(source, source_path, place))
+            save(db, path, load(source, source_path, place))
 
 
-async def _expel(db: aiosqlite.Connection, path: Path, place: Place, quarantine: Quarantine, error: Corrupt) -> None:
+def _expel(db: sqlite3.Connection, path: Path, place: Place, quarantine: Quarantine, error: Corrupt) -> None:
     """Moves a checkpoint's bytes to quarantine."""
     with storing(path):
-        (row,) = await rows(db, _FILE, *place)
+        (row,) = rows(db, _FILE, *place)
     quarantine.keep("{}-{}-{}.ckpt".format(*place), _bytes(row[3]), str(error))
-    async with committing(db, path):
-        await db.execute_fetchall(_REMOVE, place)
+    with committing(db, path):
+        db.execute(_REMOVE, place)
 
 
 def _compare(row: Row, header: CheckpointHeader, path: Path) -> None:

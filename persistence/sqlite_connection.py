@@ -2,17 +2,16 @@
 
 Rules: WAL, ``synchronous=FULL``, exclusive (SQLite before 3.51.3 has a race between connections at a WAL's reset, and
 a second process is refused); text is read as bytes, since a flipped bit makes it undecodable; an error at COMMIT is
-an unknown outcome. After any error the connection is closed, which takes back what was not committed.
+an unknown outcome. After any error the connection is closed, which takes back what was not committed. Blocking, and
+all of it on one thread: ``sqlite.py`` takes it off the event loop.
 """
 
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
-
-import aiosqlite
 
 from ledger.errors import Corrupt, DiskFull, LayerRefused, NotConfirmed, StorageError
 
@@ -35,38 +34,37 @@ _PRIMARY: Final = 0xFF
 """The lower byte of an extended error code."""
 
 
-async def connect(path: Path) -> aiosqlite.Connection:
+def connect(path: Path) -> sqlite3.Connection:
     """Opens a database, or creates an empty one, and locks it. Nothing of it is changed yet.
 
     Raises:
         Corrupt: when it is no database.
         StorageError: when it cannot be opened, or another process holds it.
     """
-    async with AsyncExitStack() as opening:
-        with storing(path):
-            db = await opening.enter_async_context(aiosqlite.connect(path, timeout=BUSY_S))
-            db.text_factory = bytes
-            await db.execute_fetchall("PRAGMA locking_mode = EXCLUSIVE")
-            await db.execute_fetchall("PRAGMA cell_size_check = ON")
-            await db.execute_fetchall("SELECT count(*) FROM sqlite_schema")
+    with ExitStack() as opening, storing(path):
+        db = opening.enter_context(closing(sqlite3.connect(path, timeout=BUSY_S)))
+        db.text_factory = bytes
+        rows(db, "PRAGMA locking_mode = EXCLUSIVE")
+        rows(db, "PRAGMA cell_size_check = ON")
+        rows(db, "SELECT count(*) FROM sqlite_schema")
         opening.pop_all()
         return db
 
 
-async def prepare(db: aiosqlite.Connection, path: Path) -> int:
+def prepare(db: sqlite3.Connection, path: Path) -> int:
     """Makes the connection a durable one; what a WAL still holds is synced into the file. Gives its pages.
 
     Raises:
         StorageError: when the file cannot be written, or cannot have a WAL.
     """
     with storing(path):
-        (mode,) = await rows(db, "PRAGMA journal_mode = WAL")
-        if mode[0] != b"wal":
-            raise StorageError(f"{path}: a WAL was refused, the journal's mode is {mode[0]!r}")
-        await db.execute_fetchall("PRAGMA synchronous = FULL")
-        await db.execute_fetchall("PRAGMA secure_delete = FAST")  # a name that was replaced does not linger
-        ((_, pages, _),) = await rows(db, "PRAGMA wal_checkpoint(PASSIVE)")
-        await db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        ((mode,),) = rows(db, "PRAGMA journal_mode = WAL")
+        if mode != b"wal":
+            raise StorageError(f"{path}: a WAL was refused, the journal's mode is {mode!r}")
+        rows(db, "PRAGMA synchronous = FULL")
+        rows(db, "PRAGMA secure_delete = FAST")  # a name that was replaced does not linger
+        ((_, pages, _),) = rows(db, "PRAGMA wal_checkpoint(PASSIVE)")
+        rows(db, "PRAGMA wal_checkpoint(TRUNCATE)")
     return pages if isinstance(pages, int) else 0
 
 
@@ -85,8 +83,8 @@ def storing(path: Path) -> Iterator[None]:
         raise _translated(error, path) from error
 
 
-@asynccontextmanager
-async def committing(db: aiosqlite.Connection, path: Path) -> AsyncIterator[None]:
+@contextmanager
+def committing(db: sqlite3.Connection, path: Path) -> Iterator[None]:
     """One transaction; the first change in it begins it.
 
     Raises:
@@ -95,15 +93,14 @@ async def committing(db: aiosqlite.Connection, path: Path) -> AsyncIterator[None
     with storing(path):
         yield
     try:
-        await db.commit()
+        db.commit()
     except sqlite3.Error as error:
         raise NotConfirmed(f"{path.name}: COMMIT: {error}") from error
 
 
-async def rows(db: aiosqlite.Connection, sql: str, *values: Value) -> Sequence[Row]:
-    """All that a query gives, in one trip."""
-    found: Iterable[Row] = await db.execute_fetchall(sql, values)
-    return tuple(found)
+def rows(db: sqlite3.Connection, sql: str, *values: Value) -> Sequence[Row]:
+    """All that a query gives."""
+    return tuple(db.execute(sql, values).fetchall())
 
 
 def _translated(error: sqlite3.DatabaseError, path: Path) -> StorageError | Corrupt:

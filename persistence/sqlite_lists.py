@@ -1,20 +1,22 @@
 """Lists out of the database (``persistence/lists.py``): pages of joins, and names.
 
-Rules: a page has a limit; a row of a page comes as one JSON object and is decoded whole.
+Rules: a page has a limit; a row of a page comes as one JSON object and is decoded whole; fresh rows are sorted in
+before a page is read.
 """
 
+import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
 import msgspec
 
 from ledger.errors import Corrupt
 from ledger.ids import GuildId, UserId
-from persistence import sqlite_names
+from persistence import read_model, sqlite_names
 from persistence.lists import MAX_PAGE, JoinRow
-from persistence.sqlite_connection import Row, rows, storing
+from persistence.offload import Offload
+from persistence.sqlite_connection import Row, committing, rows, storing
 
 _PAGE: Final = """
 SELECT json_object(
@@ -31,24 +33,33 @@ _decoder: Final = msgspec.json.Decoder(JoinRow)
 class SqliteLists:
     """``Lists`` on an open database."""
 
-    def __init__(self, db: aiosqlite.Connection, path: Path) -> None:
+    def __init__(self, offload: Offload, db: sqlite3.Connection, path: Path) -> None:
+        """``offload``: to the thread of the connection."""
+        self._offload = offload
         self._db = db
         self._path = path
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         assert 1 <= limit <= MAX_PAGE, "a page has a limit"
-        with storing(self._path):
-            found = await rows(self._db, _PAGE, int(guild), after_seq, limit)
-        return [_join_in(row) for row in found]
+        return await self._offload(lambda: joins_page(self._db, self._path, guild, after_seq, limit))
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
-        return await sqlite_names.read(self._db, self._path, guild, users)
+        return await self._offload(lambda: sqlite_names.read(self._db, self._path, guild, users))
 
     async def put_names(self, guild: GuildId, names: Mapping[UserId, str]) -> None:
-        await sqlite_names.put(self._db, self._path, guild, names)
+        await self._offload(lambda: sqlite_names.put(self._db, self._path, guild, names))
 
     async def forget_names(self, guild: GuildId | None, user: UserId | None) -> int:
-        return await sqlite_names.forget(self._db, self._path, guild, user)
+        return await self._offload(lambda: sqlite_names.forget(self._db, self._path, guild, user))
+
+
+def joins_page(db: sqlite3.Connection, path: Path, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
+    """``Lists.joins_page``, blocking."""
+    with committing(db, path):
+        read_model.sort(db)
+    with storing(path):
+        found = rows(db, _PAGE, int(guild), after_seq, limit)
+    return [_join_in(row) for row in found]
 
 
 def _join_in(row: Row) -> JoinRow:

@@ -4,12 +4,12 @@ Rules: a row carries a checksum, since nothing else could tell a flipped bit in 
 there, and the name is asked of Discord again. What is forgotten is overwritten in the file, not only unlinked.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
 import msgspec
 
 from ledger.errors import Corrupt
@@ -32,52 +32,50 @@ _FORGET_GUILD: Final = "DELETE FROM names WHERE guild = ?"
 _FORGET_USER: Final = "DELETE FROM names WHERE user = ?"
 
 
-async def read(
-    db: aiosqlite.Connection, path: Path, guild: GuildId, users: Collection[UserId]
-) -> Mapping[UserId, str]:
+def read(db: sqlite3.Connection, path: Path, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
     """The names of these users that are there and hold."""
     assert len(users) <= MAX_NAMES, "names are read in pages"
     wanted = msgspec.json.encode([int(user) for user in users]).decode()
     with storing(path):
-        found = await rows(db, _OF_GUILD, int(guild), wanted)
+        found = rows(db, _OF_GUILD, int(guild), wanted)
     return {UserId(str(row[1])): _text(row[2]) for row in found if _holds(row)}
 
 
-async def put(db: aiosqlite.Connection, path: Path, guild: GuildId, names: Mapping[UserId, str]) -> None:
+def put(db: sqlite3.Connection, path: Path, guild: GuildId, names: Mapping[UserId, str]) -> None:
     """Keeps names, over those that were there, in one transaction."""
     assert len(names) <= MAX_NAMES, "names are kept in pages"
     kept = [_row(int(guild), int(user), storable(name)) for user, name in names.items()]
-    async with committing(db, path):
-        await db.executemany(_PUT, kept)
+    with committing(db, path):
+        db.executemany(_PUT, kept)
 
 
-async def forget(db: aiosqlite.Connection, path: Path, guild: GuildId | None, user: UserId | None) -> int:
+def forget(db: sqlite3.Connection, path: Path, guild: GuildId | None, user: UserId | None) -> int:
     """Deletes names (``Lists.forget_names``), also from what the file and its WAL still hold of them."""
     sql, values = _deletion(guild, user)
     with storing(path):
-        await db.execute_fetchall("PRAGMA secure_delete = ON")
-    async with committing(db, path), db.execute(sql, values) as cursor:
-        deleted = cursor.rowcount
+        rows(db, "PRAGMA secure_delete = ON")
+    with committing(db, path):
+        deleted = db.execute(sql, values).rowcount
     with storing(path):
-        await db.execute_fetchall("PRAGMA secure_delete = FAST")
-        await db.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)")
+        rows(db, "PRAGMA secure_delete = FAST")
+        rows(db, "PRAGMA wal_checkpoint(TRUNCATE)")
     return deleted
 
 
-async def copy(source: aiosqlite.Connection, source_path: Path, db: aiosqlite.Connection, path: Path) -> None:
+def copy(source: sqlite3.Connection, source_path: Path, db: sqlite3.Connection, path: Path) -> None:
     """Copies the names that hold into another database, up to the first page of theirs that cannot be read."""
     with suppress(Corrupt):
-        async for found in _chunks(source, source_path):
+        for found in _chunks(source, source_path):
             kept = [_row(_number(row[0]), _number(row[1]), _text(row[2])) for row in found if _holds(row)]
-            async with committing(db, path):
-                await db.executemany(_PUT, kept)
+            with committing(db, path):
+                db.executemany(_PUT, kept)
 
 
-async def _chunks(db: aiosqlite.Connection, path: Path) -> AsyncIterator[Sequence[Row]]:
+def _chunks(db: sqlite3.Connection, path: Path) -> Iterator[Sequence[Row]]:
     guild, user = -1, -1
     while True:
         with storing(path):
-            found = await rows(db, _ALL, guild, user, _COPIED_AT_ONCE)
+            found = rows(db, _ALL, guild, user, _COPIED_AT_ONCE)
         if not found:
             return
         yield found

@@ -1,77 +1,52 @@
-"""Records in the database: which rows a batch becomes, and the rows as frames again.
+"""Records in the database: a row each in the order of their gsn, and which of them stand.
 
-Rules: ``records`` holds what stands on its guild's chain, ``aside`` what does not; between them every frame that the
-layer was given is there. A batch, its rows aside and the read model change in one transaction. What is read is
-believed after its checksum and, in ``records``, its columns were compared.
+Rules: ``frames`` holds every frame that the layer was given, as the log does, and nothing beside it: rows are only
+ever added at the end, since a second order (by guild, or by key) would cost a page of disk for each record. Which
+frames stand on their guild's chain, and where those of a guild lie, is worked out at every opening, when all is read
+anyway, and then known in memory: 8 bytes a record. A batch and its read model change in one transaction. What is read
+is believed after its checksum was verified and its gsn compared. Blocking.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
+import msgspec
 
-from ledger.errors import Corrupt
+from ledger.errors import Corrupt, LayerRefused
 from ledger.ids import GuildId
 from persistence import read_model
 from persistence.chains import NO_HEAD, Chains, appends
 from persistence.frames import Frame, unseal
-from persistence.renaming import Renaming
+from persistence.gsns import Gsns
 from persistence.sqlite_checkpoints import anchors
 from persistence.sqlite_connection import Row, committing, rows, storing
 
 CHUNK_RECORDS: Final = 1_000
 """How many rows are in memory at once when all are read."""
+RECENT_KEYS: Final = 10_000
+"""So many of the newest are known, to assert that no two of a guild are the same; ``decide`` sees to it."""
 
-_ADD: Final = "INSERT INTO records (gsn, guild, seq, epoch, key, frame) VALUES (?, ?, ?, ?, ?, ?)"
-_ADD_ASIDE: Final = "INSERT INTO aside (gsn, frame) VALUES (?, ?)"
-_PUT_ASIDE: Final = "INSERT INTO aside (gsn, frame) SELECT gsn, frame FROM records WHERE guild = ? AND seq >= ?"
-_TAKE_OUT: Final = "DELETE FROM records WHERE guild = ? AND seq >= ?"
-# A key's bytes are compared, so that a flipped bit cannot hide behind a decoding.
-_STREAM: Final = """
-SELECT gsn, guild, seq, epoch, CAST(key AS BLOB), frame FROM records WHERE gsn > ?1
-UNION ALL
-SELECT gsn, NULL, NULL, NULL, NULL, frame FROM aside WHERE gsn > ?1
-ORDER BY gsn LIMIT ?2
-"""
-_OF_GUILD: Final = """
-SELECT gsn, guild, seq, epoch, CAST(key AS BLOB), frame FROM records WHERE guild = ? AND seq > ? ORDER BY seq LIMIT ?
-"""
-# Keys of what was forgotten begin so (ledger/decide.py).
-_FORGETTINGS: Final = """
-SELECT gsn, guild, seq, epoch, CAST(key AS BLOB), frame FROM records
-WHERE gsn > ? AND key >= 'forgotten/' AND key < 'forgotten0' ORDER BY gsn LIMIT ?
-"""
-_IS_ASIDE: Final = (None, None, None, None)
-
-
-class _Batch:
-    """What becomes of a batch. ``lost``: by guild, the lowest seq from which on rows lost to what it holds."""
-
-    def __init__(self) -> None:
-        self.standing: list[Frame] = []
-        self.aside: list[Frame] = []
-        self.lost: dict[GuildId, int] = {}
-
-    def supersede(self, guild: GuildId, seq: int) -> None:
-        self.lost[guild] = min(seq, self.lost.get(guild, seq))
-        beaten = [frame for frame in self.standing if frame.record.guild == guild and frame.record.seq >= seq]
-        self.aside += beaten
-        self.standing = [frame for frame in self.standing if frame not in beaten]
+_ADD: Final = "INSERT INTO frames (gsn, frame) VALUES (?, ?)"
+_STREAM: Final = "SELECT gsn, frame FROM frames WHERE gsn > ? ORDER BY gsn LIMIT ?"
+_THESE: Final = "SELECT gsn, frame FROM frames WHERE gsn IN (SELECT value FROM json_each(?)) ORDER BY gsn"
 
 
 class Records:
     """The records of an open database. ``chains``: the guilds' heads; ``gsn``: the last one, 0 = none."""
 
-    def __init__(self, db: aiosqlite.Connection, path: Path) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
         self._db = db
         self._path = path
-        self._digests: dict[tuple[GuildId, int], bytes] = {}
-        self._anchors: dict[GuildId, Mapping[int, bytes]] = {}
-        self.chains = Chains(self._digest_at, lambda guild: self._anchors.get(guild, {}))
+        self._gsns = Gsns()
+        self._keys: dict[tuple[GuildId, str], None] = {}
+        self._unsorted = 0
+        self.chains = Chains(self._digest_at, lambda guild: anchors(db, path, guild))
         self.gsn = 0
 
-    async def append(self, frames: Sequence[Frame]) -> None:
+    def append(self, frames: Sequence[Frame]) -> None:
         """Appends a batch behind ``gsn``, in one transaction.
 
         Raises:
@@ -79,102 +54,99 @@ class Records:
             NotConfirmed: when it may or may not be durable.
         """
         assert frames[0].record.gsn > self.gsn, "a layer appends behind its last record"
-        async with committing(self._db, self._path):
-            batch = await self._sorted(frames)
-            for guild, seq in batch.lost.items():
-                await self._put_aside(guild, seq)
-            await self._add(batch)
-            await self._follow(batch)
+        with committing(self._db, self._path):
+            self._db.executemany(_ADD, [(frame.record.gsn, frame.data) for frame in frames])
+            standing, rewritten = self._take(frames)
+            self._refuse_known_keys(standing)
+            self._unsorted += read_model.follow(self._db, [frame.record for frame in standing])
+            for guild in rewritten:
+                self.rebuild(guild)
+            if self._unsorted >= read_model.SORTED_AT_ONCE:
+                read_model.sort(self._db)
+                self._unsorted = 0
         self.gsn = frames[-1].record.gsn
 
-    async def take(self, append: Sequence[Frame], before: Sequence[Frame] = ()) -> bool:
-        """Whether an append stands (``Chains.take``); ``before``: frames of its batch that have no row yet."""
-        first = append[0].record
-        if first.seq > 1 and first.seq != self.chains.heads.get(first.guild, NO_HEAD).seq + 1:
-            await self._learn_digest(first.guild, first.seq - 1, before)
-            self._anchors = {first.guild: await anchors(self._db, self._path, first.guild)}
-        return self.chains.take(append)
+    def take(self, append: Sequence[Frame]) -> bool:
+        """Whether an append, which has its rows, stands (``Chains.take``); its guild's records then end with it."""
+        if not self.chains.take(append):
+            return False
+        for frame in append:
+            self._gsns.put(frame.record.guild, frame.record.seq, frame.record.gsn)
+        return True
 
-    async def _sorted(self, frames: Sequence[Frame]) -> _Batch:
-        batch = _Batch()
+    def standing(self) -> int:
+        """How many records stand on their guilds' chains."""
+        return self._gsns.count()
+
+    def of_guild(self, guild: GuildId, after_seq: int) -> Iterator[list[Frame]]:
+        """A guild's standing frames behind a seq in order, chunk by chunk.
+
+        Raises:
+            Corrupt: when one of them is not what was written.
+        """
+        gsns = iter(self._gsns.behind(guild, after_seq))
+        while chunk := list(islice(gsns, CHUNK_RECORDS)):
+            yield self._frames(chunk)
+
+    def rebuild(self, guild: GuildId) -> None:
+        """Makes the read model of a guild anew from its records; the transaction is the caller's."""
+        read_model.forget(self._db, guild)
+        for frames in self.of_guild(guild, 0):
+            self._unsorted += read_model.follow(self._db, [frame.record for frame in frames])
+
+    def _take(self, frames: Sequence[Frame]) -> tuple[list[Frame], set[GuildId]]:
+        """Those of a batch that stand, but for guilds of which earlier records lost to them; and these guilds."""
+        standing: list[Frame] = []
+        rewritten: set[GuildId] = set()
         for append in appends(frames, itself):
             first = append[0].record
             head = self.chains.heads.get(first.guild, NO_HEAD)
-            if not await self.take(append, batch.standing):
-                batch.aside += append
+            if not self.take(append):
                 continue
             if first.seq <= head.seq:
-                batch.supersede(first.guild, first.seq)
-            batch.standing += append
-        return batch
+                rewritten.add(first.guild)
+            standing += append
+        if rewritten:
+            self._keys.clear()  # what lost and what won tell of the same
+            standing = [frame for frame in standing if frame.record.guild not in rewritten]
+        return standing, rewritten
 
-    async def _put_aside(self, guild: GuildId, seq: int) -> None:
-        await self._db.execute_fetchall(_PUT_ASIDE, (int(guild), seq))
-        await self._db.execute_fetchall(_TAKE_OUT, (int(guild), seq))
+    def _refuse_known_keys(self, frames: Iterable[Frame]) -> None:
+        keys = self._keys
+        for frame in frames:
+            key = frame.record.guild, frame.record.key
+            if key in keys:
+                raise LayerRefused(f"{self._path.name}: the key {frame.record.key} is taken")
+            keys[key] = None
+        for old in tuple(islice(keys, max(0, len(keys) - RECENT_KEYS))):
+            del keys[old]
 
-    async def _add(self, batch: _Batch) -> None:
-        if batch.standing:
-            await self._db.executemany(_ADD, [(*columns(frame), frame.data) for frame in batch.standing])
-        if batch.aside:
-            await self._db.executemany(_ADD_ASIDE, [(frame.record.gsn, frame.data) for frame in batch.aside])
-
-    async def _follow(self, batch: _Batch) -> None:
-        """The read model: by the batch, and made anew for a guild of which something lost."""
-        fresh = [frame.record for frame in batch.standing if frame.record.guild not in batch.lost]
-        await read_model.follow(self._db, fresh)
-        for guild in batch.lost:
-            await rebuild_guild(self._db, self._path, guild)
-
-    async def _learn_digest(self, guild: GuildId, seq: int, before: Sequence[Frame]) -> None:
-        digest = next((f.digest for f in before if f.record.guild == guild and f.record.seq == seq), None)
-        if digest is None:
-            for frame in await _page_of_guild(self._db, self._path, guild, seq - 1, limit=1):
-                digest = frame.digest if frame.record.seq == seq else None
-        if digest is not None:
-            self._digests = {(guild, seq): digest}
+    def _frames(self, gsns: Sequence[int]) -> list[Frame]:
+        with storing(self._path):
+            found = rows(self._db, _THESE, msgspec.json.encode(gsns).decode())
+        if len(found) != len(gsns):
+            raise Corrupt(self._path.name, f"of gsn {gsns[0]} to {gsns[-1]} some are gone")
+        return [frame_in(row, self._path) for row in found]
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
-        return self._digests.get((guild, seq))
+        gsn = self._gsns.at(guild, seq)
+        return self._frames([gsn])[0].digest if gsn else None
 
 
-async def rebuild_guild(db: aiosqlite.Connection, path: Path, guild: GuildId) -> None:
-    """Makes the read model of a guild anew from its records; the transaction is the caller's."""
-    await read_model.forget(db, guild)
-    async for frames in of_guild(db, path, guild, 0):
-        await read_model.follow(db, [frame.record for frame in frames])
+def stream(db: sqlite3.Connection, after_gsn: int, limit: int = CHUNK_RECORDS) -> Sequence[Row]:
+    """The rows behind a gsn in order, at most ``limit``; ``frame_in`` verifies each."""
+    return rows(db, _STREAM, after_gsn, limit)
 
 
-async def learn_renaming(db: aiosqlite.Connection, path: Path) -> Renaming:
-    """What was forgotten in all guilds.
-
-    Raises:
-        Corrupt: when a record that says so is not what was written.
-    """
-    renaming, gsn = Renaming(), 0
-    while True:
-        with storing(path):
-            found = await rows(db, _FORGETTINGS, gsn, CHUNK_RECORDS)
-        if not found:
-            return renaming
-        for record in (frame_in(row, path).record for row in found):
-            renaming.learn(record)
-            gsn = record.gsn
-
-
-async def stream(db: aiosqlite.Connection, after_gsn: int, limit: int = CHUNK_RECORDS) -> Sequence[Row]:
-    """The rows behind a gsn in order, also those aside, at most ``limit``; ``frame_in`` verifies each."""
-    return await rows(db, _STREAM, after_gsn, limit)
-
-
-async def frames_after(db: aiosqlite.Connection, path: Path, gsn: int) -> AsyncIterator[list[Frame]]:
-    """All frames behind a gsn in order, chunk by chunk.
+def frames_after(db: sqlite3.Connection, path: Path, gsn: int) -> Iterator[list[Frame]]:
+    """All frames behind a gsn in order, chunk by chunk, also those that stand on no chain.
 
     Raises:
         Corrupt: at the first row that is not what was written.
     """
     while True:
         with storing(path):
-            found = await stream(db, gsn)
+            found = stream(db, gsn)
         if not found:
             return
         frames = [frame_in(row, path) for row in found]
@@ -182,45 +154,18 @@ async def frames_after(db: aiosqlite.Connection, path: Path, gsn: int) -> AsyncI
         gsn = frames[-1].record.gsn
 
 
-async def of_guild(db: aiosqlite.Connection, path: Path, guild: GuildId, seq: int) -> AsyncIterator[list[Frame]]:
-    """A guild's standing frames behind a seq in order, chunk by chunk (``frames_after`` says what is raised)."""
-    while frames := await _page_of_guild(db, path, guild, seq, CHUNK_RECORDS):
-        yield frames
-        seq = frames[-1].record.seq
-
-
-async def _page_of_guild(
-    db: aiosqlite.Connection, path: Path, guild: GuildId, after_seq: int, limit: int
-) -> list[Frame]:
-    with storing(path):
-        found = await rows(db, _OF_GUILD, int(guild), after_seq, limit)
-    return [frame_in(row, path) for row in found]
-
-
 def frame_in(row: Row, path: Path) -> Frame:
     """The frame in a row of ``stream``, verified.
 
     Raises:
-        Corrupt: when its checksum does not hold or its columns say something else.
+        Corrupt: when its checksum does not hold or it is of another gsn.
     """
-    where = f"{path.name}, gsn {row[0]}"
-    data = row[5]
+    gsn, data = row
+    where = f"{path.name}, gsn {gsn}"
     frame = unseal(data if isinstance(data, bytes) else b"", where)
-    gsn, *others, key = columns(frame)
-    if row[0] != gsn or (not is_aside(row) and tuple(row[1:5]) != (*others, str(key).encode())):
-        raise Corrupt(where, "the columns are not those of the frame")
+    if gsn != frame.record.gsn:
+        raise Corrupt(where, "the column is not that of the frame")
     return frame
-
-
-def is_aside(row: Row) -> bool:
-    """Whether a row of ``stream`` stands on no chain."""
-    return tuple(row[1:5]) == _IS_ASIDE
-
-
-def columns(frame: Frame) -> tuple[int, int, int, int, str]:
-    """What the columns of ``records`` repeat: gsn, guild, seq, epoch, key."""
-    record = frame.record
-    return record.gsn, int(record.guild), record.seq, record.epoch, record.key
 
 
 def itself(frame: Frame) -> Frame:

@@ -5,24 +5,28 @@ by appending, so that chains and read model are what any append would have made;
 place leaves the old file, or the new one whole. No row is ever mended where it lies.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
-
-import aiosqlite
 
 from ledger.errors import Corrupt, StorageError
 from persistence import sqlite_checkpoints, sqlite_names
 from persistence.disk import Disk, Identity
 from persistence.frames import Frame
 from persistence.migrations import migrate
-from persistence.sqlite_connection import Row, connect, prepare, storing
+from persistence.sqlite_connection import Row, connect, prepare, rows, storing
 from persistence.sqlite_records import CHUNK_RECORDS, Records, frame_in, stream
 from persistence.sqlite_terms import put_term, terms
 from persistence.sqlite_vetting import end_of_appends, gsn_of
 from persistence.writing import replace
 
+_BEFORE_BY_GSN: Final = """
+SELECT gsn, frame FROM records WHERE gsn > ?1 UNION ALL SELECT gsn, frame FROM aside WHERE gsn > ?1
+ORDER BY gsn LIMIT ?2
+"""
+_HAS_FRAMES: Final = "SELECT count(*) FROM sqlite_schema WHERE name = 'frames'"
 MAX_UNREADABLE: Final = 5_000
 """So many rows that a damaged page hides are stepped over, one by one: an inner page hides about 2,500."""
 _SUFFIXES: Final = ("", "-wal", "-shm")
@@ -101,33 +105,33 @@ class Files:
             self._disk.remove(_named(path, suffix))
 
 
-async def build(new: Path, batches: AsyncIterator[list[Frame]], old: aiosqlite.Connection, old_path: Path) -> None:
+def build(new: Path, batches: Iterator[list[Frame]], old: sqlite3.Connection, old_path: Path) -> None:
     """Makes the new file of these frames and of the old one's terms, checkpoints and names.
 
     Raises:
         StorageError, DiskFull, NotConfirmed: when it could not be made; the old file is as it was.
     """
-    db = await connect(new)
+    db = connect(new)
     try:
-        await prepare(db, new)
-        await migrate(db, new)
+        prepare(db, new)
+        migrate(db, new)
         with suppress(Corrupt):  # what holds the terms, or finds the checkpoints, cannot be read
-            for term in (await terms(old, old_path))[0]:
-                await put_term(db, new, term)
+            for term in (terms(old, old_path))[0]:
+                put_term(db, new, term)
         with suppress(Corrupt):  # before the records: behind a hole a chain goes on from a checkpoint
-            await sqlite_checkpoints.copy(old, old_path, db, new)
+            sqlite_checkpoints.copy(old, old_path, db, new)
         records = Records(db, new)
-        async for batch in batches:
-            await records.append(batch)
-        await sqlite_names.copy(old, old_path, db, new)
+        for batch in batches:
+            records.append(batch)
+        sqlite_names.copy(old, old_path, db, new)
     finally:
-        await db.close()
+        db.close()
 
 
-async def whole_appends(chunks: AsyncIterator[list[Frame]]) -> AsyncIterator[list[Frame]]:
+def whole_appends(chunks: Iterator[list[Frame]]) -> Iterator[list[Frame]]:
     """The same frames in batches that end with an append; what follows the last end is left out."""
     group: list[Frame] = []
-    async for chunk in chunks:
+    for chunk in chunks:
         group += chunk
         end = end_of_appends(group)
         if end:
@@ -135,31 +139,31 @@ async def whole_appends(chunks: AsyncIterator[list[Frame]]) -> AsyncIterator[lis
         group = group[end:]
 
 
-async def up_to(chunks: AsyncIterator[list[Frame]], gsn: int) -> AsyncIterator[list[Frame]]:
+def up_to(chunks: Iterator[list[Frame]], gsn: int) -> Iterator[list[Frame]]:
     """The frames up to a gsn."""
-    async for chunk in chunks:
+    for chunk in chunks:
         kept = [frame for frame in chunk if frame.record.gsn <= gsn]
         if not kept:
             return
         yield kept
 
 
-async def put_among(chunks: AsyncIterator[list[Frame]], frames: Sequence[Frame]) -> AsyncIterator[list[Frame]]:
+def put_among(chunks: Iterator[list[Frame]], frames: Sequence[Frame]) -> Iterator[list[Frame]]:
     """The frames with others, of lower gsns than the last of them, put where they belong."""
     waiting = sorted(frames, key=_gsn)
-    async for chunk in chunks:
+    for chunk in chunks:
         due = [frame for frame in waiting if frame.record.gsn < chunk[-1].record.gsn]
         waiting = waiting[len(due) :]
         yield sorted([*chunk, *due], key=_gsn)
 
 
-async def salvage(db: aiosqlite.Connection, path: Path) -> AsyncIterator[list[Frame]]:
+def salvage(db: sqlite3.Connection, path: Path) -> Iterator[list[Frame]]:
     """Every frame that can be verified, in order, chunk by chunk; damaged pages are stepped over."""
     after, size, unreadable = 0, CHUNK_RECORDS, 0
     while unreadable < MAX_UNREADABLE:
         try:
             with storing(path):
-                found = await stream(db, after, size)
+                found = _stream(db, after, size)
         except Corrupt:
             after, unreadable = (after, unreadable) if size > 1 else (after + 1, unreadable + 1)
             size = 1
@@ -170,6 +174,12 @@ async def salvage(db: aiosqlite.Connection, path: Path) -> AsyncIterator[list[Fr
         if good:
             yield good
         after, size = (good[-1].record.gsn if good else max(after + 1, gsn_of(found[-1]))), CHUNK_RECORDS
+
+
+def _stream(db: sqlite3.Connection, after: int, limit: int) -> Sequence[Row]:
+    """As ``stream``, also of a database that was too damaged for its migration."""
+    ((is_there,),) = rows(db, _HAS_FRAMES)
+    return stream(db, after, limit) if is_there else rows(db, _BEFORE_BY_GSN, after, limit)
 
 
 def _verified(found: Sequence[Row], path: Path, after: int) -> list[Frame]:

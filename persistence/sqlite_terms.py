@@ -1,9 +1,9 @@
 """Writers' terms in the database: each epoch with its lineage, a sealed line a row; the newest is in force."""
 
+import sqlite3
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
 import msgspec
 
 from ledger.errors import Corrupt
@@ -23,18 +23,18 @@ _ALL: Final = "SELECT epoch, line FROM terms ORDER BY epoch"
 _decoder: Final = msgspec.json.Decoder(Term)
 
 
-async def put_term(db: aiosqlite.Connection, path: Path, term: Term) -> None:
+def put_term(db: sqlite3.Connection, path: Path, term: Term) -> None:
     """Makes a term durable."""
-    async with committing(db, path):
-        await db.execute_fetchall(_PUT, (term.epoch, seal_line(msgspec.json.encode(term))))
+    with committing(db, path):
+        db.execute(_PUT, (term.epoch, seal_line(msgspec.json.encode(term))))
 
 
-async def terms(db: aiosqlite.Connection, path: Path) -> tuple[list[Term], list[str]]:
+def terms(db: sqlite3.Connection, path: Path) -> tuple[list[Term], list[str]]:
     """The terms that can be read, oldest first, and what is wrong with the others."""
     found: list[Term] = []
     flaws: list[str] = []
     with storing(path):
-        for row in await rows(db, _ALL):
+        for row in rows(db, _ALL):
             try:
                 found.append(_term_in(row, path))
             except Corrupt as error:

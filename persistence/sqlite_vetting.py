@@ -1,32 +1,34 @@
 """What may be believed of a database: one pass over all of it, which changes nothing.
 
-A *flaw* is a place where it is not what was written: a row whose checksum or columns differ, a frame that does not
-stand where ``records`` says so, an append without its end, a read model that is not what the records say, a damaged
-page, index or term. A *hole* (a gsn that is not there) is no flaw: it may have been carried over from another layer.
-Rows come in chunks; what stays in memory is a head for each guild. Of a WAL whose frames were damaged SQLite shows a
-shorter database: a lower gsn, no flaw (``sqlite_wal.py`` notes it).
+A *flaw* is a place where it is not what was written: a row whose checksum or gsn differs, an append without its end,
+a read model that is not what the records say, a damaged page, index or term. No flaws are a *hole* (a gsn that is not
+there), which another layer fills, and frames that stand on no chain: they are behind one, or of a branch that lost.
+Rows come in chunks; what stays in memory is a head for each guild, and where its records are. Of a WAL whose frames
+were damaged SQLite shows a shorter database: a lower gsn, no flaw (``sqlite_wal.py`` notes it). Blocking.
 """
 
+import sqlite3
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import aiosqlite
-
 from ledger.errors import Corrupt
 from ledger.ids import GuildId
+from ledger.records import Forgetting
 from persistence import read_model
-from persistence.chains import appends
+from persistence.chains import NO_HEAD, appends
 from persistence.frames import Frame
 from persistence.renaming import Renaming
 from persistence.scan import Gap
 from persistence.sqlite_connection import Row, rows, storing
-from persistence.sqlite_records import Records, frame_in, is_aside, itself, learn_renaming, stream
+from persistence.sqlite_records import Records, frame_in, itself, stream
 from persistence.sqlite_terms import Term, terms
 
 MAX_FLAWS: Final = 20
 """So many are told; more are not looked for."""
 _CHECK: Final = "PRAGMA integrity_check(1)"
+_AS_WRITTEN: Final = Renaming()
 
 
 class Vetting:
@@ -37,7 +39,7 @@ class Vetting:
     records stand on no chain. ``records`` then has the heads of all guilds.
     """
 
-    def __init__(self, db: aiosqlite.Connection, path: Path, records: Records) -> None:
+    def __init__(self, db: sqlite3.Connection, path: Path, records: Records) -> None:
         self._db = db
         self._path = path
         self.records = records
@@ -47,81 +49,89 @@ class Vetting:
         self.term = Term(epoch=0, lineage="")
         self.epoch = 0
         self.aside = 0
-        self._read_model = 0
-        self._renaming = Renaming()
+        self._seen = 0
+        self._read_model: Counter[GuildId] = Counter()
+        self._rewritten: set[GuildId] = set()
 
-    async def run(self) -> None:
+    def run(self) -> None:
         """Verifies terms, records and, at last, what SQLite can verify: pages and indexes."""
         try:
-            await self._run()
+            self._run()
         except Corrupt as error:
             self.flaws.append(str(error))
 
-    async def _run(self) -> None:
-        found, flaws = await terms(self._db, self._path)
+    def _run(self) -> None:
+        found, flaws = terms(self._db, self._path)
         self.flaws += flaws
         self.term = found[-1] if found else self.term
         self.epoch = self.term.epoch
-        self._renaming = await learn_renaming(self._db, self._path)
-        await self._verify_records()
+        self._verify_records()
+        self.aside = self._seen - self.records.standing()
+        for guild in self._rewritten:
+            self._read_model[guild] = self._told_today(guild)
         with storing(self._path):
-            if not self.flaws and await read_model.held(self._db) != self._read_model:
+            if not self.flaws and read_model.held(self._db) != self._read_model.total():
                 self.flaws.append(f"{self._path.name}: the read model is not what the records say")
         with storing(self._path):
-            ((said,),) = await rows(self._db, _CHECK)
+            ((said,),) = rows(self._db, _CHECK)
         if said != b"ok":
             self.flaws.append(f"{self._path.name}: {said!r}")
 
-    async def _verify_records(self) -> None:
+    def _verify_records(self) -> None:
         group: list[Frame] = []
         after = 0
         while len(self.flaws) < MAX_FLAWS:
             with storing(self._path):
-                found = await stream(self._db, after)
+                found = stream(self._db, after)
             if not found:
                 break
             group += self._read(found)
             end = end_of_appends(group)
-            await self._verify_chains(group[:end])
+            self._verify_chains(group[:end])
             group = group[end:]
             after = gsn_of(found[-1])
         if group:
             self.flaws.append(f"{self._path.name}, gsn {group[0].record.gsn}: an append without its end")
 
     def _read(self, found: Sequence[Row]) -> list[Frame]:
-        """The frames of ``records`` among these rows; those aside are verified and counted."""
-        standing: list[Frame] = []
+        """The frames in these rows that are what was written."""
+        good: list[Frame] = []
         for row in found:
             try:
-                frame = frame_in(row, self._path)
+                good.append(frame_in(row, self._path))
             except Corrupt as error:
                 self.flaws.append(str(error))
-                continue
-            self._pass(frame)
-            if is_aside(row):
-                self.aside += 1
-            else:
-                self._read_model += read_model.told(frame.record, self._renaming)
-                standing.append(frame)
-        return standing
+        return good
 
-    def _pass(self, frame: Frame) -> None:
-        gsn = frame.record.gsn
-        if gsn > self.records.gsn + 1:
-            self.holes.append((self.records.gsn + 1, gsn - 1))
-        self.records.gsn = gsn
-        self.epoch = max(self.epoch, frame.record.epoch)
-
-    async def _verify_chains(self, frames: Sequence[Frame]) -> None:
+    def _verify_chains(self, frames: Sequence[Frame]) -> None:
         for append in appends(frames, itself):
+            self._pass(append)
             first = append[0].record
-            rises = first.seq > self._seq(first.guild)
-            if not await self.records.take(append) or not rises:
-                self.flaws.append(f"{self._path.name}, gsn {first.gsn}: does not stand on its guild's chain")
+            rises = first.seq > self.records.chains.heads.get(first.guild, NO_HEAD).seq
+            if not self.records.take(append):
+                continue
+            if not rises or any(isinstance(frame.record.event, Forgetting) for frame in append):
+                self._rewritten.add(first.guild)
+            else:
+                told = sum(read_model.told(frame.record, _AS_WRITTEN) for frame in append)
+                self._read_model[first.guild] += told
 
-    def _seq(self, guild: GuildId) -> int:
-        head = self.records.chains.heads.get(guild)
-        return 0 if head is None else head.seq
+    def _pass(self, append: Sequence[Frame]) -> None:
+        for record in (frame.record for frame in append):
+            if record.gsn > self.records.gsn + 1:
+                self.holes.append((self.records.gsn + 1, record.gsn - 1))
+            self.records.gsn = record.gsn
+            self._seen += 1
+            self.epoch = max(self.epoch, record.epoch)
+
+    def _told_today(self, guild: GuildId) -> int:
+        """What the records of a guild tell where some were forgotten, or lost to others: they are read again."""
+        renaming = Renaming()
+        for frames in self.records.of_guild(guild, 0):
+            for frame in frames:
+                renaming.learn(frame.record)
+        chunks = self.records.of_guild(guild, 0)
+        return sum(read_model.told(frame.record, renaming) for frames in chunks for frame in frames)
 
 
 def end_of_appends(frames: Sequence[Frame]) -> int:

@@ -4,13 +4,12 @@ It is opened read-only: the layer heals what it opens, this only looks.
 """
 
 import os
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
-
-import aiosqlite
 
 from actors.cli.inspection import Inspected
 from actors.gateway.wording import count
@@ -19,16 +18,16 @@ from ledger.ids import GuildId
 from persistence import sqlite_checkpoints
 from persistence.disk import Disk
 from persistence.layer import Head
-from persistence.migrations import applied
+from persistence.migrations import MIGRATIONS, applied
 from persistence.sqlite_connection import BUSY_S, rows, storing
 from persistence.sqlite_records import Records
 from persistence.sqlite_vetting import Vetting
 
 NAME: Final = "database"
-_COUNT: Final = "SELECT count(*) FROM records"
+_COUNT: Final = "SELECT count(*) FROM frames"
 
 
-async def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
+def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
     """Reads the database whole, holding the data folder's lock, and compares its heads with the log's.
 
     Args:
@@ -49,24 +48,25 @@ async def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[Guil
     except FolderInUse as error:
         return Inspected(NAME, f"not looked at, since {error.owner} is running on it: stop that first")
     try:
-        return await _inspect(disk, path, log)
+        return _inspect(disk, path, log)
     except Corrupt as error:
         return Inspected(NAME, "unreadable", (str(error),))
     finally:
         held.release()
 
 
-async def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
-    async with _opened(disk, path) as db:
-        await applied(db, path)
-        await sqlite_checkpoints.refuse_newer(db, path)
+def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
+    with _opened(disk, path) as db:
+        if applied(db, path) < len(MIGRATIONS):
+            return Inspected(NAME, "of an earlier release: the bot brings it up to date when it starts")
+        sqlite_checkpoints.refuse_newer(db, path)
         vetting = Vetting(db, path, Records(db, path))
-        await vetting.run()
+        vetting.run()
         with storing(path):
-            ((number,),) = await rows(db, _COUNT)
+            ((number,),) = rows(db, _COUNT)
         assert isinstance(number, int), "count(*) is one"
-        places = await sqlite_checkpoints.places(db, path)
-        damaged = [fault async for fault in _checkpoint_faults(db, path, places)]
+        places = sqlite_checkpoints.places(db, path)
+        damaged = tuple(_checkpoint_faults(db, path, places))
     heads = vetting.records.chains.heads
     held = f"{count(number, 'record')} of {count(len(heads), 'guild')}, up to gsn {vetting.records.gsn}"
     held = f"{held}, {count(len(places), 'checkpoint')}"
@@ -74,22 +74,22 @@ async def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspe
     return Inspected(NAME, held, (*vetting.flaws, *holes, *damaged, *_compared(path, heads, log)))
 
 
-@asynccontextmanager
-async def _opened(disk: Disk, path: Path) -> AsyncIterator[aiosqlite.Connection]:
+@contextmanager
+def _opened(disk: Disk, path: Path) -> Iterator[sqlite3.Connection]:
     """Read-only. Without a WAL the file is all there is, and SQLite need not make files of its own beside it."""
     how = "immutable=1" if disk.identity(path.with_name(f"{path.name}-wal")) is None else "mode=ro"
-    with storing(path):
-        async with aiosqlite.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=BUSY_S) as db:
-            db.text_factory = bytes
-            yield db
+    address = f"file:{quote(str(path))}?{how}"
+    with storing(path), closing(sqlite3.connect(address, uri=True, timeout=BUSY_S)) as db:
+        db.text_factory = bytes
+        yield db
 
 
-async def _checkpoint_faults(
-    db: aiosqlite.Connection, path: Path, places: Sequence[sqlite_checkpoints.Place]
-) -> AsyncIterator[str]:
+def _checkpoint_faults(
+    db: sqlite3.Connection, path: Path, places: Sequence[sqlite_checkpoints.Place]
+) -> Iterator[str]:
     for place in places:
         try:
-            await sqlite_checkpoints.load(db, path, place)
+            sqlite_checkpoints.load(db, path, place)
         except Corrupt as error:
             yield str(error)
 

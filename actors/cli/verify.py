@@ -1,6 +1,5 @@
 """``inviteledger verify``: walks every chain of every layer, a line a layer, then what is wrong with it and where."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +43,7 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
     layers = [
         log,
         inspect_checkpoints(disk, checkpoints, reading),
-        asyncio.run(inspect_database(disk, data, database, heads)),
+        inspect_database(disk, data, database, heads),
     ]
     with printing(out):
         for layer in layers:

@@ -29,6 +29,7 @@ from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import connect
 from tests.actors.written import Sealer, appends_of, make_log
 from tests.ledger.worlds import World
+from tests.persistence import earlier
 
 
 def records() -> list[Record]:
@@ -209,11 +210,15 @@ def test_a_log_behind_the_database_is_a_fault(tmp_path: Path):
     ("statement", "fault"),
     [
         (
-            "UPDATE records SET frame = CAST(substr(CAST(frame AS TEXT), 2) AS BLOB) WHERE gsn = 5",
+            "UPDATE frames SET frame = CAST(substr(CAST(frame AS TEXT), 2) AS BLOB) WHERE gsn = 5",
             "ledger.db, gsn 5: ",
         ),
-        ("UPDATE records SET epoch = 9 WHERE gsn = 5", "the columns are not those of the frame"),
-        ("DELETE FROM records WHERE gsn = 5", "ledger.db: gsn 5 to 5 is not there"),
+        ("UPDATE frames SET gsn = -5 WHERE gsn = 5", "ledger.db: gsn 5 to 5 is not there"),
+        (
+            "UPDATE frames SET gsn = 99 WHERE gsn = (SELECT max(gsn) FROM frames)",
+            "the column is not that of the frame",
+        ),
+        ("DELETE FROM frames WHERE gsn = 5", "ledger.db: gsn 5 to 5 is not there"),
         ("UPDATE checkpoints SET file = substr(file, 1, 100)", "checkpoint"),
         ("CREATE TABLE stray (a)", "the schema is not what its last migration left"),
     ],
@@ -264,17 +269,20 @@ def test_what_a_killed_bot_left_in_its_wal_is_seen(tmp_path: Path):
     assert (code, lines[2].split(",")[0]) == (0, f"database: {len(frames)} records of 1 guild")
 
 
-async def migrate_further(path: Path) -> None:
+def migrate_further(path: Path) -> None:
     later = (*MIGRATIONS, Migration(name="later", statements=("CREATE TABLE later (a)",)))
-    db = await connect(path)
-    try:
-        await migrate(db, path, later)
-    finally:
-        await db.close()
+    with closing(connect(path)) as db:
+        migrate(db, path, later)
+
+
+def test_a_database_of_an_earlier_release_is_not_called_damaged(tmp_path: Path):
+    earlier.leave(tmp_path / "ledger.db", earlier.SECOND, write(tmp_path))
+    code, lines = verify(tmp_path)
+    assert (code, lines[2]) == (0, "database: of an earlier release: the bot brings it up to date when it starts")
 
 
 def test_a_later_format_is_refused(tmp_path: Path):
     asyncio.run(fill_database(tmp_path, write(tmp_path)))
-    asyncio.run(migrate_further(tmp_path / "ledger.db"))
+    migrate_further(tmp_path / "ledger.db")
     with pytest.raises(NewerFormat, match=r"ledger\.db was written by a later release"):
         verify(tmp_path)

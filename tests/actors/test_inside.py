@@ -188,7 +188,7 @@ async def test_a_row_that_cannot_be_read_breaks_the_database_which_is_made_anew(
         await bot.until(bot.supervisor._is_quiet)
         (joined,) = await bot.supervisor.read(page)
         assert joined.verdict_seq > 0
-        await database.lists._db.execute_fetchall("UPDATE verdicts SET status = 'nonsense'")
+        await database._used()(lambda: database.lists._db.execute("UPDATE verdicts SET status = 'nonsense'"))
         with pytest.raises(StorageError, match="cannot be read now: database: read model: unreadable"):
             await bot.supervisor.read(page)
         assert bot.events("layer.failed")

@@ -10,11 +10,8 @@ import pytest
 from ledger.ids import GuildId, UserId
 from persistence.layer import Layer, LayerSummary
 from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
-from persistence.migrations import READ_MODEL, RECORDS, migrate
 from persistence.sqlite import SqliteLayer
-from persistence.sqlite_connection import connect, prepare
-from persistence.sqlite_records import Records
-from persistence.sqlite_terms import Term, put_term
+from tests.persistence import earlier
 from tests.persistence.layers import LISTING, sqlite_layer
 from tests.persistence.making import BLUE, RED, Chain
 
@@ -139,13 +136,8 @@ async def test_a_name_with_a_flipped_bit_is_not_known_any_more(tmp_path: Path):
 
 
 async def test_a_database_of_the_first_release_gets_its_table_of_names_and_nothing_else_happens(tmp_path: Path):
-    chain, path = Chain(), tmp_path / "ledger.db"
-    db = await connect(path)
-    await prepare(db, path)
-    await migrate(db, path, (RECORDS, READ_MODEL))
-    await put_term(db, path, Term(epoch=1, lineage="lineage"))
-    await Records(db, path).append(chain.batch(RED, BLUE, RED))
-    await db.close()
+    chain = Chain()
+    earlier.leave(tmp_path / "ledger.db", earlier.FIRST, chain.batch(RED, BLUE, RED))
     layer = sqlite_layer(tmp_path)
     summary = await layer.open()
     assert (summary.heads, summary.epoch, summary.notes) == (chain.heads, 1, ())

@@ -1,11 +1,11 @@
 """The read model: whatever happened, in whatever batches, its tables are what the records say, and nothing else."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from random import Random
 
-import aiosqlite
 import msgspec
 import pytest
 from hypothesis import given
@@ -21,12 +21,14 @@ from persistence.frames import Frame, seal
 from persistence.layer import Head
 from persistence.lists import MAX_PAGE
 from persistence.memory_database import join_rows
-from persistence.migrations import NAMES, READ_MODEL
+from persistence.migrations import FRESH, NAMES, READ_MODEL
+from persistence.offload import inline
 from persistence.renaming import Renaming, read_today
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import rows
 from persistence.sqlite_lists import SqliteLists
-from persistence.sqlite_records import rebuild_guild
+from persistence.sqlite_records import Records
+from persistence.sqlite_vetting import Vetting
 from tests.persistence.making import BLUE, RED, SESSION, bytes_of
 
 TABLES = ("joins", "leaves", "verdicts", "assignments", "credits")
@@ -92,18 +94,19 @@ def records_of(story: Sequence[tuple[GuildId, r.Event]]) -> list[r.Record]:
     return [frame.record for frame in sealed(story)]
 
 
-@asynccontextmanager
-async def tables() -> AsyncIterator[aiosqlite.Connection]:
+@contextmanager
+def tables() -> Iterator[sqlite3.Connection]:
     """The read model's tables alone, in memory."""
-    async with aiosqlite.connect(":memory:") as db:
+    with closing(sqlite3.connect(":memory:")) as db:
         db.text_factory = bytes
-        for statement in (*READ_MODEL.statements, *NAMES.statements):
-            await db.execute_fetchall(statement)
+        for statement in (*READ_MODEL.statements, *NAMES.statements, *FRESH.statements):
+            db.execute(statement)
         yield db
 
 
-async def content(db: aiosqlite.Connection) -> dict[str, list[object]]:
-    return {table: sorted(await rows(db, f"SELECT * FROM {table}"), key=repr) for table in TABLES}
+def content(db: sqlite3.Connection) -> dict[str, list[object]]:
+    read_model.sort(db)
+    return {table: sorted(rows(db, f"SELECT * FROM {table}"), key=repr) for table in TABLES}
 
 
 @given(history, st.randoms(use_true_random=False))
@@ -111,23 +114,23 @@ async def test_the_tables_do_not_depend_on_how_records_were_batched(
     story: list[tuple[GuildId, r.Event]], random: Random
 ):
     records = records_of(story)
-    async with tables() as one_by_one, tables() as batched:
+    with tables() as one_by_one, tables() as batched:
         for record in records:
-            await read_model.follow(one_by_one, [record])
+            read_model.follow(one_by_one, [record])
         while records:
             size = random.randint(1, len(records))
-            await read_model.follow(batched, records[:size])
+            read_model.follow(batched, records[:size])
             records = records[size:]
-        assert await content(batched) == await content(one_by_one)
+        assert content(batched) == content(one_by_one)
 
 
 @given(history)
 async def test_the_sum_of_checksums_is_the_one_that_the_records_tell(story: list[tuple[GuildId, r.Event]]):
     records = records_of(story)
-    async with tables() as db:
-        await read_model.follow(db, records)
+    with tables() as db:
+        read_model.follow(db, records)
         renaming = renaming_of(records)
-        assert await read_model.held(db) == sum(read_model.told(record, renaming) for record in records)
+        assert read_model.held(db) == sum(read_model.told(record, renaming) for record in records)
 
 
 @given(history)
@@ -136,10 +139,10 @@ async def test_rows_that_were_changed_are_rows_made_of_the_records_as_they_read_
 ):
     records = records_of(story)
     plain = [record for record in read_today(records) if not isinstance(record.event, r.Forgetting)]
-    async with tables() as changed, tables() as made:
-        await read_model.follow(changed, records)
-        await read_model.follow(made, plain)
-        assert await content(changed) == await content(made)
+    with tables() as changed, tables() as made:
+        read_model.follow(changed, records)
+        read_model.follow(made, plain)
+        assert content(changed) == content(made)
 
 
 @given(history)
@@ -147,11 +150,11 @@ async def test_joins_are_what_a_plain_walk_through_the_records_gives(
     story: list[tuple[GuildId, r.Event]],
 ):
     records = records_of(story)
-    async with tables() as db:
-        await read_model.follow(db, records)
+    with tables() as db:
+        read_model.follow(db, records)
         for guild in (RED, BLUE):
             own = as_read_today([record for record in records if record.guild == guild])
-            page = await SqliteLists(db, Path()).joins_page(guild, 0, MAX_PAGE)
+            page = await SqliteLists(inline, db, Path()).joins_page(guild, 0, MAX_PAGE)
             assert page == join_rows(own)
 
 
@@ -232,9 +235,9 @@ async def test_no_column_of_any_table_keeps_the_id_of_somebody_forgotten(tmp_pat
     await layer.close()
     assert (await layer.open()).notes == ()
     await layer.close()
-    async with aiosqlite.connect(tmp_path / "ledger.db") as db:
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
         for table in TABLES:
-            held = {value for row in await rows(db, f"SELECT * FROM {table}") for value in row}
+            held = {value for row in rows(db, f"SELECT * FROM {table}") for value in row}
             assert int(WHO) not in held
             assert -1 in held
 
@@ -244,11 +247,12 @@ async def test_made_anew_it_is_the_same(tmp_path: Path):
     await layer.open()
     await layer.append(sealed(STORY))
     await layer.close()
-    async with aiosqlite.connect(tmp_path / "ledger.db") as db:
-        before = await content(db)
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        before, records = content(db), Records(db, tmp_path)
+        Vetting(db, tmp_path, records).run()
         for guild in (RED, BLUE):
-            await rebuild_guild(db, tmp_path, guild)
-        assert await content(db) == before
+            records.rebuild(guild)
+        assert content(db) == before
 
 
 @pytest.mark.parametrize(
@@ -268,9 +272,9 @@ async def test_a_table_that_is_not_what_the_records_say_is_made_anew(tmp_path: P
     await layer.append(frames)
     before = await layer.lists.joins_page(RED, 0, 100)
     await layer.close()
-    async with aiosqlite.connect(tmp_path / "ledger.db") as db:
-        await db.execute_fetchall(damage)
-        await db.commit()
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as db:
+        db.execute(damage)
+        db.commit()
     summary = await layer.open()
     assert summary.notes == ("ledger.db: the read model is not what the records say",)
     assert (await layer.lists.joins_page(RED, 0, 100)) == before
@@ -283,19 +287,20 @@ async def test_a_page_goes_on_where_the_last_one_ended():
     story: list[tuple[GuildId, r.Event]] = [
         (RED, msgspec.structs.replace(STORY[0][1], joined_at_us=n)) for n in range(5)
     ]
-    async with tables() as db:
-        await read_model.follow(db, records_of(story))
-        first = await SqliteLists(db, Path()).joins_page(RED, 0, 3)
-        rest = await SqliteLists(db, Path()).joins_page(RED, first[-1].seq, 3)
+    with tables() as db:
+        read_model.follow(db, records_of(story))
+        first = await SqliteLists(inline, db, Path()).joins_page(RED, 0, 3)
+        rest = await SqliteLists(inline, db, Path()).joins_page(RED, first[-1].seq, 3)
         assert [row.opened_us for row in (*first, *rest)] == [0, 1, 2, 3, 4]
 
 
 async def test_a_row_that_cannot_be_read_is_said():
-    async with tables() as db:
-        await read_model.follow(db, records_of(STORY))
-        await db.execute_fetchall("UPDATE verdicts SET status = 'nonsense'")
+    with tables() as db:
+        read_model.follow(db, records_of(STORY))
+        read_model.sort(db)
+        db.execute("UPDATE verdicts SET status = 'nonsense'")
         with pytest.raises(Corrupt):
-            await SqliteLists(db, Path()).joins_page(RED, 0, 3)
+            await SqliteLists(inline, db, Path()).joins_page(RED, 0, 3)
 
 
 def layer_in(folder: Path) -> SqliteLayer:

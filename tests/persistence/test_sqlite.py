@@ -1,13 +1,13 @@
 """The database layer's own rules: one owner, errors by their outcome, whole migrations, chains with holes, files."""
 
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from hashlib import sha256
 from pathlib import Path
 
-import aiosqlite
 import msgspec
 import pytest
 
@@ -19,6 +19,8 @@ from persistence.layer import LayerSummary
 from persistence.migrations import MIGRATIONS, Migration, applied, migrate
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import BUSY_S, committing, connect, rows
+from persistence.sqlite_wal import PAGE_BYTES
+from tests.persistence import earlier
 from tests.persistence.making import BLUE, RED, Chain, bytes_of
 
 LINEAGE = "lineage"
@@ -50,11 +52,14 @@ async def reopened(layer: SqliteLayer) -> LayerSummary:
 
 async def limit_pages(layer: SqliteLayer, spare: int) -> None:
     """Makes the disk small: this many pages may still be added."""
-    db = layer._db
-    assert db is not None
-    ((pages,),) = await rows(db, "PRAGMA page_count")
-    assert isinstance(pages, int)
-    await db.execute_fetchall(f"PRAGMA max_page_count = {pages + spare}")
+
+    def limit() -> None:
+        db = layer._database.connection
+        ((pages,),) = rows(db, "PRAGMA page_count")
+        assert isinstance(pages, int)
+        rows(db, f"PRAGMA max_page_count = {pages + spare}")
+
+    await layer._used()(limit)
 
 
 def kept(folder: Path) -> list[str]:
@@ -109,15 +114,12 @@ async def test_nothing_of_a_batch_is_left_when_the_disk_is_full(layer: SqliteLay
     assert bytes_of(await everything(layer)) == bytes_of(first + second)
 
 
-async def test_an_error_at_commit_is_an_unknown_outcome(tmp_path: Path):
-    async with aiosqlite.connect(tmp_path / "any.db") as db:
-        await db.execute_fetchall("PRAGMA foreign_keys = ON")
-        await db.execute_fetchall(
-            "CREATE TABLE a (b INTEGER PRIMARY KEY, c REFERENCES a DEFERRABLE INITIALLY DEFERRED)"
-        )
-        with pytest.raises(NotConfirmed):
-            async with committing(db, tmp_path):
-                await db.execute_fetchall("INSERT INTO a VALUES (1, 2)")
+def test_an_error_at_commit_is_an_unknown_outcome(tmp_path: Path):
+    with closing(sqlite3.connect(tmp_path / "any.db")) as db:
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("CREATE TABLE a (b INTEGER PRIMARY KEY, c REFERENCES a DEFERRABLE INITIALLY DEFERRED)")
+        with pytest.raises(NotConfirmed), committing(db, tmp_path):
+            db.execute("INSERT INTO a VALUES (1, 2)")
 
 
 async def test_the_same_key_twice_in_a_guild_is_refused(layer: SqliteLayer):
@@ -139,20 +141,26 @@ async def test_the_same_key_in_two_guilds_is_none(layer: SqliteLayer):
 
 def test_a_released_migration_never_changes():
     sums = {step.name: sha256(repr(step.statements).encode()).hexdigest()[:16] for step in MIGRATIONS}
-    assert sums == {"records": "ff44eb7103abd78b", "read_model": "c9602d24b5f18067", "names": "e0f1950f7c3891fa"}
+    assert sums == {
+        "records": "ff44eb7103abd78b",
+        "read_model": "c9602d24b5f18067",
+        "names": "e0f1950f7c3891fa",
+        "by_gsn": "b15f856adae04909",
+        "fresh": "dd8edb944e6d2b22",
+    }
 
 
 async def test_a_migration_that_fails_leaves_nothing_of_itself(tmp_path: Path):
     path = tmp_path / "ledger.db"
     broken = Migration(name="broken", statements=("CREATE TABLE half (a TEXT)", "CREATE TABLE half (a TEXT)"))
-    db = await connect(path)
+    db = connect(path)
     with pytest.raises(Corrupt, match="already exists"):
-        await migrate(db, path, (*MIGRATIONS, broken))
-    await db.close()
-    db = await connect(path)
-    assert await applied(db, path) == len(MIGRATIONS)
-    assert await rows(db, "SELECT name FROM sqlite_schema WHERE name = 'half'") == ()
-    await db.close()
+        migrate(db, path, (*MIGRATIONS, broken))
+    db.close()
+    db = connect(path)
+    assert applied(db, path) == len(MIGRATIONS)
+    assert rows(db, "SELECT name FROM sqlite_schema WHERE name = 'half'") == ()
+    db.close()
     layer = layer_in(tmp_path)
     assert (await layer.open()).notes == ()
     await layer.close()
@@ -161,12 +169,48 @@ async def test_a_migration_that_fails_leaves_nothing_of_itself(tmp_path: Path):
 async def test_a_database_goes_through_the_migrations_it_has_not_had(tmp_path: Path):
     path = tmp_path / "ledger.db"
     for count in range(len(MIGRATIONS) + 1):
-        db = await connect(path)
-        await migrate(db, path, MIGRATIONS[:count])
-        assert await applied(db, path) == count
-        await db.close()
+        db = connect(path)
+        migrate(db, path, MIGRATIONS[:count])
+        assert applied(db, path) == count
+        db.close()
     layer = layer_in(tmp_path)
     assert (await layer.open()).notes == ()
+    await layer.close()
+
+
+async def test_a_database_of_an_earlier_release_keeps_every_record_also_those_on_no_chain(tmp_path: Path):
+    old, new = Chain(), Chain(epoch=2)
+    frames = old.batch(RED, BLUE, RED, RED)
+    new.batch(RED)
+    new.gsn, new.heads = 4, {RED: msgspec.structs.replace(new.heads[RED], digest=frames[0].digest)}
+    winner = new.batch(RED)
+    earlier.leave(tmp_path / "ledger.db", earlier.SECOND, [*frames[:2], *winner], aside=frames[2:])
+    layer = layer_in(tmp_path)
+    summary = await layer.open()
+    assert (summary.heads, summary.missing) == ({**new.heads, BLUE: old.heads[BLUE]}, ())
+    assert summary.notes == ("2 records stand on no chain",)
+    assert bytes_of(await everything(layer)) == bytes_of([*frames, *winner])
+    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], *winner])
+    assert [row.seq for row in await layer.lists.joins_page(RED, 0, 9)] == [1, 2]
+    await layer.append(new.batch(RED))
+    assert (await reopened(layer)).heads[RED] == new.heads[RED]
+    await layer.close()
+
+
+async def test_a_database_of_an_earlier_release_too_damaged_to_be_migrated_gives_what_can_be_read(tmp_path: Path):
+    path, chain = tmp_path / "ledger.db", Chain()
+    frames = chain.append(RED, 200)
+    earlier.leave(path, earlier.SECOND, frames)
+    data = path.read_bytes()
+    page = data.index(frames[100].data) // PAGE_BYTES * PAGE_BYTES
+    path.write_bytes(data[:page] + bytes(PAGE_BYTES) + data[page + PAGE_BYTES :])
+    layer = layer_in(tmp_path)
+    summary = await layer.open()
+    held = bytes_of(await everything(layer))
+    assert 100 < len(held) < 200
+    assert set(held) < set(bytes_of(frames))
+    assert summary.missing
+    assert (await layer.fill(frames)).heads == chain.heads
     await layer.close()
 
 
@@ -174,9 +218,9 @@ async def test_a_database_of_a_later_release_is_refused_untouched(layer: SqliteL
     path = tmp_path / "ledger.db"
     await layer.append(Chain().batch(RED))
     await layer.close()
-    db = await connect(path)
-    await migrate(db, path, (*MIGRATIONS, LATER))
-    await db.close()
+    db = connect(path)
+    migrate(db, path, (*MIGRATIONS, LATER))
+    db.close()
     before = path.read_bytes()
     with pytest.raises(NewerFormat) as refusal:
         await layer.open()

@@ -131,7 +131,7 @@ async def test_a_flipped_bit_in_the_schema_is_no_loss(original: Original):
     """SQLite's messages quote it, decodable or not."""
     random = Random(1)
     data = (original.folder / "closed" / "ledger.db").read_bytes()
-    start = data.index(b"CREATE TABLE records")
+    start = data.index(b"CREATE TABLE frames")
     for at in random.sample(range(start, start + 150), FLIPS):
         assert await judge(original.damaged("closed", "ledger.db", at, flipped(data, at, 7)), original)
 

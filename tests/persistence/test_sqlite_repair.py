@@ -79,7 +79,7 @@ async def test_of_the_last_append_nothing_is_kept_when_its_end_is_bad(damaged: D
     "damage",
     [
         "UPDATE migrations SET number = 66 WHERE number = 3",
-        "UPDATE migrations SET name = 'nomes' WHERE number = 3",
+        "UPDATE migrations SET name = 'flesh' WHERE name = 'fresh'",
         "DELETE FROM migrations WHERE number = 1",
         "DROP VIEW attributions",
         "DROP TABLE joins",
