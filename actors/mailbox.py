@@ -34,6 +34,10 @@ CAPACITY: Final = {Lane.CONTROL: 1_024, Lane.MEMBERS: 4_096, Lane.REST: 4_096}
 """Envelopes a lane holds at most."""
 
 
+# To look a member up in its enum costs more than the rest of a ``tell`` together.
+_REST: Final = Lane.REST
+
+
 class Admission(StrEnum):
     """What became of a message that was told."""
 
@@ -41,6 +45,9 @@ class Admission(StrEnum):
     COALESCED = "coalesced"  # it took the place of one that waited, and will be handled there
     GAP = "gap"  # its lane was full; the actor will be told that something is missing
     CLOSED = "closed"  # nobody reads it, for good, or for now and somebody waits for the answer
+
+
+_ACCEPTED: Final = Admission.ACCEPTED
 
 
 class Stage(StrEnum):
@@ -83,22 +90,19 @@ class Merging(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reads: bool
 
 
-class Envelope(Generic[M, A]):
+class Envelope(msgspec.Struct, Generic[M, A], eq=False, gc=False):
     """A message in a mailbox. ``failures``: how often deciding on it raised; ``asks``: who waits for its answer."""
 
-    __slots__ = ("asks", "failures", "lane", "merging", "message")
-
-    def __init__(self, message: M, lane: Lane, ask: Ask[A] | None, merging: Merging | None) -> None:
-        self.message = message
-        self.lane = lane
-        self.asks = [] if ask is None else [ask]
-        self.merging = merging
-        self.failures = 0
+    message: M
+    lane: Lane
+    asks: tuple[Ask[A], ...] = ()
+    merging: Merging | None = None
+    failures: int = 0
 
     def take_over(self, newer: "Envelope[M, A]") -> None:
         """Says what the newer one says, to all who wait for either."""
         self.message = newer.message
-        self.asks += newer.asks
+        self.asks = (*self.asks, *newer.asks)
 
     def answer(self, outcome: Outcome[A]) -> None:
         """Answers every ask that still waits."""
@@ -131,6 +135,7 @@ class Address(Generic[M, A]):
         self._deadlines = deadlines
         self._mergeable: dict[Hashable, Envelope[M, A]] = {}
         self._lanes: tuple[deque[Envelope[M, A]], ...] = tuple(deque() for _ in Lane)
+        self._capacities = tuple(CAPACITY[lane] for lane in Lane)
         self._in_hand: Envelope[M, A] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gap = False
@@ -148,10 +153,10 @@ class Address(Generic[M, A]):
         loop = asyncio.get_running_loop()
         ask: Ask[A] = Ask(loop.create_future(), loop.time() + timeout_s, timeout_s)
         admission = self._put(message, lane, ask)
-        if admission is Admission.CLOSED or admission is Admission.GAP:
-            return self._turned_away(admission)
-        self._deadlines.watch(ask)
-        return await ask.reply
+        if admission is _ACCEPTED or admission is Admission.COALESCED:
+            self._deadlines.watch(ask)
+            return await ask.reply
+        return self._turned_away(admission)
 
     def _turned_away(self, admission: Admission) -> Outcome[A]:
         if admission is Admission.CLOSED:
@@ -177,13 +182,15 @@ class Address(Generic[M, A]):
         Raises:
             Revoked: when this life was replaced.
         """
-        self.check(holder)
+        if holder != self.holder:
+            self.check(holder)
         if self._gap:
             self._announce_gap()
         for lane in self._lanes:
             if lane:
                 envelope = self._in_hand = lane[0]
-                self._no_longer_merges(envelope)
+                if envelope.merging is not None:
+                    self._no_longer_merges(envelope, envelope.merging)
                 return envelope
         return None
 
@@ -198,8 +205,10 @@ class Address(Generic[M, A]):
         Raises:
             Revoked: when this life was replaced meanwhile; the successor handles the envelope again.
         """
-        self.check(holder)
-        self._remove(envelope)
+        if holder != self.holder:
+            self.check(holder)
+        self._lanes[envelope.lane].popleft()  # it is the first: it was in hand
+        self._in_hand = None
         self._handled += 1
 
     def check(self, holder: int) -> None:
@@ -270,25 +279,28 @@ class Address(Generic[M, A]):
     def _put(self, message: M, lane: Lane, ask: Ask[A] | None) -> Admission:
         if self._closed or (self._parked and ask is not None):
             return Admission.CLOSED
-        envelope = Envelope(message, lane, ask, self._merging_of(message) if lane is Lane.REST else None)
-        if self._is_taken_over(envelope):
+        envelope: Envelope[M, A] = Envelope(message, lane, () if ask is None else (ask,))
+        if lane is _REST and self._is_taken_over(envelope):
             return Admission.COALESCED
         waiting = self._lanes[lane]
-        if len(waiting) >= CAPACITY[lane]:
+        if len(waiting) >= self._capacities[lane]:
             self._dropped += 1
             self._gap = self._gap or ask is None  # whoever asked is told, so nothing is missing
             return Admission.GAP
         waiting.append(envelope)
-        self._note_merging(envelope)
         self._accepted += 1
-        self._wake()
-        return Admission.ACCEPTED
+        if lane is _REST:
+            self._note_merging(envelope)
+        if self._waiter is not None or self._rouse is not None:
+            self._wake()
+        return _ACCEPTED
 
     def _is_taken_over(self, newer: Envelope[M, A]) -> bool:
         """Whether one that waits says it from now on."""
-        if newer.merging is None or newer.merging.key not in self._mergeable:
+        merging = newer.merging = self._merging_of(newer.message)
+        if merging is None or merging.key not in self._mergeable:
             return False
-        self._mergeable[newer.merging.key].take_over(newer)
+        self._mergeable[merging.key].take_over(newer)
         self._accepted += 1
         self._coalesced += 1
         return True
@@ -296,36 +308,33 @@ class Address(Generic[M, A]):
     def _note_merging(self, envelope: Envelope[M, A]) -> None:
         """What changes something is a border: no later question is answered before it."""
         merging = envelope.merging
-        if envelope.lane is Lane.REST and (merging is None or not merging.reads):
+        if merging is None or not merging.reads:
             self._mergeable.clear()
         if merging is not None:
             self._mergeable[merging.key] = envelope
 
-    def _no_longer_merges(self, envelope: Envelope[M, A]) -> None:
-        """What it says is being decided on, or it is gone."""
-        merging = envelope.merging
-        if merging is not None and self._mergeable.get(merging.key) is envelope:
+    def _no_longer_merges(self, envelope: Envelope[M, A], merging: Merging) -> None:
+        """It is being decided on, or gone."""
+        if self._mergeable.get(merging.key) is envelope:
             del self._mergeable[merging.key]
 
     def _announce_gap(self) -> None:
         """Once there is room again, so that what is asked for to make it good is not dropped as well."""
         if all(len(lane) * 2 <= CAPACITY[kind] for kind, lane in zip(Lane, self._lanes, strict=True)):
             self._gap = False
-            self._lanes[Lane.CONTROL].append(Envelope(self._gap_message(), Lane.CONTROL, None, None))
+            self._lanes[Lane.CONTROL].append(Envelope(self._gap_message(), Lane.CONTROL))
 
     def _remove(self, envelope: Envelope[M, A]) -> None:
-        lane = self._lanes[envelope.lane]
-        if lane[0] is envelope:
-            lane.popleft()
-        else:
-            lane.remove(envelope)
-        self._no_longer_merges(envelope)
+        self._lanes[envelope.lane].remove(envelope)
+        if envelope.merging is not None:
+            self._no_longer_merges(envelope, envelope.merging)
         if self._in_hand is envelope:
             self._in_hand = None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
         rouse, self._rouse = self._rouse, None
         if rouse is not None:
             rouse()

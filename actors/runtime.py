@@ -20,6 +20,9 @@ D = TypeVar("D", bound="Decided")
 M_contra = TypeVar("M_contra", contravariant=True)
 A_co = TypeVar("A_co", covariant=True)
 
+# As in ``actors/mailbox.py``: looked up once.
+_IDLE, _DECIDING, _ACTING = Stage.IDLE, Stage.DECIDING, Stage.ACTING
+
 
 class Decided(Protocol):
     """What a behaviour decides; the runtime only asks whether there is something to append."""
@@ -59,37 +62,58 @@ class Behaviour(Protocol[M_contra, D, R, A_co]):
 async def live(address: Address[M, A], holder: int, behaviour: Behaviour[M, D, R, A]) -> None:
     """Turns of one life that has its state, until it is cancelled, revoked or dies (which is the supervisor's)."""
     while True:
-        address.stage = Stage.IDLE
+        address.stage = _IDLE
         envelope = address.take(holder)
         if envelope is None:
             await address.arrival()
-        else:
-            await _turn(address, holder, behaviour, envelope)
+            continue
+        decision = _decide(address, behaviour, envelope)
+        if decision is not None:
+            degraded = behaviour.is_degraded()
+            if decision.drafts:
+                degraded = await _persist(address, holder, behaviour, decision)
+            _act(address, behaviour, envelope, decision, degraded=degraded)
+        address.finish(holder, envelope)
 
 
-async def _turn(
-    address: Address[M, A], holder: int, behaviour: Behaviour[M, D, R, A], envelope: Envelope[M, A]
-) -> None:
-    address.stage = Stage.DECIDING
+def _decide(address: Address[M, A], behaviour: Behaviour[M, D, R, A], envelope: Envelope[M, A]) -> D | None:
+    """The decision; None where it was refused, and that was answered."""
+    address.stage = _DECIDING
     try:
-        decision = behaviour.decide(envelope.message)
+        return behaviour.decide(envelope.message)
     except Rejected as refusal:
         envelope.answer(Outcome(kind=Answered.REJECTED, text=str(refusal)))
-        address.finish(holder, envelope)
-        return
-    degraded = behaviour.is_degraded()
-    if decision.drafts:
-        address.stage = Stage.APPENDING
-        records, degraded = await behaviour.append(decision)
-        address.check(holder)  # an append may land after its life was replaced; the successor answers and acts
-        address.stage = Stage.EVOLVING
-        for record in records:
-            behaviour.evolve(record)
-    address.stage = Stage.ACTING
-    kind = Answered.DEGRADED if degraded else Answered.OK
-    envelope.answer(Outcome(kind=kind, answer=behaviour.publish(decision)))
+        return None
+
+
+async def _persist(address: Address[M, A], holder: int, behaviour: Behaviour[M, D, R, A], decision: D) -> bool:
+    """Append, then evolve; whether it is degraded.
+
+    Raises:
+        Revoked: when this life was replaced meanwhile: the successor answers and acts.
+    """
+    address.stage = Stage.APPENDING
+    records, degraded = await behaviour.append(decision)
+    address.check(holder)
+    address.stage = Stage.EVOLVING
+    for record in records:
+        behaviour.evolve(record)
+    return degraded
+
+
+def _act(
+    address: Address[M, A],
+    behaviour: Behaviour[M, D, R, A],
+    envelope: Envelope[M, A],
+    decision: D,
+    *,
+    degraded: bool,
+) -> None:
+    address.stage = _ACTING
+    answer = behaviour.publish(decision)
+    if envelope.asks:
+        envelope.answer(Outcome(kind=Answered.DEGRADED if degraded else Answered.OK, answer=answer))
     behaviour.act(decision)
-    address.finish(holder, envelope)
 
 
 class Spawner(Protocol):
