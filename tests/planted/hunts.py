@@ -1,0 +1,170 @@
+"""Hunts: who looks for planted bugs. Each is the very code that proves the product, asked for one run by its number.
+
+A run raises what it finds, with the invariant that was broken. The number alone says what is done, so a find can be
+repeated.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from random import Random
+from typing import Any, Final
+
+import hypothesis
+import msgspec
+from hypothesis import strategies as st
+
+from ledger import messages as m
+from ledger.errors import LedgerError
+from ledger.phases import Phase
+from tests.ledger import test_fates, test_model, test_worlds
+from tests.ledger.lives import Script, messages, scripts
+from tests.persistence.damaged import damaged, flip_and_read
+from tests.persistence.ordeal import Database, ordeal, wearing
+
+
+class Hunt(msgspec.Struct, frozen=True, kw_only=True):
+    """``layer``: of KERNEL's proof; ``runs``: so many at most; ``step``: one run, by its number from 0."""
+
+    name: str
+    layer: str
+    runs: int
+    step: Callable[[int], None]
+
+
+class Find(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hunt caught. ``run``: the number of its run; ``invariant``: the one that was broken."""
+
+    hunt: str
+    run: int
+    invariant: str
+    why: str
+
+
+class Broken(AssertionError):
+    """An invariant does not hold. ``name``: which."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.name = name
+
+
+def look(hunt: Hunt, number: int) -> Find | None:
+    """One run; None when it found nothing. Whatever else it raises is a mistake of the bug's or the hunt's maker."""
+    try:
+        hunt.step(number)
+    except Broken as found:
+        return Find(hunt=hunt.name, run=number, invariant=found.name, why=str(found))
+    return None
+
+
+@contextmanager
+def breaking(name: str) -> Iterator[None]:
+    """Whatever is found in this block breaks the invariant of that name."""
+    try:
+        yield
+    except (AssertionError, LedgerError) as error:
+        raise Broken(name, str(error) or repr(error)) from error
+
+
+# L0: the pure part
+
+
+def in_a_world(seed: int) -> None:
+    """A seed's Discord, which keeps its promises."""
+    for name, test in WORLDS:
+        with breaking(name):
+            test.hypothesis.inner_test(seed)
+
+
+def in_a_script(seed: int) -> None:
+    """Hostile messages in any order."""
+    with breaking("I7"):
+        test_fates.test_a_refresh_that_crosses_an_outage_and_a_restart_makes_no_guild_live()
+    for name, test in SCRIPTS:
+        with breaking(name):
+            hypothesis.seed(seed)(test)()
+
+
+WORLDS: Final = (
+    ("I2", test_worlds.test_no_key_is_used_twice),
+    ("I2", test_worlds.test_a_join_has_at_most_one_net_credit),
+    ("I11", test_worlds.test_replay_is_live),
+    ("T1", test_worlds.test_no_claim_is_wrong_and_the_truth_is_among_the_candidates),
+)
+
+_some = hypothesis.settings(max_examples=20, database=None, deadline=None, phases=[hypothesis.Phase.generate])
+
+
+def few(test: Callable[..., None], **given: st.SearchStrategy[Any]) -> Callable[[], None]:
+    """A property, with few examples and nothing kept for later runs."""
+    return _some(hypothesis.given(**given)(test.hypothesis.inner_test))
+
+
+@hypothesis.given(script=scripts(forgetting=True), told=st.lists(messages, min_size=1, max_size=5))
+def as_the_table_says(script: Script, told: list[m.Message]) -> None:
+    test_fates.test_any_message_in_any_state_of_a_phase_is_decided_as_the_table_says.hypothesis.inner_test(
+        Phase.LIVE, script, told
+    )
+
+
+SCRIPTS: Final = (
+    ("I7", _some(as_the_table_says)),
+    (
+        "I2",
+        few(
+            test_model.test_dispatches_told_again_in_any_order_also_to_the_next_life_write_nothing,
+            script=scripts(forgetting=True, kills=False),
+            data=st.data(),
+            killed=st.booleans(),
+        ),
+    ),
+    (
+        "I2",
+        few(
+            test_model.test_a_join_is_recorded_once_whichever_session_and_list_told_of_it,
+            script=scripts(forgetting=True),
+        ),
+    ),
+    (
+        "I2",
+        few(
+            test_model.test_records_have_no_gaps_no_key_twice_and_credits_follow_the_verdict_in_force,
+            script=scripts(forgetting=False),
+        ),
+    ),
+)
+
+
+# L2: the disk
+
+
+def on_a_log(number: int) -> None:
+    """Power cuts; with failing operations; and with a database beside it."""
+    seed = number // 3
+    wear = wearing(Random(seed)) if number % 3 else None
+    with breaking("I1"):
+        asyncio.run(ordeal(seed, wear, Database("database") if number % 3 == 2 else None))
+
+
+def on_a_damaged_log(number: int) -> None:
+    """Sixteen bytes of one of two files, each flipped."""
+
+    async def flip() -> None:
+        world, path, data = await damaged(number % 2)
+        first = number // 2 * 16
+        flip_and_read(world, path, data, range(first, min(first + 16, len(data))))
+
+    with breaking("I9"):
+        asyncio.run(flip())
+
+
+HUNTS: Final = {
+    hunt.name: hunt
+    for hunt in (
+        Hunt(name="worlds", layer="L0", runs=300, step=in_a_world),
+        Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
+        Hunt(name="log", layer="L2", runs=360, step=on_a_log),
+        Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
+    )
+}

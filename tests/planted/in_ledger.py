@@ -1,0 +1,125 @@
+"""Bugs of the pure part: what is counted twice, never taken back, believed too early, replayed to another state."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from ledger import closing, decide, evolve, members, samples, verdicts
+from ledger import messages as m
+from ledger import records as r
+from ledger.fates import Fate, fate_of
+from ledger.ids import UserId
+from ledger.phases import Phase
+from ledger.state import Birth, GapSource, GuildState, Period
+from persistence.frames import Frame
+from persistence.memory import MemoryLayer
+from tests.planted.bug import Bug, Origin, Swap
+
+_pronounce: Final = verdicts.pronounce
+
+
+def never_handled(state: GuildState, cause: r.Cause) -> bool:
+    del state, cause
+    return False
+
+
+def never_known(state: GuildState, user: UserId, joined_at_us: int) -> bool:
+    del state, user, joined_at_us
+    return False
+
+
+def any_key(layer: MemoryLayer, frames: Sequence[Frame]) -> None:
+    """A database without its unique index."""
+    del layer, frames
+
+
+def without_reversal(period: Period, verdict: r.VerdictReached, cause: r.Cause) -> Iterator[r.Draft]:
+    return (each for each in _pronounce(period, verdict, cause) if not isinstance(each.event, r.CreditReversed))
+
+
+def never_ignored(phase: Phase, message: m.Message) -> Fate:
+    """An answer counts also where its question is no longer asked."""
+    fate = fate_of(phase, message)
+    return Fate.HANDLED if fate is Fate.IGNORED else fate
+
+
+def cold_when_away(presence: m.Presence, why: str) -> m.Presence:
+    """Moves the phase by hand."""
+    return msgspec.structs.replace(presence, phase=Phase.COLD, request=m.NO_REQUEST, reconciled=False, trouble=why)
+
+
+def left_by_the_wall_clock(state: GuildState, event: r.LeaveRecorded) -> None:
+    period = state.current(event.user)
+    if period is not None and period.is_open():
+        left = msgspec.structs.replace(period, left_us=time.perf_counter_ns())
+        evolve._put_period(state, event.user, left)
+
+
+def never_between(state: GuildState, birth: Birth, taken: r.SampleTaken) -> Iterator[GapSource]:
+    """An invite that is in neither of two samples was not used."""
+    del state, birth, taken
+    return iter(())
+
+
+NO_KEY: Final = (Swap(GuildState, "is_known_join", never_known), Swap(MemoryLayer, "_refuse_known_keys", any_key))
+
+BUGS: Final = (
+    Bug(
+        name="no-dedup-on-redelivery",
+        origin=Origin.KERNEL,
+        what="what a RESUME or a dead life's mailbox tells again is news",
+        swaps=(Swap(decide, "is_handled", never_handled), *NO_KEY),
+        breaks=frozenset({"I2"}),
+        hunts=("scripts",),
+    ),
+    Bug(
+        name="no-key",
+        origin=Origin.DURABILITY,
+        what="a join is told from another by its dispatch only: two sessions, or a list, record it twice",
+        swaps=NO_KEY,
+        breaks=frozenset({"I2"}),
+        hunts=("scripts",),
+    ),
+    Bug(
+        name="credit-not-reversed",
+        origin=Origin.OURS,
+        what="a superseding verdict leaves the credit of the one before it",
+        swaps=tuple(Swap(each, "pronounce", without_reversal) for each in (verdicts, closing, members)),
+        breaks=frozenset({"I2"}),
+        hunts=("scripts",),
+    ),
+    Bug(
+        name="late-answer",
+        origin=Origin.KERNEL,
+        what="a sample that was asked for before an outage makes a guild live that is away",
+        swaps=(Swap(decide, "fate_of", never_ignored),),
+        breaks=frozenset({"I7"}),
+        hunts=("scripts",),
+    ),
+    Bug(
+        name="phase-by-hand",
+        origin=Origin.OURS,
+        what="an unavailable guild is cold again, which no table says",
+        swaps=(Swap(decide, "_away", cold_when_away),),
+        breaks=frozenset({"I7"}),
+        hunts=("scripts",),
+    ),
+    Bug(
+        name="evolve-asks-the-clock",
+        origin=Origin.OURS,
+        what="when somebody left is when the record is replayed",
+        swaps=(Swap(evolve, "_leave", left_by_the_wall_clock),),
+        breaks=frozenset({"I11"}),
+        hunts=("worlds",),
+    ),
+    Bug(
+        name="invite-between-samples",
+        origin=Origin.OURS,
+        what="an invite that was made and used up between two samples is no source of theirs",
+        swaps=(Swap(samples, "_born_and_gone", never_between),),
+        breaks=frozenset({"T1"}),
+        hunts=("worlds",),
+    ),
+)

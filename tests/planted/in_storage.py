@@ -1,0 +1,200 @@
+"""Bugs of log, checkpoints and database: what is called durable and is not, what is believed and is not so."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import NotConfirmed
+from persistence import checkpoints, frames, sealed, writing
+from persistence.disk import Disk, Handle, Identity
+from persistence.frames import Frame
+from persistence.log import Log
+from persistence.scan import Scan, SegmentFile, Spotted
+from persistence.seats import Seat
+from persistence.segments import Line
+from persistence.sqlite_connection import prepare
+from persistence.writing import SegmentWriter
+from tests.planted.bug import Bug, Origin, Swap
+
+_publish: Final = writing.publish
+_draft: Final = writing._draft
+
+
+class Lazy:
+    """A ``Handle`` that does not sync. ``late``: it does so before the next write, when that is long acknowledged."""
+
+    def __init__(self, handle: Handle, *, late: bool) -> None:
+        self._handle = handle
+        self._late = late
+
+    def write(self, data: bytes) -> None:
+        if self._late:
+            self._handle.sync()
+        self._handle.write(data)
+
+    def sync(self) -> None:
+        """Later, or never."""
+
+    def cut(self, size: int) -> None:
+        self._handle.cut(size)
+
+    def identity(self) -> Identity:
+        return self._handle.identity()
+
+    def close(self) -> None:
+        self._handle.close()
+
+
+def published_for_late_syncs(disk: Disk, path: Path, data: bytes) -> Handle:
+    return Lazy(_publish(disk, path, data), late=True)
+
+
+def published_for_no_syncs(disk: Disk, path: Path, data: bytes) -> Handle:
+    return Lazy(_publish(disk, path, data), late=False)
+
+
+def published_in_an_unsynced_folder(disk: Disk, path: Path, data: bytes) -> Handle:
+    return _draft(disk, path, data)
+
+
+def replaced_in_an_unsynced_folder(disk: Disk, path: Path, data: bytes) -> None:
+    _draft(disk, path, data).close()
+
+
+def named_before_its_content(disk: Disk, path: Path, data: bytes) -> Handle:
+    handle = disk.append_to(path)
+    disk.sync_folder(path.parent)
+    handle.write(data)
+    handle.sync()
+    return handle
+
+
+def replaced_in_place(disk: Disk, path: Path, data: bytes) -> None:
+    """The old file goes before the new one is durable."""
+    disk.make_folder(path.parent)
+    disk.remove(path)
+    handle = disk.append_to(path)
+    handle.write(data)
+    handle.sync()
+    handle.close()
+    disk.sync_folder(path.parent)
+
+
+def synced_once_more(mine: Log, writer: SegmentWriter, frames: Sequence[Frame]) -> tuple[SegmentWriter, int]:
+    """The page cache claims success the second time."""
+    del mine
+    try:
+        return writer, writer.append(frames)
+    except NotConfirmed:
+        writer.take_back()
+        return writer, writer.append(frames)
+
+
+def begun_without_a_sync(mine: Log, epoch: int, lineage: str) -> None:
+    """What was read of the last batch is taken for durable."""
+    mine._term = (epoch, lineage)
+    mine._writer, _ = mine._start_file(mine._opened().scan.last + 1, ())
+
+
+def all_that_can_be_read(scan: Scan, file: SegmentFile, content: Sequence[Line], size: int) -> Iterator[Spotted]:
+    """The last batch with what is behind a hole in it, and with appends that are not whole."""
+    del size
+    for line in content:
+        if isinstance(line.content, Frame):
+            yield Spotted(line.content, file.number, line.offset)
+            scan.unconfirmed.append(line.content)
+            scan.last = line.content.record.gsn
+
+
+def the_same_for_all(data: bytes) -> bytes:
+    del data
+    return b"00000000"
+
+
+def first_that_can_be_read(seats: Sequence[Seat]) -> Seat | None:
+    return next((seat for seat in seats if seat.readable), None)
+
+
+def prepared_normal(db: sqlite3.Connection, path: Path) -> int:
+    return _prepared(db, path, "NORMAL")
+
+
+def prepared_off(db: sqlite3.Connection, path: Path) -> int:
+    return _prepared(db, path, "OFF")
+
+
+def _prepared(db: sqlite3.Connection, path: Path, synchronous: str) -> int:
+    pages = prepare(db, path)
+    db.execute(f"PRAGMA synchronous = {synchronous}")
+    return pages
+
+
+LOG: Final = ("log",)
+
+BUGS: Final = (
+    Bug(
+        name="ack-before-fsync",
+        origin=Origin.KERNEL,
+        what="a batch is synced when the next one is written",
+        swaps=(Swap(writing, "publish", published_for_late_syncs),),
+        breaks=frozenset({"I1", "I6"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="no-fsync",
+        origin=Origin.DURABILITY,
+        what="batches are never synced",
+        swaps=(Swap(writing, "publish", published_for_no_syncs),),
+        breaks=frozenset({"I1", "I6"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="unsynced-folder",
+        origin=Origin.KERNEL,
+        what="a new segment is written to before its name is durable",
+        swaps=(Swap(writing, "publish", published_in_an_unsynced_folder),),
+        breaks=frozenset({"I1", "I6"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="name-before-content",
+        origin=Origin.KERNEL,
+        what="a new segment hides the end of the one before it, and is still empty",
+        swaps=(Swap(writing, "publish", named_before_its_content),),
+        breaks=frozenset({"I1", "I6"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="fsync-once-more",
+        origin=Origin.DURABILITY,
+        what="a sync that failed is repeated on the same file",
+        swaps=(Swap(Log, "_append_or_move_on", synced_once_more),),
+        breaks=frozenset({"I1", "I6"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="torn-tail-not-cut",
+        origin=Origin.KERNEL,
+        what="whatever can be read of the last batch counts",
+        swaps=(Swap(Scan, "_last_batch", all_that_can_be_read),),
+        breaks=frozenset({"I1", "I3"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="no-fsync-on-reopen",
+        origin=Origin.KERNEL,
+        what="what recovery read of the last batch is acknowledged without being synced again",
+        swaps=(Swap(Log, "begin", begun_without_a_sync),),
+        breaks=frozenset({"I1", "I3"}),
+        hunts=LOG,
+    ),
+    Bug(
+        name="no-checksum",
+        origin=Origin.DURABILITY,
+        what="every checksum is the same",
+        swaps=tuple(Swap(each, "crc32c", the_same_for_all) for each in (frames, sealed, checkpoints)),
+        breaks=frozenset({"I9"}),
+        hunts=("damage",),
+    ),
+)

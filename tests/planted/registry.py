@@ -1,0 +1,8 @@
+"""All planted bugs, in the order of the lists that ask for them."""
+
+from typing import Final
+
+from tests.planted import in_ledger, in_storage
+from tests.planted.bug import Bug
+
+BUGS: Final[tuple[Bug, ...]] = (*in_storage.BUGS, *in_ledger.BUGS)

@@ -1,0 +1,78 @@
+"""The search for one planted bug: its hunts in their order, run by run, until one finds it or time is over.
+
+Hunts are interleaved, so that one which cannot see the bug does not hold up the next: each gets as much time as those
+before it have had.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from tests.planted.bug import Bug, planted
+from tests.planted.hunts import HUNTS, Find, Hunt, look
+
+Seconds = Callable[[], float]
+
+FIRST_TURN_S: Final = 0.5
+
+
+class Verdict(StrEnum):
+    CAUGHT = "caught"
+    OTHERWISE = "caught, but by an invariant that it should not break"
+    MISSED = "NOT CAUGHT"
+    UNFINISHED = "not finished"
+    UNTRIED = "not tried"
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """``runs``: of the hunt that found it, or of all that did not; ``took_s``: of all together."""
+
+    bug: str
+    verdict: Verdict
+    find: Find | None
+    runs: int
+    took_s: float
+
+
+def search(bug: Bug, limit_s: float, now_s: Seconds = time.perf_counter) -> Result:
+    """Looks for a bug for about ``limit_s`` seconds at most; missed is what no run of any hunt found."""
+    began_s = now_s()
+    with planted(bug):
+        find, runs, finished = _take_turns([HUNTS[name] for name in bug.hunts], limit_s, now_s)
+    return Result(
+        bug=bug.name, verdict=_verdict(bug, find, finished=finished), find=find, runs=runs, took_s=now_s() - began_s
+    )
+
+
+def _verdict(bug: Bug, find: Find | None, *, finished: bool) -> Verdict:
+    if find is None:
+        return Verdict.MISSED if finished else Verdict.UNFINISHED
+    return Verdict.CAUGHT if find.invariant in bug.breaks else Verdict.OTHERWISE
+
+
+def _take_turns(hunts: Sequence[Hunt], limit_s: float, now_s: Seconds) -> tuple[Find | None, int, bool]:
+    """What was found, after how many runs, and whether every run was made."""
+    end_s, turn_s = now_s() + limit_s, FIRST_TURN_S
+    done = dict.fromkeys((hunt.name for hunt in hunts), 0)
+    while now_s() < end_s:
+        left = [hunt for hunt in hunts if done[hunt.name] < hunt.runs]
+        if not left:
+            return None, sum(done.values()), True
+        for hunt in left:
+            find, done[hunt.name] = _turn(hunt, done[hunt.name], min(now_s() + turn_s, end_s), now_s)
+            if find is not None:
+                return find, done[hunt.name], False
+        turn_s *= 2
+    return None, sum(done.values()), False
+
+
+def _turn(hunt: Hunt, number: int, until_s: float, now_s: Seconds) -> tuple[Find | None, int]:
+    """Runs from a number on, at least one; what was found, and the number that is next."""
+    while number < hunt.runs:
+        find, number = look(hunt, number), number + 1
+        if find is not None or now_s() >= until_s:
+            return find, number
+    return None, number

@@ -1,0 +1,43 @@
+"""Each planted bug is caught; each invariant can be broken; and what catches them finds nothing where there is none.
+
+Bugs that take long are left to ``make planted`` (``SLOW``).
+"""
+
+import time
+
+import pytest
+
+from tests.planted.bug import Bug, planted
+from tests.planted.hunts import HUNTS, look
+from tests.planted.registry import BUGS
+from tests.planted.search import Verdict, search
+
+SLOW = frozenset({"credit-not-reversed"})
+CPU_S = 50.0
+QUICK = [bug for bug in BUGS if bug.name not in SLOW]
+
+
+@pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
+def test_a_planted_bug_is_caught_by_an_invariant_that_it_breaks(bug: Bug):
+    result = search(bug, CPU_S, time.process_time)
+    assert result.verdict is Verdict.CAUGHT, result
+
+
+@pytest.mark.parametrize("name", HUNTS)
+def test_a_hunt_finds_nothing_where_no_bug_is_planted(name: str):
+    for number in range(6):
+        assert look(HUNTS[name], number) is None
+
+
+def test_every_bug_has_a_name_of_its_own_and_says_who_finds_it():
+    assert len({bug.name for bug in BUGS}) == len(BUGS)
+    assert not SLOW - {bug.name for bug in BUGS}
+    assert all(bug.hunts and set(bug.hunts) <= set(HUNTS) and bug.breaks for bug in BUGS)
+
+
+def test_a_bug_is_gone_when_it_was_looked_for():
+    before = [[vars(swap.owner)[swap.name] for swap in bug.swaps] for bug in BUGS]
+    for bug in BUGS:
+        with planted(bug):
+            assert [vars(swap.owner)[swap.name] for swap in bug.swaps] == [swap.by for swap in bug.swaps]
+    assert before == [[vars(swap.owner)[swap.name] for swap in bug.swaps] for bug in BUGS]
