@@ -270,7 +270,7 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
         return m.Decision(presence=presence, answer=m.Forgot(known=False))
     memberships = [period for periods in state.members.values() for period in periods]
     newest_us = max((at_us for period in memberships for at_us in (period.opened_us, *period.aliases)), default=0)
-    event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1))
+    event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1, state.ours_from_us))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
     decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST))
     if fate_of(presence.phase, message) is Fate.HANDLED:

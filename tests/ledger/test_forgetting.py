@@ -288,6 +288,15 @@ def test_no_time_at_which_a_join_of_a_forgotten_guild_was_told_makes_it_a_new_on
     assert not world.state.members
 
 
+def test_an_earlier_request_to_forget_a_guild_that_is_handled_late_gives_no_forgotten_join_back(world: World):
+    joined_us = START_US + 60 * SECOND
+    join(world, 2, joined_us)
+    world.tell(m.ForgetGuild(at_us=START_US + 50 * SECOND))  # both were asked before the join was handled
+    world.tell(m.ForgetGuild(at_us=START_US + 55 * SECOND))
+    join(world, 3, joined_us)
+    assert not world.state.members
+
+
 def test_a_forgotten_guild_is_empty_and_adopted_anew_where_the_bot_is_there(world: World):
     world.tell(m.ForgetGuild(at_us=world.now_us))
     assert not world.state.members
