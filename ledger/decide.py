@@ -16,7 +16,7 @@ from ledger.closing import sample_arrived, sample_failed
 from ledger.fates import DECIDED, Fate, fate_of
 from ledger.fetching import ask_sample
 from ledger.forgetting import era_key, names
-from ledger.members import heard, join_drafts, leave_drafts, review_members, unreadable_join
+from ledger.members import heard, is_doubtful, join_drafts, leave_drafts, review_members, unreadable_join
 from ledger.phases import Phase, move
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.state import Assignment, GuildState
@@ -97,6 +97,8 @@ def _dispatch(state: GuildState, presence: m.Presence, message: _Dispatch) -> m.
     cause = message.join.cause if isinstance(message, m.NoteMember) else message.cause
     if is_handled(state, cause):
         return m.Decision(presence=presence)
+    if isinstance(message, m.RecordLeave) and is_doubtful(state, message):
+        return m.Decision(presence=presence, effects=(m.ListMembers(session=presence.session),))
     presence = heard(presence, message)
     drafts = _drafts(state, presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)

@@ -20,6 +20,8 @@ REJOINED_FLAG: Final = 1
 GUEST_FLAG: Final = 16
 SAME_JOIN_US: Final = 5_000_000
 """A repeated event this soon after the join is the same join."""
+LATE_LEAVE_US: Final = 60_000_000
+"""A leave that is heard so soon after a list has shown the member anew may be of the membership before."""
 MAX_SEEDS: Final = 1_000
 MAX_LEFT: Final = 10_000
 """Leaves that are remembered while a member list is read."""
@@ -52,6 +54,20 @@ def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
     current = state.current(leave.user)
     if current and current.is_open() and current.opened_us < leave.arrived_us:
         yield _leave(state.name_of(leave.user), current, leave.cause, leave.arrived_us, inferred=False)
+
+
+def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
+    """Whether it may be of a membership before the open one: only another list can tell.
+
+    So it is where the open one began after it, by clocks that differ, or was shown by a list just now: lists overtake
+    dispatches.
+    """
+    current = state.current(leave.user)
+    if current is None or not current.is_open():
+        return False
+    seen = state.desk.get(r.join_key(leave.user, current.opened_us))
+    listed = seen is not None and "away" in seen.limits
+    return current.opened_us >= leave.arrived_us or (listed and leave.arrived_us - current.arrived_us < LATE_LEAVE_US)
 
 
 def heard(presence: m.Presence, message: object) -> m.Presence:
@@ -134,8 +150,7 @@ def _gone(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
     people = {tombstone(number): user for user, number in state.forgotten.items()}
     for name, periods in state.members.items():
         user, current = people.get(name, name), periods[-1]
-        began_us = max(current.opened_us, current.arrived_us)  # by either clock
-        if user in shown or not current.is_open() or began_us >= page.started_us:
+        if user in shown or not current.is_open() or current.arrived_us >= page.started_us:
             continue
         if low < int(user) and (high is None or int(user) <= high):
             yield _leave(name, current, r.InternalCause(what="member_list"), page.at_us, inferred=True)

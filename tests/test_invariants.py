@@ -771,3 +771,41 @@ def test_a_leave_that_crosses_the_first_list_is_not_undone_by_it():
     life.tell(last_page(NOW_US, NOW_US + 3 * S, m.ListedMember(user=UserId("8"), joined_at_us=5)))
     period = life.state.current(UserId("8"))
     assert period is None or not period.is_open()
+
+
+def test_a_leave_that_a_list_has_overtaken_does_not_end_the_membership_after_it():
+    """Somebody leaves and comes back; a list shows that before the dispatches of both are told."""
+    life = live_guild()
+    user = UserId("1")
+    life.tell(join(user, 1, NOW_US + 3 * S))
+    life.tell(m.NoteGap(at_us=NOW_US + 19 * S))
+    back = m.ListedMember(user=user, joined_at_us=NOW_US + 20 * S, flags=1)
+    life.tell(last_page(NOW_US + 19 * S, NOW_US + 21 * S, back))
+    life.effects.clear()
+    life.tell(leave(user, 2, NOW_US + 22 * S))
+    assert any(isinstance(effect, m.ListMembers) for effect in life.effects), "a list says who is there"
+    life.tell(join(user, 3, NOW_US + 22 * S, joined_us=NOW_US + 20 * S, flags=1))
+    life.tell(last_page(NOW_US + 23 * S, NOW_US + 24 * S, back))
+    assert [period.is_open() for period in life.state.members[user]] == [False, True]
+
+
+def test_who_leaves_after_a_list_has_shown_them_is_gone_with_the_next_one():
+    life = live_guild()
+    user = UserId("1")
+    life.tell(m.NoteGap(at_us=NOW_US + 19 * S))
+    new = m.ListedMember(user=user, joined_at_us=NOW_US + 10 * S)
+    life.tell(last_page(NOW_US + 19 * S, NOW_US + 21 * S, new))
+    life.tell(leave(user, 2, NOW_US + 22 * S))
+    life.tell(last_page(NOW_US + 23 * S, NOW_US + 24 * S))
+    assert [period.is_open() for period in life.state.members[user]] == [False]
+
+
+def test_who_joins_and_leaves_within_the_difference_of_the_clocks_is_asked_for():
+    life = live_guild()
+    user = UserId("1")
+    life.tell(join(user, 1, NOW_US + 20 * S, joined_us=NOW_US + 21 * S))  # Discord's clock is a second ahead
+    life.effects.clear()
+    life.tell(leave(user, 2, NOW_US + 20 * S + 1))
+    assert any(isinstance(effect, m.ListMembers) for effect in life.effects)
+    life.tell(last_page(NOW_US + 20 * S + 2, NOW_US + 20 * S + 3))
+    assert [period.is_open() for period in life.state.members[user]] == [False]
