@@ -34,6 +34,7 @@ class MemoryLayer:
         self._frames: dict[int, bytes] = {}
         self._checkpoints: dict[GuildId, list[Checkpoint]] = {}
         self._guilds: dict[GuildId, list[Frame]] = {}
+        self._keys: dict[GuildId, set[str]] = {}
         self._term = (0, "")
         self._fault: Fault | None = None
         self._away: StorageError | None = None
@@ -103,8 +104,7 @@ class MemoryLayer:
     def _refuse_known_keys(self, frames: Sequence[Frame]) -> None:
         """As a database does, by its unique index."""
         for frame in frames:
-            kept = self._guilds.get(frame.record.guild, [])
-            if any(each.record.key == frame.record.key for each in kept):
+            if frame.record.key in self._keys.get(frame.record.guild, ()):
                 raise LayerRefused(f"{self._name}: the key {frame.record.key} is taken")
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
@@ -159,7 +159,7 @@ class MemoryLayer:
     def _summary(self) -> LayerSummary:
         """Verifies all that is kept, from the first record on."""
         self._chains = Chains(self._digest_at, self._anchors)
-        self._guilds = {}
+        self._guilds, self._keys = {}, {}
         last = max(self._frames, default=0)
         for append in appends(self._readable(), _itself):
             self._take(append)
@@ -185,8 +185,11 @@ class MemoryLayer:
     def _take(self, append: Sequence[Frame]) -> None:
         if self._chains.take(append):
             first = append[0].record
-            known = [frame for frame in self._guilds.get(first.guild, []) if frame.record.seq < first.seq]
-            self._guilds[first.guild] = [*known, *append]
+            kept, keys = self._guilds.setdefault(first.guild, []), self._keys.setdefault(first.guild, set())
+            while kept and kept[-1].record.seq >= first.seq:
+                keys.discard(kept.pop().record.key)
+            kept.extend(append)
+            keys.update(frame.record.key for frame in append)
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         for frame in self._guilds.get(guild, []):
