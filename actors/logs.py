@@ -14,9 +14,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Final, TextIO, cast
 
+import msgspec
 import structlog
 from structlog.dev import ConsoleRenderer, plain_traceback
-from structlog.processors import ExceptionRenderer, JSONRenderer, add_log_level
+from structlog.processors import ExceptionRenderer, add_log_level
 from structlog.stdlib import ProcessorFormatter
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -85,15 +86,34 @@ class _LibraryHandler(logging.Handler):
 
 
 class _Stamp:
-    """Adds the time and puts what is common to all lines first."""
+    """Adds the time and puts what is common to all lines first. A second is put into words once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._second = -1
+        self._words = ""
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        now = datetime.fromtimestamp(self._clock.now_ms() / 1_000, UTC)
-        text = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"timestamp": text, "level": event.pop("level"), "event": event.pop("event"), **event}
+        second, ms = divmod(self._clock.now_ms(), 1_000)
+        if second != self._second:
+            self._second = second
+            self._words = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return {
+            "timestamp": f"{self._words}.{ms:03}Z",
+            "level": event.pop("level"),
+            "event": event.pop("event"),
+            **event,
+        }
+
+
+_encoder: Final = msgspec.json.Encoder(enc_hook=repr)
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    try:
+        return _encoder.encode(event).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, which can only be written escaped
+        return json.dumps(event, default=repr, separators=(",", ":"))
 
 
 class _Redaction:
@@ -112,7 +132,7 @@ class _Redaction:
 def _processors(settings: Settings, clock: Clock, stream: TextIO) -> list[Processor]:
     """What every line goes through, ours and the libraries'."""
     common: list[Processor] = [add_log_level, _Stamp(clock)]
-    # Renderers make a text of the event; the library's type knows only those that hand it on.
+    # Renderers make a text of the event, which is redacted; the library's type knows only what hands the event on.
     redaction: Processor = _Redaction(settings.secrets())  # type: ignore[assignment]
     if settings.ledger_log == "console" or (settings.ledger_log is None and stream.isatty()):
         return [
@@ -122,7 +142,7 @@ def _processors(settings: Settings, clock: Clock, stream: TextIO) -> list[Proces
             redaction,
         ]
     exceptions = ExceptionRenderer(ExceptionDictTransformer(show_locals=False, max_frames=MAX_FRAMES))
-    return [*common, exceptions, JSONRenderer(), redaction]
+    return [*common, exceptions, _as_json, redaction]
 
 
 def _in_words(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

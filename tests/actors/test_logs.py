@@ -61,9 +61,35 @@ def test_a_line_is_one_json_object_with_time_level_and_event_first():
     stream = StringIO()
     make_logger(SETTINGS, StillClock(), stream).info("join.acknowledged", guild="7", seq=3, joined_at_ms=1)
     assert stream.getvalue() == (
-        '{"timestamp": "2026-08-01T12:00:00.042Z", "level": "info", "event": "join.acknowledged", '
-        '"guild": "7", "seq": 3, "joined_at_ms": 1}\n'
+        '{"timestamp":"2026-08-01T12:00:00.042Z","level":"info","event":"join.acknowledged",'
+        '"guild":"7","seq":3,"joined_at_ms":1}\n'
     )
+
+
+def test_what_json_has_no_word_for_is_told_all_the_same():
+    stream = StringIO()
+    log = make_logger(SETTINGS, StillClock(), stream)
+    log.info("letter.buried", error=ValueError("half a \ud800 pair"), code="\ud800", parts={1, 2})
+    log.info("letter.buried", error=ValueError("plain"))
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert first["code"] == "\ud800"
+    assert second["error"] == "ValueError('plain')"
+
+
+def test_each_second_has_its_own_words():
+    class Steps(StillClock):
+        at_ms = 1_785_585_599_999
+
+        def now_ms(self) -> int:
+            self.at_ms += 1
+            return self.at_ms
+
+    stream = StringIO()
+    log = make_logger(SETTINGS, Steps(), stream)
+    for _ in range(2):
+        log.info("bot.started")
+    times = [json.loads(line)["timestamp"] for line in stream.getvalue().splitlines()]
+    assert times == ["2026-08-01T12:00:00.000Z", "2026-08-01T12:00:00.001Z"]
 
 
 def test_debug_lines_are_left_out():
