@@ -1,8 +1,9 @@
 """The library's client, tapped: each dispatch is taken before the library's own parser sees it.
 
 The library drops what its cache makes it think impossible (the join of a member it has cached), so the table of its
-parsers is wrapped before the first connect. Rules: the library's parser still runs; nothing here raises into the
-library, whose reader would die of it; what the library's parser raises over a payload ends here as well.
+parsers is wrapped before the first connect. Rules: the library's parser still runs, but for the members of others, of
+whom it would make objects that nobody asks for; nothing here raises into the library, whose reader would die of it;
+what the library's parser raises over a payload ends here as well.
 One client is one shard (``shard``); its first IDENTIFY waits there, a later one here.
 """
 
@@ -24,10 +25,15 @@ from actors.gateway.trouble import FAULTS
 from ledger.ids import SessionId
 
 Parser: TypeAlias = Callable[[dict[str, object]], None]
+Step: TypeAlias = Callable[[str, dict[str, object]], None]
+"""What is done with a dispatch: its name, its payload."""
 
 PERMISSION_EVENTS: Final = frozenset(
     {"GUILD_CREATE", "GUILD_UPDATE", "GUILD_ROLE_UPDATE", "GUILD_ROLE_DELETE", "GUILD_MEMBER_UPDATE"}
 )
+MEMBER_EVENTS: Final = frozenset({"GUILD_MEMBER_ADD", "GUILD_MEMBER_UPDATE", "GUILD_MEMBER_REMOVE"})
+EACH_PAYLOADS_NAME: Final = "socket_event_type"
+"""The library's event that there is one of for each payload; nobody listens to it."""
 SILENCE_S: Final = 60.0
 """A socket that has said nothing for so long, no answer to a heartbeat either (41 s apart), is dead."""
 MAX_RATE_LIMIT_WAIT_S: Final = 30.0
@@ -114,18 +120,26 @@ class Client(discord.Client):
         """Whether a first connect has succeeded."""
         return self.ws is not None  # pyright: ignore[reportUnnecessaryComparison] -- the library sets it late
 
+    def dispatch(self, event: str, /, *args: object, **kwargs: object) -> None:
+        if event != EACH_PAYLOADS_NAME:
+            super().dispatch(event, *args, **kwargs)
+
     def _tapped(self, name: str, parse: Parser) -> Parser:
+        of_a_member, of_permissions = name in MEMBER_EVENTS, name in PERMISSION_EVENTS
+
         def receive(payload: dict[str, object]) -> None:
-            self._guarded(name, lambda: self._hear(name, payload))
-            self._guarded(name, lambda: parse(payload))
-            if name in PERMISSION_EVENTS:
-                self._guarded(name, lambda: self._look(name, payload))
+            self._guarded(name, self._hear, payload)
+            if of_a_member and not self._is_about_me(payload):
+                return
+            self._guarded(name, lambda _, payload: parse(payload), payload)
+            if of_permissions:
+                self._guarded(name, self._look, payload)
 
         return receive
 
-    def _guarded(self, name: str, step: Callable[[], None]) -> None:
+    def _guarded(self, name: str, step: Step, payload: dict[str, object]) -> None:
         try:
-            step()
+            step(name, payload)
         except FAULTS as error:
             self._log.exception("dispatch.failed", name=name, error=repr(error))
 
@@ -134,13 +148,11 @@ class Client(discord.Client):
         self._intake.hear(name, payload, SessionId(self.ws.session_id or ""), self.ws.sequence or 0)
 
     def _look(self, name: str, payload: dict[str, object]) -> None:
-        if name == "GUILD_MEMBER_UPDATE" and not self._is_about_me(payload):
-            return
         guild = self.get_guild(int(str(payload.get("guild_id") or payload["id"])))
         if guild is not None:
             self._watch.look(guild, arriving=name == "GUILD_CREATE")
 
-    def _is_about_me(self, payload: dict[str, object]) -> bool:
-        user = payload.get("user")
+    def _is_about_me(self, payload: object) -> bool:
+        user = cast("dict[str, object]", payload).get("user") if isinstance(payload, dict) else None
         mine = str(self.user.id) if self.user is not None else None
         return isinstance(user, dict) and cast("dict[str, object]", user).get("id") == mine

@@ -74,6 +74,8 @@ def missing_names(client: discord.Client) -> Iterator[str]:
         yield "HTTPClient._global_over"
     used = _names_in(DiscordWebSocket.from_client) | _names_in(DiscordWebSocket.received_message)
     yield from (f"DiscordWebSocket.{name}" for name in SOCKET_STATE if name not in used)
+    if "_from_json" not in used or not hasattr(discord.utils, "_from_json"):
+        yield "utils._from_json"
     if not hasattr(DiscordWebSocket, "DEFAULT_GATEWAY"):
         yield "DiscordWebSocket.DEFAULT_GATEWAY"
     if not hasattr(Route, "BASE"):

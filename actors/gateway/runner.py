@@ -8,6 +8,7 @@ Discord ends a connection for good, all shards end and pass there anew.
 """
 
 import asyncio
+import json
 from typing import Final
 
 import discord
@@ -141,6 +142,7 @@ class Gateway:
         expect_no_voice()
         check_library()
         point_at(self._api_url)
+        read_json_fast()
         self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "advice")
         while (grant := await self._entry.grant()) is not None:
             self._log.info("gateway.planned", shards=grant.shards, at_once=grant.max_concurrency)
@@ -247,3 +249,16 @@ ADVISED_HINT: Final = "start the bot again when it suits you: it takes the numbe
 def point_at(api_url: str) -> None:
     """Tells the library where Discord's REST API is; it knows no other way than its own constant."""
     Route.BASE = api_url.rstrip("/")
+
+
+def read_json_fast() -> None:
+    """Gives the library our reader of JSON, a third of the standard one's time; it has a place for orjson's."""
+    discord.utils._from_json = _from_json  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see check_library
+
+
+def _from_json(text: str) -> object:
+    """What the fast reader refuses (half a surrogate pair) is JSON to the library all the same."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)

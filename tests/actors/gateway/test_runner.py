@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+import discord
 import pytest
 
 from actors.gateway import names, registration
 from actors.gateway.names import LibraryMismatch, check_library
+from actors.gateway.runner import read_json_fast
 from ledger import messages as m
 from sandbox import Sandbox
 from tests.actors.gateway.conftest import MakeGateway
@@ -168,6 +170,16 @@ def test_a_missing_name_and_another_release_are_refused_with_the_fix(monkeypatch
     monkeypatch.setattr("discord.__version__", "2.8.0")
     with pytest.raises(LibraryMismatch, match=r"2\.8\.0 is installed, this release needs 2\.7\.1"):
         check_library()
+
+
+def test_json_that_the_fast_reader_refuses_is_read_all_the_same(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("discord.utils._from_json", None)  # put back afterwards
+    read_json_fast()
+    read = discord.utils._from_json
+    assert read('{"t":"READY","s":1}') == {"t": "READY", "s": 1}
+    assert read('["half a pair: \\ud800"]') == ["half a pair: \ud800"]
+    with pytest.raises(ValueError, match="Expecting value"):
+        read("")
 
 
 async def test_a_hold_lasts_as_long_as_discord_asks_to_wait(
