@@ -179,7 +179,7 @@ class Log:
             *lines, rest = file.read().split(b"\n")
             self._read = file.tell() - len(rest)
         for line in lines:
-            name = line.partition(b'"event": "')[2].partition(b'"')[0]
+            name = line.partition(b'"event":"')[2].partition(b'"')[0]
             self._seen.setdefault(name, []).append(line)
 
 
