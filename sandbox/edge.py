@@ -185,7 +185,7 @@ class Edge:
         fault = self._faults.take(route.kind, guild_id)
         await self._hold_up(fault, route.kind, request, late=False)
         bucket = (route.kind, _major(request))
-        self._restraint.arrived(bucket, request.path)
+        self._restraint.arrived(bucket, request.path, everywhere=not route.open)
         passed, headers = self._limits.enter(*bucket)
         fault = self._global_limit(route, fault)
         answer = await self._decide(route, request, fault, headers, passed=passed)

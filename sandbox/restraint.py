@@ -1,6 +1,7 @@
 """Whether a client waits when REST told it to: after a 429, and with a bucket used up.
 
-What was on its way while the answer was made (`ON_ITS_WAY_S`) is excused.
+What was on its way while the answer was made (`ON_ITS_WAY_S`) is excused. Answers to interactions are not bound to
+the limit over all requests (https://docs.discord.com/developers/topics/rate-limits, "Global Rate Limit").
 """
 
 from collections.abc import Callable, Mapping
@@ -29,9 +30,10 @@ class Restraint:
         self._monotonic_s = monotonic_s
         self._shut: dict[tuple[str, str], Shut] = {}
 
-    def arrived(self, bucket: tuple[str, str], path: str) -> None:
+    def arrived(self, bucket: tuple[str, str], path: str, *, everywhere: bool) -> None:
+        """A request came; ``everywhere``: whether the limit over all requests holds for it as well."""
         now_s = self._monotonic_s()
-        for key in (EVERYWHERE, bucket):
+        for key in (EVERYWHERE, bucket) if everywhere else (bucket,):
             shut = self._shut.get(key)
             if shut and shut.told_s + ON_ITS_WAY_S < now_s < shut.until_s - ROUNDING_S:
                 early_s = shut.until_s - now_s

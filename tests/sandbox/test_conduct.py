@@ -151,6 +151,16 @@ async def test_who_asks_again_before_the_wait_is_over_is_listed(sandbox: Sandbox
     assert len(sandbox.violations.take("rest.did_not_wait")) == (2 if is_global else 1)
 
 
+async def test_who_answers_an_interaction_need_not_wait_for_the_limit_over_all_requests(sandbox: Sandbox):
+    sandbox.faults.fail("me", 429, retry_after_s=20.0, is_global=True)
+    async with client_session(f"Bot {sandbox.token}") as session:
+        await session.get(sandbox.api_url + "/users/@me")
+        await asyncio.sleep(0.06)
+        await session.post(sandbox.api_url + "/interactions/1/token/callback", json={"type": 5})
+    assert len(sandbox.violations.take("interaction.unknown")) == 1
+    assert sandbox.violations.take("rest.did_not_wait") == []
+
+
 async def test_who_goes_on_with_a_bucket_that_is_used_up_is_listed(sandbox: Sandbox):
     sandbox.limits.set("me", limit=1, per_s=20.0)
     async with client_session(f"Bot {sandbox.token}") as session:
