@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test run bench stress planted cases fmt lock clean
+.PHONY: demo setup test run bench stress planted chaos cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -30,6 +30,9 @@ stress: .venv/dev.stamp ## 5,000 guilds start on four shards, 5,000 people join 
 
 planted: .venv/dev.stamp ## every planted bug, and by which layer it is caught
 	@$(BIN)/python -m tests.planted
+
+chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, starved of disk, their files deleted, for so long
+	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)
 
 cases: .venv/dev.stamp ## make cases FILE=tests/attribution-cases.json
 	@$(BIN)/python -m tests.cases $(or $(FILE),tests/attribution-cases.json)

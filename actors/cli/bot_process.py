@@ -33,12 +33,24 @@ class DemoFailed(LedgerError):
 
 
 class BotProcess:
-    """One bot and its data folder, over several lives. All lines of all lives go to ``transcript``."""
+    """One bot and its data folder, over several lives. All lines of all lives go to ``transcript``.
 
-    def __init__(self, environ: Mapping[str, str], transcript: Path) -> None:
+    ``module``: what is started as ``python -m``; ``patience_s``: how long anything is waited for.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        transcript: Path,
+        *,
+        module: str = "supervisor",
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self.acknowledged: set[JoinId] = set()
         self._environ = {**os.environ, **environ}
         self._transcript = transcript
+        self._module = module
+        self._patience_s = patience_s
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._seen: list[Line] = []
@@ -80,7 +92,7 @@ class BotProcess:
     async def _spawn(self) -> None:
         self._seen.clear()
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "supervisor", "run", "--chaos"),
+            *(sys.executable, "-m", self._module, "run", "--chaos"),
             env=self._environ,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -97,14 +109,14 @@ class BotProcess:
         """Waits until something that the bot's lines tell holds.
 
         Raises:
-            DemoFailed: after ``PATIENCE_S``, or when the process ended.
+            DemoFailed: after ``patience_s``, or when the process ended.
         """
         try:
-            async with asyncio.timeout(PATIENCE_S):
+            async with asyncio.timeout(self._patience_s):
                 while not holds():
                     await self._hear(what)
         except TimeoutError:
-            raise DemoFailed(f"{self._transcript}: no sign of {what} within {PATIENCE_S:g} s") from None
+            raise DemoFailed(f"{self._transcript}: no sign of {what} within {self._patience_s:g} s") from None
 
     async def kill_actor(self, name: str) -> None:
         """Ends an actor (``guild/ID``, ``journal`` …) in the middle of what it does."""

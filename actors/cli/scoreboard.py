@@ -67,8 +67,8 @@ def score(
         joins=len(truth),
         acknowledged=len(acknowledged & truth.keys()),
         lost=len((acknowledged | truth.keys()) - told.keys()),
-        credited_twice=_credited_twice(data),
-        wrong=sum(_is_wrong(truth[join], line) for join, line in told.items() if join in truth),
+        credited_twice=len(credited_twice(data)),
+        wrong=sum(is_wrong(truth[join], line) for join, line in told.items() if join in truth),
     )
 
 
@@ -78,7 +78,7 @@ def table_of(truth: Mapping[JoinId, str], told: Mapping[JoinId, JoinLine]) -> Ta
     for status in Status:
         lines = [(truth[join], line) for join, line in told.items() if join in truth and line.status is status]
         if lines:
-            wrong = sum(_is_wrong(source, line) for source, line in lines)
+            wrong = sum(is_wrong(source, line) for source, line in lines)
             named = sum(line.code == source for source, line in lines)
             opened = len(lines) - wrong - named
             credited = sum(line.credited is not None for _, line in lines)
@@ -86,16 +86,17 @@ def table_of(truth: Mapping[JoinId, str], told: Mapping[JoinId, JoinLine]) -> Ta
     return table
 
 
-def _is_wrong(source: str, line: JoinLine) -> bool:
+def is_wrong(source: str, line: JoinLine) -> bool:
+    """Whether a name is not the truth, or candidates lack it."""
     if line.status in NAMING:
         return line.code != source
     return bool(line.candidates) and source not in line.candidates
 
 
-def _credited_twice(data: Path) -> int:
+def credited_twice(data: Path) -> set[JoinId]:
     """Joins whose credits do not sum up to one at most, at any time."""
-    net: Counter[tuple[GuildId, UserId, int]] = Counter()
-    twice = set[tuple[GuildId, UserId, int]]()
+    net: Counter[JoinId] = Counter()
+    twice = set[JoinId]()
     for frame in read_log(RealDisk(), data / "log"):
         event = frame.record.event
         if isinstance(event, CreditGranted | CreditReversed):
@@ -103,4 +104,4 @@ def _credited_twice(data: Path) -> int:
             net[join] += 1 if isinstance(event, CreditGranted) else -1
             if net[join] not in (0, 1):
                 twice.add(join)
-    return len(twice)
+    return twice
