@@ -66,22 +66,23 @@ class Chains:
     def take(self, append: Sequence[Frame]) -> bool:
         """Whether a whole append stands; its guild's chain then ends with it: what was behind lost to it."""
         first, final = append[0], append[-1]
-        guild = first.record.guild
-        self._count_missing(first.record.gsn, final.record.gsn)
+        guild, head = final.record.guild, head_of(final)
+        self._count_missing(first.record.gsn, head.gsn)
         if not self._stands(first) and not self._resumes(first):
             return False
         if first is not final and any(not follows(frame, before.digest) for before, frame in pairwise(append)):
             return False
-        if final.record.seq != final.record.last:
-            self._seen[guild] = head_of(final), self._missing  # its end may lie in a hole
+        if head.seq != final.record.last:
+            self._seen[guild] = head, self._missing  # its end may lie in a hole
             return False
-        self.heads[guild] = head_of(final)
+        self.heads[guild] = head
         if self._missing or guild in self._seen:
-            self._seen[guild] = self.heads[guild], self._missing
+            self._seen[guild] = head, self._missing
         return True
 
     def _count_missing(self, first: int, final: int) -> None:
-        self._missing += max(0, first - self._gsn - 1)
+        if first > self._gsn + 1:
+            self._missing += first - self._gsn - 1
         self._gsn = max(self._gsn, final)
 
     def _resumes(self, frame: Frame) -> bool:

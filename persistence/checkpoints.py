@@ -46,6 +46,13 @@ def make_checkpoint(
     guild: GuildId, head: Head, lineage: str, pages: tuple[bytes, ...], forgot_seq: int = 0
 ) -> Checkpoint:
     """A checkpoint of the state right after ``head``."""
+    return checkpoint_of(guild, head, lineage, pages, forgot_seq=forgot_seq, digest=pages_digest(pages))
+
+
+def checkpoint_of(
+    guild: GuildId, head: Head, lineage: str, pages: tuple[bytes, ...], *, forgot_seq: int, digest: str
+) -> Checkpoint:
+    """The same where the pages' digest is known: for many pages it takes longer than an event loop may be held."""
     header = CheckpointHeader(
         guild=guild,
         seq=head.seq,
@@ -54,7 +61,7 @@ def make_checkpoint(
         digest=head.digest.hex(),
         lineage=lineage,
         pages=len(pages),
-        pages_digest=pages_digest(pages),
+        pages_digest=digest,
         forgot_seq=forgot_seq,
     )
     return Checkpoint(header=header, pages=pages)
@@ -62,7 +69,10 @@ def make_checkpoint(
 
 def pages_digest(pages: tuple[bytes, ...]) -> str:
     """SHA-256 (hex) over all pages in order."""
-    return hashlib.sha256(b"".join(pages)).hexdigest()
+    digest = hashlib.sha256()
+    for page in pages:
+        digest.update(page)
+    return digest.hexdigest()
 
 
 def pack(checkpoint: Checkpoint) -> bytes:
@@ -80,9 +90,9 @@ def unpack(data: bytes, where: str) -> Checkpoint:
         Corrupt: when anything differs from what was written. ``where`` names the place.
         NewerFormat: when a later release wrote it.
     """
-    line, _, rest = data.partition(b"\n")
+    line = _line_at(data, 0)
     header = read_header(line, where)
-    pages = tuple(_pages(rest, where))
+    pages = tuple(_pages(data, len(line) + 1, where))
     if len(pages) != header.pages or pages_digest(pages) != header.pages_digest:
         raise Corrupt(where, "pages are missing, added or exchanged")
     return Checkpoint(header=header, pages=pages)
@@ -99,15 +109,22 @@ def read_header(line: bytes, where: str) -> CheckpointHeader:
         raise Corrupt(where, f"unreadable: {error}") from error
 
 
-def _pages(rest: bytes, where: str) -> Iterator[bytes]:
-    while rest:
-        line, _, rest = rest.partition(b"\n")
+def _pages(data: bytes, at: int, where: str) -> Iterator[bytes]:
+    while at < len(data):
+        line = _line_at(data, at)
         crc, _, length = line.partition(b" ")
-        size = int(length) if length.isdigit() and len(length) < _LENGTH_DIGITS else len(rest)
-        page, end, rest = rest[:size], rest[size : size + 1], rest[size + 1 :]
-        if end != b"\n" or crc != crc32c(page) or length != b"%d" % size:
+        start = at + len(line) + 1
+        at = start + (int(length) if length.isdigit() and len(length) < _LENGTH_DIGITS else 0)
+        page = data[start:at]
+        if data[at : at + 1] != b"\n" or crc != crc32c(page) or length != b"%d" % len(page):
             raise Corrupt(where, "a page differs from its checksum")
         yield page
+        at += 1
+
+
+def _line_at(data: bytes, at: int) -> bytes:
+    """What stands before the next newline; no line of a checkpoint is longer than a header may be."""
+    return data[at : at + _HEAD_BYTES].partition(b"\n")[0]
 
 
 class Checkpoints:

@@ -8,6 +8,8 @@ keeps these bytes unchanged, so that one layer can rebuild another and any two c
 """
 
 import hashlib
+from binascii import hexlify, unhexlify
+from collections.abc import Callable
 from typing import Final, cast
 
 import google_crc32c
@@ -20,8 +22,16 @@ GENESIS: Final = bytes(32)
 """The digest before a guild's first record."""
 
 _DIGEST_MARK: Final = b',"digest":"'
-_CRC_TAIL: Final = b',"crc":"'
-_TAIL_LENGTH: Final = len(_DIGEST_MARK) + 64 + len(b'"') + len(_CRC_TAIL) + 8 + len(b'"}')
+_CRC_TAIL: Final = b',"crc":"%08x"}'
+_CRC_LENGTH: Final = len(_CRC_TAIL % 0)
+_TAIL_LENGTH: Final = len(_DIGEST_MARK) + 64 + len(b'"') + _CRC_LENGTH
+_DIGEST: Final = slice(-_CRC_LENGTH - 65, -_CRC_LENGTH - 1)
+"""Where the digits of the digest stand in a frame."""
+# The package does not say of which type its argument is.
+_checksum: Final = cast(
+    "Callable[[bytes], int]",
+    google_crc32c.value,  # pyright: ignore[reportUnknownMemberType]
+)
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(Record)
 
@@ -36,17 +46,15 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def crc32c(data: bytes) -> bytes:
     """CRC32C as 8 lower-case hex digits."""
-    # The package does not say of which type its argument is.
-    checksum = cast("int", google_crc32c.value(data))  # pyright: ignore[reportUnknownMemberType]
-    return b"%08x" % checksum
+    return b"%08x" % _checksum(data)
 
 
 def seal(record: Record, previous: bytes) -> Frame:
     """The frame of ``record`` behind the digest ``previous`` (32 bytes) of the same guild."""
     body = _encoder.encode(record)[:-1]
     digest = hashlib.sha256(previous + body).digest()
-    checked = body + _DIGEST_MARK + digest.hex().encode() + b'"'
-    return Frame(record=record, data=checked + _CRC_TAIL + crc32c(checked) + b'"}', digest=digest)
+    checked = body + _DIGEST_MARK + hexlify(digest) + b'"'
+    return Frame(record=record, data=checked + _CRC_TAIL % _checksum(checked), digest=digest)
 
 
 def unseal(data: bytes, where: str) -> Frame:
@@ -57,13 +65,10 @@ def unseal(data: bytes, where: str) -> Frame:
         NewerFormat: when the checksum holds and the record is of no kind that this release knows: it was written
             whole, so a later release wrote it, and taking it for damage would cut it off.
     """
-    if len(data) <= _TAIL_LENGTH or data[-len(_CRC_TAIL) - 10 : -10] != _CRC_TAIL or data[-2:] != b'"}':
-        raise Corrupt(where, "no frame")
-    checked, crc = data[: -len(_CRC_TAIL) - 10], data[-10:-2]
-    if crc32c(checked) != crc:
+    if data[-_CRC_LENGTH:] != _CRC_TAIL % _checksum(data[:-_CRC_LENGTH]) or len(data) <= _TAIL_LENGTH:
         raise Corrupt(where, "checksum differs")
     try:
-        digest = bytes.fromhex(checked[-65:-1].decode("ascii"))
+        digest = unhexlify(data[_DIGEST])
         record = _decoder.decode(data)
     except msgspec.ValidationError as error:
         raise NewerFormat(where, f"a record of a kind unknown here ({error})") from error

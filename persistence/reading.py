@@ -7,6 +7,7 @@ lock and may run beside the bot: what they see is a valid prefix of what the bot
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from ledger.ids import GuildId
 from persistence.chains import Anchors, Chains, appends
@@ -15,6 +16,11 @@ from persistence.frames import Frame, unseal
 from persistence.index import Index, Spot
 from persistence.layer import LayerSummary
 from persistence.scan import Scan, Spotted, segment_path, survey
+
+NEAR_BYTES: Final = 1_000
+"""What lies between two frames of a guild is read with them if it is less: another read costs as much."""
+STRETCH_BYTES: Final = 1024 * 1024
+"""About so much is in memory at once, beside its frames."""
 
 
 def nowhere(guild: GuildId) -> Mapping[int, bytes]:
@@ -97,8 +103,16 @@ class Reading:
 
     def _read(self, number: int, spots: Sequence[Spot]) -> list[Frame]:
         path = segment_path(self._folder, number)
-        parts = self._disk.read_parts(path, [(spot.offset, spot.length) for spot in spots])
-        return [unseal(data, f"{path.name}@{spot.offset}") for data, spot in zip(parts, spots, strict=True)]
+        name, stretches = path.name, _stretches(spots)
+        wanted = [(each[0].offset, each[-1].offset + each[-1].length - each[0].offset) for each in stretches]
+        frames: list[Frame] = []
+        for data, each in zip(self._disk.read_parts(path, wanted), stretches, strict=True):
+            start = each[0].offset
+            frames += [
+                unseal(data[spot.offset - start : spot.offset - start + spot.length], f"{name}@{spot.offset}")
+                for spot in each
+            ]
+        return frames
 
     def notes(self) -> tuple[str, ...]:
         """What could not be believed, one sentence each."""
@@ -120,6 +134,19 @@ def read_log(disk: Disk, folder: Path) -> Reading:
         StorageError: when it cannot be read.
     """
     return Reading(disk, folder)
+
+
+def _stretches(spots: Sequence[Spot]) -> list[list[Spot]]:
+    """Spots of one file in order, those that are read together in a list each."""
+    found: list[list[Spot]] = []
+    end = start = -NEAR_BYTES - 1
+    for spot in spots:
+        if spot.offset - end > NEAR_BYTES or spot.offset - start > STRETCH_BYTES:
+            found.append([])
+            start = spot.offset
+        found[-1].append(spot)
+        end = spot.offset + spot.length
+    return found
 
 
 def _frame_of(spotted: Spotted) -> Frame:

@@ -126,7 +126,7 @@ class Records:
             found = rows(self._db, _THESE, msgspec.json.encode(gsns).decode())
         if len(found) != len(gsns):
             raise Corrupt(self._path.name, f"of gsn {gsns[0]} to {gsns[-1]} some are gone")
-        return [frame_in(row, self._path) for row in found]
+        return frames_in(found, self._path)
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         gsn = self._gsns.at(guild, seq)
@@ -149,19 +149,25 @@ def frames_after(db: sqlite3.Connection, path: Path, gsn: int) -> Iterator[list[
             found = stream(db, gsn)
         if not found:
             return
-        frames = [frame_in(row, path) for row in found]
+        frames = frames_in(found, path)
         yield frames
         gsn = frames[-1].record.gsn
 
 
-def frame_in(row: Row, path: Path) -> Frame:
-    """The frame in a row of ``stream``, verified.
+def frames_in(found: Sequence[Row], path: Path) -> list[Frame]:
+    """The frames in rows of ``stream`` (``frame_in``)."""
+    name = path.name
+    return [frame_in(row, name) for row in found]
+
+
+def frame_in(row: Row, name: str) -> Frame:
+    """The frame in a row of ``stream`` of the file ``name``, verified.
 
     Raises:
         Corrupt: when its checksum does not hold or it is of another gsn.
     """
     gsn, data = row
-    where = f"{path.name}, gsn {gsn}"
+    where = f"{name}, gsn {gsn}"
     frame = unseal(data if isinstance(data, bytes) else b"", where)
     if gsn != frame.record.gsn:
         raise Corrupt(where, "the column is not that of the frame")

@@ -187,7 +187,7 @@ def _verified(found: Sequence[Row], path: Path, after: int) -> list[Frame]:
     good: list[Frame] = []
     for row in found:
         try:
-            frame = frame_in(row, path)
+            frame = frame_in(row, path.name)
         except Corrupt:
             continue
         if frame.record.gsn > after:

@@ -95,10 +95,10 @@ class Vetting:
 
     def _read(self, found: Sequence[Row]) -> list[Frame]:
         """The frames in these rows that are what was written."""
-        good: list[Frame] = []
+        name, good = self._path.name, list[Frame]()
         for row in found:
             try:
-                good.append(frame_in(row, self._path))
+                good.append(frame_in(row, name))
             except Corrupt as error:
                 self.flaws.append(str(error))
         return good

@@ -6,6 +6,8 @@ outcome is unknown, nothing is appended until ``restart_epoch`` has read everyth
 long, is the journal's business (``actors/journal.py``); there are no tasks here, and one caller.
 """
 
+import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -17,7 +19,7 @@ from ledger.ports import Clock, Randomness
 from ledger.records import Record
 from persistence import recovery
 from persistence.chains import NO_HEAD, head_of
-from persistence.checkpoints import make_checkpoint
+from persistence.checkpoints import checkpoint_of
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, Head, Layer
 from persistence.lists import Lists
@@ -190,7 +192,8 @@ class Store:
         Raises:
             StorageError: when no layer took it.
         """
-        checkpoint = make_checkpoint(guild, head, self._lineage, pages, forgot_seq)
+        digest = await _digest_of(pages)
+        checkpoint = checkpoint_of(guild, head, self._lineage, pages, forgot_seq=forgot_seq, digest=digest)
         for seat in self._healthy():
             with seat.minding(self._clock.now_ms()):
                 await seat.layer.save_checkpoint(checkpoint)
@@ -334,6 +337,15 @@ def _appended(frames: Sequence[Frame], durable_in: frozenset[str]) -> Appended:
         size_bytes=sum(len(frame.data) + 1 for frame in frames),
         durable_in=durable_in,
     )
+
+
+async def _digest_of(pages: tuple[bytes, ...]) -> str:
+    """``pages_digest``, and others go on between two pages."""
+    digest = hashlib.sha256()
+    for page in pages:
+        digest.update(page)
+        await asyncio.sleep(0)
+    return digest.hexdigest()
 
 
 async def _compare(layer: Layer, checkpoint: Checkpoint) -> None:
