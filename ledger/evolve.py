@@ -116,13 +116,12 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
     if periods and periods[-1].is_open():
         ended = msgspec.structs.replace(periods[-1], left_us=LEFT_UNKNOWN)
         periods = (*periods[:-1], ended)
-    period = Period(event.joined_at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot)
+    listed = event.origin == "away"
+    period = Period(event.joined_at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot, listed=listed)
     state.members[event.user] = (*periods, period)
     if event.bot or event.origin == "unreadable":
         return
-    limits = tuple(
-        reason for reason, holds in (("away", event.origin == "away"), ("missed_leave", event.missed_leave)) if holds
-    )
+    limits = tuple(reason for reason, holds in (("away", listed), ("missed_leave", event.missed_leave)) if holds)
     state.desk[r.join_key(event.user, event.joined_at_us)] = DeskJoin(
         event.user,
         event.joined_at_us,

@@ -65,9 +65,8 @@ def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
     current = state.current(leave.user)
     if current is None or not current.is_open():
         return False
-    seen = state.desk.get(r.join_key(leave.user, current.opened_us))
-    listed = seen is not None and "away" in seen.limits
-    return current.opened_us >= leave.arrived_us or (listed and leave.arrived_us - current.arrived_us < LATE_LEAVE_US)
+    soon = leave.arrived_us - current.arrived_us < LATE_LEAVE_US
+    return current.opened_us >= leave.arrived_us or (current.listed and soon)
 
 
 def heard(presence: m.Presence, message: object) -> m.Presence:

@@ -25,7 +25,7 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``opened_us``: the joined_at it began with; ``aliases``: other joined_at of the same membership;
     ``left_us``: 0 = open, -1 = ended at an unknown time; ``counted``: a join of ours, not somebody who was there
     before; ``verdict_seq``: the record of the verdict in force, 0 = none; ``verdicts``: how many there were;
-    ``credited``: who holds the credit for this join now.
+    ``credited``: who holds the credit for this join now; ``listed``: a list showed it, before any event told of it.
     """
 
     opened_us: int
@@ -44,6 +44,7 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
     verdict_seq: int = 0
     verdicts: int = 0
     credited: UserId | None = None
+    listed: bool = False
 
     def is_open(self) -> bool:
         return self.left_us == 0

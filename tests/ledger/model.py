@@ -13,11 +13,15 @@ from ledger import records as r
 from ledger.ids import InteractionId, InviteCode, SessionId, UserId
 
 FIVE_SECONDS_US = 5_000_000
+MINUTE_US = 60_000_000
 
 
 @dataclass
 class Stay:
-    """A membership: all joined_at that were said of it, and how it ended (0: it did not, -1: nobody knows when)."""
+    """A membership: all joined_at that were said of it, and how it ended (0: it did not, -1: nobody knows when).
+
+    ``listed``: a list showed it, before any event told of it.
+    """
 
     opened_us: int
     arrived_us: int
@@ -25,6 +29,7 @@ class Stay:
     bot: bool = False
     aliases: list[int] = field(default_factory=list)
     left_us: int = 0
+    listed: bool = False
 
 
 @dataclass
@@ -99,7 +104,7 @@ class Model:
             self.left.pop(join.user, None)
         return self._joins(join, sure=self.compared)
 
-    def _joins(self, join: m.RecordJoin, *, sure: bool) -> bool:
+    def _joins(self, join: m.RecordJoin, *, sure: bool, listed: bool = False) -> bool:
         """Rows 12 and 13; a guest's is no join, and a joined_at that is known no news."""
         before = self.stays.setdefault(join.user, [])
         known = any(join.joined_at_us in (stay.opened_us, *stay.aliases) for stay in before)
@@ -117,21 +122,29 @@ class Model:
                 return True
             current.left_us = -1
         rejoin = bool(before) or bool(join.flags & 1)
-        before.append(Stay(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=join.bot))
+        before.append(Stay(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=join.bot, listed=listed))
         return True
 
     def _hears_of_member(self, join: m.RecordJoin) -> bool:
         """Somebody is there: news only of somebody who is not known to be, and joined since we count."""
         stays = self.stays.get(join.user, [])
         is_there = bool(stays) and stays[-1].left_us == 0
-        return not is_there and join.joined_at_us >= self.counting_since_us and self._joins(join, sure=self.compared)
+        if is_there or join.joined_at_us < self.counting_since_us:
+            return False
+        late = join.arrived_us - join.joined_at_us >= MINUTE_US
+        return self._joins(join, sure=self.compared, listed=late)
 
     def _hears_leave(self, leave: m.RecordLeave) -> bool:
-        """Closes only a membership that began before it was heard."""
+        """Closes the membership that is open; where it may be of one before, a list is asked instead."""
+        stays = self.stays.get(leave.user, [])
+        current = stays[-1] if stays and not stays[-1].left_us else None
+        if current is not None:
+            just_listed = current.listed and leave.arrived_us - current.arrived_us < MINUTE_US
+            if just_listed or current.opened_us >= leave.arrived_us:
+                return False
         if not self.compared:
             self.left[leave.user] = leave.arrived_us
-        stays = self.stays.get(leave.user, [])
-        if not stays or stays[-1].left_us or stays[-1].opened_us >= leave.arrived_us:
+        if current is None:
             return False
         stays[-1].left_us = leave.arrived_us
         return True
@@ -157,7 +170,7 @@ class Model:
             for user, stays in self.stays.items()
             if stays and user not in shown and stays[-1].left_us == 0
             if int(page.after) < int(user) and (not page.upto or int(user) <= int(page.upto))
-            if stays[-1].opened_us < page.started_us and stays[-1].arrived_us < page.started_us
+            if stays[-1].arrived_us < page.started_us
         ]
         for member in page.members:
             if self.left.get(member.user, -1) < page.started_us:
@@ -181,7 +194,7 @@ class Model:
             bot=member.bot,
             flags=member.flags,
         )
-        self._joins(join, sure=False)
+        self._joins(join, sure=False, listed=True)
 
     def _assigns(self, message: m.AssignInvite) -> None:
         """Earlier assignments stay; the same person again, or the same command again, is no news."""

@@ -40,6 +40,7 @@ def seen(life: Life) -> tuple[object, ...]:
                 bot=each.bot,
                 aliases=list(each.aliases),
                 left_us=each.left_us,
+                listed=each.listed,
             )
             for each in periods
         ]
