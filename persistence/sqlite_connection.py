@@ -30,7 +30,7 @@ _CORRUPT: Final = frozenset(
         sqlite3.SQLITE_ERROR,  # our SQL is static and tested: the schema is not the one we made
     }
 )
-_PRIMARY: Final = 0xFF
+PRIMARY: Final = 0xFF
 """The lower byte of an extended error code."""
 
 
@@ -107,7 +107,7 @@ def _translated(error: sqlite3.DatabaseError, path: Path) -> StorageError | Corr
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_INTERNAL)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:
         return StorageError(f"{path} was removed or replaced by someone else")
-    code &= _PRIMARY
+    code &= PRIMARY
     # A file that may be written and is read-only all the same says so in a damaged header.
     if code in _CORRUPT or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK)):
         return Corrupt(path.name, str(error))

@@ -7,13 +7,14 @@ Rows come in chunks; what stays in memory is a head for each guild, and where it
 were damaged SQLite shows a shorter database: a lower gsn, no flaw (``sqlite_wal.py`` notes it). Blocking.
 """
 
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from ledger.errors import Corrupt
+from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from ledger.records import Forgetting
 from persistence import read_model
@@ -21,13 +22,15 @@ from persistence.chains import NO_HEAD, appends
 from persistence.frames import Frame
 from persistence.renaming import Renaming
 from persistence.scan import Gap
-from persistence.sqlite_connection import Row, rows, storing
+from persistence.sqlite_connection import PRIMARY, Row, rows, storing
 from persistence.sqlite_records import Records, frame_in, itself, stream
 from persistence.sqlite_terms import Term, terms
 
 MAX_FLAWS: Final = 20
 """So many are told; more are not looked for."""
 _CHECK: Final = "PRAGMA integrity_check(1)"
+_FAILED: Final = re.compile(rb"error code=(\d+)")
+"""How it says that a page could not be had at all."""
 _AS_WRITTEN: Final = Renaming()
 
 
@@ -54,7 +57,11 @@ class Vetting:
         self._rewritten: set[GuildId] = set()
 
     def run(self) -> None:
-        """Verifies terms, records and, at last, what SQLite can verify: pages and indexes."""
+        """Verifies terms, records and, at last, what SQLite can verify: pages and indexes.
+
+        Raises:
+            StorageError: when something cannot be read now.
+        """
         try:
             self._run()
         except Corrupt as error:
@@ -72,8 +79,15 @@ class Vetting:
         with storing(self._path):
             if not self.flaws and read_model.held(self._db) != self._read_model.total():
                 self.flaws.append(f"{self._path.name}: the read model is not what the records say")
+        self._check()
+
+    def _check(self) -> None:
+        """Has SQLite look at pages and indexes. What it says of a page that cannot be read now is no flaw of it."""
         with storing(self._path):
             ((said,),) = rows(self._db, _CHECK)
+        failed = _FAILED.search(said) if isinstance(said, bytes) else None
+        if failed and int(failed[1]) & PRIMARY != sqlite3.SQLITE_CORRUPT:
+            raise StorageError(f"{self._path.name}: {said!r}")
         if said != b"ok":
             self.flaws.append(f"{self._path.name}: {said!r}")
 
