@@ -7,10 +7,10 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ledger.errors import Corrupt, StorageError
+from ledger.errors import Corrupt, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from persistence import read_model, sqlite_checkpoints
-from persistence.disk import Disk
+from persistence.disk import Disk, Identity
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.migrations import applied, migrate
@@ -35,7 +35,7 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._records: Records | None = None
         self._holes: Sequence[Gap] = ()
-        self._identities = self._files.identities()
+        self._identities: tuple[Identity | None, Identity | None] = (None, None)
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -64,7 +64,7 @@ class Database:
 
     def append(self, frames: Sequence[Frame]) -> None:
         self.records.append(frames)
-        if self._files.identities() != self._identities:
+        if not self._has_its_names():
             raise StorageError(f"{self.path} or its WAL was removed or replaced by someone else")
 
     def fill(self, frames: Sequence[Frame]) -> LayerSummary:
@@ -96,6 +96,12 @@ class Database:
         if db is not None:
             with storing(self.path):
                 db.close()
+
+    def _has_its_names(self) -> bool:
+        try:
+            return self._files.identities() == self._identities
+        except StorageError as error:  # behind a COMMIT
+            raise NotConfirmed(str(error)) from error
 
     def _vet(self) -> Vetting:
         """Opens the file and verifies it.

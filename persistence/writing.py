@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ledger.errors import StorageError
+from ledger.errors import NotConfirmed, StorageError
 from persistence.disk import Disk, Handle
 from persistence.frames import Frame
 from persistence.segments import SegmentHeader, batch_line, batch_lines, header_line
@@ -90,19 +90,26 @@ class SegmentWriter:
         Where its gsn is not the next one, what lies between is named as confirmed: it is missing, not torn.
 
         Raises:
-            DiskFull, NotConfirmed: when write or fsync failed; some of it may be there (``take_back``).
+            DiskFull, NotConfirmed: when write or fsync failed, or it cannot be told whether the file still has its
+                name; some of it may be there (``take_back``).
             StorageError: when the name stands for another file by now: nothing of this can be read again.
         """
         before = frames[0].record.gsn - 1
         data = batch_lines(before, frames)
         self._handle.write(data)
         self._handle.sync()
-        if self._disk.identity(self.path) != self._identity:
+        if not self._has_its_name():
             raise StorageError(f"{self.path} was removed or replaced by someone else")
         offset = self.size + len(batch_line(before))
         self.size += len(data)
         self.confirmed = frames[-1].record.gsn
         return offset
+
+    def _has_its_name(self) -> bool:
+        try:
+            return self._disk.identity(self.path) == self._identity
+        except StorageError as error:
+            raise NotConfirmed(str(error)) from error
 
     def take_back(self) -> None:
         """Cuts what a failed append left, so that this process never reads it again.

@@ -75,6 +75,22 @@ def test_a_failed_batch_goes_into_a_new_file_byte_for_byte(operation: str):
     assert read_log(disk, FOLDER).notes() == ()
 
 
+def test_a_batch_whose_file_cannot_be_looked_at_goes_into_a_new_file():
+    """It is durable, but nobody can tell whether under that name: the outcome is unknown, not "nothing happened"."""
+    disk, chain = SimDisk(), Chain()
+    log = opened(disk)
+    failures = {"identity": StorageError}
+
+    def look(_: int, what: str) -> None:
+        if what in failures:
+            raise failures.pop(what)(what)
+
+    disk.look = look
+    log.append(batch := chain.batch(RED))
+    assert len(disk.names(FOLDER)) == 2
+    assert read(disk) == bytes_of(batch)
+
+
 @pytest.mark.parametrize("second", ["open", "rename", "sync_folder"])
 def test_only_when_the_new_file_fails_too_the_outcome_is_unknown(second: str):
     disk, chain = SimDisk(), Chain()
