@@ -71,7 +71,7 @@ class SimDisk:
 
     def names(self, folder: Path) -> list[str]:
         self._look("names")
-        return sorted({path.relative_to(folder).parts[0] for path in self._volume.names if folder in path.parents})
+        return self._volume.listing(folder)
 
     def make_folder(self, folder: Path) -> None:
         if self._volume.is_durable_folder(folder):

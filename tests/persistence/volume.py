@@ -105,12 +105,27 @@ class Volume:
         self._new_folders: list[Path] = []
         self._made = 0
 
-    def make(self, path: Path, content: bytes = b"") -> File:
-        """A new file; ``content`` is durable, its name is not."""
+    def listing(self, folder: Path) -> list[str]:
+        """The names right below a folder, sorted."""
+        start = f"{folder}/"
+        below = [name.removeprefix(start) for name in map(str, self.names) if name.startswith(start)]
+        return sorted({name.partition("/")[0] for name in below})
+
+    def make(self, path: Path) -> File:
+        """A new file, empty."""
         self._made += 1
-        file = self.names[path] = File(self._made, content)
+        file = self.names[path] = File(self._made)
         self._unsynced.append((path.parent, {path: file}))
         return file
+
+    def contents(self) -> dict[Path, bytes]:
+        """All files, as readers see them."""
+        return {path: bytes(file.content) for path, file in self.names.items()}
+
+    def begin_with(self, path: Path, content: bytes) -> None:
+        """A file that is durable, name and all, with the folders above it."""
+        self._folders.update(path.parents)
+        self._begin(path, content)
 
     def move(self, old: Path, new: Path) -> None:
         file = self.names.pop(old)
@@ -153,9 +168,12 @@ class Volume:
         left._folders = {*self._folders, *self._new_folders}.difference(gone)
         for path, file in names.items():
             if not any(folder in path.parents for folder in gone):
-                left.make(path, file.after_crash(random, luck, self.page))
-        left._durable, left._unsynced = dict(left.names), []
+                left._begin(path, file.after_crash(random, luck, self.page))
         return left
+
+    def _begin(self, path: Path, content: bytes) -> None:
+        self._made += 1
+        self.names[path] = self._durable[path] = File(self._made, content)
 
 
 def apply(content: bytearray, change: Write | Cut) -> None:
