@@ -5,7 +5,7 @@ a counter is a whole number ≥ 0. Whatever does not fit is a ``msgspec.Validati
 What the parts mean is ``translate``'s and ``counters``' business.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 import msgspec
@@ -28,6 +28,7 @@ Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)]
 T = TypeVar("T")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECONDS_A_DAY: Final = 86_400
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -200,4 +201,5 @@ def decode(payload: object, kind: type[T]) -> T:
 
 def micros(moment: datetime) -> int:
     """Microseconds since the epoch, without the rounding of floats."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    since = moment - _EPOCH
+    return (since.days * _SECONDS_A_DAY + since.seconds) * 1_000_000 + since.microseconds

@@ -19,15 +19,18 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import durable, kernel, layers, resident, whole
-from tests.bench.figures import Figures, Row, Theme, table_of
+from tests.bench import durable, kernel, layers, pace, pauses, resident, whole
+from tests.bench.figures import Figures, NotHere, Row, Theme, table_of
+from tests.bench.ground import Ground
 
-THEMES: Final[tuple[Callable[[Path], Theme], ...]] = (
+THEMES: Final[tuple[Callable[[Ground], Theme], ...]] = (
     durable.theme,
     layers.theme,
     kernel.theme,
     resident.theme,
     whole.theme,
+    pace.theme,
+    pauses.theme,
 )
 
 
@@ -36,17 +39,17 @@ class Bench:
 
     Args:
         only: how the names of the rows begin that are measured.
-        scratch: for files; on the disk that is to be measured.
+        ground: on the disk that is to be measured.
         progress: where it is shown what is being done.
     """
 
-    def __init__(self, only: str, scratch: Path, progress: Progress) -> None:
+    def __init__(self, only: str, ground: Ground, progress: Progress) -> None:
         self._only = only
-        self._scratch = scratch
+        self._ground = ground
         self._progress = progress
 
     async def run(self) -> list[tuple[str, list[Figures]]]:
-        themes = [make(self._scratch) for make in THEMES]
+        themes = [make(self._ground) for make in THEMES]
         chosen = [(theme, [row for row in theme.rows if row.name.startswith(self._only)]) for theme in themes]
         task = self._progress.add_task("", total=sum(row.rounds for _, rows in chosen for row in rows))
         every: list[tuple[str, list[Figures]]] = []
@@ -62,12 +65,15 @@ class Bench:
     async def _measure(self, row: Row, task: TaskID) -> Figures:
         ours: list[float] = []
         others: list[float] = []
-        for _ in range(row.rounds):
-            self._progress.update(task, description=row.name)
-            ours.append(await row.ours())
-            if row.peer is not None:
-                others.append(await row.peer())
-            self._progress.advance(task)
+        self._progress.update(task, description=row.name)
+        try:
+            for _ in range(row.rounds):
+                ours.append(await row.ours())
+                if row.peer is not None:
+                    others.append(await row.peer())
+                self._progress.advance(task)
+        except NotHere as error:
+            return Figures(row=row, trouble=str(error))
         return Figures(row=row, ours=tuple(ours), peers=tuple(others))
 
 
@@ -88,7 +94,9 @@ def main() -> int:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console.print(machine())
     with tempfile.TemporaryDirectory() as folder, Progress(*columns, console=console, transient=True) as progress:
-        every = asyncio.run(Bench(parse().only, Path(folder), progress).run())
+        ground = Ground(Path(folder))
+        every = asyncio.run(Bench(parse().only, ground, progress).run())
+        ground.offload.close()
     figures = [each for _, rows in every for each in rows]
     met = sum(each.met is True for each in figures)
     wished = sum(each.row.wanted is not None for each in figures)

@@ -4,7 +4,6 @@ raw = one small append and fdatasync after another. So many *guilds at once* hav
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from ledger.ids import GuildId
@@ -20,13 +19,8 @@ RAW: Final = "raw append + fdatasync"
 ONE_COMMIT: Final = "one SQLite FULL commit each"
 
 
-def theme(folder: Path) -> Theme:
-    ground = Ground(folder)
-
-    async def close() -> None:
-        ground.offload.close()
-
-    return Theme(title="Durable", rows=(*_joins(ground), *_records(ground)), close=close)
+def theme(ground: Ground) -> Theme:
+    return Theme(title="Durable", rows=(*_joins(ground), *_records(ground)))
 
 
 def _joins(ground: Ground) -> Sequence[Row]:

@@ -17,6 +17,10 @@ async def nothing() -> None:
     """Closes nothing."""
 
 
+class NotHere(Exception):
+    """Cannot be measured on this machine; the text says why."""
+
+
 class Row(msgspec.Struct, frozen=True, kw_only=True):
     """One line of the table.
 

@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -25,10 +25,12 @@ from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
 from persistence.store import Store
 from supervisor import Supervisor
+from tests.bench.figures import NotHere
 
 SECONDS: Final = 0.7
 """For so long a rate is measured."""
 PATIENCE_S: Final = 120.0
+TICK_S: Final = 0.001
 SESSION: Final = SessionId("session")
 NOW_US: Final = 1_700_000_000_000_000
 
@@ -62,6 +64,37 @@ class _CountedHandle(RealHandle):
     def sync(self) -> None:
         super().sync()
         self._counts.syncs += 1
+
+
+def of_process(name: str, pid: int | str = "self") -> str:
+    """What Linux tells of a process.
+
+    Raises:
+        NotHere: on another system.
+    """
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except FileNotFoundError:
+        raise NotHere("needs Linux") from None
+
+
+@contextmanager
+def lateness() -> Iterator[Callable[[], float]]:
+    """How late the loop was at most, in milliseconds: somebody wants to be woken every millisecond."""
+    longest_s = 0.0
+
+    async def watch() -> None:
+        nonlocal longest_s
+        while True:
+            due_s = time.perf_counter() + TICK_S
+            await asyncio.sleep(TICK_S)
+            longest_s = max(longest_s, time.perf_counter() - due_s)
+
+    task = asyncio.get_running_loop().create_task(watch())
+    try:
+        yield lambda: longest_s * 1_000
+    finally:
+        task.cancel()
 
 
 class Ground:

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -13,13 +12,14 @@ from actors.mailbox import Address, Lane
 from actors.runtime import live
 from tests.bench import peers
 from tests.bench.figures import Row, Theme
+from tests.bench.ground import Ground
 
 TELLS: Final = 50_000
 ASKS: Final = 10_000
 ROUNDS: Final = 5
 
 
-def theme(_folder: Path) -> Theme:
+def theme(_ground: Ground) -> Theme:
     return Theme(title="Kernel", rows=(*_tells(), *_asks()))
 
 

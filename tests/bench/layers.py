@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -27,6 +26,7 @@ from tests.bench.ground import (
     bring_up,
     draft_of,
     join_of,
+    of_process,
     per_s,
 )
 
@@ -35,16 +35,10 @@ REPLAYED: Final = 20_000
 BASE_MEMBERS: Final = 10_000
 TAIL: Final = 1_000
 GUILDS, JOINS_A_GUILD = 100, 50
-PROCESS_IO: Final = Path("/proc/self/io")
 
 
-def theme(folder: Path) -> Theme:
-    ground = Ground(folder)
-
-    async def close() -> None:
-        ground.offload.close()
-
-    return Theme(title="Layers", rows=(*_writing(ground), *_reading(ground)), close=close)
+def theme(ground: Ground) -> Theme:
+    return Theme(title="Layers", rows=(*_writing(ground), *_reading(ground)))
 
 
 def _writing(ground: Ground) -> Sequence[Row]:
@@ -166,7 +160,7 @@ async def _one_each(bot: Bot, known: Sequence[GuildId], n: int) -> None:
 
 def _written() -> int:
     """Bytes that this process has given to write calls (Linux)."""
-    return int(next(line for line in PROCESS_IO.read_text().splitlines() if line.startswith("wchar")).split()[1])
+    return int(next(line for line in of_process("io").splitlines() if line.startswith("wchar")).split()[1])
 
 
 class Replayed:

@@ -9,7 +9,6 @@ import time
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from pathlib import Path
 from statistics import median
 from typing import Final
 
@@ -43,15 +42,9 @@ FOUNDING: Final = ("adopted", "sampled")
 CAUSE: Final = InternalCause(what="bench")
 
 
-def theme(folder: Path) -> Theme:
-    ground = Ground(folder)
+def theme(ground: Ground) -> Theme:
     town = Town(ground, MANY, INVITES)
-
-    async def close() -> None:
-        await town.close()
-        ground.offload.close()
-
-    return Theme(title="10,000 guilds", rows=(*_rows_of(town), *_rows_of_one(ground)), close=close)
+    return Theme(title="10,000 guilds", rows=(*_rows_of(town), *_rows_of_one(ground)), close=town.close)
 
 
 def _rows_of(town: "Town") -> Sequence[Row]:

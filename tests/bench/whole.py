@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from tests.bench.figures import Row, Theme
+from tests.bench.ground import Ground, of_process
 
 GUILDS: Final = 100
 EVENTS: Final = 5_000
@@ -22,8 +23,8 @@ LOOK_S: Final = 0.05
 MICROSECONDS: Final = 1_000_000
 
 
-def theme(folder: Path) -> Theme:
-    ours, peer = OurBot(folder / "bot"), EmptyClient()
+def theme(ground: Ground) -> Theme:
+    ours, peer = OurBot(ground.fresh()), EmptyClient()
     cpu = Row(
         name="whole/cpu",
         what="the same, by processor time",
@@ -132,7 +133,7 @@ class OurBot(Side):
     def __init__(self, data: Path) -> None:
         super().__init__()
         self._data = data
-        self._log = Log(data.with_suffix(".log"))
+        self._log = Log(data / "bench.log")
         self._sent = 0
 
     async def start(self, address: Address) -> asyncio.subprocess.Process:
@@ -206,5 +207,5 @@ def _seconds(line: bytes) -> float:
 
 def _cpu_s(pid: int) -> float:
     """Processor time that a process has used (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = of_process("stat", pid).rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

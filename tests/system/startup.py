@@ -41,7 +41,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 async def start_up(fleet: Fleet, patience_s: float) -> Figures:
     """Starts the bot, lets somebody join early, waits until all is live and every member list is read."""
-    guilds, seconds = len(fleet.guilds), _seconds_of(fleet.sandbox)
+    guilds, seconds = len(fleet.guilds), seconds_of(fleet.sandbox)
     async with _lag() as longest, fleet.running():
         began_s = time.monotonic()
         await fleet.until(lambda: len(fleet.live_now) >= max(1, guilds // 10), patience_s)
@@ -70,7 +70,7 @@ async def _early_join(fleet: Fleet) -> float:
     return time.monotonic() - began_s
 
 
-def _seconds_of(sandbox: Sandbox) -> Counter[int]:
+def seconds_of(sandbox: Sandbox) -> Counter[int]:
     """Counts the sandbox's requests by the second in which they came."""
     seconds, log = Counter[int](), sandbox.edge._log
 
