@@ -2,6 +2,7 @@
 
     python -m tests.chaos --minutes 10               so long, from a seed of its own
     python -m tests.chaos --seed 7 --round 12        one round once more, as far as real processes repeat
+    python -m tests.chaos --budget 60 --resume       so many seconds, from where the last such run stopped
     python -m tests.chaos --list                     what is done, and what must hold
 
 It ends with 1 when a round failed; that round's transcripts and data are kept in the folder that is named.
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +30,7 @@ from tests.chaos.judge import Tally
 from tests.chaos.patience import Patience
 from tests.chaos.round import Plan, Report, Tell, draw, play
 
+KEPT: Final = Path(".prove/chaos")
 ADVERSITIES: Final = 9
 """Of a round; about a minute."""
 
@@ -52,13 +55,13 @@ class Run:
         self.reports: list[Report] = []
         self.failures: list[Failure] = []
 
-    def play(self, number: int) -> None:
-        """One round; what it leaves is kept where it failed."""
+    def play(self, number: int, until_s: float) -> None:
+        """One round, or what there is time for; what it leaves is kept where it failed."""
         seed, uvloop = f"{self._seed}/{number}", number % 2 == 1
         plan = draw(seed, TABLE, most=ADVERSITIES, uvloop=uvloop, patience=self._patience)
         folder = Path(tempfile.mkdtemp(prefix=f"inviteledger-chaos-{self._seed}-{number}-"))
         with self._progress(number, plan) as tell:
-            report = asyncio.run(play(plan, folder, tell))
+            report = asyncio.run(play(plan, folder, tell, until_s))
         self.reports.append(report)
         self._console.print(_line(number, plan, report))
         if report.faults:
@@ -136,13 +139,26 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos")
     parser.add_argument("--minutes", type=float, default=10.0, help="for about how long")
     parser.add_argument("--budget", type=float, help="the same in seconds")
-    parser.add_argument(
-        "--seed", type=int, default=int(time.time()), help="decides every plan; left out, the time does"
-    )
+    parser.add_argument("--seed", type=int, help="decides every plan; left out, the time does")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first round")
-    parser.add_argument("--round", type=int, help="only this round")
+    parser.add_argument("--round", type=int, help="only this round, whole")
+    parser.add_argument("--resume", action="store_true", help=f"go on where {KEPT} says, and keep it there")
     parser.add_argument("--list", action="store_true", help="what is done, and what must hold")
     return parser.parse_args()
+
+
+def _rounds(run: Run, said: argparse.Namespace) -> int:
+    """Plays what was asked for; the number of the round that would be next."""
+    if said.round is not None:
+        run.play(said.round, inf)
+        return int(said.round) + 1
+    number = int(KEPT.read_text()) if said.resume and KEPT.exists() else said.first
+    until_s = time.monotonic() + (said.budget or said.minutes * 60)
+    with suppress(KeyboardInterrupt):
+        while time.monotonic() < until_s:
+            run.play(number, until_s)
+            number += 1
+    return number
 
 
 def main() -> int:
@@ -150,20 +166,17 @@ def main() -> int:
     if said.list:
         _list(console)
         return 0
-    run = Run(said.seed, console, Patience())
-    number = said.first if said.round is None else said.round
-    until_s = time.monotonic() + (said.budget or said.minutes * 60)
-    console.print(f"seed {said.seed}")
-    with suppress(KeyboardInterrupt):
-        while True:
-            run.play(number)
-            number += 1
-            if said.round is not None or time.monotonic() >= until_s:
-                break
+    seed = said.seed if said.seed is not None else 1 if said.resume else int(time.time())
+    run = Run(seed, console, Patience())
+    console.print(f"seed {seed}")
+    number = _rounds(run, said)
     console.print(report_table(run.reports))
     for failure in run.failures:
         console.print(f"[red]failed[/]: {failure.again} ({failure.folder})")
-    console.print(f"next: --seed {said.seed} --from {number}")
+    if said.resume:
+        KEPT.parent.mkdir(exist_ok=True)
+        KEPT.write_text(f"{number}\n")
+    console.print(f"next: {number} (--seed {seed} --from {number})")
     return 1 if run.failures else 0
 
 

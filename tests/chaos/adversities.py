@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from actors.cli.bot_process import BotProcess
+from actors.supervision import spawn
 from sandbox import Sandbox
 from tests.chaos.scene import Scene
 from tests.chaos.tiny import filled
@@ -117,6 +118,24 @@ async def _second_process(scene: Scene) -> None:
     named = f"process {first} on" in transcript.read_text(encoding="utf-8")
     scene.judge.expect(named, f"the second process did not name the first, {first}")
     scene.judge.expect(scene.bot.alive and scene.bot.pid == first, "the first process did not live on")
+
+
+async def _handover(scene: Scene) -> None:
+    """As at a deploy: the new process waits for the folder, then the old one goes."""
+    second = scene.bot.twin(scene.folder / "bot.log")
+    coming = spawn(second.start(len(scene.crowd.guilds)), "chaos/second")
+    try:
+        await scene.moment()
+        await scene.end_life()
+        await coming
+        await scene.moment()
+    finally:
+        coming.cancel()
+        await asyncio.wait([coming])
+        await second.kill()
+        scene.bot.acknowledged |= second.acknowledged
+    scene.done["handover"] += 1
+    scene.judge.look_back()
 
 
 # A disk that takes nothing
@@ -293,7 +312,10 @@ ALWAYS: Final = (SIGKILL, START_KILLS)
 TABLE: Final = (
     *ALWAYS,
     Adversity(
-        name="SIGTERM", does="SIGTERM amid joins", holds="it drains, within 5 s, and ends with 0", act=_sigterm
+        name="SIGTERM",
+        does="SIGTERM amid joins",
+        holds="it drains, before Docker would kill it, and ends with 0",
+        act=_sigterm,
     ),
     Adversity(
         name="actors killed",
@@ -317,6 +339,12 @@ TABLE: Final = (
         act=_second_process,
         deaf=False,
         slow=True,
+    ),
+    Adversity(
+        name="handover",
+        does="another process waits for the folder, then the first is ended",
+        holds="the second takes over; " + KEPT,
+        act=_handover,
     ),
     Adversity(
         name="no file grows",

@@ -51,9 +51,13 @@ def id_of(join: Join) -> JoinId:
 
 
 class Crowd:
-    """Guilds with staff and two invites each, one of them with a vanity URL."""
+    """Guilds with staff and two invites each, one of them with a vanity URL.
 
-    def __init__(self, sandbox: Sandbox, random: Random) -> None:
+    ``calm``: everybody stays and comes by a code, so that uses and joins agree and no window waits for more.
+    """
+
+    def __init__(self, sandbox: Sandbox, random: Random, *, calm: bool) -> None:
+        self._calm = calm
         self._sandbox = sandbox
         self._world = sandbox.world
         self._random = random
@@ -116,7 +120,7 @@ class Crowd:
     def _step(self, guild: Guild) -> None:
         dice, gone = self._random.random(), self._gone[guild.id]
         came = [join for join in self._world.truth if join.guild_id == guild.id and self._is_there(join)]
-        if dice < 0.15 and came:
+        if dice < 0.15 and came and not self._calm:
             left = self._random.choice(came)
             self._world.leave(guild, self._world.users[left.user_id])
             gone.append(left)
@@ -130,7 +134,8 @@ class Crowd:
 
     def _way(self, guild: Guild) -> str | None:
         ways = [invite.code for invite in self._invites[guild.id]] * CODES_TO_OTHER_WAYS
-        return self._random.choice([*ways, None, *([VANITY] if guild.vanity.code else [])])
+        others = [*([] if self._calm else [None]), *([VANITY] if guild.vanity.code else [])]
+        return self._random.choice([*ways, *others])
 
     def _is_there(self, join: Join) -> bool:
         member = self._world.guilds[join.guild_id].members.get(join.user_id)

@@ -10,10 +10,10 @@ LOOK_EVERY_S: Final = 0.4
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to be live and to have worked something out, to drain, to answer an ask."""
+    """Seconds to be live and to have worked something out, to drain (Docker kills after 10), to answer an ask."""
 
     live_s: float = 90.0
-    drain_s: float = 5.0
+    drain_s: float = 10.0
     answer_s: float = 30.0
 
 

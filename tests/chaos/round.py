@@ -5,9 +5,11 @@ a signal hits a real process is the machine's.
 """
 
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 from random import Random
 from typing import Final, TypeAlias
@@ -30,12 +32,13 @@ NOT_ALLOWED: Final = "skipped: this machine does not let us mount a filesystem"
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a round does. ``seed`` decides all that chance decides."""
+    """What a round does. ``seed`` decides all that chance decides; ``calm``: see ``Crowd``."""
 
     seed: str
     adversities: tuple[Adversity, ...]
     uvloop: bool
     patience: Patience
+    calm: bool = False
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,24 +56,29 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     faults: tuple[str, ...]
 
 
-def draw(seed: str, among: Sequence[Adversity], *, most: int, uvloop: bool, patience: Patience) -> Plan:
+def draw(
+    seed: str, among: Sequence[Adversity], *, most: int, uvloop: bool, patience: Patience, calm: bool = False
+) -> Plan:
     """A plan of so many adversities: SIGKILL and start-up kills always, the others as they come."""
     random = Random(seed)
     others = [each for each in among if each not in ALWAYS]
     chosen = [*ALWAYS, *random.sample(others, k=most - len(ALWAYS))]
     random.shuffle(chosen)
-    return Plan(seed=seed, adversities=tuple(chosen), uvloop=uvloop, patience=patience)
+    return Plan(seed=seed, adversities=tuple(chosen), uvloop=uvloop, patience=patience, calm=calm)
 
 
-async def play(plan: Plan, folder: Path, tell: Tell) -> Report:
-    """Plays a round in a folder of its own, which holds transcripts and data afterwards."""
+async def play(plan: Plan, folder: Path, tell: Tell, until_s: float = inf) -> Report:
+    """Plays a round in a folder of its own, which holds transcripts and data afterwards.
+
+    After ``until_s`` (monotonic) no other adversity begins; what was begun is judged to its end.
+    """
     data = folder / "data"
     wants_mount = any(each.mounted for each in plan.adversities)
     with ExitStack() as stack:
         mounted = wants_mount and stack.enter_context(tiny_disk(data))
         async with Sandbox(seed=Random(plan.seed).randrange(1 << 30), identify_every_s=0.0) as sandbox:
             sandbox.gateway.heartbeat_ms = HEARTBEAT_MS
-            round_ = Round(plan, sandbox, folder, tell, mounted=mounted)
+            round_ = Round(plan, sandbox, folder, tell, until_s, mounted=mounted)
             report = await round_.play()
         if mounted and report.faults:
             shutil.copytree(data, folder / "data-kept")
@@ -78,9 +86,12 @@ async def play(plan: Plan, folder: Path, tell: Tell) -> Report:
 
 
 class Round:
-    def __init__(self, plan: Plan, sandbox: Sandbox, folder: Path, tell: Tell, *, mounted: bool) -> None:
+    def __init__(
+        self, plan: Plan, sandbox: Sandbox, folder: Path, tell: Tell, until_s: float, *, mounted: bool
+    ) -> None:
         random = Random(plan.seed)
         self._plan = plan
+        self._until_s = until_s
         self._tell = tell
         self._sandbox = sandbox
         self._bot = Bot(
@@ -89,7 +100,7 @@ class Round:
             module="tests.chaos.under_uvloop" if plan.uvloop else "supervisor",
             patience_s=plan.patience.live_s,
         )
-        self._crowd = Crowd(sandbox, Random(f"{plan.seed}/crowd"))
+        self._crowd = Crowd(sandbox, Random(f"{plan.seed}/crowd"), calm=plan.calm)
         self._judge = Judge(sandbox, self._crowd, self._bot, folder / "data")
         self._scene = Scene(
             sandbox=sandbox,
@@ -116,7 +127,8 @@ class Round:
         await self._bot.line("commands.synced")
         async with self._crowd.living():
             for adversity in self._plan.adversities:
-                await self._suffer(adversity)
+                if time.monotonic() < self._until_s:
+                    await self._suffer(adversity)
         await self._settle()
         await self._scene.drain()
         slowest_s = max(self._bot.drains_s)

@@ -28,7 +28,7 @@ class Bench:
         self.data = folder / "data"
         self.transcript = folder / "bot.log"
         self.sandbox = Sandbox(seed=1)
-        self.crowd = Crowd(self.sandbox, Random(1))
+        self.crowd = Crowd(self.sandbox, Random(1), calm=True)
         self.bot = Bot({}, self.transcript, module="supervisor", patience_s=1.0)
         self.join = self.crowd.join(self.crowd.guilds[0])
         self.bot.acknowledged.add(id_of(self.join))
