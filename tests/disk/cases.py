@@ -15,10 +15,9 @@ from persistence.memory import MemoryLayer
 from persistence.reading import read_log
 from persistence.store import Append, Store
 from tests.disk.judge import GUILDS
-from tests.disk.process import Step, batch, close, die, save
+from tests.disk.process import Step, batch, close, die, driven, save
 from tests.disk.worlds import DATA, Ground, World
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, join
-from tests.simulation.storage import at_once
 
 _MARK: Final = b'"join_recorded"'
 
@@ -62,7 +61,7 @@ def _before() -> Ground:
     """Two layers with the same records, in three files of the log."""
     ground = Ground(MemoryLayer("database"))
     world = World(ground, BEFORE)
-    at_once(world.run())
+    driven(world.run())
     ground.number = world.number
     return ground
 
@@ -95,7 +94,7 @@ def beaten() -> Ground:
     ground.database.lose(lost[0].gsn, lost[-1].gsn)
     for record in lost:
         ground.judge.acknowledged[record.guild].remove(record.key)
-    at_once(_win(ground, ground.database))
+    driven(_win(ground, ground.database))
     ground.kept = {record.key for record in lost}
     return _hurt(ground, without=ground.kept)
 

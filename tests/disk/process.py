@@ -7,8 +7,8 @@ behind is caught up. On which disk its layers lie, and what becomes of that disk
 
 from abc import abstractmethod
 from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Final, TypeAlias, TypeVar, cast
 
 from ledger.errors import Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId
@@ -16,6 +16,8 @@ from persistence.layer import Layer
 from persistence.store import Append, Store
 from tests.disk.judge import GUILDS, Judge, Violation, state_of
 from tests.persistence.making import TestClock, TestRandomness, join
+
+T = TypeVar("T")
 
 PATIENCE: Final = 2
 """After so many failures in a row the disk is mended."""
@@ -122,6 +124,16 @@ class Process:
             self._mend()
         if self._failures > MAX_TRIES:
             raise Violation(f"it does not get on, although the disk was mended: {error}")
+
+
+def driven(work: Coroutine[object, object, T]) -> T:
+    """The result of a coroutine that waits for nothing, though it may let others have a turn."""
+    while True:
+        try:
+            waits_for = work.send(None)
+        except StopIteration as done:
+            return cast("T", done.value)
+        assert waits_for is None, "it waits for something"
 
 
 def batch(*sizes: tuple[GuildId, int]) -> Step:

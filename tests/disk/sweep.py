@@ -15,8 +15,8 @@ from ledger.errors import LedgerError
 from persistence.offload import Offload, inline
 from tests.disk.cases import CASES
 from tests.disk.faults import CUTS, Fault, Hit, Operation
+from tests.disk.process import driven
 from tests.disk.worlds import World
-from tests.simulation.storage import at_once
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ def run(tally: Tally, name: str, plan: Sequence[Hit], seed: int, offload: Offloa
     """One run of a workload; what the judge says goes out with the plan."""
     world = World(CASES[name].ground(), CASES[name].script, plan, seed, offload)
     try:
-        at_once(world.run())
+        driven(world.run())
     except (AssertionError, LedgerError) as error:
         error.add_note(f"{name}, plan {','.join(map(str, plan))}, seed {seed}")
         raise
