@@ -25,6 +25,8 @@ from ledger.samples import Sample
 
 FIRST_RETRY_S: Final = 2.0
 LONGEST_RETRY_S: Final = 60.0
+CRASHED_S: Final = 60.0
+"""After a list that ended by an error nobody expects: who joined while we were away stands in it alone."""
 BEFORE_ALL: Final = UserId("0")
 
 
@@ -126,16 +128,20 @@ class Fetcher:
         self._roster.tell(guild, failed)
 
     async def _list(self, guild: GuildId, effect: m.ListMembers) -> None:
-        """The whole list, again while that was asked for meanwhile."""
+        """The whole list, again while that was asked for meanwhile; and later once more, where it crashed."""
+        through = False
         try:
             await self._pages(guild, effect)
             while (guild, effect) in self._again:
                 self._again.discard((guild, effect))
                 await self._pages(guild, effect)
+            through = True
         finally:
             self._again.discard((guild, effect))
             if self._listing.get(guild) is effect:
                 del self._listing[guild]
+            if not (through or self._stopped):
+                self._jobs.start_later(CRASHED_S, lambda: self._list(guild, effect), f"members/{guild}")
 
     async def _pages(self, guild: GuildId, effect: m.ListMembers) -> None:
         started_us, after, failures, listed = self._clock.stamp_us(), BEFORE_ALL, 0, 0

@@ -222,11 +222,11 @@ class Gateway:
 
     async def _look_again(self) -> None:
         """Whether Discord still advises so many shards; a restart is up to the operator until it demands more."""
+        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "advice")  # first, so that no error ends the looking
         async with Inquiry(self._api_url, self._token, self._clock.now_ms) as ask:
             advice = await ask.get("/gateway/bot", Socket)
         if isinstance(advice, Socket) and self._shards and advice.shards != len(self._shards):
             self._log.warning("shards.advised", advised=advice.shards, running=len(self._shards), hint=ADVISED_HINT)
-        self._jobs.start_later(LOOK_AGAIN_S, self._look_again, "advice")
 
     def _client(self) -> Client | None:
         return next((shard.client for shard in self._shards if shard.http() is not None), None)

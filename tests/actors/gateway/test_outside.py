@@ -2,6 +2,7 @@
 
 import pytest
 
+from actors.gateway import outside
 from actors.gateway.channels import InviteChannels
 from actors.gateway.runner import Gateway
 from ledger import messages as m
@@ -146,6 +147,19 @@ async def test_a_fetch_that_crashes_is_answered_and_logged(
     assert failed.reason == "malformed: the fetch crashed"
     line = await lines.until("job.failed")
     assert line["job"] == f"gateway/sample/{guild.id}"
+
+
+async def test_a_list_that_crashes_is_logged_and_read_once_more(
+    guild: Guild, gateway: Gateway, town: Town, lines: Lines, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(outside, "CRASHED_S", 0.01)
+    session = await come_up(town, guild)
+    with monkeypatch.context() as patch:
+        patch.setattr(gateway.rest, "_connection", lambda: 1 // 0)
+        gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+        line = await lines.until("job.failed")
+    assert line["job"] == f"gateway/members/{guild.id}"
+    await town.until_heard(guild.id, m.ReviewMembers)
 
 
 def test_channels_are_forgotten_with_their_guild_and_replaced_by_a_sample():
