@@ -128,21 +128,23 @@ def _line_at(data: bytes, at: int) -> bytes:
 
 
 class Checkpoints:
-    """The checkpoints of all guilds in a folder."""
+    """The checkpoints of all guilds in a folder. ``guilds``: those that have any, once ``look`` has seen them all."""
 
     def __init__(self, disk: Disk, folder: Path, quarantine: Quarantine) -> None:
         self._disk = disk
         self._folder = folder
         self._quarantine = quarantine
+        self.guilds: set[GuildId] = set()
 
-    def refuse_newer(self) -> None:
+    def look(self) -> None:
         """Looks at every header.
 
         Raises:
             NewerFormat: when a later release wrote one.
         """
-        for guild in self._disk.names(self._folder):
-            for path in self._paths(GuildId(guild)):
+        self.guilds = {GuildId(name) for name in self._disk.names(self._folder)}
+        for guild in sorted(self.guilds):
+            for path in self._paths(guild):
                 line, _, _ = self._disk.read_parts(path, [(0, _HEAD_BYTES)])[0].partition(b"\n")
                 try:
                     read_header(line, path.name)
@@ -157,6 +159,7 @@ class Checkpoints:
         """
         header = checkpoint.header
         path = self._folder / header.guild / f"{header.epoch:010d}-{header.seq:020d}{_SUFFIX}"
+        self.guilds.add(header.guild)
         replace(self._disk, path, pack(checkpoint))
         try:
             unpack(self._disk.read(path), path.name)

@@ -215,8 +215,12 @@ class RealDisk:
             return path.read_bytes()
 
     def read_parts(self, path: Path, parts: Sequence[tuple[int, int]]) -> list[bytes]:
-        with _reading("read", path), path.open("rb") as file:
-            return [os.pread(file.fileno(), length, offset) for offset, length in parts]
+        with _reading("read", path):
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return [os.pread(descriptor, length, offset) for offset, length in parts]
+            finally:
+                os.close(descriptor)
 
     def names(self, folder: Path) -> list[str]:
         with _reading("list", folder):

@@ -57,7 +57,7 @@ class LocalLayer:
         return None
 
     async def open(self) -> LayerSummary:
-        await self._offload(self._checkpoints.refuse_newer)
+        await self._offload(self._checkpoints.look)
         return await self._offload(self._log.open)
 
     async def begin(self, epoch: int, lineage: str) -> None:
@@ -85,6 +85,8 @@ class LocalLayer:
         await self._offload(lambda: self._checkpoints.save(checkpoint))
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        if guild not in self._checkpoints.guilds:
+            return ()
         return await self._offload(lambda: self._checkpoints.load(guild))
 
     def take_notes(self) -> tuple[str, ...]:

@@ -68,7 +68,8 @@ class SqliteLayer:
         await self._used()(lambda: self._database.save_checkpoint(checkpoint))
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return await self._used()(lambda: self._database.checkpoints(guild))
+        thread = self._used()
+        return await thread(lambda: self._database.checkpoints(guild)) if guild in self._database.checkpointed else ()
 
     def take_notes(self) -> tuple[str, ...]:
         return self._quarantine.take_notes()

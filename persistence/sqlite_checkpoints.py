@@ -99,13 +99,14 @@ def places(db: sqlite3.Connection, path: Path, guild: GuildId | None = None) -> 
     return [_place(row) for row in found]
 
 
-def refuse_newer(db: sqlite3.Connection, path: Path) -> None:
-    """Looks at every header; what is damaged is found again, and set aside, when it is read.
+def look(db: sqlite3.Connection, path: Path) -> set[GuildId]:
+    """Looks at every header; what is damaged is found again, and set aside, when it is read. Gives whose they are.
 
     Raises:
         NewerFormat: when a later release wrote one.
     """
     after: Place = (0, 0, 0)
+    guilds: set[GuildId] = set()
     while True:
         with storing(path):
             found = rows(db, _HEADERS, *after)
@@ -113,7 +114,8 @@ def refuse_newer(db: sqlite3.Connection, path: Path) -> None:
             with suppress(Corrupt):
                 read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
         if not found:
-            return
+            return guilds
+        guilds |= {GuildId(str(row[0])) for row in found}
         after = _place(found[-1])
 
 

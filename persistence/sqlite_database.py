@@ -25,7 +25,7 @@ from persistence.sqlite_wal import disbelieved
 
 
 class Database:
-    """One file and the connection to it."""
+    """One file and the connection to it. ``checkpointed``: the guilds of which there is any checkpoint."""
 
     def __init__(self, disk: Disk, path: Path, folder: Path, quarantine: Quarantine) -> None:
         """``folder``: that of the quarantine."""
@@ -35,6 +35,7 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._records: Records | None = None
         self._holes: Sequence[Gap] = ()
+        self.checkpointed: set[GuildId] = set()
         self._identities: tuple[Identity | None, Identity | None] = (None, None)
 
     @property
@@ -85,6 +86,7 @@ class Database:
         return [frame for chunk in self.records.of_guild(guild, after_seq) for frame in chunk]
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        self.checkpointed.add(checkpoint.header.guild)
         sqlite_checkpoints.save(self.connection, self.path, checkpoint)
 
     def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
@@ -117,7 +119,7 @@ class Database:
             applied(db, self.path)
             self._compare_wal(wal, prepare(db, self.path), vetting)
             migrate(db, self.path)
-            sqlite_checkpoints.refuse_newer(db, self.path)
+            self.checkpointed = sqlite_checkpoints.look(db, self.path)
         except Corrupt as error:
             vetting.flaws.append(str(error))
             with storing(self.path):

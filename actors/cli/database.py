@@ -59,7 +59,7 @@ def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
     with _opened(disk, path) as db:
         if applied(db, path) < len(MIGRATIONS):
             return Inspected(NAME, "of an earlier release: the bot brings it up to date when it starts")
-        sqlite_checkpoints.refuse_newer(db, path)
+        sqlite_checkpoints.look(db, path)
         vetting = Vetting(db, path, Records(db, path))
         vetting.run()
         with storing(path):
