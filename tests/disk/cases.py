@@ -5,7 +5,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from functools import cache
 from typing import Final
 
 import msgspec
@@ -23,7 +22,7 @@ _MARK: Final = b'"join_recorded"'
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A workload. ``ground`` gives a fresh copy each time."""
+    """A workload, and what it begins with."""
 
     ground: Callable[[], Ground]
     script: Sequence[Step]
@@ -56,7 +55,6 @@ BEFORE: Final = (
 )
 
 
-@cache
 def _before() -> Ground:
     """Two layers with the same records, in three files of the log."""
     ground = Ground(MemoryLayer("database"))
@@ -68,7 +66,7 @@ def _before() -> Ground:
 
 def holed() -> Ground:
     """A record in the midst of the log and one of the last are damaged."""
-    ground = _before().copy()
+    ground = _before()
     paths = [DATA / "log" / name for name in ground.disk.names(DATA / "log")]
     full = [path for path in paths if _MARK in ground.disk.read(path)]
     for path in (full[0], full[-1]):
@@ -78,7 +76,7 @@ def holed() -> Ground:
 
 def garbled() -> Ground:
     """The log's first file is garbage, and so is the newest checkpoint."""
-    ground = _before().copy()
+    ground = _before()
     names = ground.disk.names(DATA / "log")
     ground.disk.overwrite(DATA / "log" / names[0], b"garbage")
     checkpoints = DATA / "checkpoints" / RED
@@ -88,15 +86,14 @@ def garbled() -> Ground:
 
 def beaten() -> Ground:
     """The database holds another end than the log, of a higher epoch."""
-    ground = _before().copy()
+    ground = _before()
     assert ground.database is not None
     lost = [frame.record for frame in read_log(ground.disk, DATA / "log")][-2:]
     ground.database.lose(lost[0].gsn, lost[-1].gsn)
     for record in lost:
         ground.judge.acknowledged[record.guild].remove(record.key)
     driven(_win(ground, ground.database))
-    ground.kept = {record.key for record in lost}
-    return _hurt(ground, without=ground.kept)
+    return _hurt(ground, without={record.key for record in lost})
 
 
 async def _win(ground: Ground, database: MemoryLayer) -> None:

@@ -5,9 +5,10 @@ A section is a stream of jobs in a fixed order, each a handful of runs; what was
 
 from asyncio import CancelledError
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
+from itertools import count
 from random import Random
 from typing import Final, TypeAlias, TypeVar
 
@@ -16,7 +17,7 @@ from persistence.offload import Offload, inline
 from tests.disk.cases import CASES
 from tests.disk.faults import CUTS, Fault, Hit, Operation
 from tests.disk.process import driven
-from tests.disk.worlds import World
+from tests.disk.worlds import Ground, World
 
 T = TypeVar("T")
 
@@ -37,98 +38,98 @@ class Tally:
 Job: TypeAlias = Callable[[Tally], None]
 
 
-def singles() -> Iterator[Job]:
-    """Every operation of every workload with everything that can happen to it."""
-    for name, number, fault in pairs():
-        yield partial(single, name, number, fault)
+class Sweep:
+    """What the workloads begin with and consist of is found out once: with the product as it then is."""
 
+    def __init__(self) -> None:
+        self._grounds: dict[str, Ground] = {}
+        self._operations: dict[str, Sequence[Operation]] = {}
 
-def recoveries() -> Iterator[Job]:
-    """Behind every cut, in random order, every operation of the recovery with everything that can happen to it."""
-    cuts = [(name, number, fault) for name, number, fault in pairs() if fault in CUTS]
-    Random(1).shuffle(cuts)
-    for name, number, fault in cuts:
-        yield partial(recovery, name, number, fault)
+    # Streams of jobs
 
+    def singles(self) -> Iterator[Job]:
+        """Every operation of every workload with everything that can happen to it."""
+        for pair in self.pairs():
+            yield partial(self.single, *pair)
 
-def doubles() -> Iterator[Job]:
-    """Any two faults in a row, by seed, without end."""
-    seed = 0
-    while True:
-        seed += 1
-        yield partial(double, seed)
+    def lags(self) -> Iterator[Job]:
+        """Every piece of work that is handed to the disk's thread is slow, and whoever waits for it is cancelled."""
+        for name in CASES:
+            thread = Thread(0)
+            self._run(Tally(), name, (), 0, thread)
+            for number in range(1, thread.calls + 1):
+                yield partial(self.lag, name, number)
 
+    def recoveries(self) -> Iterator[Job]:
+        """Behind every cut, in random order, every operation of the recovery and all that can happen to it."""
+        cuts = [pair for pair in self.pairs() if pair[2] in CUTS]
+        Random(1).shuffle(cuts)
+        for pair in cuts:
+            yield partial(self.recovery, *pair)
 
-def lags() -> Iterator[Job]:
-    """Every piece of work that is handed to the disk's thread is slow, and whoever waits for it is cancelled."""
-    for name in CASES:
-        for number in range(1, calls(name) + 1):
-            yield partial(lag, name, number)
+    def doubles(self) -> Iterator[Job]:
+        """Any two faults in a row, by seed, without end."""
+        for seed in count(1):
+            yield partial(self.double, seed)
 
+    # Jobs
 
-def single(name: str, number: int, fault: Fault, tally: Tally) -> None:
-    run(tally, name, (Hit(number, fault),), number)
-    tally.pairs.add((name, number, fault))
+    def single(self, name: str, number: int, fault: Fault, tally: Tally) -> None:
+        self._run(tally, name, (Hit(number, fault),), number)
+        tally.pairs.add((name, number, fault))
 
+    def lag(self, name: str, number: int, tally: Tally) -> None:
+        self._run(tally, name, (), number, Thread(number))
+        tally.pairs.add((name, number, "slow"))
 
-def recovery(name: str, number: int, fault: Fault, tally: Tally) -> None:
-    cut = Hit(number, fault)
-    world = run(tally, name, (cut,), number)
-    for again, operation in enumerate(world.trouble.seen[: world.recovery], 1):
-        for second in operation.faults():
-            run(tally, name, (cut, Hit(again, second)), number)
+    def recovery(self, name: str, number: int, fault: Fault, tally: Tally) -> None:
+        cut = Hit(number, fault)
+        world = self._run(tally, name, (cut,), number)
+        for again, operation in enumerate(world.trouble.seen[: world.recovery], 1):
+            for second in operation.faults():
+                self._run(tally, name, (cut, Hit(again, second)), number)
 
+    def double(self, seed: int, tally: Tally) -> None:
+        random = Random(seed)
+        name, number, fault = random.choice(self.pairs())
+        plan = (Hit(number, fault), Hit(random.randint(1, NEAR), random.choice(list(Fault))))
+        self._run(tally, name, plan, seed)
+        tally.pairs.add((name, number, fault))
 
-def double(seed: int, tally: Tally) -> None:
-    random = Random(seed)
-    name, number, fault = random.choice(pairs())
-    plan = (Hit(number, fault), Hit(random.randint(1, NEAR), random.choice(list(Fault))))
-    run(tally, name, plan, seed)
-    tally.pairs.add((name, number, fault))
+    # What there is
 
+    def operations(self, name: str) -> Sequence[Operation]:
+        """All operations of a workload to which nothing happens."""
+        if name not in self._operations:
+            self._operations[name] = self._run(Tally(), name, (), 0).trouble.seen
+        return self._operations[name]
 
-def lag(name: str, number: int, tally: Tally) -> None:
-    run(tally, name, (), number, Thread(number))
-    tally.pairs.add((name, number, "slow"))
+    def pairs(self, *names: str) -> list[tuple[str, int, Fault]]:
+        """Workload, operation and fault: all there is, or of these workloads."""
+        return [
+            (name, number, fault)
+            for name in names or CASES
+            for number, operation in enumerate(self.operations(name), 1)
+            for fault in operation.faults()
+        ]
 
+    def _run(self, tally: Tally, name: str, plan: Sequence[Hit], seed: int, offload: Offload = inline) -> World:
+        """One run of a workload; what the judge says goes out with the plan."""
+        world = World(self._ground(name), CASES[name].script, plan, seed, offload)
+        try:
+            driven(world.run())
+        except (AssertionError, LedgerError) as error:
+            error.add_note(f"{name}, plan {','.join(map(str, plan))}, seed {seed}")
+            raise
+        tally.runs += 1
+        tally.states += world.states
+        tally.seen += world.judge.seen
+        return world
 
-def run(tally: Tally, name: str, plan: Sequence[Hit], seed: int, offload: Offload = inline) -> World:
-    """One run of a workload; what the judge says goes out with the plan."""
-    world = World(CASES[name].ground(), CASES[name].script, plan, seed, offload)
-    try:
-        driven(world.run())
-    except (AssertionError, LedgerError) as error:
-        error.add_note(f"{name}, plan {','.join(map(str, plan))}, seed {seed}")
-        raise
-    tally.runs += 1
-    tally.states += world.states
-    tally.seen += world.judge.seen
-    return world
-
-
-@cache
-def operations(name: str) -> Sequence[Operation]:
-    """All operations of a workload to which nothing happens."""
-    return run(Tally(), name, (), 0).trouble.seen
-
-
-@cache
-def calls(name: str) -> int:
-    """How many pieces of work a workload hands to the disk's thread."""
-    thread = Thread(0)
-    run(Tally(), name, (), 0, thread)
-    return thread.calls
-
-
-@cache
-def pairs() -> Sequence[tuple[str, int, Fault]]:
-    """All there is: workload, operation, fault."""
-    return [
-        (name, number, fault)
-        for name in CASES
-        for number, operation in enumerate(operations(name), 1)
-        for fault in operation.faults()
-    ]
+    def _ground(self, name: str) -> Ground:
+        if name not in self._grounds:
+            self._grounds[name] = CASES[name].ground()
+        return self._grounds[name].copy()
 
 
 class Thread:
@@ -155,11 +156,3 @@ class Thread:
         if late is not None:
             with suppress(LedgerError):  # nobody hears it
                 late()
-
-
-SECTIONS: Final[Mapping[str, Callable[[], Iterator[Job]]]] = {
-    "singles": singles,
-    "lags": lags,
-    "recoveries": recoveries,
-    "doubles": doubles,
-}

@@ -9,6 +9,8 @@ import pytest
 
 from ledger.errors import StorageError
 from persistence.sqlite import SqliteLayer
+from persistence.sqlite_connection import rows
+from persistence.sqlite_vetting import Vetting
 from tests.disk import vfs
 from tests.disk.crashes import Workshop
 from tests.disk.database_cases import DATABASE_CASES, old
@@ -50,6 +52,22 @@ def test_power_may_be_cut_again_while_what_a_cut_left_is_opened(workshop: Worksh
 
 
 async def test_what_cannot_be_read_now_is_not_taken_for_damage(tmp_path: Path):
+    await read_in_vain(tmp_path)
+
+
+async def test_it_is_noticed_when_whatever_the_check_says_is_taken_for_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def believe(mine: Vetting) -> None:
+        ((said,),) = rows(mine._db, "PRAGMA integrity_check(1)")
+        mine.flaws += [] if said == b"ok" else [repr(said)]
+
+    monkeypatch.setattr(Vetting, "_check", believe)
+    with pytest.raises(AssertionError):
+        await read_in_vain(tmp_path)
+
+
+async def read_in_vain(tmp_path: Path) -> None:
     """At each read of an opening in turn; SQLite tells of some only in what its check of the pages says."""
     site = old(tmp_path / "old")
     await opened(Trace(site.folder))

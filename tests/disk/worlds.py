@@ -29,8 +29,7 @@ SEGMENT_BYTES: Final = 3_000
 class Ground:
     """What a workload begins with.
 
-    ``legible``: keys that can be read in a log that was damaged; ``kept``: keys of a branch that lost, which stay on
-    the disk, in the log or in quarantine; ``number``: of the last join.
+    ``legible``: keys that can be read in a log that was damaged; ``number``: of the last join.
     """
 
     def __init__(self, database: MemoryLayer | None = None) -> None:
@@ -39,13 +38,12 @@ class Ground:
         self.judge = Judge()
         self.number = 0
         self.legible: set[str] = set()
-        self.kept: set[str] = set()
 
     def copy(self) -> "Ground":
         ground = Ground(deepcopy(self.database))
         ground.disk = self.disk.crashed(Random(0), 1.0)
         ground.judge, ground.number = deepcopy(self.judge), self.number
-        ground.legible, ground.kept = set(self.legible), set(self.kept)
+        ground.legible = self.legible
         return ground
 
 
@@ -116,17 +114,10 @@ class World(Process):
             opened = await store.open_guild(guild)
             self.judge.opened(guild, opened, [frame.record for frame in await log.guild_frames(guild, 0)])
             self.judge.has_saved(guild, await log.checkpoints(guild))
-        return self._judge_kept(disk)
+        return None
 
     def _judge_legible(self, disk: SimDisk) -> None:
         """A damaged log still gives what was not damaged."""
         read = {frame.record.key for frame in read_log(disk, DATA / "log")}
         if gone := self.ground.legible - read:
             raise Violation(f"{gone} could be read before")
-        self._judge_kept(disk)
-
-    def _judge_kept(self, disk: SimDisk) -> None:
-        folders = (DATA / "log", DATA / "quarantine")
-        bytes_kept = b"".join(disk.read(folder / name) for folder in folders for name in disk.names(folder))
-        if gone := [key for key in self.ground.kept if f'"{key}"'.encode() not in bytes_kept]:
-            raise Violation(f"{gone} of the branch that lost were not kept")

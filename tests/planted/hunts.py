@@ -7,7 +7,9 @@ repeated.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import hypothesis
@@ -17,6 +19,9 @@ from hypothesis import strategies as st
 from ledger import messages as m
 from ledger.errors import LedgerError
 from ledger.phases import Phase
+from tests.disk.crashes import Workshop
+from tests.disk.database_cases import DATABASE_CASES
+from tests.disk.sweep import Sweep, Tally
 from tests.ledger import test_fates, test_model, test_worlds
 from tests.ledger.lives import Script, messages, scripts
 from tests.persistence.damaged import damaged, flip_and_read
@@ -159,6 +164,27 @@ def on_a_damaged_log(number: int) -> None:
         asyncio.run(flip())
 
 
+def at_an_operation(number: int) -> None:
+    """Some of the operations of the workloads on a log, each with a fault."""
+    sweep = Sweep()
+    with breaking("I1"):
+        for pair in sweep.pairs()[number::_SHARES]:
+            sweep.single(*pair, Tally())
+
+
+def behind_a_cut_of_the_database(number: int) -> None:
+    """Some of the operations of a workload on the database; the power is cut behind them."""
+    name = list(DATABASE_CASES)[number % len(DATABASE_CASES)]
+    with TemporaryDirectory() as folder, breaking("I1"):
+        workshop = Workshop(Path(folder))
+        operations = len(workshop.recorded(name).trace.operations)
+        for operation in range(1 + number, operations, _SMALL_SHARES):
+            workshop.cut(name, operation)
+
+
+_SHARES, _SMALL_SHARES = 97, 199
+"""A run takes so small a part of the operations; all runs together take all."""
+
 HUNTS: Final = {
     hunt.name: hunt
     for hunt in (
@@ -166,5 +192,7 @@ HUNTS: Final = {
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),
         Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
+        Hunt(name="operations", layer="L2", runs=_SHARES, step=at_an_operation),
+        Hunt(name="database-cuts", layer="L2", runs=_SMALL_SHARES, step=behind_a_cut_of_the_database),
     )
 }
