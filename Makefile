@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test run bench stress planted chaos cases fmt lock clean
+.PHONY: demo setup test run bench stress planted kills chaos cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -30,6 +30,9 @@ stress: .venv/dev.stamp ## 5,000 guilds start on four shards, 5,000 people join 
 
 planted: .venv/dev.stamp ## every planted bug, and by which layer it is caught
 	@$(BIN)/python -m tests.planted
+
+kills: .venv/dev.stamp ## make kills BUDGET=600: killed at every await, in every way, for so many seconds; goes on where it stopped
+	@$(BIN)/python -m tests.kills --budget $(or $(BUDGET),600) --resume
 
 chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, starved of disk, their files deleted, for so long
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)

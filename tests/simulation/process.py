@@ -70,7 +70,7 @@ class Process:
     Args:
         loop: where it runs.
         disk: what the log and the checkpoints lie on.
-        database: the second layer.
+        database: the second layer: a model, which takes its time in a thread, or a real one.
         hear: gets each line of its log; None = they are kept in ``lines``.
         named: the layers that LEDGER_ACK names.
         segment_bytes: a log file that is larger is not appended to.
@@ -81,7 +81,7 @@ class Process:
         self,
         loop: SimLoop,
         disk: SimDisk,
-        database: MemoryDatabase,
+        database: MemoryDatabase | Layer,
         *,
         hear: Callable[[Line], None] | None = None,
         named: Iterable[str] = ("log", "database"),
@@ -97,7 +97,9 @@ class Process:
         self.log = cast("FilteringBoundLogger", Told(hear or self.lines.append))
         self.kept: dict[str, bytes] = {}
         self.files = LocalLayer(disk, DATA, Thread(loop), segment_bytes=segment_bytes)
-        self.database = Connection(database, Thread(loop))
+        self.database: Layer = (
+            Connection(database, Thread(loop)) if isinstance(database, MemoryDatabase) else database
+        )
         self.store = make_store((self.files, self.database), self.clock, self.randomness)
         self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log)
         self.supervisor = Supervisor(

@@ -1,0 +1,45 @@
+"""Awaits that no story comes to, and why that may be.
+
+Whoever adds an await that no story reaches has to tell a story of it, or to say here where else it is looked at.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from tests.kills.points import Point
+
+PROCESS: Final = "the process's own beginning and end, on a real loop: tests/chaos kills real processes there"
+SETUP: Final = "inviteledger setup's, not the bot's: tests/actors/gateway/test_preflight.py"
+AFTER_A_BUG: Final = "only behind an error in a command: reached in the runs that raise there"
+DRAIN: Final = "the drain's own last step, when everything is durable; its end is the process's"
+SOMETIMES: Final = "reached in some days and not in others: it depends on how fast sockets are"
+
+WHY: Final[Mapping[str, str]] = {
+    "supervisor.py:Program.": PROCESS,
+    "supervisor.py:_run": PROCESS,
+    "supervisor.py:_recover": PROCESS,
+    "supervisor.py:_forget_alone": PROCESS,
+    "persistence/offload.py:ThreadOffload.__call__": "a thread of the simulation stands for it",
+    "actors/gateway/commands.py:Tree.": AFTER_A_BUG,
+    "actors/gateway/commands.py:_install_leaderboard.on_interaction#2": AFTER_A_BUG,
+    "actors/gateway/answering.py:answer.send#2": AFTER_A_BUG,
+    "actors/gateway/answering.py:turned#1": "a button that only staff are shown: test_leaderboard.py",
+    "actors/gateway/answering.py:_change#1": "a page that cannot be read: test_leaderboard.py",
+    "actors/gateway/answering.py:_delivered#4": "a socket that breaks under an answer: test_odd_answers.py",
+    "actors/gateway/desk.py:Desk.fix_names#4": "a person is forgotten while names are read: test_people.py",
+    "actors/gateway/people.py:People.forget": "a person is forgotten while names are read: test_people.py",
+    "actors/gateway/people.py:_forget": "a person is forgotten while names are read: test_people.py",
+    "actors/gateway/preflight.py:switch_intent_on": SETUP,
+    "actors/gateway/inquiry.py:Inquiry.patch": SETUP,
+    "actors/gateway/restraint.py:": "Discord limits the whole bot: test_restraint.py",
+    "actors/gateway/pacing.py:Pacer.beat#4": "Discord limits the whole bot: test_pacing.py",
+    "actors/gateway/runner.py:Gateway.close": DRAIN,
+    "actors/gateway/shard.py:Shard.close": DRAIN,
+    "actors/gateway/": SOMETIMES,
+}
+"""By how a point's name begins; the first that fits is said."""
+
+
+def why_not(point: Point) -> str:
+    """Why no story comes to it; "" where one should."""
+    return next((why for name, why in WHY.items() if point.name.startswith(name)), "")
