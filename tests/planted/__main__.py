@@ -21,8 +21,8 @@ from rich.table import Table
 
 from tests.planted.bug import Bug
 from tests.planted.hunts import HUNTS
-from tests.planted.registry import BUGS
-from tests.planted.search import Result, Verdict, search
+from tests.planted.registry import BUGS, BY_NAME
+from tests.planted.search import Result, Verdict, search, untried
 
 BUDGET_S: Final = 600.0
 NOTES: Final = Path(".prove/planted")
@@ -64,11 +64,10 @@ def searched(bugs: Sequence[Bug], budget_s: float, console: Console) -> list[Res
 
 def search_until(end_s: float, name: str) -> Result:
     """In a process of its own."""
-    bug = next(bug for bug in BUGS if bug.name == name)
     left_s = end_s - time.time()
     if left_s <= 0:
-        return Result(bug=name, verdict=Verdict.UNTRIED, find=None, runs=0, took_s=0.0)
-    return search(bug, left_s)
+        return untried(name)
+    return search(BY_NAME[name], left_s)
 
 
 def table_of(bugs: Sequence[Bug], results: Sequence[Result]) -> Table:

@@ -69,7 +69,7 @@ BUGS: Final = (
     ),
     Bug(
         name="replaced-in-place",
-        origin=Origin.OURS,
+        origin=Origin.KERNEL,
         what="a file that is mended goes before the new one is durable",
         swaps=tuple(Swap(each, "replace", replaced_in_place) for each in (log, checkpoints, quarantine)),
         breaks=ACKNOWLEDGED,

@@ -6,3 +6,5 @@ from tests.planted import in_disk, in_ledger, in_storage
 from tests.planted.bug import Bug
 
 BUGS: Final[tuple[Bug, ...]] = (*in_storage.BUGS, *in_disk.BUGS, *in_ledger.BUGS)
+
+BY_NAME: Final = {bug.name: bug for bug in BUGS}

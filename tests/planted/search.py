@@ -4,6 +4,7 @@ Hunts are interleaved, so that one which cannot see the bug does not hold up the
 before it have had.
 """
 
+import multiprocessing
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -13,6 +14,7 @@ import msgspec
 
 from tests.planted.bug import Bug, planted
 from tests.planted.hunts import HUNTS, Find, Hunt, look
+from tests.planted.registry import BY_NAME
 
 Seconds = Callable[[], float]
 
@@ -37,14 +39,32 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     took_s: float
 
 
+def untried(bug: str) -> Result:
+    """Of a bug that nobody looked for."""
+    return Result(bug=bug, verdict=Verdict.UNTRIED, find=None, runs=0, took_s=0.0)
+
+
 def search(bug: Bug, limit_s: float, now_s: Seconds = time.perf_counter) -> Result:
     """Looks for a bug for about ``limit_s`` seconds at most; missed is what no run of any hunt found."""
     began_s = now_s()
+    hunts = [HUNTS[name] for name in bug.hunts if name in HUNTS]
+    if not hunts:
+        return untried(bug.name)
     with planted(bug):
-        find, runs, finished = _take_turns([HUNTS[name] for name in bug.hunts], limit_s, now_s)
+        find, runs, finished = _take_turns(hunts, limit_s, now_s)
     return Result(
         bug=bug.name, verdict=_verdict(bug, find, finished=finished), find=find, runs=runs, took_s=now_s() - began_s
     )
+
+
+def search_apart(bug: Bug, limit_s: float) -> Result:
+    """The same by processor time, in a process of its own: what hunts keep while a bug is planted ends with it."""
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        return pool.apply(_search_named, (bug.name, limit_s))
+
+
+def _search_named(name: str, limit_s: float) -> Result:
+    return search(BY_NAME[name], limit_s, time.process_time)
 
 
 def _verdict(bug: Bug, find: Find | None, *, finished: bool) -> Verdict:

