@@ -237,6 +237,18 @@ def played(script: Script) -> Life:
     return life
 
 
+def unchanged(life: Life, at_us: int) -> m.SampleArrived:
+    """The counters are as they were."""
+    sample = Sample(
+        requested_us=at_us,
+        answered_us=at_us + 1,
+        session=life.presence.session,
+        counters=tuple(life.state.counters.values()),
+        vanity=life.state.vanity or r.Vanity(code="acme", uses=0),
+    )
+    return m.SampleArrived(sample=sample, request=life.presence.request)
+
+
 # Events
 
 _TEXTS: Final = {"user": users, "code": codes, "staff": users, "inviter": users, "by": users, "session": sessions}

@@ -5,10 +5,11 @@ from hypothesis import strategies as st
 
 from ledger import records as r
 from ledger.evolve import evolve
-from ledger.ids import UserId
+from ledger.ids import InteractionId, InviteCode, SessionId, UserId
 from ledger.state import MEMBERS_PER_PAGE, GuildState, pages_of
 from tests.ledger.lives import (
     GUILD,
+    SECOND,
     START_US,
     Script,
     causes,
@@ -20,8 +21,10 @@ from tests.ledger.lives import (
     restored,
     scripts,
 )
+from tests.ledger.reading import claimed, claims, read, shown
 from tests.ledger.test_worlds import played as played_world
 from tests.ledger.test_worlds import seeds
+from tests.ledger.worlds import World
 
 drafts = st.builds(r.Draft, event=events, cause=causes, key=st.just("k"))
 
@@ -48,7 +51,9 @@ def test_a_checkpoint_at_every_cut_and_the_records_behind_it_are_the_whole(scrip
 
 @given(seeds)
 def test_in_a_true_world_too_a_checkpoint_at_every_cut_and_the_records_behind_it_are_the_whole(seed: int):
-    _every_cut(played_world(seed).records)
+    world = World(seed, joins=5)
+    world.run()
+    _every_cut(world.records)
 
 
 def _every_cut(records: list[r.Record]) -> None:
@@ -66,3 +71,52 @@ def test_a_checkpoint_of_many_members_has_them_in_pages_in_their_order():
     assert len(list(pages_of(state))) == 1 + 3
     assert in_bytes(restored(state)) == in_bytes(state)
     assert list(restored(state).members) == [member.user for member in members]
+
+
+@given(scripts(forgetting=False))
+def test_the_state_is_what_the_records_say(script: Script):
+    life = played(script)
+    assert shown(life.state) == read(life.records)
+    assert claimed(life.state) == claims(life.records)
+
+
+@given(seeds)
+def test_in_a_true_world_too_the_state_is_what_the_records_say(seed: int):
+    world = played_world(seed)
+    assert shown(world.state) == read(world.records)
+    assert claimed(world.state) == claims(world.records)
+
+
+def test_the_newest_256_interactions_and_200_invites_that_are_gone_are_remembered():
+    assigned = [
+        r.Draft(
+            event=r.InviteAssigned(code=InviteCode("A"), staff=UserId("1"), since_us=at, version=at),
+            cause=r.InteractionCause(interaction=InteractionId(str(at))),
+            key=f"assignment/{at}",
+        )
+        for at in range(1, 259)
+    ]
+    invites = [r.Counter(code=InviteCode(f"c{at}"), created_at_us=1, uses=0) for at in range(202)]
+    samples = [
+        _sample(1, changed=tuple(invites)),
+        _sample(2, gone=tuple(invite.code for invite in invites)),
+    ]
+    state = replayed(numbered(0, [*assigned, *samples]))
+    assert list(state.interactions) == [str(at) for at in range(3, 259)]
+    assert list(state.interactions.values()) == list(range(3, 259))
+    assert list(state.tombstones) == [invite.code for invite in invites[2:]]
+
+
+def _sample(number: int, at_us: int = 0, **difference: tuple[object, ...]) -> r.Draft:
+    at_us = at_us or START_US + number
+    event = r.SampleTaken(number=number, requested_us=at_us, answered_us=at_us, session=SessionId("s"), **difference)
+    return r.Draft(event=event, cause=r.InternalCause(what="sample"), key=f"sample/{number}")
+
+
+def test_gaps_are_kept_for_ten_minutes_and_at_most_32_of_them():
+    close = [_sample(number) for number in range(1, 36)]
+    state = replayed(numbered(0, close))
+    assert [gap.number for gap in state.gaps] == list(range(4, 36))
+    just = _sample(100, at_us=START_US + 32 + 600 * SECOND)
+    state = evolve(state, numbered(state.seq, [just])[0])
+    assert [gap.number for gap in state.gaps] == [*range(32, 36), 100]

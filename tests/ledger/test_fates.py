@@ -12,8 +12,6 @@ from ledger.decide import decide
 from ledger.fates import DECIDED, FATES, Fate, fate_of
 from ledger.ids import SessionId
 from ledger.phases import MOVES, Phase
-from ledger.records import Vanity
-from ledger.samples import Sample
 from ledger.state import GuildState
 from tests.ledger.lives import (
     GREETING,
@@ -30,6 +28,7 @@ from tests.ledger.lives import (
     messages,
     played,
     scripts,
+    unchanged,
 )
 
 FORBIDDEN = m.SampleFailed(request=UNDER_WAY, reason="forbidden", forbidden=True, at_us=START_US)
@@ -52,18 +51,6 @@ def taken_to(phase: Phase, script: Script) -> Life:
             life.tell(unchanged(life, START_US + after_s * SECOND))
     assert life.presence.phase is phase
     return life
-
-
-def unchanged(life: Life, at_us: int) -> m.SampleArrived:
-    """The counters are as they were."""
-    sample = Sample(
-        requested_us=at_us,
-        answered_us=at_us + 1,
-        session=life.presence.session,
-        counters=tuple(life.state.counters.values()),
-        vanity=life.state.vanity or Vanity(code="acme", uses=0),
-    )
-    return m.SampleArrived(sample=sample, request=life.presence.request)
 
 
 def test_the_table_names_every_message_and_every_phase():

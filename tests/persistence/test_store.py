@@ -251,7 +251,7 @@ async def test_a_checkpoint_stands_for_records_that_are_gone(world: World):
     opened = await world.store.open_guild(RED)
     assert opened.head == result.head
     assert "HOLE" in opened.notes[0]
-    await world.join(RED)
+    assert (await world.join(RED)).records[0].gsn == result.head.gsn + 1
     await world.process().start()
     opened = await world.store.open_guild(RED)
     assert [record.seq for record in opened.tail] == [5]
@@ -357,3 +357,69 @@ def _failing(error: type[StorageError]):
 
 def _nothing(number: int, what: str) -> None:
     del number, what
+
+
+async def test_nothing_is_read_written_or_opened_before_the_layers_were_read(world: World):
+    store = world.process()
+    for attempt in (
+        lambda: store.append([joins(RED, 0, 1)]),
+        lambda: store.open_guild(RED),
+        lambda: store.read(lambda lists: lists.names(RED, ())),
+    ):
+        with pytest.raises(NotConfirmed):
+            await attempt()
+    assert store.is_in_doubt()
+    await store.start()
+    assert not store.is_in_doubt()
+    await store.close()
+    assert store.is_in_doubt()
+
+
+async def test_a_layers_health_says_how_far_it_is_behind_and_since_when(world: World):
+    await world.join(RED)
+    world.database.go_away(DiskFull("full"))
+    await world.join(RED, 2)
+    log, database = world.store.health()
+    assert (log.name, log.healthy, log.behind, log.broken_since_ms, log.error) == ("log", True, 0, 0, "")
+    assert (database.healthy, database.gsn, database.behind, database.error) == (False, 1, 2, "full")
+    assert database.broken_since_ms > 0
+
+
+async def test_a_checkpoint_that_no_layer_takes_is_an_error_and_one_that_one_takes_is_told_layer_by_layer(
+    world: World,
+):
+    result = await world.join(RED)
+    world.database.go_away(DiskFull("full"))
+    told = await world.store.save_checkpoint(RED, result.head, (b"{}",), read_back=True)
+    assert told == {"log": "", "database": "full"}
+    world.store = Store([world.database], TestClock(), TestRandomness())
+    world.database.come_back()
+    await world.store.start()
+    world.database.go_away(DiskFull("full"))
+    with pytest.raises(StorageError, match="no layer can be used: database: full"):
+        await world.store.save_checkpoint(RED, result.head, (b"{}",))
+
+
+async def test_a_start_says_what_each_layer_had_and_was_given(world: World):
+    await world.join(RED, 3)
+    await world.join(BLUE)
+    world.database = MemoryLayer("database")
+    report = await world.process().start()
+    assert [(layer.name, layer.gsn, layer.guilds, layer.fed, layer.error) for layer in report.layers] == [
+        ("log", 4, 2, 0, ""),
+        ("database", 4, 2, 4, ""),
+    ]
+    assert report.notes == ("database ended at gsn 0 and got 4 records from log",)
+    assert report.leader == "log"
+    assert set(world.store.guilds()) == {RED, BLUE}
+
+
+async def test_a_layer_that_came_back_with_more_than_this_process_wrote_puts_everything_in_doubt(world: World):
+    await world.join(RED)
+    world.database.go_away(DiskFull("full"))
+    await world.join(RED)
+    other = Store([world.database], TestClock(), TestRandomness())
+    world.database.come_back()
+    await other.start()
+    assert not await world.store.catch_up()
+    assert world.store.is_in_doubt(), "its epoch is above ours"
