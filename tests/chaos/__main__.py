@@ -57,8 +57,7 @@ class Run:
 
     def play(self, number: int, until_s: float) -> None:
         """One round, or what there is time for; what it leaves is kept where it failed."""
-        seed, uvloop = f"{self._seed}/{number}", number % 2 == 1
-        plan = draw(seed, TABLE, most=ADVERSITIES, uvloop=uvloop, patience=self._patience)
+        plan = plan_of(self._seed, number, self._patience)
         folder = Path(tempfile.mkdtemp(prefix=f"inviteledger-chaos-{self._seed}-{number}-"))
         with self._progress(number, plan) as tell:
             report = asyncio.run(play(plan, folder, tell, until_s))
@@ -89,6 +88,12 @@ class Run:
 
             tell("starting")
             yield tell
+
+
+def plan_of(seed: int, number: int, patience: Patience) -> Plan:
+    """Every other round under uvloop, every other pair of rounds with people who stay."""
+    uvloop, calm = number % 2 == 1, number % 4 < 2
+    return draw(f"{seed}/{number}", TABLE, most=ADVERSITIES, uvloop=uvloop, patience=patience, calm=calm)
 
 
 def _line(number: int, plan: Plan, report: Report) -> str:

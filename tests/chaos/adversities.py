@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from actors.cli.bot_process import BotProcess
+from actors.cli.exits import AWAY
 from actors.supervision import spawn
 from sandbox import Sandbox
 from tests.chaos.scene import Scene
@@ -24,7 +25,8 @@ Act: TypeAlias = Callable[[Scene], Awaitable[None]]
 FROZEN_S: Final = (0.5, 7.0)
 HEARTBEAT_MS: Final = 2_000
 """Of the sandbox: a bot that is frozen for twice as long is silent."""
-IN_USE: Final = 69
+STARVED_S: Final = 3.0
+STARVED_BYTES: Final = (1, 300, 5_000, 50_000)
 SPARE_BYTES: Final = (0, 4_096, 60_000)
 MOST_START_KILLS: Final = 4
 BURST: Final = 16
@@ -114,7 +116,7 @@ async def _second_process(scene: Scene) -> None:
     finally:
         await second.kill()
     scene.done["second process"] += 1
-    scene.judge.expect(code == IN_USE, f"the second process ended with {code}")
+    scene.judge.expect(code == AWAY, f"the second process ended with {code}")
     named = f"process {first} on" in transcript.read_text(encoding="utf-8")
     scene.judge.expect(named, f"the second process did not name the first, {first}")
     scene.judge.expect(scene.bot.alive and scene.bot.pid == first, "the first process did not live on")
@@ -172,10 +174,24 @@ async def _start_on_full_disk(scene: Scene) -> None:
     await scene.end_life()
     with filled(scene.data, 0):
         await scene.bot.begin()
-        code = await scene.bot.ended_within(3.0)
-        scene.judge.expect(code in (None, IN_USE), f"a start on a full disk ended with {code}")
-        await scene.bot.kill()
+        await _starved_start(scene)
     scene.done["start on a full disk"] += 1
+
+
+async def _squeezed_start(scene: Scene) -> None:
+    """Something may be written, but not much: a start begins a file of the log, and moves the database's WAL."""
+    await scene.end_life()
+    await scene.bot.begin()
+    with scene.bot.squeezed(scene.random.choice(STARVED_BYTES)):
+        await _starved_start(scene)
+    scene.done["start under RLIMIT_FSIZE"] += 1
+
+
+async def _starved_start(scene: Scene) -> None:
+    code = await scene.bot.ended_within(STARVED_S)
+    scene.judge.expect(code in (None, AWAY), f"a start that may not write ended with {code}")
+    await scene.bot.kill()
+    scene.judge.look_back()
 
 
 # Layers that go, or change
@@ -367,6 +383,12 @@ TABLE: Final = (
         holds="it waits or ends with 69; " + KEPT,
         act=_start_on_full_disk,
         mounted=True,
+    ),
+    Adversity(
+        name="start under a limit",
+        does="a life begins under RLIMIT_FSIZE, is killed, and the next one has room",
+        holds="it waits or ends with 69; " + KEPT,
+        act=_squeezed_start,
     ),
     Adversity(
         name="log deleted, alive", does="the log goes while it runs", holds=KEPT, act=_log_deleted_alive, deaf=False
