@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test run bench stress planted kills chaos cases fmt lock clean
+.PHONY: demo setup test run bench stress planted kills chaos mutate cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -39,6 +39,9 @@ chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, 
 
 cases: .venv/dev.stamp ## make cases FILE=tests/attribution-cases.json
 	@$(BIN)/python -m tests.cases $(or $(FILE),tests/attribution-cases.json)
+
+mutate: .venv/dev.stamp ## 300 small bugs planted one by one: does a test notice? goes on where it stopped
+	@$(BIN)/python -m tests.mutation --resume
 
 fmt: .venv/dev.stamp
 	@$(BIN)/ruff format .

@@ -237,7 +237,8 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     """A redelivery, or the same person once more, writes nothing."""
     held = state.assignments.get(message.code, ())
     current = held[-1] if held else None
-    repeated = message.interaction in state.interactions
+    cause = r.InteractionCause(interaction=message.interaction)
+    repeated = is_handled(state, cause)
     if current is not None and (repeated or current.staff == message.staff):
         before = next(reversed(held[:-1]), None) if repeated else None
         kept = m.Assigned(code=message.code, assignment=current, before=before, news=repeated)
@@ -249,7 +250,6 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
         version=state.assigned + 1,
         by=state.name_of(message.by),
     )
-    cause = r.InteractionCause(interaction=message.interaction)
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
     answer = m.Assigned(code=event.code, assignment=assignment, before=current)

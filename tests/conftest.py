@@ -1,10 +1,21 @@
-"""Profiles of the property tests: dev, ci (chosen by itself where CI is set), soak (``HYPOTHESIS_PROFILE=soak``)."""
+"""Profiles of the property tests: dev, ci (chosen by itself where CI is set), soak (``HYPOTHESIS_PROFILE=soak``).
+
+``mutants``: fewer examples, the same each time, and none is made smaller: all that counts is that one fails.
+"""
 
 import os
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("dev", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, derandomize=True)
 settings.register_profile("soak", parent=settings.get_profile("dev"), max_examples=20_000)
+settings.register_profile(
+    "mutants",
+    parent=settings.get_profile("dev"),
+    max_examples=30,
+    derandomize=True,
+    database=None,
+    phases=(Phase.explicit, Phase.generate),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))

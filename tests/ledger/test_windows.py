@@ -182,13 +182,14 @@ def test_uses_beyond_the_joins_are_counted_by_code_as_far_as_no_join_can_have_ma
     world.vanity, world.presence = None, msgspec.structs.replace(world.presence, vanity=False)
     world.refresh()
     world.run()
-    world.invites[A] = msgspec.structs.replace(world.invites[A], uses=3)
+    for code, uses in ((A, 2), (B, 1)):
+        world.invites[code] = msgspec.structs.replace(world.invites[code], uses=uses)
     world.now_us = START_US + 60 * SECOND
     world._hear_join(USER, world.now_us)
     world.run()
     period = world.state.current(USER)
     assert period is not None
-    assert (period.status, period.candidates) == (Status.LIKELY, (A,))
-    assert world.state.unclaimed == {A: 2}
+    assert (period.status, period.candidates) == (Status.CANDIDATES, (A, B))
+    assert world.state.unclaimed == {A: 1}
     closed = [record.event for record in world.records if isinstance(record.event, r.WindowClosed)][-1]
-    assert (closed.tally, closed.unclaimed, closed.joins) == ({A: 3}, {A: 2}, 1)
+    assert (closed.tally, closed.unclaimed, closed.joins) == ({A: 2, B: 1}, {A: 1}, 1)

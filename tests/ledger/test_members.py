@@ -1,0 +1,231 @@
+"""Memberships by example: repeats, missed leaves, leaves told late, who was there before."""
+
+import msgspec
+import pytest
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.ids import SessionId, UserId
+from ledger.records import Status
+from ledger.state import LEFT_UNKNOWN, Period
+from tests.ledger.lives import GREETING, SECOND, START_US, Life
+
+SESSION = GREETING.session
+ANNA = UserId("1")
+
+
+class Guild(Life):
+    """A guild that has been greeted; its dispatches are numbered."""
+
+    def __init__(self, *, compared: bool) -> None:
+        super().__init__()
+        self.number = 0
+        self.tell(GREETING)
+        if compared:
+            self.lists(1)
+
+    def cause(self) -> r.GatewayCause:
+        self.number += 1
+        return r.GatewayCause(session=SESSION, number=self.number, lane="members")
+
+    def joins(self, at_s: float, *, arrived_s: float | None = None, user: UserId = ANNA, **more: object) -> None:
+        join = m.RecordJoin(
+            cause=self.cause(),
+            session=SESSION,
+            user=user,
+            joined_at_us=START_US + round(at_s * SECOND),
+            arrived_us=START_US + round((at_s if arrived_s is None else arrived_s) * SECOND),
+        )
+        self.tell(msgspec.structs.replace(join, **more))
+
+    def leaves(self, at_s: float, user: UserId = ANNA) -> None:
+        self.tell(m.RecordLeave(cause=self.cause(), user=user, arrived_us=START_US + round(at_s * SECOND)))
+
+    def lists(self, at_s: float, *members: m.ListedMember) -> m.Decision:
+        at_us = START_US + round(at_s * SECOND)
+        page = m.ReviewMembers(
+            session=SESSION, members=members, after=UserId("0"), upto="", started_us=at_us, at_us=at_us + 1
+        )
+        return self.tell(page)
+
+    def stays(self, user: UserId = ANNA) -> list[tuple[float, float]]:
+        """From when to when, in seconds; 0 = still there, -1 = nobody knows."""
+        return [(self._s(each.opened_us), self._s(each.left_us)) for each in self.state.members.get(user, ())]
+
+    def period(self) -> Period:
+        return self.state.members[ANNA][-1]
+
+    @staticmethod
+    def _s(at_us: int) -> float:
+        return (at_us - START_US) / SECOND if at_us > 0 else at_us
+
+
+@pytest.fixture
+def guild() -> Guild:
+    return Guild(compared=True)
+
+
+def test_who_joins_leaves_and_comes_back_has_two_memberships_and_the_second_is_a_return(guild: Guild):
+    guild.joins(10)
+    guild.leaves(20)
+    guild.joins(30)
+    assert guild.stays() == [(10, 20), (30, 0)]
+    assert [each.rejoin for each in guild.state.members[ANNA]] == [False, True]
+
+
+def test_a_leave_told_of_somebody_who_has_left_changes_nothing(guild: Guild):
+    guild.joins(10)
+    guild.leaves(20)
+    before = len(guild.records)
+    guild.leaves(25)
+    assert guild.stays() == [(10, 20)]
+    assert len(guild.records) == before
+
+
+@pytest.mark.parametrize("at_s", [9, 10])
+def test_a_leave_of_before_the_membership_does_not_end_it(guild: Guild, at_s: float):
+    guild.joins(10)
+    guild.leaves(at_s)
+    assert guild.stays() == [(10, 0)]
+
+
+def test_a_join_of_somebody_who_is_there_for_sure_is_a_repeat(guild: Guild):
+    guild.joins(10)
+    guild.joins(30)
+    assert guild.stays() == [(10, 0)]
+    assert guild.period().aliases == (START_US + 30 * SECOND,)
+    assert [join.optional for join in guild.state.desk.values()] == [False, True]
+
+
+@pytest.mark.parametrize(("after_s", "uses"), [(5.0, 1), (5.1, 2)])
+def test_a_repeat_within_five_seconds_is_the_same_join_and_no_use_of_its_own(guild: Guild, after_s: float, uses: int):
+    guild.joins(10)
+    guild.joins(10 + after_s)
+    assert guild.stays() == [(10, 0)]
+    assert len(guild.state.desk) == uses
+
+
+def test_a_repeat_that_is_told_much_later_is_not_the_same_join(guild: Guild):
+    guild.joins(10)
+    guild.joins(12, arrived_s=30)
+    assert len(guild.state.desk) == 2
+
+
+@pytest.mark.parametrize("bot_then", [True, False])
+def test_a_bots_repeat_uses_nothing(guild: Guild, *, bot_then: bool):
+    guild.joins(10, bot=bot_then)
+    desk = len(guild.state.desk)
+    guild.joins(30, bot=not bot_then)
+    assert guild.stays() == [(10, 0)]
+    assert len(guild.state.desk) == desk
+
+
+def test_without_a_list_each_join_ends_the_membership_before_at_a_time_nobody_knows():
+    guild = Guild(compared=False)
+    for at_s in (10, 30, 50):
+        guild.joins(at_s)
+    assert guild.stays() == [(10, LEFT_UNKNOWN), (30, LEFT_UNKNOWN), (50, 0)]
+    assert guild.state.desk[r.join_key(ANNA, START_US + 50 * SECOND)].limits == ("missed_leave",)
+
+
+def test_the_flag_that_somebody_has_rejoined_is_the_sign_of_a_missed_leave_once(guild: Guild):
+    guild.joins(10)
+    guild.joins(30, flags=1)
+    assert guild.stays() == [(10, LEFT_UNKNOWN), (30, 0)]
+    guild.joins(50, flags=1)
+    assert guild.stays() == [(10, LEFT_UNKNOWN), (30, 0)]
+
+
+def test_a_guest_is_no_join(guild: Guild):
+    guild.joins(10, flags=16)
+    assert guild.stays() == []
+
+
+def test_a_bot_joins_by_no_invite_and_is_worked_out_at_once(guild: Guild):
+    guild.joins(10, bot=True)
+    assert (guild.period().status, guild.period().reason) == (Status.NON_INVITE, "bot")
+    assert not guild.state.desk
+
+
+def test_a_list_ends_the_membership_of_who_is_not_on_it_unless_it_began_after_the_list_was_asked_for(guild: Guild):
+    guild.joins(10)
+    guild.lists(10)
+    assert guild.stays() == [(10, 0)]
+    guild.joins(11, arrived_s=13, user=UserId("2"))
+    guild.lists(12)
+    assert guild.stays() == [(10, LEFT_UNKNOWN)]
+    assert guild.stays(UserId("2")) == [(11, 0)], "told of after the list was asked for"
+
+
+def test_a_list_shows_who_was_there_before_we_counted_and_who_joined_unseen(guild: Guild):
+    old = m.ListedMember(user=UserId("2"), joined_at_us=START_US - SECOND, flags=1)
+    new = m.ListedMember(user=UserId("3"), joined_at_us=START_US)
+    guild.lists(20, old, new)
+    seeded, joined = guild.state.members[UserId("2")][0], guild.state.members[UserId("3")][0]
+    assert (seeded.counted, seeded.status, seeded.reason, seeded.rejoin) == (
+        False,
+        Status.UNKNOWN,
+        "no_baseline",
+        True,
+    )
+    assert (joined.counted, joined.status) == (True, Status.PENDING)
+    assert guild.state.desk[r.join_key(UserId("3"), START_US)].limits == ("away",)
+
+
+def test_a_thousand_members_are_seeded_a_record(guild: Guild):
+    old = [m.ListedMember(user=UserId(str(at)), joined_at_us=START_US - at) for at in range(1, 2_002)]
+    guild.lists(20, *old)
+    seeded = [record.event for record in guild.records if isinstance(record.event, r.MembersSeeded)]
+    assert [len(event.members) for event in seeded] == [1_000, 1_000, 1]
+    assert len(guild.state.members) == 2_001
+
+
+def test_an_update_of_somebody_unseen_is_their_join_and_soon_after_it_a_live_one(guild: Guild):
+    for user, told_s in (("2", 69.9), ("3", 70.0)):
+        join = m.RecordJoin(
+            cause=guild.cause(),
+            session=SESSION,
+            user=UserId(user),
+            joined_at_us=START_US + 10 * SECOND,
+            arrived_us=START_US + round(told_s * SECOND),
+        )
+        guild.tell(m.NoteMember(join=join))
+    origins = {each.event.user: each.event.origin for each in guild.records if _is_join(each)}
+    assert origins == {UserId("2"): "live", UserId("3"): "away"}
+
+
+def _is_join(record: r.Record) -> bool:
+    return isinstance(record.event, r.JoinRecorded)
+
+
+def test_what_could_not_be_read_of_a_join_is_a_join_that_is_honestly_unknown(guild: Guild):
+    unreadable = m.NoteUnreadable(
+        cause=guild.cause(),
+        session=SessionId("s1"),
+        name="GUILD_MEMBER_ADD",
+        digest="d",
+        reason="handler_failed",
+        at_us=START_US,
+        user=ANNA,
+        joined_at_us=START_US + SECOND,
+    )
+    guild.tell(unreadable)
+    assert (guild.period().status, guild.period().reason, guild.period().verdicts) == (
+        Status.UNKNOWN,
+        "handler_failed",
+        1,
+    )
+    assert not guild.state.desk
+    assert not guild.presence.reconciled
+
+
+def test_who_left_while_a_list_was_read_is_not_brought_back_by_it_unless_they_came_back():
+    guild = Guild(compared=False)
+    shown = m.ListedMember(user=ANNA, joined_at_us=START_US - SECOND)
+    guild.leaves(30)
+    guild.lists(20, shown)
+    assert guild.stays() == []
+    again = Guild(compared=False)
+    again.leaves(30)
+    again.joins(40)
+    assert again.presence.left == {}
