@@ -143,7 +143,7 @@ def survey(name: str, *, slow: bool = False) -> Survey:
     ended = stage.life(told.tell, lambda _: counting)
     faults = [
         *told.faults,
-        *([f"it ended with {ended!r}"] if ended else []),
+        *([f"I10: it ended with {ended!r}"] if ended else []),
         *_afterwards(stage, gaps=_named(name).gaps),
     ]
     return Survey(counting.visits, told.restarts, tuple(faults))
@@ -196,9 +196,11 @@ class Story:
 
 def _unexpected(ended: BaseException, mode: Mode, kind: str) -> list[str]:
     """Whoever is cut off ends; so does a process whose root or whose start was killed. Nobody else."""
-    if mode is Mode.CUT and isinstance(ended, PowerCut):
-        return []
-    return [] if kind in ("main", "supervisor") and mode is not Mode.CUT else [f"the process ended with {ended!r}"]
+    if mode is Mode.CUT:
+        due = isinstance(ended, PowerCut)
+    else:
+        due = kind in ("main", "supervisor") and not isinstance(ended, AssertionError)
+    return [] if due else [f"I10: the process ended with {ended!r}"]
 
 
 def _due(mode: Mode, kind: str) -> int:
@@ -211,7 +213,7 @@ def _next_life(stage: Stage) -> list[str]:
     """After a life that ended before all was well: the next one makes everything good."""
     told = Story(Scenario("the next life", coming_up), Hopes(struck=lambda: "", restarts=0))
     ended = stage.life(told.tell)
-    return [*told.faults, *([f"the next life ended with {ended!r}"] if ended else [])]
+    return [*told.faults, *([f"I10: the next life ended with {ended!r}"] if ended else [])]
 
 
 def _afterwards(stage: Stage, *, gaps: bool) -> list[str]:
@@ -223,11 +225,11 @@ def _afterwards(stage: Stage, *, gaps: bool) -> list[str]:
         for guild in GUILDS:
             log = await life.process.files.guild_frames(guild, 0)
             database = await life.process.database.guild_frames(guild, 0)
-            faults.extend([f"the layers differ in {guild}"] if list(log) != list(database) else [])
+            faults.extend([f"I9: the layers differ in {guild}"] if list(log) != list(database) else [])
             faults.extend(judge.of_the_durable(stage, guild, [frame.record for frame in log], gaps=gaps))
 
     ended = stage.life(script)
-    return [*faults, *([f"the last look ended with {ended!r}"] if ended else [])]
+    return [*faults, *([f"I9: the last look ended with {ended!r}"] if ended else [])]
 
 
 def prepared(name: str, *, slow: bool) -> Stage:

@@ -1,7 +1,8 @@
 """What has to hold after a kill, once everything had time to heal; and what is still there after one more cut.
 
 Nothing acknowledged is lost; nobody is recorded or credited twice; whoever asked has an answer; everything is live
-and nothing waits; no task is left over; restarts are bounded by what was done.
+and nothing waits; no task is left over; restarts are bounded by what was done. Each fault begins with the invariant
+(KERNEL, I1 to I12) that it breaks.
 """
 
 import asyncio
@@ -23,20 +24,20 @@ def after_healing(life: Life, *, struck: str, restarts: int) -> Iterator[str]:
     """What is wrong with a life that is quiet again. ``struck``: the task that was killed, "" = none."""
     yield from _answers(life, struck)
     left = Counter(task.get_name() for task in asyncio.all_tasks(life.loop))
-    yield from (f"task {name} is left over" for name in left if name.partition("/")[0] not in TREE)
-    yield from (f"{count} tasks {name}" for name, count in left.items() if count > 1)
+    yield from (f"I10: task {name} is left over" for name in left if name.partition("/")[0] not in TREE)
+    yield from (f"I10: {count} tasks {name}" for name, count in left.items() if count > 1)
     if life.process.supervisor.statistics().restarts > restarts:
-        yield f"{life.process.supervisor.statistics().restarts} restarts, at most {restarts} are due"
+        yield f"I8: {life.process.supervisor.statistics().restarts} restarts, at most {restarts} are due"
     if letters := life.process.supervisor.statistics().dead_letters:
-        yield f"{letters} dead letters"
-    yield from (f"told in the loop: {told}" for told in life.complaints)
+        yield f"I8: {letters} dead letters"
+    yield from (f"I10: told in the loop: {told}" for told in life.complaints)
 
 
 def after_the_end(life: Life) -> Iterator[str]:
     """What is wrong with a life that has stopped in order."""
     left = sorted(task.get_name() for task in asyncio.all_tasks(life.loop) if task.get_name() != "main")
     if left:
-        yield f"left over after the drain: {left}"
+        yield f"I10: left over after the drain: {left}"
 
 
 def of_the_durable(stage: Stage, guild: GuildId, records: Sequence[Record], *, gaps: bool) -> Iterator[str]:
@@ -46,12 +47,12 @@ def of_the_durable(stage: Stage, guild: GuildId, records: Sequence[Record], *, g
     joins = Counter(record.event.user for record in records if isinstance(record.event, JoinRecorded))
     seeds = [record.event.members for record in records if isinstance(record.event, MembersSeeded)]
     known = {*joins, *(member.user for members in seeds for member in members)}
-    yield from (f"{user} of {guild} is recorded {times} times" for user, times in joins.items() if times > 1)
+    yield from (f"I2: {user} of {guild} is recorded {times} times" for user, times in joins.items() if times > 1)
     for user in stage.village.joined[guild]:
         if user not in known and (guild, user) not in stage.village.gone:
-            yield f"the join of {user} in {guild} is lost"
+            yield f"I1: the join of {user} in {guild} is lost"
         if (guild, user) in stage.acknowledged and user not in joins:
-            yield f"the ACKNOWLEDGED join of {user} in {guild} is lost"
+            yield f"I1: the ACKNOWLEDGED join of {user} in {guild} is lost"
     yield from _credits(guild, records, len(stage.village.joined[guild]))
 
 
@@ -61,17 +62,17 @@ def _answers(life: Life, struck: str) -> Iterator[str]:
         if asked.error is not None:
             planted = struck == asked.task or (asked.may_fail and kind_of(struck) == QUERY)
             if not planted and not (asked.may_fail and isinstance(asked.error, LedgerError)):
-                yield f"{asked.what} ended with {asked.error!r}"
+                yield f"I5: {asked.what} ended with {asked.error!r}"
         elif asked.outcome is not None and asked.outcome.kind not in (Answered.OK, Answered.DEGRADED):
-            yield f"{asked.what} was answered {asked.outcome.kind}: {asked.outcome.text}"
+            yield f"I5: {asked.what} was answered {asked.outcome.kind}: {asked.outcome.text}"
 
 
 def _sequence(guild: GuildId, records: Sequence[Record]) -> Iterator[str]:
     if [record.seq for record in records] != list(range(1, len(records) + 1)):
-        yield f"the records of {guild} have gaps: {[record.seq for record in records]}"
+        yield f"I3: the records of {guild} have gaps: {[record.seq for record in records]}"
     epochs = [record.epoch for record in records]
     if epochs != sorted(epochs):
-        yield f"the epoch of {guild} falls: {epochs}"
+        yield f"I3: the epoch of {guild} falls: {epochs}"
 
 
 def _credits(guild: GuildId, records: Sequence[Record], people: int) -> Iterator[str]:
@@ -81,6 +82,6 @@ def _credits(guild: GuildId, records: Sequence[Record], people: int) -> Iterator
             net[record.event.user] += 1
         elif isinstance(record.event, CreditReversed):
             net[record.event.user] -= 1
-    yield from (f"{user} of {guild} has {each} credits" for user, each in net.items() if each not in (0, 1))
+    yield from (f"I2: {user} of {guild} has {each} credits" for user, each in net.items() if each not in (0, 1))
     if sum(net.values()) > people:
-        yield f"{sum(net.values())} credits in {guild} for {people} people"
+        yield f"I2: {sum(net.values())} credits in {guild} for {people} people"

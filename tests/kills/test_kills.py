@@ -10,7 +10,6 @@ import pytest
 from tests.kills import campaign, gateway
 from tests.kills.acts import modes_at
 from tests.kills.campaign import Case, Spot
-from tests.kills.planted import PLANTED, Planted
 from tests.kills.points import KERNEL, Point, inventory
 from tests.kills.scenarios import SCENARIOS, Scenario
 from tests.kills.stage import unheard
@@ -53,10 +52,6 @@ def possible(name: str) -> list[Case]:
     return list(campaign.cases(next(each for each in SCENARIOS if each.name == name)))
 
 
-def last_of(case: Case) -> str:
-    return spots_of(case.scenario)[case.number].place[-1].function
-
-
 def spots_of(name: str) -> list[Spot]:
     return campaign.survey(name).spots
 
@@ -89,10 +84,3 @@ def test_days_of_a_bot_with_a_kill_in_the_gateways_glue():
     for case in cases[:: len(cases) // DAYS][:DAYS]:
         run = gateway.play(spots[case.number], case)
         assert run.faults == (), f'python -m tests.kills --only "{case}": {spots[case.number]}'
-
-
-@pytest.mark.parametrize("bug", PLANTED, ids=[bug.name for bug in PLANTED])
-def test_a_planted_bug_is_caught(bug: Planted):
-    cases = [case for case in possible(bug.scenario) if case.mode is bug.mode and last_of(case) == bug.function]
-    with bug.in_place():
-        assert any(campaign.play(case).faults for case in cases), cases

@@ -7,6 +7,7 @@ repeated.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -23,6 +24,9 @@ from tests.disk import vfs
 from tests.disk.crashes import Workshop
 from tests.disk.database_cases import DATABASE_CASES
 from tests.disk.sweep import Sweep, Tally
+from tests.kills import campaign
+from tests.kills.acts import Mode
+from tests.kills.scenarios import SCENARIOS
 from tests.ledger import test_fates, test_model, test_worlds
 from tests.ledger.lives import Script, messages, scripts
 from tests.persistence.damaged import damaged, flip_and_read
@@ -71,6 +75,24 @@ def breaking(name: str) -> Iterator[None]:
         yield
     except (AssertionError, LedgerError) as error:
         raise Broken(name, str(error) or repr(error)) from error
+
+
+# L1: a kill at an await
+
+
+def in_a_day(mode: Mode, number: int) -> None:
+    """A bot's day, with a kill in it."""
+    faults = campaign.play(DAYS[mode][number]).faults
+    if faults:
+        name, _, why = faults[0].partition(": ")
+        raise Broken(name, why)
+
+
+DAYS: Final = {
+    mode: tuple(case for case in campaign.cases(SCENARIOS[0]) if case.mode is mode)
+    for mode in (Mode.CANCEL, Mode.LATE, Mode.ZOMBIE, Mode.LATE_WRITE, Mode.JOURNAL)
+}
+"""Made here, where no bug is planted yet: the day without a kill says where it waits."""
 
 
 # L0: the pure part
@@ -198,6 +220,16 @@ HUNTS: Final = {
         Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
         Hunt(name="operations", layer="L2", runs=_SHARES, step=at_an_operation),
         Hunt(name=DATABASE_CUTS, layer="L2", runs=_SMALL_SHARES, step=behind_a_cut_of_the_database),
+        *(
+            Hunt(name=name, layer="L1", runs=len(DAYS[mode]), step=partial(in_a_day, mode))
+            for name, mode in (
+                ("kills-cancel", Mode.CANCEL),
+                ("kills-late-cancel", Mode.LATE),
+                ("kills-zombie", Mode.ZOMBIE),
+                ("kills-late-write", Mode.LATE_WRITE),
+                ("kills-journal-dies", Mode.JOURNAL),
+            )
+        ),
     )
     if hunt.name != DATABASE_CUTS or vfs.library() is not None
 }
