@@ -24,7 +24,8 @@ Act: TypeAlias = Callable[[Scene], Awaitable[None]]
 
 FROZEN_S: Final = (0.5, 7.0)
 HEARTBEAT_MS: Final = 2_000
-"""Of the sandbox: a bot that is frozen for twice as long is silent."""
+"""Of the sandbox, where somebody is frozen: for twice as long, and they are silent."""
+MISSED: Final = "gateway.heartbeat_missed"
 STARVED_S: Final = 3.0
 STARVED_BYTES: Final = (1, 300, 5_000, 50_000)
 SPARE_BYTES: Final = (0, 4_096, 60_000)
@@ -346,7 +347,7 @@ TABLE: Final = (
         does="SIGSTOP for some seconds, SIGCONT",
         holds="the session goes on or a new one begins; " + KEPT,
         act=_frozen,
-        excused=("gateway.heartbeat_missed", "interaction.answered_late"),
+        excused=(MISSED, "interaction.answered_late"),
     ),
     Adversity(
         name="second process",

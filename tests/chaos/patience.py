@@ -6,15 +6,20 @@ from typing import Final
 
 import msgspec
 
+from sandbox.interactions import ANSWER_S
+
 LOOK_EVERY_S: Final = 0.4
 
 
 class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds to be live and to have worked something out, to drain (Docker kills after 10), to answer an ask."""
+    """Seconds to be live and to have worked something out, to drain (Docker kills after 10), to answer an ask, and
+    to take it (Discord waits 3).
+    """
 
     live_s: float = 90.0
     drain_s: float = 10.0
     answer_s: float = 30.0
+    take_s: float = ANSWER_S
 
 
 async def patiently(holds: Callable[[], bool], patience_s: float) -> bool:

@@ -18,7 +18,7 @@ import msgspec
 
 from actors.cli.bot_process import DemoFailed
 from sandbox import Join, Sandbox
-from tests.chaos.adversities import ALWAYS, HEARTBEAT_MS, Adversity
+from tests.chaos.adversities import ALWAYS, HEARTBEAT_MS, MISSED, Adversity
 from tests.chaos.bot import Bot
 from tests.chaos.crowd import Crowd, id_of
 from tests.chaos.judge import Judge, Tally
@@ -77,7 +77,9 @@ async def play(plan: Plan, folder: Path, tell: Tell, until_s: float = inf) -> Re
     with ExitStack() as stack:
         mounted = wants_mount and stack.enter_context(tiny_disk(data))
         async with Sandbox(seed=Random(plan.seed).randrange(1 << 30), identify_every_s=0.0) as sandbox:
-            sandbox.gateway.heartbeat_ms = HEARTBEAT_MS
+            sandbox.interactions.answer_s = plan.patience.take_s
+            if any(MISSED in each.excused for each in plan.adversities):
+                sandbox.gateway.heartbeat_ms = HEARTBEAT_MS
             round_ = Round(plan, sandbox, folder, tell, until_s, mounted=mounted)
             report = await round_.play()
         if mounted and report.faults:

@@ -12,7 +12,7 @@ from tests.chaos.patience import Patience
 from tests.chaos.round import draw, play
 
 BRIEF = tuple(each for each in TABLE if not each.slow)
-PATIENCE = Patience(live_s=60.0, drain_s=60.0, answer_s=30.0)
+PATIENCE = Patience(live_s=60.0, drain_s=60.0, answer_s=30.0, take_s=30.0)
 """No figure of speed: the machine may be busy with other tests."""
 
 
