@@ -1,15 +1,15 @@
 """Plants small bugs one by one and looks whether a test notices. ``python -m tests.mutation --help``.
 
-The choice follows from the seed and the text of the modules alone. What was tried is kept in ``.prove/mutation.json``
-by the mutant's id: with ``--resume`` a mutant that was killed is not tried again while its module is the same, one
-that survived not while its tests are the same either.
+The choice follows from the seed and the code alone, mutant by mutant. What was tried is kept by the mutant's id in
+``.prove/mutation.json``: with ``--resume`` a mutant that was killed is not tried again while its module is the same,
+one that survived not while its tests are the same either.
 """
 
 import argparse
 import difflib
 import hashlib
 import os
-import random
+import signal
 import sys
 import tempfile
 import time
@@ -69,14 +69,13 @@ class Planted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def chosen(seed: int, number: int) -> list[Planted]:
-    """The mutants of this seed: of each group its share, every module by its size, shuffled."""
-    choice = random.Random(seed)
-    found: list[Planted] = []
-    for group in GROUPS:
-        candidates = list(candidates_of(group))
-        found += choice.sample(candidates, min(len(candidates), round(number * group.share / 100)))
-    choice.shuffle(found)
-    return found
+    """The mutants of this seed: of each group its share. A change of the code changes the choice there only."""
+
+    def lot(each: Planted) -> str:
+        return hashlib.sha256(f"{seed}/{each.mutant.id}".encode()).hexdigest()
+
+    drawn = [sorted(candidates_of(group), key=lot)[: round(number * group.share / 100)] for group in GROUPS]
+    return sorted((each for group in drawn for each in group), key=lot)
 
 
 def candidates_of(group: Group) -> Iterator[Planted]:
@@ -126,6 +125,13 @@ class Run:
         """Until all are tried, or the time is up: those that run are then waited for."""
         ends_s = time.monotonic() + budget_s
         self._reach = reach_of(collected)
+        try:
+            self._go(collected, ends_s, live)
+        finally:
+            for child in self._running:
+                child.stop()
+
+    def _go(self, collected: Collected, ends_s: float, live: Live) -> None:
         while self._running or (self.todo and time.monotonic() < ends_s):
             while self.todo and len(self._running) < CHILDREN and time.monotonic() < ends_s:
                 each = self.todo.pop(0)
@@ -227,12 +233,16 @@ def _measured(collected: Collected, nodeids: Sequence[str]) -> dict[str, Reach]:
         for at, part in enumerate(parts)
     ]
     found: dict[str, Reach] = {}
-    for at, child in enumerate(children):
-        while (ended := child.ended()) is None:
-            time.sleep(0.05)
-        if ended[0] != 0:
-            raise SystemExit(f"the tests have to be green without any mutant: {ended[1].decode()}")
-        found |= msgspec.json.decode((folder / str(at)).read_bytes(), type=dict[str, Reach])
+    try:
+        for at, child in enumerate(children):
+            while (ended := child.ended()) is None:
+                time.sleep(0.05)
+            if ended[0] != 0:
+                raise SystemExit(f"the tests have to be green without any mutant: {ended[1].decode()}")
+            found |= msgspec.json.decode((folder / str(at)).read_bytes(), type=dict[str, Reach])
+    finally:
+        for child in children:
+            child.stop()
     return found
 
 
@@ -264,6 +274,7 @@ def told(run: Run, console: Console) -> int:
 def main() -> int:
     asked = _asked()
     os.nice(asked.nice)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the children end, too
     planted = chosen(asked.seed, asked.mutants)
     if asked.only:
         planted = [each for group in GROUPS for each in candidates_of(group) if each.mutant.id == asked.only]

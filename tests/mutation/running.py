@@ -73,10 +73,14 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
             return os.waitstatus_to_exitcode(status), self._said()
         if time.monotonic() - self.started_s <= self.limit_s:
             return None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self.stop()
         os.waitpid(self.pid, 0)
         return None, self._said()
+
+    def stop(self) -> None:
+        """Ends it, and whatever it has started, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def _said(self) -> bytes:
         with os.fdopen(self.report, "rb") as pipe:
