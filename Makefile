@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test run bench stress planted kills chaos mutate cases fmt lock clean
+.PHONY: demo setup test run bench stress planted kills disk chaos mutate cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -27,6 +27,9 @@ bench: .venv/dev.stamp ## ratios measured side by side in one run
 
 stress: .venv/dev.stamp ## 5,000 guilds start on four shards, 5,000 people join at once; some minutes
 	@$(BIN)/python -m tests.stress
+
+disk: .venv/dev.stamp ## make disk BUDGET=600: every disk operation with every fault, every state that a power cut leaves
+	@$(BIN)/python -m tests.disk --resume $(if $(BUDGET),--budget $(BUDGET))
 
 planted: .venv/dev.stamp ## every planted bug, and by which layer it is caught
 	@$(BIN)/python -m tests.planted

@@ -15,11 +15,12 @@ from typing import Final
 from ledger.errors import LedgerError
 from tests.disk.database import DatabaseProcess, Moment, Site, judge_legible
 from tests.disk.database_cases import AFTERWARDS, DATABASE_CASES
-from tests.disk.faults import Fault, Hit
+from tests.disk.faults import CUTS, Fault, Hit
 from tests.persistence.volume import Volume
 
 TORN: Final = 2
 """States for each cut, beside the two extremes."""
+_FAULT_OF: Final = {luck: fault for fault, luck in CUTS.items()}
 
 
 class Workshop:
@@ -41,11 +42,16 @@ class Workshop:
             self._recorded[name] = self._run(self._site(name), name)
         return self._recorded[name]
 
+    def known(self) -> int:
+        """How many operations the workloads have that were recorded."""
+        return sum(len(process.trace.operations) for process in self._recorded.values())
+
     def cut(self, name: str, number: int, torn: int = TORN) -> None:
         """Judges what a cut behind an operation may leave."""
         process = self.recorded(name)
-        for luck in (0.0, *[None] * torn, 1.0):
-            state = state_behind(process, number, Random(f"{number} {luck} {self.states}"), luck)
+        for variant, luck in enumerate((0.0, *[None] * torn, 1.0)):
+            state = state_behind(process, number, Random(f"{number} {variant}"), luck)
+            self.pairs.add((name, number, _FAULT_OF[luck]))
             self._judge(*state, f"{name}, a cut behind operation {number}, luck {luck}")
 
     def cut_again(self, seed: int) -> None:
@@ -69,7 +75,7 @@ class Workshop:
         """All that ``fail`` can be asked for."""
         for number, operation in enumerate(self.recorded(name).trace.operations, 1):
             for fault in operation.faults():
-                if fault not in {Fault.LOST, Fault.TORN, Fault.FLUSHED}:
+                if fault not in CUTS:
                     yield name, number, fault
 
     def _judge(self, volume: Volume, moment: Moment, what: str) -> None:

@@ -1,21 +1,19 @@
 """Every operation of the workloads with every fault: each once, during recovery, twice in a row, and slow.
 
-A section is a stream of jobs in a fixed order, each a handful of runs; what was hit is counted in a ``Tally``.
+Each job is a run or a handful of them; what was hit is counted in a ``Tally``.
 """
 
 from asyncio import CancelledError
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import count
 from random import Random
 from typing import Final, TypeAlias, TypeVar
 
 from ledger.errors import LedgerError
 from persistence.offload import Offload, inline
 from tests.disk.cases import CASES
-from tests.disk.faults import CUTS, Fault, Hit, Operation
+from tests.disk.faults import Fault, Hit, Operation
 from tests.disk.process import driven
 from tests.disk.worlds import Ground, World
 
@@ -45,44 +43,18 @@ class Sweep:
         self._grounds: dict[str, Ground] = {}
         self._operations: dict[str, Sequence[Operation]] = {}
 
-    # Streams of jobs
-
-    def singles(self) -> Iterator[Job]:
-        """Every operation of every workload with everything that can happen to it."""
-        for pair in self.pairs():
-            yield partial(self.single, *pair)
-
-    def lags(self) -> Iterator[Job]:
-        """Every piece of work that is handed to the disk's thread is slow, and whoever waits for it is cancelled."""
-        for name in CASES:
-            thread = Thread(0)
-            self._run(Tally(), name, (), 0, thread)
-            for number in range(1, thread.calls + 1):
-                yield partial(self.lag, name, number)
-
-    def recoveries(self) -> Iterator[Job]:
-        """Behind every cut, in random order, every operation of the recovery and all that can happen to it."""
-        cuts = [pair for pair in self.pairs() if pair[2] in CUTS]
-        Random(1).shuffle(cuts)
-        for pair in cuts:
-            yield partial(self.recovery, *pair)
-
-    def doubles(self) -> Iterator[Job]:
-        """Any two faults in a row, by seed, without end."""
-        for seed in count(1):
-            yield partial(self.double, seed)
-
-    # Jobs
-
     def single(self, name: str, number: int, fault: Fault, tally: Tally) -> None:
+        """An operation meets a fault."""
         self._run(tally, name, (Hit(number, fault),), number)
         tally.pairs.add((name, number, fault))
 
     def lag(self, name: str, number: int, tally: Tally) -> None:
+        """Work is so slow that whoever waits for it is cancelled; then it is done."""
         self._run(tally, name, (), number, Thread(number))
         tally.pairs.add((name, number, "slow"))
 
     def recovery(self, name: str, number: int, fault: Fault, tally: Tally) -> None:
+        """Behind a cut, every operation of the recovery meets everything that can happen to it."""
         cut = Hit(number, fault)
         world = self._run(tally, name, (cut,), number)
         for again, operation in enumerate(world.trouble.seen[: world.recovery], 1):
@@ -90,6 +62,7 @@ class Sweep:
                 self._run(tally, name, (cut, Hit(again, second)), number)
 
     def double(self, seed: int, tally: Tally) -> None:
+        """Any two faults, one soon behind the other."""
         random = Random(seed)
         name, number, fault = random.choice(self.pairs())
         plan = (Hit(number, fault), Hit(random.randint(1, NEAR), random.choice(list(Fault))))
@@ -104,6 +77,10 @@ class Sweep:
             self._operations[name] = self._run(Tally(), name, (), 0).trouble.seen
         return self._operations[name]
 
+    def known(self) -> int:
+        """How many operations the workloads have that were looked at."""
+        return sum(map(len, self._operations.values()))
+
     def pairs(self, *names: str) -> list[tuple[str, int, Fault]]:
         """Workload, operation and fault: all there is, or of these workloads."""
         return [
@@ -112,6 +89,15 @@ class Sweep:
             for number, operation in enumerate(self.operations(name), 1)
             for fault in operation.faults()
         ]
+
+    def calls(self) -> list[tuple[str, int]]:
+        """Workload and number of each piece of work that is handed to the disk's thread."""
+        found: list[tuple[str, int]] = []
+        for name in CASES:
+            thread = Thread(0)
+            self._run(Tally(), name, (), 0, thread)
+            found += [(name, number) for number in range(1, thread.calls + 1)]
+        return found
 
     def _run(self, tally: Tally, name: str, plan: Sequence[Hit], seed: int, offload: Offload = inline) -> World:
         """One run of a workload; what the judge says goes out with the plan."""

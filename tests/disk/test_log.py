@@ -68,7 +68,7 @@ def test_two_faults_in_a_row_lose_nothing(sweep: Sweep):
 
 
 def test_work_that_lands_behind_its_callers_cancellation_loses_nothing(sweep: Sweep):
-    tally = swept(sweep.lags())
+    tally = swept(partial(sweep.lag, *call) for call in sweep.calls())
     assert tally.seen["cancelled"] == tally.runs > 100
 
 
@@ -87,4 +87,4 @@ class TwoThreads(Thread):
 def test_the_judge_catches_work_that_lands_behind_a_later_one(sweep: Sweep, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sweeping, "Thread", TwoThreads)
     with pytest.raises((AssertionError, LedgerError)):
-        swept(sweep.lags())
+        swept(partial(sweep.lag, *call) for call in sweep.calls())
