@@ -27,8 +27,8 @@ _CRC_LENGTH: Final = len(_CRC_TAIL % 0)
 _TAIL_LENGTH: Final = len(_DIGEST_MARK) + 64 + len(b'"') + _CRC_LENGTH
 _DIGEST: Final = slice(-_CRC_LENGTH - 65, -_CRC_LENGTH - 1)
 """Where the digits of the digest stand in a frame."""
-# The package does not say of which type its argument is.
-_checksum: Final = cast(
+# The package does not say of which type its argument is. Gives the CRC32C of some bytes.
+checksum: Final = cast(
     "Callable[[bytes], int]",
     google_crc32c.value,  # pyright: ignore[reportUnknownMemberType]
 )
@@ -46,7 +46,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 def crc32c(data: bytes) -> bytes:
     """CRC32C as 8 lower-case hex digits."""
-    return b"%08x" % _checksum(data)
+    return b"%08x" % checksum(data)
 
 
 def seal(record: Record, previous: bytes) -> Frame:
@@ -54,7 +54,7 @@ def seal(record: Record, previous: bytes) -> Frame:
     body = _encoder.encode(record)[:-1]
     digest = hashlib.sha256(previous + body).digest()
     checked = body + _DIGEST_MARK + hexlify(digest) + b'"'
-    return Frame(record=record, data=checked + _CRC_TAIL % _checksum(checked), digest=digest)
+    return Frame(record=record, data=checked + _CRC_TAIL % checksum(checked), digest=digest)
 
 
 def unseal(data: bytes, where: str) -> Frame:
@@ -65,7 +65,7 @@ def unseal(data: bytes, where: str) -> Frame:
         NewerFormat: when the checksum holds and the record is of no kind that this release knows: it was written
             whole, so a later release wrote it, and taking it for damage would cut it off.
     """
-    if data[-_CRC_LENGTH:] != _CRC_TAIL % _checksum(data[:-_CRC_LENGTH]) or len(data) <= _TAIL_LENGTH:
+    if data[-_CRC_LENGTH:] != _CRC_TAIL % checksum(data[:-_CRC_LENGTH]) or len(data) <= _TAIL_LENGTH:
         raise Corrupt(where, "checksum differs")
     try:
         digest = unhexlify(data[_DIGEST])

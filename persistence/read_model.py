@@ -19,7 +19,7 @@ import msgspec
 from ledger import records as r
 from ledger.ids import GuildId, UserId
 from ledger.state import LEFT_UNKNOWN
-from persistence.frames import crc32c
+from persistence.frames import checksum
 from persistence.renaming import Renaming, forget_rows
 from persistence.sqlite_connection import Value
 
@@ -217,7 +217,7 @@ def _assignment(event: r.InviteAssigned, here: tuple[int, int]) -> Change:
 def _checksum(values: Iterable[object]) -> int:
     """CRC32C of a row; text counts as its bytes, as it is read back."""
     told = [value.encode() if isinstance(value, str) else value for value in values]
-    return int(crc32c(_row.encode(told)), 16)
+    return checksum(_row.encode(told))
 
 
 def _number(user: UserId | None) -> int | None:

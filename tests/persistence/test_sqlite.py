@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from ledger.errors import Corrupt, DiskFull, LayerRefused, NewerFormat, NotConfirmed, StorageError
+from persistence import read_model
 from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
@@ -263,6 +264,33 @@ async def test_a_branch_with_a_higher_epoch_supersedes_records_and_their_read_mo
         assert [row.opened_us for row in await layer.lists.joins_page(RED, 0, 9)] == [1, winners[0].record.gsn]
         summary = await reopened(layer)
         assert (summary.heads, summary.notes) == (new.heads, ("2 records stand on no chain",))
+
+
+# The read model's newest rows
+
+
+async def test_rows_are_sorted_in_many_at_a_time_and_none_is_missed_or_twice(
+    layer: SqliteLayer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(read_model, "SORTED_AT_ONCE", 5)
+    chain = Chain()
+    for _ in range(7):
+        await layer.append(chain.batch(RED, BLUE, RED))
+    assert await layer._used()(lambda: counted(layer)) == (18, 3)
+    copy = await killed(layer, tmp_path, chain.batch(BLUE))
+    assert (await copy.open()).notes == ()
+    assert await copy._used()(lambda: counted(copy)) == (22, 0), "an opening sorts all of them in"
+    await copy.close()
+    assert len(await layer.lists.joins_page(RED, 0, 100)) == 14
+    assert await layer._used()(lambda: counted(layer)) == (22, 0), "and so does who wants to read"
+    assert (await reopened(layer)).notes == ()
+
+
+def counted(layer: SqliteLayer) -> tuple[object, object]:
+    """How many joins are in their table, and how many are fresh."""
+    db = layer._database.connection
+    ((joins,), (fresh,)) = rows(db, "SELECT count(*) FROM joins UNION ALL SELECT count(*) FROM fresh_joins")
+    return joins, fresh
 
 
 # Names of files
