@@ -92,6 +92,9 @@ def glue() -> Part:
     )
 
 
+PARTS: Final = {"gateway": glue, "kernel": kernel}
+
+
 def perform(part: Part, budget_s: float, console: Console, *, resume: bool) -> Tally:
     """As many runs as the time allows, from where it stopped; then all over again."""
     at, tally, end_s = _kept(part) if resume else 0, Tally(), time.monotonic() + budget_s
@@ -139,14 +142,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--resume", action="store_true", help="go on where the last run with this stopped")
     parser.add_argument("--only", metavar="CASE", help="one run")
+    parser.add_argument("--part", choices=PARTS, help="this one alone")
     parser.add_argument("--places", action="store_true", help="tell where the stories wait")
     asked = parser.parse_args(arguments)
     console = Console()
     if asked.only:
         return _only(asked.only, console)
     began_s, failed = time.monotonic(), False
-    for make, share in ((glue, GATEWAY_SHARE), (kernel, 1.0)):
-        part = make()
+    for name in PARTS if asked.part is None else (asked.part,):
+        part = PARTS[name]()
+        share = GATEWAY_SHARE if name == "gateway" and asked.part is None else 1.0
         left_s = 0.0 if asked.places else asked.budget - (time.monotonic() - began_s)
         tally = perform(part, left_s * share, console, resume=asked.resume)
         if asked.places:

@@ -78,6 +78,7 @@ def test_the_same_kill_gives_the_same_run():
     assert campaign.play(case) == campaign.play(case)
 
 
+@pytest.mark.timeout(240)
 def test_days_of_a_bot_with_a_kill_in_the_gateways_glue():
     visits = gateway.survey()
     spots, cases = list(visits), list(gateway.cases(visits))
