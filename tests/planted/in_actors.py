@@ -1,4 +1,4 @@
-"""Bugs of the kernel: fences, answers, the journal's death. L1 finds them, by killing at an await.
+"""Bugs of the actors: fences, answers, the journal's death. L1 finds them, by killing at an await.
 
 Some obvious ones are none here, because another line of defence makes them harmless: a turn that swallows its
 cancellation meets the mailbox's fence, and a journal that does not void its queue the store's doubt.
