@@ -341,7 +341,7 @@ class Supervisor(Inside):
             return
         if isinstance(error, child.spec.fatal):
             raise error
-        if not killed and not self._charge(child):
+        if not killed and not child.charge(self._clock.monotonic_s()):
             raise GaveUp(f"{child.spec.name} died too often, last of {_told(error)}")
         if child.spec.on_death is not None:
             child.spec.on_death(StorageError(f"{child.spec.name} died"))
@@ -373,7 +373,7 @@ class Supervisor(Inside):
             self._restart(child, _told(error), after_s=wait_s + self._randomness.uniform(0.0, wait_s))
         elif child.parked:
             self._park(child, f"died again, of {error!r}")
-        elif self._charge(child):
+        elif child.charge(now_s):
             self._restart(child, _told(error), after_s=self._backoff_s(child))
         else:
             self._park(child, f"died too often, last of {error!r}")
@@ -398,14 +398,6 @@ class Supervisor(Inside):
         if notice is not None:
             self._keep(notice.digest, payload_of(child.guild, envelope.message))
             self.roster.tell(child.guild, notice)
-
-    def _charge(self, child: Child) -> bool:
-        """Whether the child may live on after this death."""
-        now_s, budget = self._clock.monotonic_s(), child.spec.budget
-        child.charged.append(now_s)
-        while child.charged and child.charged[0] < now_s - budget.period_s:
-            child.charged.popleft()
-        return len(child.charged) <= budget.deaths
 
     def _backoff_s(self, child: Child) -> float:
         """Full jitter: anything between nothing and a limit that doubles with each recent death, charged or not."""
