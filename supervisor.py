@@ -22,6 +22,7 @@ import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Final, TypeVar
 
@@ -251,7 +252,7 @@ class Supervisor(Inside):
     # Lives
 
     def _adopt(self, guild: GuildId, address: GuildAddress) -> None:
-        spec = ChildSpec(name=address.name, start=lambda: self._guild_life(guild), budget=GUILD_BUDGET)
+        spec = ChildSpec(name=address.name, start=partial(self._guild_life, guild), budget=GUILD_BUDGET)
         self._guilds[guild] = GuildChild(spec, guild, address)
         self._begin(self._guilds[guild])
 
@@ -260,7 +261,7 @@ class Supervisor(Inside):
             return
         child.timer = None
         child.task = spawn(child.spec.start(), child.spec.name)
-        child.task.add_done_callback(lambda task: self._died(child, task))
+        child.task.add_done_callback(partial(self._died, child))
 
     async def _guild_life(self, guild: GuildId) -> None:
         child = self._guilds[guild]
@@ -286,7 +287,7 @@ class Supervisor(Inside):
         if child.parked:
             self._log.info("guild.revived", guild=child.guild, seq=actor.state.seq, probes=child.probes)
             child.parked, child.probes = "", 0
-            child.charged.clear()
+            child.charged = ()
             child.address.unpark()
         if child.asleep is not None:
             actor.wake(child.asleep)

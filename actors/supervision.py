@@ -74,24 +74,24 @@ def journal_spec(journal: Journal) -> ChildSpec:
 class Child:
     """A running (or waiting) child. ``deaths``: the recent ones; ``charged``: those its budget counts.
 
-    Lists, not deques: an empty deque takes 760 bytes, there are thousands of children, and few of them ever die.
+    Tuples, not deques: an empty deque takes 760 bytes, there are thousands of children, and few of them ever die.
     """
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.task: asyncio.Task[None] | None = None
-        self.deaths: list[float] = []
-        self.charged: list[float] = []
+        self.deaths: tuple[float, ...] = ()
+        self.charged: tuple[float, ...] = ()
         self.restarts = 0
         self.timer: asyncio.TimerHandle | None = None
 
     def note_death(self, now_s: float) -> None:
         """Remembers a death for as long as it makes the next restart wait."""
-        self.deaths = [*_within(self.deaths, self.spec.budget, now_s), now_s]
+        self.deaths = (*_within(self.deaths, self.spec.budget, now_s), now_s)
 
     def charge(self, now_s: float) -> bool:
         """Whether the child may live on after a death of its own now."""
-        self.charged = [*_within(self.charged, self.spec.budget, now_s), now_s]
+        self.charged = (*_within(self.charged, self.spec.budget, now_s), now_s)
         return len(self.charged) <= self.spec.budget.deaths
 
 

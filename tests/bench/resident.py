@@ -201,6 +201,7 @@ class Town:
         before = _traced()
         await _all_live(bot, listed, guilds)
         whole = _traced() - before
+        tracemalloc.stop()  # what is freed below does not count
         await self.go_down()
         before = _traced()
         states = [await self._replayed(guild) for guild in guilds]
