@@ -58,6 +58,7 @@ def _rows_of(town: "Town") -> Sequence[Row]:
             beside="decoding the same bytes with msgspec",
             wanted=3,
             at_most=True,
+            rounds=2,
         ),
         Row(
             name="resident/join",

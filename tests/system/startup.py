@@ -59,8 +59,13 @@ async def start_up(fleet: Fleet, patience_s: float) -> Figures:
         most_in_a_second=max(seconds.values()),
         limited=len(fleet.named("rest.limited")),
         lag_s=longest(),
-        memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        memory_mib=resident_mib(),
     )
+
+
+def resident_mib() -> float:
+    """The most that this process had in memory so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 async def _early_join(fleet: Fleet) -> float:
