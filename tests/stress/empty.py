@@ -2,8 +2,8 @@
 
     python -m tests.stress.empty GUILDS SHARDS
 
-Prints by how many MiB the process has grown since the sandbox in it had its guilds. The library's caches are the least:
-no members, no messages.
+Prints by how many MiB the process has grown since the sandbox in it had its guilds. No members and no messages are
+cached.
 """
 
 import asyncio
