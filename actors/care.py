@@ -156,10 +156,10 @@ class Caretaker:
 
     def _look_at(self, child: GuildChild, now_s: float) -> None:
         address = child.address
-        numbers = address.statistics()
-        mark = (address.holder, address.stage, numbers.handled)  # not what arrives: more may come behind a hung turn
+        idle, handled = address.is_idle(), address.statistics().handled
+        mark = (address.holder, address.stage, handled, idle)  # not what arrives: more may come behind a hung turn
         still_s = self._stillness.of(child.spec.name, mark, now_s)
-        if address.is_idle():
+        if idle:
             restored = address.stage is Stage.IDLE
             if restored and child.actor and child.actor.may_rest(idle=still_s >= REST_S) and self._journal.is_ready():
                 self._tired[child] = child.actor

@@ -206,6 +206,19 @@ async def test_a_turn_that_hangs_is_ended_however_much_arrives_behind_it(monkeyp
         await bot.settled(5)
 
 
+async def test_a_message_that_has_just_come_to_a_guild_which_was_idle_for_long_is_no_hung_turn():
+    async with running(Bot()) as bot:
+        await live(bot)
+        await bot.until(bot.supervisor.roster.addresses()[GUILD].is_idle)
+        bot.supervisor.caretaker.go_round()
+        bot.clock.now_s += 2 * HUNG_S
+        bot.supervisor.roster.tell(GUILD, bot.join(1))
+        bot.supervisor.caretaker.go_round()  # before the guild has woken
+        assert not bot.events("turn.hung")
+        await bot.settled(1)
+        assert not bot.events("actor.restarted")
+
+
 async def test_guilds_that_wait_while_a_layer_is_caught_up_do_not_hang_and_the_journal_is_told_of(
     monkeypatch: pytest.MonkeyPatch,
 ):
