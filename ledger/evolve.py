@@ -108,6 +108,7 @@ def _seeded(seed: r.SeededMember, since_us: int) -> Period:
         rejoin=seed.rejoin,
         status=r.Status.UNKNOWN,
         reason="no_baseline",
+        listed=True,
     )
 
 

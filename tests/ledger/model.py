@@ -182,7 +182,7 @@ class Model:
 
     def _shows(self, member: m.ListedMember, page: m.ReviewMembers) -> None:
         if not self.stays.get(member.user) and member.joined_at_us < self.counting_since_us:
-            was_here = Stay(member.joined_at_us, self.counting_since_us, rejoin=bool(member.flags & 1))
+            was_here = Stay(member.joined_at_us, self.counting_since_us, rejoin=bool(member.flags & 1), listed=True)
             self.stays[member.user] = [was_here]
             return
         join = m.RecordJoin(
