@@ -44,7 +44,7 @@ class Run:
         self.next = dict(self.first)
         self._progress = progress
         self._tasks: dict[str, TaskID] = {
-            name: progress.add_task(f"{name:12}", total=part.jobs, completed=self.next[name])
+            name: progress.add_task(f"{name:13}", total=part.jobs, completed=self.next[name])
             for name, part in parts.items()
         }
 

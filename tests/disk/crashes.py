@@ -12,10 +12,14 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+import pytest
+
 from ledger.errors import LedgerError
+from persistence import sqlite
 from tests.disk.database import DatabaseProcess, Moment, Site, judge_legible
 from tests.disk.database_cases import AFTERWARDS, DATABASE_CASES
 from tests.disk.faults import CUTS, Fault, Hit
+from tests.disk.sweep import Thread
 from tests.persistence.volume import Volume
 
 TORN: Final = 2
@@ -71,6 +75,20 @@ class Workshop:
         what = f"{name}, operation {number} {fault}"
         self._judge(*state_behind(process, len(process.trace.operations), Random(number), 0.0), what)
 
+    def lag(self, name: str, number: int) -> None:
+        """A piece of work for the database's thread is slow and its caller cancelled; then it is done."""
+        process = self._run_on(Thread(number), name)
+        self.pairs.add((name, number, "slow"))
+        what = f"{name}, work {number} slow"
+        self._judge(*state_behind(process, len(process.trace.operations), Random(number), 0.0), what)
+
+    def calls(self) -> Iterator[tuple[str, int]]:
+        """All that ``lag`` can be asked for."""
+        for name in DATABASE_CASES:
+            thread = Thread(0)
+            self._run_on(thread, name)
+            yield from ((name, number) for number in range(1, thread.calls + 1))
+
     def faults(self, name: str) -> Iterator[tuple[str, int, Fault]]:
         """All that ``fail`` can be asked for."""
         for number, operation in enumerate(self.recorded(name).trace.operations, 1):
@@ -111,6 +129,11 @@ class Workshop:
             error.add_note(f"{name}, plan {','.join(map(str, plan))}")
             raise
         return process
+
+    def _run_on(self, thread: Thread, name: str) -> DatabaseProcess:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sqlite, "ThreadOffload", lambda _: thread)
+            return self._run(self._site(name), name)
 
     def _finish(self, process: DatabaseProcess) -> None:
         folder = process.site.folder

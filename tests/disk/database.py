@@ -4,7 +4,9 @@ One run gives a trace; from that, each state which a crash may leave is put into
 real layer and gone on with. What has to be in it was noted by the process, operation by operation, as it was told.
 """
 
+from asyncio import CancelledError
 from collections.abc import Sequence
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Final
@@ -90,14 +92,20 @@ class DatabaseProcess(Process):
             try:
                 await self.live()
             finally:
-                await self.store.close()
+                await self._close()
 
     async def be_killed(self) -> None:
         """The files go on elsewhere; what the old process has open is let go of without being told."""
         self._lives += 1
         self.trace.move_to(self.site.folder.with_name(f"{self.site.folder.name}-{self._lives}"))
-        await self.store.close()
+        await self._close()
         await self.be_reborn()
+
+    async def _close(self) -> None:
+        """Whoever waited for it may be cancelled meanwhile."""
+        with suppress(CancelledError):
+            await self.store.close()
+        await self.store.close()
 
     def _layers(self) -> tuple[Layer, Sequence[Layer]]:
         root = self.trace.root

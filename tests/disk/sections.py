@@ -81,6 +81,13 @@ def failures(bench: Bench) -> Section:
     return Section("SQLite: every operation with every error", len(pairs), lambda n: bench.workshop.fail(*pairs[n]))
 
 
+def database_lags(bench: Bench) -> Section:
+    calls = list(bench.workshop.calls())
+    return Section(
+        "SQLite: every piece of work slow and cancelled", len(calls), lambda n: bench.workshop.lag(*calls[n])
+    )
+
+
 def log_rot(bench: Bench) -> Section:
     del bench
     rot = LogRot()
@@ -101,6 +108,7 @@ _OF_SQLITE: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "cuts": cuts,
     "cuts-again": cuts_again,
     "failures": failures,
+    "database-lags": database_lags,
 }
 _OTHERS: Final[Mapping[str, Callable[[Bench], Section]]] = {
     "singles": singles,

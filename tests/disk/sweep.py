@@ -137,6 +137,10 @@ class Thread:
             raise CancelledError
         return work()
 
+    def close(self) -> None:
+        """As a thread's end waits for what it has in hand."""
+        self._land()
+
     def _land(self) -> None:
         late, self._late = self._late, None
         if late is not None:

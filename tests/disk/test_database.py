@@ -21,8 +21,7 @@ pytestmark = pytest.mark.skipif(
     vfs.library() is None, reason="this Python carries SQLite within itself: no VFS to watch"
 )
 
-CUTS = 12
-FAILURES = 12
+CUTS, FAILURES, LAGS = 8, 6, 6
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +46,14 @@ def test_an_operation_of_sqlite_may_fail_in_any_way(workshop: Workshop, name: st
 
 
 def test_power_may_be_cut_again_while_what_a_cut_left_is_opened(workshop: Workshop):
-    for seed in range(CUTS):
+    for seed in range(CUTS // 2):
         workshop.cut_again(seed)
+
+
+def test_work_for_the_database_that_lands_behind_its_callers_cancellation_loses_nothing(workshop: Workshop):
+    calls = list(workshop.calls())
+    for call in calls[:: len(calls) // LAGS]:
+        workshop.lag(*call)
 
 
 async def test_what_cannot_be_read_now_is_not_taken_for_damage(tmp_path: Path):
