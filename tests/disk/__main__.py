@@ -23,7 +23,7 @@ from ledger.errors import LedgerError
 from tests.disk.sections import Bench, Section, sections
 
 BUDGET_S: Final = 120.0
-TURN_S: Final = 2.0
+TURN_S: Final = 1.0
 NOTES: Final = Path(".prove/disk")
 
 
@@ -52,7 +52,8 @@ class Run:
         """Takes turns until the time is over, or all is done, or each section has made ``most`` jobs."""
         while time.monotonic() < end_s and (left := [name for name in self.parts if not self._is_over(name, most)]):
             for name in left:
-                self._turn(name, min(time.monotonic() + TURN_S, end_s), most)
+                turn_s = TURN_S * self.parts[name].weight
+                self._turn(name, min(time.monotonic() + turn_s, end_s), most)
 
     def _turn(self, name: str, end_s: float, most: int | None) -> None:
         while not self._is_over(name, most):

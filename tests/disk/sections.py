@@ -16,11 +16,12 @@ from tests.disk.sweep import Sweep, Tally
 
 
 class Section(msgspec.Struct, frozen=True):
-    """``jobs``: how many there are, None = no end; ``job``: one, by its number from 0."""
+    """``jobs``: how many there are, None = no end; ``job``: one, by its number from 0; ``weight``: of its turns."""
 
     what: str
     jobs: int | None
     job: Callable[[int], object]
+    weight: int = 1
 
 
 class Bench:
@@ -37,7 +38,10 @@ def singles(bench: Bench) -> Section:
     pairs = bench.sweep.pairs()
     Random(1).shuffle(pairs)
     return Section(
-        "log: every operation with every fault", len(pairs), lambda n: bench.sweep.single(*pairs[n], bench.tally)
+        "log: every operation with every fault",
+        len(pairs),
+        lambda n: bench.sweep.single(*pairs[n], bench.tally),
+        weight=3,
     )
 
 
@@ -68,7 +72,8 @@ def cuts(bench: Bench) -> Section:
         for number in range(1, len(workshop.recorded(name).trace.operations) + 1)
     ]
     Random(3).shuffle(places)
-    return Section("SQLite: power cut behind every operation", len(places), lambda n: workshop.cut(*places[n]))
+    what = "SQLite: power cut behind every operation"
+    return Section(what, len(places), lambda n: workshop.cut(*places[n]), weight=4)
 
 
 def cuts_again(bench: Bench) -> Section:
@@ -78,7 +83,8 @@ def cuts_again(bench: Bench) -> Section:
 def failures(bench: Bench) -> Section:
     pairs = [pair for name in DATABASE_CASES for pair in bench.workshop.faults(name)]
     Random(4).shuffle(pairs)
-    return Section("SQLite: every operation with every error", len(pairs), lambda n: bench.workshop.fail(*pairs[n]))
+    what = "SQLite: every operation with every error"
+    return Section(what, len(pairs), lambda n: bench.workshop.fail(*pairs[n]), weight=3)
 
 
 def database_lags(bench: Bench) -> Section:
