@@ -203,7 +203,7 @@ BUGS: Final = (
         name="no-checksum",
         origin=Origin.DURABILITY,
         what="every checksum is the same",
-        swaps=(Swap(frames, "_checksum", the_same_for_all),),
+        swaps=(Swap(frames, "checksum", the_same_for_all),),
         breaks=frozenset({"I9"}),
         hunts=("damage",),
     ),
