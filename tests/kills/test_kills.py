@@ -17,7 +17,7 @@ from tests.kills.unreached import why_not
 
 DAYS = 3
 """Kills in the gateway's glue; each takes seconds."""
-SCENARIOS_OF_WORK = {False: "work", True: "sqlite-work"}
+USUAL = "work"
 
 
 @pytest.fixture(autouse=True)
@@ -32,8 +32,7 @@ def chosen(scenario: Scenario) -> list[Case]:
     """So many spots that every await of the scenario is on the way to one, each killed once; those of a working day
     are killed in its own.
     """
-    usual = SCENARIOS_OF_WORK[scenario.sqlite]
-    left = points_of(scenario.name) - (set() if scenario.name == usual else points_of(usual))
+    left = points_of(scenario.name) - (set() if scenario.name == USUAL else points_of(USUAL))
     turns, cases = cycle(range(7)), []
     for number, spot in enumerate(spots_of(scenario.name)):
         if not left.isdisjoint(spot.place):
