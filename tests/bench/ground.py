@@ -46,6 +46,7 @@ class CountedDisk(RealDisk):
     """The real one; it counts what is appended and how often it is synced."""
 
     def __init__(self, counts: Counts) -> None:
+        super().__init__()
         self._counts = counts
 
     def append_to(self, path: Path) -> RealHandle:
