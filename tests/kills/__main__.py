@@ -129,10 +129,12 @@ def tell(part: Part, tally: Tally, console: Console) -> None:
         console.print(f"  {tally.missed} runs did not come to their place as often as the first one did")
     _tell_unreached([point for point in waiting if point not in reached], console)
     for case, run in tally.faults:
-        console.print(f"[red]FAULT[/red] {case} (struck {run.struck}) at {part.spot(case)}", highlight=False)
+        console.print(
+            f"[red]FAULT[/red] {case} (struck {run.struck}) at {part.spot(case)}", highlight=False, soft_wrap=True
+        )
         for fault in run.faults:
-            console.print(f"  {fault}", markup=False, highlight=False)
-        console.print(f'  again: python -m tests.kills --only "{case}"', highlight=False)
+            console.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f'  again: python -m tests.kills --only "{case}"', highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -178,21 +180,23 @@ def _only(text: str, console: Console) -> int:
 
 def _once(part: Part, case: Case | GatewayCase, console: Console) -> int:
     run = part.play(case)
-    console.print(f"{case}: struck {run.struck or 'nothing'} at {part.spot(case)}", highlight=False)
+    console.print(f"{case}: struck {run.struck or 'nothing'} at {part.spot(case)}", highlight=False, soft_wrap=True)
     for fault in run.faults:
-        console.print(f"  {fault}", markup=False, highlight=False)
+        console.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
     return 1 if run.faults else 0
 
 
 def _tell_unreached(points: Sequence[Point], console: Console) -> None:
     console.print(f"  not reached: {len(points)}")
     for point in points:
-        console.print(f"    {point}: {why_not(point) or 'NO STORY YET'}", markup=False, highlight=False)
+        console.print(
+            f"    {point}: {why_not(point) or 'NO STORY YET'}", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _tell_places(part: Part, console: Console) -> None:
     for spot in part.spots:
-        console.print(str(spot), markup=False, highlight=False)
+        console.print(str(spot), markup=False, highlight=False, soft_wrap=True)
 
 
 def _kept(part: Part) -> int:

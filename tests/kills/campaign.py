@@ -8,6 +8,7 @@ cut of the power, at what is durable.
 import asyncio
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import product
 from typing import Final
 
 import msgspec
@@ -114,18 +115,22 @@ class Striking:
 
 
 def cases(scenario: Scenario, *, slow: bool = False) -> Iterator[Case]:
-    """Everything that is done to a scenario: first visits of all spots, then later ones."""
+    """Everything that is done to a scenario. All spots come first in one mode each, then in another; so by visits."""
     visits = survey(scenario.name, slow=slow).visits
-    for nth in range(MOST_VISITS):
+    for nth, turn in product(range(MOST_VISITS), range(len(Mode))):
         for number, (spot, count) in enumerate(visits.items()):
-            chosen = visits_of(spot, count)
-            if nth >= len(chosen):
-                continue
-            visit = chosen[nth]
-            for mode in modes_at(spot.place, spot.kind):
-                if scenario.rivals and mode is Mode.FAIL and OPENING in {point.name for point in spot.place}:
-                    continue  # where the newest layer cannot be opened, its rival leads: that is no fault
-                yield Case(scenario.name, number, mode, visit, slow)
+            chosen, modes = visits_of(spot, count), modes_at(spot.place, spot.kind)
+            if nth < len(chosen) and turn < len(modes):
+                mode = modes[(turn + number) % len(modes)]
+                if not _is_moot(scenario, spot, mode):
+                    yield Case(scenario.name, number, mode, chosen[nth], slow)
+
+
+def _is_moot(scenario: Scenario, spot: Spot, mode: Mode) -> bool:
+    """Where the newest of rivals cannot be opened, another leads; and what comes late to a drain finds nobody."""
+    if mode is Mode.FAIL:
+        return scenario.rivals and OPENING in {point.name for point in spot.place}
+    return mode is Mode.LATE_WRITE and not scenario.heals
 
 
 def visits_of(spot: Spot, count: int) -> list[int]:

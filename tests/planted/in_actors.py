@@ -112,7 +112,7 @@ BUGS: Final = (
         origin=Origin.KERNEL,
         what="a journal that died with a write in flight goes on as if it knew what became of it",
         swaps=(Swap(Store, "_write", write_without_doubt), Swap(Journal, "void", void_nothing)),
-        breaks=frozenset({"I1", "I3", "I4", "I9"}),
+        breaks=frozenset({"I1", "I3", "I4", "I9", "I10"}),
         hunts=("kills-cancel",),
     ),
 )
