@@ -228,20 +228,21 @@ def reach_of(collected: Collected) -> Mapping[str, Reach]:
 def _measured(collected: Collected, nodeids: Sequence[str]) -> dict[str, Reach]:
     folder = Path(tempfile.mkdtemp(prefix="mutation-"))
     parts = [nodeids[at::CHILDREN] for at in range(CHILDREN)]
-    children = [
+    running = [
         forked(lambda _, part=part, at=at: measured(collected, part, MODULES, folder / str(at)), 3_600.0)
         for at, part in enumerate(parts)
     ]
     found: dict[str, Reach] = {}
     try:
-        for at, child in enumerate(children):
-            while (ended := child.ended()) is None:
+        for at in range(len(running)):
+            while (ended := running[0].ended()) is None:
                 time.sleep(0.05)
+            del running[0]
             if ended[0] != 0:
                 raise SystemExit(f"the tests have to be green without any mutant: {ended[1].decode()}")
             found |= msgspec.json.decode((folder / str(at)).read_bytes(), type=dict[str, Reach])
     finally:
-        for child in children:
+        for child in running:
             child.stop()
     return found
 

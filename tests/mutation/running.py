@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Final
@@ -162,6 +163,8 @@ def with_collected(files: Sequence[str], use: Callable[[Collected], None]) -> No
     class Instead:
         @pytest.hookimpl(tryfirst=True)
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
+            functions_by_file()
+            gc.freeze()
             use(Collected(session))
             return True
 
@@ -208,14 +211,24 @@ def path_of(module: str) -> Path:
     return ROOT / f"{module.replace('.', '/')}.py"
 
 
+@cache
+def functions_by_file() -> dict[str, list[FunctionType]]:
+    """All functions that there are; looked for once, by the parent: the children inherit what was found."""
+    found: dict[str, list[FunctionType]] = {}
+    for each in gc.get_objects():
+        if isinstance(each, FunctionType):
+            found.setdefault(each.__code__.co_filename, []).append(each)
+    return found
+
+
 def exchanged(module: str, source: str) -> bool:
     """Gives every function of the module the code of this text; False when none differs, or one cannot."""
     path = str(path_of(module))
     fresh = dict(_functions(compile(source, path, "exec", dont_inherit=True)))
     changed = False
-    for function in [each for each in gc.get_objects() if isinstance(each, FunctionType)]:
+    for function in functions_by_file().get(path, ()):
         code = fresh.get(function.__code__.co_qualname)
-        if function.__code__.co_filename != path or code is None or code == function.__code__:
+        if code is None or code == function.__code__:
             continue
         try:
             function.__code__ = code
