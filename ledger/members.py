@@ -204,7 +204,7 @@ def _join(
     )
     yield r.Draft(event=event, cause=join.cause, key=r.join_key(join.user, join.joined_at_us))
     if join.bot:
-        period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=True)
+        period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin)
         yield from pronounce(period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)
 
 

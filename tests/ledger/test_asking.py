@@ -322,3 +322,20 @@ def test_a_leave_soon_after_a_list_showed_the_member_is_doubtful_and_one_later_i
     left_us = START_US + (12 + after_s) * SECOND
     decision = life.tell(m.RecordLeave(cause=cause, user=SOMEBODY, arrived_us=left_us))
     assert (m.ListMembers in kinds(decision)) == asked
+
+
+def test_a_sample_of_an_earlier_session_that_a_person_asked_for_is_asked_for_again(life: Life):
+    stale = sample(life, 20, 5, request=None)
+    life.tell(m.GuildCameUp(session=SessionId("s2"), at_us=START_US))
+    decision = life.tell(stale)
+    assert (delays(decision), life.presence.phase) == ([0.0], Phase.SYNCING)
+    assert life.state.baseline is not None
+    assert life.state.baseline.session == SESSION
+
+
+def test_a_sample_without_the_vanity_urls_counter_is_none(life: Life):
+    life.tell(msgspec.structs.replace(GREETING, vanity=True))
+    life.tell(join(10))
+    assert delays(life.tell(sample(life, 10.5, 6))) == [1.5]
+    assert delays(life.tell(sample(life, 12, 6))) == [5.0]
+    assert period_of(life).status is Status.PENDING

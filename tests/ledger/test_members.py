@@ -229,3 +229,14 @@ def test_who_left_while_a_list_was_read_is_not_brought_back_by_it_unless_they_ca
     again.leaves(30)
     again.joins(40)
     assert again.presence.left == {}
+
+
+def test_ten_thousand_leaves_are_remembered_while_a_list_is_read():
+    guild = Guild(compared=False)
+    crowd = {UserId(str(at)): START_US for at in range(100, 10_100)}
+    guild.presence = msgspec.structs.replace(guild.presence, left=crowd)
+    guild.leaves(30)
+    assert guild.presence.left == crowd
+    guild.presence = msgspec.structs.replace(guild.presence, left=dict(list(crowd.items())[1:]))
+    guild.leaves(31)
+    assert guild.presence.left[ANNA] == START_US + 31 * SECOND

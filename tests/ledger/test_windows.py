@@ -36,7 +36,7 @@ def source(code: InviteCode = A, *, exact: bool = True, uses: int = 1, **more: o
 
 # Places
 
-halves = st.integers(0, 60).map(lambda halves: halves / 2)
+halves = st.integers(0, 12).map(lambda halves: halves / 2)
 
 
 @given(st.lists(st.tuples(halves, halves), min_size=1, max_size=5, unique_by=lambda each: each[0]), halves, halves)
@@ -147,10 +147,12 @@ def test_evidence_window_and_totals_say_what_the_samples_showed(seed: int):
                 assert all(uses > 0 for uses in closed.unclaimed.values())
                 for verdict in verdicts:
                     assert verdict.window == closed.last_sample
+                    assert verdict.method == 1
                     evidence = verdict.evidence
                     assert evidence.sampled_us == (opened.requested_us, last.answered_us)
                     assert evidence.uses == closed.tally
                     assert evidence.joins >= closed.joins
+                    assert evidence.capped.keys() <= {*verdict.candidates, *evidence.excluded}
                     assert set(closed.reason.split(",")) - {""} <= set(evidence.broken)
                     assert not evidence.excluded.keys() & set(verdict.candidates)
                     assert verdict.status not in (Status.CERTAIN, Status.INVITER_CERTAIN) or not evidence.broken
@@ -191,5 +193,7 @@ def test_uses_beyond_the_joins_are_counted_by_code_as_far_as_no_join_can_have_ma
     assert period is not None
     assert (period.status, period.candidates) == (Status.CANDIDATES, (A, B))
     assert world.state.unclaimed == {A: 1}
+    verdict = [record.event for record in world.records if isinstance(record.event, r.VerdictReached)][-1]
+    assert (verdict.evidence.uses, verdict.evidence.capped) == ({A: 2, B: 1}, {})
     closed = [record.event for record in world.records if isinstance(record.event, r.WindowClosed)][-1]
     assert (closed.tally, closed.unclaimed, closed.joins) == ({A: 2, B: 1}, {A: 1}, 1)

@@ -34,12 +34,12 @@ class TestClock:
 
 
 class TestRandomness:
-    """Tokens that count."""
+    """Tokens that count, from ``first`` on."""
 
     __test__ = False
 
-    def __init__(self) -> None:
-        self._numbers = count(1)
+    def __init__(self, first: int = 1) -> None:
+        self._numbers = count(first)
 
     def uniform(self, low: float, high: float) -> float:
         return (low + high) / 2

@@ -423,3 +423,21 @@ async def test_a_layer_that_came_back_with_more_than_this_process_wrote_puts_eve
     await other.start()
     assert not await world.store.catch_up()
     assert world.store.is_in_doubt(), "its epoch is above ours"
+
+
+async def test_a_layer_of_another_history_is_set_aside_whole_and_given_ours(world: World):
+    await world.join(RED, 2)
+    strangers = World()
+    strangers.store = Store([strangers.database], TestClock(), TestRandomness(100))
+    await strangers.store.start()
+    await strangers.join(BLUE)
+    world.database = strangers.database
+    report = await world.process().start()
+    assert [note for note in report.notes if "LOST BRANCH" in note] == [
+        "LOST BRANCH: database holds another history; it is kept in quarantine"
+    ]
+    assert world.store.guilds() == (RED,)
+    assert [frame.data async for frame in world.database.frames_after(0)] == [
+        frame.data async for frame in world.log.frames_after(0)
+    ]
+    assert len(world.database.quarantine) == 1
