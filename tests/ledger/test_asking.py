@@ -312,14 +312,14 @@ def test_a_join_is_off_the_desk_when_the_gaps_it_may_lie_in_are_older_than_ten_m
     assert life.state.desk == {}
 
 
-@pytest.mark.parametrize(("after_s", "asked"), [(59, True), (61, False)])
+@pytest.mark.parametrize(("after_us", "asked"), [(60 * SECOND - 1, True), (60 * SECOND, False)])
 def test_a_leave_soon_after_a_list_showed_the_member_is_doubtful_and_one_later_is_not(
-    life: Life, after_s: int, *, asked: bool
+    life: Life, after_us: int, *, asked: bool
 ):
     newcomer = m.ListedMember(user=SOMEBODY, joined_at_us=START_US + 5 * SECOND)
     life.tell(page(12, newcomer))
     cause = r.GatewayCause(session=SESSION, number=1, lane="members")
-    left_us = START_US + (12 + after_s) * SECOND
+    left_us = START_US + 12 * SECOND + 1 + after_us
     decision = life.tell(m.RecordLeave(cause=cause, user=SOMEBODY, arrived_us=left_us))
     assert (m.ListMembers in kinds(decision)) == asked
 
@@ -339,3 +339,69 @@ def test_a_sample_without_the_vanity_urls_counter_is_none(life: Life):
     assert delays(life.tell(sample(life, 10.5, 6))) == [1.5]
     assert delays(life.tell(sample(life, 12, 6))) == [5.0]
     assert period_of(life).status is Status.PENDING
+
+
+def test_an_unseen_member_asks_for_counters_as_a_join_does(life: Life):
+    assert kinds(life.tell(m.NoteMember(join=join(10)))) == [m.FetchSample]
+    blind = in_phase(Life(), Phase.REHYDRATING)
+    assert kinds(blind.tell(m.NoteMember(join=join(10)))) == []
+
+
+def test_an_invites_event_that_could_not_be_read_breaks_continuity_and_leaves_the_members_sure(life: Life):
+    unreadable = m.NoteUnreadable(
+        cause=r.InternalCause(what="dead_letter"),
+        session=SESSION,
+        name="INVITE_CREATE",
+        digest="d",
+        reason="unreadable",
+        at_us=START_US,
+    )
+    assert kinds(life.tell(unreadable)) == []
+    assert life.presence.reconciled
+    assert life.state.broken == ("unreadable_event",)
+
+
+def test_a_verdict_that_a_late_event_does_not_change_is_not_told_again(life: Life):
+    life.tell(join(10))
+    life.tell(sample(life, 10.5, 6))
+    late = join(10.4, number=2, user=UserId("2"))
+    life.tell(msgspec.structs.replace(late, arrived_us=late.arrived_us + SECOND))
+    life.tell(sample(life, 12, 7))
+    assert (period_of(life).status, period_of(life).verdicts) == (Status.CERTAIN, 1)
+    assert period_of(life, UserId("2")).status is Status.CERTAIN
+
+
+def test_a_verdict_that_a_late_event_changes_supersedes_and_takes_its_credit_back(life: Life):
+    life.tell(join(10))
+    life.tell(sample(life, 10.5, 6))
+    assert period_of(life).credited == UserId("9")
+    late = join(10.4, number=2, user=UserId("2"))
+    life.tell(msgspec.structs.replace(late, arrived_us=late.arrived_us + SECOND))
+    for at_s in (12, 14, 20):
+        life.tell(sample(life, at_s, 6))
+    assert (period_of(life).status, period_of(life).verdicts) == (Status.CANDIDATES, 2)
+    assert period_of(life).credited is None
+
+
+@pytest.mark.parametrize(("second", "staff"), [("8", None), ("7", "7")])
+def test_a_code_that_came_back_within_a_window_stands_for_somebody_only_if_both_were_theirs(
+    life: Life, second: str, staff: str | None
+):
+    def shown(at_s: float, created_s: int, inviter: str, uses: int) -> m.SampleArrived:
+        taken = sample(life, at_s, 5)
+        born_us = START_US + created_s * SECOND
+        reborn = r.Counter(code=InviteCode("B"), created_at_us=born_us, uses=uses, inviter=UserId(inviter))
+        counters = (*taken.sample.counters, reborn)
+        return msgspec.structs.replace(taken, sample=msgspec.structs.replace(taken.sample, counters=counters))
+
+    life.tell(m.NotePermissions(at_us=START_US))
+    life.tell(shown(20, 15, "7", 0))
+    life.tell(join(30))
+    life.tell(join(31, number=2, user=UserId("2")))
+    life.tell(shown(40, 25, second, 1))
+    life.tell(shown(42, 25, second, 1))
+    life.tell(shown(50, 25, second, 1))
+    period = period_of(life)
+    assert "B" in period.candidates
+    names = {record.event.staff for record in life.records if isinstance(record.event, r.VerdictReached)}
+    assert names <= {None, staff}

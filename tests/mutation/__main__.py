@@ -192,9 +192,10 @@ class Run:
         table = Table("module", "all", "tried", "killed", "hung", "broke", "alive", "%")
         table.columns[0].no_wrap = True
         tried = self.tried()
-        for module in MODULES:
+        planted = Counter(each.mutant.module for each in self.planted)
+        for module in (module for module in MODULES if planted[module]):
             mine = [known for each, known in tried if each.mutant.module == module]
-            table.add_row(module, *_row(sum(each.mutant.module == module for each in self.planted), mine))
+            table.add_row(module, *_row(planted[module], mine))
         table.add_section()
         table.add_row("all", *_row(len(self.planted), [known for _, known in tried]))
         return table
@@ -262,6 +263,8 @@ def told(run: Run, console: Console) -> int:
     """The survivors as diffs, what is left to do; 1 where too many survived."""
     tried = run.tried()
     survivors = [each for each, known in tried if known.fate is Fate.SURVIVED]
+    if len(run.planted) == 1:
+        console.print(*(f"{known.fate.value} {known.said}" for _, known in tried), markup=False)
     for each in sorted(survivors, key=lambda each: (each.mutant.module, each.mutant.line)):
         console.print(f"\n{each.mutant.id}  {each.mutant.where}, {each.mutant.operator}", style="bold", markup=False)
         console.print(each.diff(), markup=False, highlight=False)

@@ -174,6 +174,34 @@ def test_a_branch_behind_a_record_that_nobody_knows_does_not_stand(stream: Strea
     assert not stream.read([seal(record, bytes(32))])
 
 
+def test_a_branch_has_to_follow_the_record_it_branches_off(stream: Stream):
+    for _ in range(3):
+        stream.read(stream.written.append(RED))
+    record = msgspec.structs.replace(stream.written.append(RED)[0].record, seq=2, last=2, epoch=2)
+    assert not stream.read([seal(record, bytes(32))])
+
+
+def test_the_end_of_an_append_that_came_in_two_parts_stands_where_a_checkpoint_vouches_for_it(stream: Stream):
+    append = stream.written.append(RED, 3)
+    assert not stream.read(append[:2])
+    assert not stream.read(append[2:])
+    other = Stream()
+    other.checkpoint(append[2])
+    assert not other.read(append[:2])
+    assert other.read(append[2:])
+
+
+def test_a_record_that_comes_again_behind_a_hole_does_not_stand_again(stream: Stream):
+    first = stream.written.append(RED)
+    stream.read(first)
+    stream.lose(RED, 3)
+    behind = stream.written.append(RED)
+    stream.checkpoint(behind[-1])
+    assert stream.read(behind)
+    assert not stream.read(first)
+    assert stream.chains.heads[RED].seq == 5
+
+
 # Appends
 
 

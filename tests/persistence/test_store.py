@@ -441,3 +441,12 @@ async def test_a_layer_of_another_history_is_set_aside_whole_and_given_ours(worl
         frame.data async for frame in world.log.frames_after(0)
     ]
     assert len(world.database.quarantine) == 1
+
+
+async def test_a_layer_that_was_brought_back_knows_the_epoch_though_nothing_was_written_in_it(world: World):
+    world.database.go_away(DiskFull("full"))
+    epoch = (await world.process().start()).epoch
+    world.database.come_back()
+    assert await world.store.catch_up()
+    alone = Store([world.database], TestClock(), TestRandomness())
+    assert (await alone.start()).epoch == epoch + 1
