@@ -383,25 +383,28 @@ def test_a_verdict_that_a_late_event_changes_supersedes_and_takes_its_credit_bac
     assert period_of(life).credited is None
 
 
-@pytest.mark.parametrize(("second", "staff"), [("8", None), ("7", "7")])
-def test_a_code_that_came_back_within_a_window_stands_for_somebody_only_if_both_were_theirs(
-    life: Life, second: str, staff: str | None
-):
-    def shown(at_s: float, created_s: int, inviter: str, uses: int) -> m.SampleArrived:
-        taken = sample(life, at_s, 5)
-        born_us = START_US + created_s * SECOND
-        reborn = r.Counter(code=InviteCode("B"), created_at_us=born_us, uses=uses, inviter=UserId(inviter))
-        counters = (*taken.sample.counters, reborn)
-        return msgspec.structs.replace(taken, sample=msgspec.structs.replace(taken.sample, counters=counters))
+def test_a_join_whose_use_is_missing_when_the_wait_for_others_is_over_is_waited_for_itself(life: Life):
+    life.tell(join(10))
+    life.tell(sample(life, 10.1, 5))
+    life.tell(sample(life, 11.7, 5))
+    life.tell(join(12, number=2, user=UserId("2")))
+    assert delays(life.tell(sample(life, 16.8, 5))) == [1.5]
+    assert period_of(life).status is Status.PENDING
 
-    life.tell(m.NotePermissions(at_us=START_US))
-    life.tell(shown(20, 15, "7", 0))
-    life.tell(join(30))
-    life.tell(join(31, number=2, user=UserId("2")))
-    life.tell(shown(40, 25, second, 1))
-    life.tell(shown(42, 25, second, 1))
-    life.tell(shown(50, 25, second, 1))
-    period = period_of(life)
-    assert "B" in period.candidates
-    names = {record.event.staff for record in life.records if isinstance(record.event, r.VerdictReached)}
-    assert names <= {None, staff}
+
+def test_a_return_is_credited_to_nobody(life: Life):
+    life.tell(join(10))
+    life.tell(sample(life, 10.5, 6))
+    cause = r.GatewayCause(session=SESSION, number=2, lane="members")
+    life.tell(m.RecordLeave(cause=cause, user=SOMEBODY, arrived_us=START_US + 100 * SECOND))
+    life.tell(join(200, number=3))
+    life.tell(sample(life, 200.5, 7))
+    assert [each.credited for each in life.state.members[SOMEBODY]] == [UserId("9"), None]
+    assert period_of(life).status is Status.CERTAIN
+
+
+def test_who_invites_themselves_is_credited_to_nobody(life: Life):
+    life.tell(join(10, user=UserId("9")))
+    life.tell(sample(life, 10.5, 6))
+    period = period_of(life, UserId("9"))
+    assert (period.status, period.staff, period.credited) == (Status.CERTAIN, UserId("9"), None)

@@ -9,7 +9,8 @@ from ledger import records as r
 from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
-from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState
+from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState, Period
+from ledger.verdicts import close_window
 from ledger.windows import Window, bounds_of, exhaust_like, place, window_of, work_out
 from tests.ledger.lives import SECOND, START_US
 from tests.ledger.test_worlds import seeds
@@ -119,6 +120,20 @@ def test_a_join_that_may_lie_before_all_samples_may_have_used_any_invite_of_then
 def test_a_vanished_invite_is_exhaust_like_where_its_room_is_what_the_unexplained_joins_need(left: int, alike: bool):  # noqa: FBT001 -- the table's column
     window = Window((gap(S0, S1, source(A, exact=False, uses=left, left=left)),), (join(5, 6),), ())
     assert exhaust_like(work_out(window, ())) == (frozenset({A}) if alike else frozenset())
+
+
+@pytest.mark.parametrize(("second", "staff", "created_us"), [("8", None, None), ("7", "7", 3 * SECOND)])
+def test_a_code_that_was_two_invites_stands_for_somebody_only_if_both_were_theirs(
+    second: str, staff: str | None, created_us: int | None
+):
+    invites = [source(created_at_us=at * SECOND, inviter=UserId(who)) for at, who in ((3, "7"), (2, second))]
+    lying = join(5, 6)
+    state = GuildState(guild=GUILD, members={USER: (Period(lying.opened_us, lying.arrived_us),)})
+    findings = work_out(Window((gap(S0, S1, *invites),), (lying,), ()), ())
+    verdict = next(close_window(state, findings, r.InternalCause(what="sample"))).event
+    assert isinstance(verdict, r.VerdictReached)
+    assert (verdict.status, verdict.code) == (Status.LIKELY, A)
+    assert (verdict.staff, verdict.inviter, verdict.invite_created_at_us) == (staff, staff, created_us)
 
 
 def test_the_samples_that_are_known_are_the_borders_of_the_gaps():

@@ -1,5 +1,6 @@
 """The layers as one: acknowledging, failing, catching up, recovering. Log on a simulated disk, database in memory."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -7,7 +8,7 @@ import pytest
 
 from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError
 from ledger.ids import GuildId
-from persistence.layer import Layer
+from persistence.layer import Checkpoint, Layer
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
@@ -450,3 +451,58 @@ async def test_a_layer_that_was_brought_back_knows_the_epoch_though_nothing_was_
     assert await world.store.catch_up()
     alone = Store([world.database], TestClock(), TestRandomness())
     assert (await alone.start()).epoch == epoch + 1
+
+
+class Forgetful(MemoryLayer):
+    """Takes checkpoints and has none when it is asked."""
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:  # noqa: ARG002 -- the layer's
+        return ()
+
+
+async def test_a_checkpoint_that_does_not_read_back_breaks_its_layer():
+    world = World()
+    world.database = Forgetful("database")
+    await world.process().start()
+    result = await world.join(RED)
+    assert set((await world.store.save_checkpoint(RED, result.head, (b"{}",))).values()) == {""}
+    told = await world.store.save_checkpoint(RED, result.head, (b"{}",), read_back=True)
+    assert told["log"] == ""
+    assert "does not read back" in told["database"]
+
+
+async def test_a_layer_whose_outcome_is_unknown_stops_nothing_while_another_took_the_batch(world: World):
+    world.database.fail_next(NotConfirmed("commit"), took_effect=False)
+    result = await world.join(RED)
+    assert result.durable_in == {"log"}
+    assert not world.store.is_in_doubt()
+    assert (await world.join(RED)).durable_in == {"log"}
+
+
+async def test_what_every_layer_refused_for_sure_is_refused_and_the_next_batch_goes_on():
+    layers = [MemoryLayer("one"), MemoryLayer("two")]
+    store = Store(layers, TestClock(), TestRandomness())
+    await store.start()
+    for layer in layers:
+        layer.fail_next(DiskFull("full"), took_effect=False)
+    with pytest.raises(DiskFull):
+        await store.append([joins(RED, 0, 1)])
+    assert not store.is_in_doubt()
+
+
+async def test_of_two_branches_that_differ_from_the_first_record_on_the_whole_lower_one_is_set_aside():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    await Store([log, database], TestClock(), TestRandomness()).start()
+    for layer, number in ((database, 1), (log, 2)):
+        alone = Store([layer], TestClock(), TestRandomness())
+        for _ in range(number):
+            await alone.restart_epoch()
+        await alone.append([joins(RED, 0, number), joins(RED, 1, 10 + number)])
+    store = Store([log, database], TestClock(), TestRandomness())
+    report = await store.start()
+    assert len([note for note in report.notes if "LOST BRANCH" in note]) == 1
+    opened = await store.open_guild(RED)
+    assert [record.key for record in opened.tail] == ["join/2/2", "join/12/12"]
+    assert [frame.data async for frame in database.frames_after(0)] == [
+        frame.data async for frame in log.frames_after(0)
+    ]
