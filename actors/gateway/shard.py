@@ -96,8 +96,13 @@ class Shard:
     async def close(self) -> None:
         """Ends the connection; ``run`` returns."""
         self._closing = True
-        if self.client is not None:
-            await self.client.close()
+        if self.client is None:
+            return
+        (outcome,) = await asyncio.gather(self.client.close(), return_exceptions=True)
+        if isinstance(
+            outcome, Exception
+        ):  # a cancellation is another's, who closed it too: the library waits with both
+            raise outcome
 
     def status(self) -> ShardStatus:
         latency_s = self.client.latency if self.client else float("nan")

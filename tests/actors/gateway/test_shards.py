@@ -131,6 +131,21 @@ async def test_a_demand_for_more_shards_makes_all_connections_anew_with_as_many_
     assert "Discord demands more shards" in str(line["findings"])
 
 
+async def test_a_drain_is_not_ended_by_a_shards_life_that_is_cancelled_while_it_closes(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, town: Town
+):
+    gateway = make_gateway()
+    async with running(gateway):
+        await all_up(guilds, town)
+        shard = gateway._shards[0]
+        assert shard.client is not None
+        closing = asyncio.get_running_loop().create_task(shard.close())
+        while shard.client._closing_task is None:  # noqa: ASYNC110 -- the library says nothing of it
+            await asyncio.sleep(0)
+        shard.client._closing_task.cancel()
+        await closing
+
+
 async def test_another_advice_is_told_and_changes_nothing(  # noqa: PLR0917 -- fixtures
     guilds: dict[int, Guild],
     make_gateway: MakeGateway,
