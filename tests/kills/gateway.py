@@ -161,7 +161,9 @@ async def _live_through(fleet: Fleet) -> None:
     await fleet.live()
     client = fleet.gateway._shards[0].client if fleet.gateway._shards else None
     if client is not None:
-        await client.close()  # the library gives up
+        await asyncio.gather(
+            client.close(), return_exceptions=True
+        )  # the library gives up; whoever waits with us dies
     for guild in fleet.guilds:
         fleet.join(guild)
 
