@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test run bench stress planted kills disk chaos mutate cases fmt lock clean
+.PHONY: simulate demo setup test run bench stress planted kills disk chaos mutate cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -36,6 +36,9 @@ planted: .venv/dev.stamp ## every planted bug, and by which layer it is caught
 
 kills: .venv/dev.stamp ## make kills BUDGET=600: killed at every await, in every way, for so many seconds; goes on where it stopped
 	@$(BIN)/python -m tests.kills --budget $(or $(BUDGET),600) --resume
+
+simulate: .venv/dev.stamp ## make simulate SEEDS=1000 FROM=0, or SEED=7 for one: whole processes on a simulated disk, clock and Discord
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(DIALS),--dials '$(DIALS)'),--seeds $(or $(SEEDS),1000) --from $(or $(FROM),0))
 
 chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, starved of disk, their files deleted, for so long
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)

@@ -41,9 +41,10 @@ class SimLoop(asyncio.BaseEventLoop):
         super().__init__()
         self.random = random
         self.steps = 0
+        self.failure: BaseException | None = None
         self._alarm_at = -1
         self._alarm: Callable[[], None] = _nothing
-        self._latency_s = latency_s or _a_disk
+        self.latency_s = latency_s or _a_disk
         self._now_s = start_s
         self._free_at_s: dict[Executor | None, float] = {}
 
@@ -54,11 +55,21 @@ class SimLoop(asyncio.BaseEventLoop):
         """Calls ``alarm`` right after that step (``steps`` counts them); one alarm at a time."""
         self._alarm_at, self._alarm = step, alarm
 
+    def fail(self, error: BaseException) -> None:
+        """Ends ``run`` with this error right after the step in hand; the first one counts."""
+        self.failure = self.failure or error
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A callback that raises ends the run: nobody else would hear of it."""
+        if "handle" in context:
+            self.fail(context["exception"])
+
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine to its end.
 
         Raises:
             Idle: when it never ends.
+            BaseException: what ``fail`` was told.
         """
         return self.run_until_complete(main)
 
@@ -82,7 +93,7 @@ class SimLoop(asyncio.BaseEventLoop):
         """As a thread would: later, in the order of its executor, whoever still waits."""
         done: asyncio.Future[T] = self.create_future()
         begin_s = max(self._now_s, self._free_at_s.get(executor, 0.0))
-        end_s = self._free_at_s[executor] = begin_s + self._latency_s(self.random)
+        end_s = self._free_at_s[executor] = begin_s + self.latency_s(self.random)
 
         def work() -> None:
             try:
@@ -112,6 +123,8 @@ class SimLoop(asyncio.BaseEventLoop):
                 handle._run()
                 if self.steps == self._alarm_at:
                     self._alarm()
+                if self.failure is not None:
+                    raise self.failure
 
     def _collect_due(self) -> None:
         while self._scheduled and (self._scheduled[0]._cancelled or self._scheduled[0].when() <= self._now_s):

@@ -86,6 +86,12 @@ class SimOutside(Outside):
         del effect
         self.welcomed.append(guild)
 
+    def refresh(self, guild: GuildId, then: Callable[[m.SampleArrived], None]) -> None:
+        """Fetches the counters for a person; nothing comes of it where they are not to be had."""
+        greeting = self._roster.greeting(guild)
+        if greeting is not None:
+            self._later(self._show_person, guild, greeting.session, self._clock.stamp_us(), then)
+
     # A sample: asked for, shown as of some moment, heard
 
     def _ask(self, guild: GuildId, effect: m.FetchSample) -> None:
@@ -102,14 +108,29 @@ class SimOutside(Outside):
             self._later(self._answer, guild, effect, requested_us, shown)
 
     def _answer(self, guild: GuildId, effect: m.FetchSample, requested_us: int, shown: Shown) -> None:
-        sample = Sample(
+        sample = self._sample(effect.session, requested_us, shown)
+        self._roster.tell(guild, m.SampleArrived(sample=sample, request=effect.request))
+
+    def _show_person(
+        self, guild: GuildId, session: SessionId, requested_us: int, then: Callable[[m.SampleArrived], None]
+    ) -> None:
+        shown = self._discord.counters(guild)
+        if isinstance(shown, Shown):
+            self._later(self._answer_person, session, requested_us, shown, then)
+
+    def _answer_person(
+        self, session: SessionId, requested_us: int, shown: Shown, then: Callable[[m.SampleArrived], None]
+    ) -> None:
+        then(m.SampleArrived(sample=self._sample(session, requested_us, shown), request=None))
+
+    def _sample(self, session: SessionId, requested_us: int, shown: Shown) -> Sample:
+        return Sample(
             requested_us=requested_us,
             answered_us=self._clock.stamp_us(),
-            session=effect.session,
+            session=session,
             counters=shown.counters,
             vanity=shown.vanity,
         )
-        self._roster.tell(guild, m.SampleArrived(sample=sample, request=effect.request))
 
     def _fail(self, guild: GuildId, effect: m.FetchSample, why: str) -> None:
         failed = m.SampleFailed(

@@ -74,7 +74,7 @@ class Process:
         hear: gets each line of its log; None = they are kept in ``lines``.
         named: the layers that LEDGER_ACK names.
         segment_bytes: a log file that is larger is not appended to.
-        make_store, make_journal: for those that watch them (the oracle), or cut into them.
+        wrap, make_store, make_journal: for those that watch layers, store and journal, or cut into them.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Process:
         hear: Callable[[Line], None] | None = None,
         named: Iterable[str] = ("log", "database"),
         segment_bytes: int = SEGMENT_BYTES,
+        wrap: Callable[[Layer], Layer] = lambda layer: layer,
         make_store: StoreMaker = Store,
         make_journal: JournalMaker = Journal,
     ) -> None:
@@ -100,7 +101,7 @@ class Process:
         self.database: Layer = (
             Connection(database, Thread(loop)) if isinstance(database, MemoryDatabase) else database
         )
-        self.store = make_store((self.files, self.database), self.clock, self.randomness)
+        self.store = make_store((wrap(self.files), wrap(self.database)), self.clock, self.randomness)
         self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log)
         self.supervisor = Supervisor(
             journal=self.journal,

@@ -1,0 +1,181 @@
+"""``make simulate SEEDS=N``: the corpus, then N seeds from a given one on, on all cores; or one seed, twice.
+
+    python -m tests.simulation [--seeds N] [--from S] [--budget SECONDS] [--resume]
+    python -m tests.simulation --seed S [--dials JSON]
+
+A seed that breaks an invariant is shrunk, kept in the corpus and printed as a command. Ends with 1 when one did, or
+when enough seeds did not reach every rare state. ``--resume`` goes on where the last call stopped
+(``.prove/simulation``).
+"""
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from itertools import count, islice
+from multiprocessing.pool import AsyncResult
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tests.simulation import corpus
+from tests.simulation.dials import Dials, draw
+from tests.simulation.kill_points import KillPoint
+from tests.simulation.rare import RARE, unreached
+from tests.simulation.run import Outcome, run
+from tests.simulation.shrink import differences, shrunk
+
+NOTES: Final = Path(".prove/simulation")
+ENOUGH: Final = 2_000
+"""So many seeds reach every rare state."""
+LOT: Final = 8
+
+
+class Summary:
+    """What all runs so far came to."""
+
+    def __init__(self) -> None:
+        self.runs = self.handled = self.steps = 0
+        self.cpu_s = self.virtual_s = 0.0
+        self.seen: Counter[str] = Counter()
+        self.injected: Counter[str] = Counter()
+        self.kill_points: set[KillPoint] = set()
+        self.broken: list[Outcome] = []
+
+    def take(self, outcome: Outcome, cpu_s: float) -> None:
+        self.runs += 1
+        self.handled += outcome.handled
+        self.steps += outcome.steps
+        self.cpu_s += cpu_s
+        self.virtual_s += outcome.virtual_s
+        self.seen += outcome.seen
+        self.injected += outcome.injected
+        self.kill_points |= outcome.kill_points
+        if outcome.broken:
+            self.broken.append(outcome)
+
+    def rate(self) -> float:
+        """Handled messages a second of one core."""
+        return self.handled / max(self.cpu_s, 1e-9)
+
+
+def played(lot: Sequence[Dials]) -> list[tuple[Outcome, float]]:
+    return [timed(dials) for dials in lot]
+
+
+def timed(dials: Dials) -> tuple[Outcome, float]:
+    began_s = time.process_time()
+    outcome = run(dials)
+    return outcome, time.process_time() - began_s
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seeds", type=int, default=1_000, help="how many seeds at most")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, about")
+    parser.add_argument("--resume", action="store_true", help="go on where the last call stopped")
+    parser.add_argument("--seed", type=int, help="only this one, twice")
+    parser.add_argument("--dials", default="", help="what of the seed's dials is turned down, as JSON")
+    options = parser.parse_args(arguments)
+    console = Console()
+    if options.seed is not None:
+        return play_one(turned(draw(options.seed), options.dials), console)
+    first = int(NOTES.read_text()) if options.resume and NOTES.exists() else options.first
+    summary = play(first, options.seeds, time.monotonic() + options.budget, console)
+    report(summary, console)
+    following = first + max(0, summary.runs - len(corpus.kept()))
+    console.print(f"next: {following}")
+    if options.resume:
+        NOTES.parent.mkdir(exist_ok=True)
+        NOTES.write_text(str(following))
+    return explain(summary, console)
+
+
+def turned(dials: Dials, changes: str) -> Dials:
+    """The dials with those of a JSON object in their place."""
+    if not changes:
+        return dials
+    whole = {**msgspec.to_builtins(dials), **msgspec.json.decode(changes, type=dict[str, object])}
+    return msgspec.convert(whole, Dials)
+
+
+def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
+    """The corpus and the seeds, on all cores, until the time is over."""
+    summary = Summary()
+    wanted = all_dials(first, seeds)
+    cores = os.cpu_count() or 1
+    with multiprocessing.get_context("fork").Pool(cores) as pool, Progress(console=console) as progress:
+        task = progress.add_task("", total=seeds + len(corpus.kept()))
+        begun: deque[AsyncResult[list[tuple[Outcome, float]]]] = deque()
+        while True:
+            while len(begun) < 2 * cores and time.monotonic() < end_s and (lot := [*islice(wanted, LOT)]):
+                begun.append(pool.apply_async(played, (lot,)))
+            if not begun:
+                return summary
+            for outcome, cpu_s in begun.popleft().get():
+                summary.take(outcome, cpu_s)
+                said = f"{summary.handled} messages, {summary.rate():.0f}/s a core, {len(summary.broken)} broken"
+                progress.update(task, advance=1, description=said)
+
+
+def all_dials(first: int, seeds: int) -> Iterator[Dials]:
+    yield from (entry.dials for entry in corpus.kept())
+    yield from islice((draw(seed) for seed in count(first)), seeds)
+
+
+def play_one(dials: Dials, console: Console) -> int:
+    outcome, again = run(dials), run(dials)
+    console.print(dials)
+    console.print(f"{outcome.handled} messages, {outcome.steps} steps, trace {outcome.trace:08x} {again.trace:08x}")
+    console.print((outcome.broken and outcome.why) or "nothing is broken")
+    return int(bool(outcome.broken) or outcome.trace != again.trace)
+
+
+def report(summary: Summary, console: Console) -> None:
+    console.print(
+        f"{summary.runs} runs, {summary.virtual_s / 3600:.1f} hours of virtual time, {summary.steps} steps, "
+        f"{summary.handled} messages handled, {summary.rate():.0f} a second of a core"
+    )
+    table = Table("rare state", "times", "fault", "times ", title="reached, injected")
+    rows = max(len(RARE), len(summary.injected))
+    faults = [*sorted(summary.injected.items()), *[("", 0)] * rows]
+    for place in range(rows):
+        state = RARE[place] if place < len(RARE) else ""
+        name, times = faults[place]
+        table.add_row(state, str(summary.seen[state]) if state else "", name, str(times) if name else "")
+    console.print(table)
+    console.print(f"{len(summary.kill_points)} await points were killed at (module, line)")
+
+
+def explain(summary: Summary, console: Console) -> int:
+    """Shrinks what broke, keeps it, and says how to repeat it."""
+    for outcome in summary.broken[:3]:
+        small = shrunk(outcome.dials, lambda dials, name=outcome.broken: run(dials).broken == name)
+        again = run(small)
+        path = corpus.keep(corpus.Kept(broken=again.broken, why=again.why, dials=small))
+        console.print(f"[red]{outcome.why}[/]", highlight=False)
+        console.print(f"kept as {path.name}; again: {command(small)}", highlight=False, soft_wrap=True)
+    lacking = unreached(summary.seen) if summary.runs >= ENOUGH else []
+    if lacking:
+        console.print(f"[red]never reached: {', '.join(lacking)}[/]")
+    return int(bool(summary.broken) or bool(lacking))
+
+
+def command(dials: Dials) -> str:
+    """Repeats a run."""
+    changes = differences(dials, draw(dials.seed))
+    if not changes:
+        return f"make simulate SEED={dials.seed}"
+    return f"make simulate SEED={dials.seed} DIALS='{msgspec.json.encode(changes).decode()}'"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

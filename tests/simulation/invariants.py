@@ -1,0 +1,327 @@
+"""The invariants of KERNEL.md, each a function: it says what is broken, or "" when it holds.
+
+A check that says something raises ``Violation`` with the invariant's name (``invariant``). Each docstring tells when
+it is asked, and which bug would break it. They read what the oracle's books know (``book.py``) and what the disk and
+the database really hold, never what the program believes.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import wraps
+from typing import Final, ParamSpec
+
+from actors.asks import Answered, Outcome
+from actors.mailbox import Stage
+from ledger import messages as m
+from ledger import records as r
+from ledger.ids import InviteCode, UserId, is_tombstone
+from ledger.phases import MOVES, Phase
+from ledger.records import Status
+from ledger.state import GuildState, pages_of
+from persistence.frames import Frame
+from persistence.layer import Head
+from tests.simulation.book import GuildBook
+from tests.simulation.town import Joined
+from tests.simulation.violation import Violation
+
+P = ParamSpec("P")
+
+
+INVARIANTS: Final[dict[str, str]] = {}
+"""What each invariant is, by its name."""
+
+
+def invariant(name: str) -> Callable[[Callable[P, str]], Callable[P, None]]:
+    """Makes a check that raises of a function that says what is broken."""
+
+    def make(check: Callable[P, str]) -> Callable[P, None]:
+        INVARIANTS.setdefault(name, (check.__doc__ or "").partition("\n")[0])
+
+        @wraps(check)
+        def asked(*args: P.args, **kwargs: P.kwargs) -> None:
+            broken = check(*args, **kwargs)
+            if broken:
+                raise Violation(name, broken)
+
+        return asked
+
+    return make
+
+
+@invariant("I1")
+def acknowledged_is_there(book: GuildBook, shared: int, head_seq: int) -> str:
+    """What was acknowledged is in the durable state, after each recovery and after the last power cut.
+
+    Asked when a recovery or an ``open`` has named a guild's head; ``shared``: up to where its chain is the one known.
+    Broken by an answer before the fsync, a folder that is not synced, a branch with acknowledged records set aside.
+    """
+    if shared < book.promised:
+        return (
+            f"guild {book.guild}: acknowledged up to seq {book.promised}, but from seq {shared + 1} on other records "
+            f"(or none) are in force; the head is {head_seq}"
+        )
+    return ""
+
+
+@invariant("I1")
+def joins_survive(joins: Collection[tuple[UserId, int]], records: Sequence[r.Record]) -> str:
+    """Each join that was said to be acknowledged is among the records that the last power cut left.
+
+    Broken by ``join.acknowledged`` told too early, or of a join that is not in the batch.
+    """
+    left = {(each.event.user, each.event.joined_at_us // 1_000) for each in records if _is_join(each.event)}
+    gone = [join for join in joins if join not in left]
+    return f"acknowledged and gone: {gone[:3]} of {len(gone)}" if gone else ""
+
+
+@invariant("I2")
+def one_net_credit(credits_: Mapping[int, UserId], joins: Collection[int], event: r.Event) -> str:
+    """A join is recorded once and has at most one net credit, which belongs to a join.
+
+    Asked of each event that becomes durable, with the credits (by joined_at) and joins before it. Broken by handling
+    a redelivery as news, by a superseding verdict that does not reverse, by a credit without a join.
+    """
+    match event:
+        case r.JoinRecorded() if event.joined_at_us in joins:
+            return f"the join of {event.user} at {event.joined_at_us} is recorded twice"
+        case r.CreditGranted() if event.opened_us in credits_:
+            return f"a second credit for the join of {event.user} at {event.opened_us}"
+        case r.CreditGranted() if event.opened_us not in joins:
+            return f"a credit for a join that is not recorded: {event.user} at {event.opened_us}"
+        case r.CreditReversed():
+            return _reversal(credits_.get(event.opened_us), event)
+        case _:
+            return ""
+
+
+def _reversal(holder: UserId | None, event: r.CreditReversed) -> str:
+    if holder is None:
+        return f"a credit that does not exist is reversed: {event.user} at {event.opened_us}"
+    renamed = is_tombstone(holder) or is_tombstone(event.staff)
+    return "" if renamed or holder == event.staff else f"{event.staff} loses a credit that {holder} holds"
+
+
+@invariant("I3")
+def chain_goes_on(before: Frame | None, frame: Frame) -> str:
+    """By guild: seq without gaps, the epoch never falls, one record a seq, the log's number rises.
+
+    Asked of each record that becomes durable. Broken by a stale base that is not refused, by two writers, by numbers
+    that are used again after an unknown outcome.
+    """
+    last = before.record if before is not None else None
+    record = frame.record
+    if record.seq != (last.seq + 1 if last else 1):
+        return f"guild {record.guild}: seq {record.seq} behind {last.seq if last else 0}"
+    if last and (record.epoch < last.epoch or record.gsn <= last.gsn):
+        return f"guild {record.guild}: epoch {record.epoch}, gsn {record.gsn} behind {last.epoch}, {last.gsn}"
+    return ""
+
+
+@invariant("I4")
+def newest_life_appends(book: GuildBook, incarnation: int) -> str:
+    """After an ``open``, no append of an older incarnation is accepted.
+
+    Asked of each append that a layer took. Broken by a journal without a fence, or an ``open`` that is no barrier.
+    """
+    if incarnation < book.incarnation:
+        return f"guild {book.guild}: life {incarnation} appended after life {book.incarnation} had opened"
+    return ""
+
+
+@invariant("I4")
+def holder_takes(holder: int, incarnation: int, name: str) -> str:
+    """Only the life that holds the mailbox takes from it.
+
+    Asked when a message is decided on. Broken by a mailbox that a zombie can still read.
+    """
+    return "" if holder == incarnation else f"{name}: life {incarnation} decides, life {holder} holds the mailbox"
+
+
+@invariant("I5")
+def answered_or_still_waiting(outcome: Outcome[m.Answer], *, waits: bool, message: m.Message) -> str:
+    """Each ask is answered once; one that ran out of time has its message still in the mailbox.
+
+    Asked when an ask returns. Broken by an envelope that leaves the mailbox without its answer.
+    """
+    if outcome.kind is Answered.DEADLINE and not waits:
+        return f"{type(message).__name__} left the mailbox and was never answered"
+    if outcome.kind in (Answered.OK, Answered.DEGRADED) and outcome.answer is None:
+        return f"{type(message).__name__} was answered {outcome.kind} with nothing"
+    return ""
+
+
+@invariant("I5")
+def answered_when_well(outcome: Outcome[m.Answer], message: m.Message) -> str:
+    """After the healing every question is answered, ok.
+
+    Broken by a mailbox that nobody reads, an ask whose future nobody resolves.
+    """
+    return "" if outcome.kind is Answered.OK else f"{type(message).__name__}: {outcome.kind} {outcome.text}"
+
+
+@invariant("I6")
+def durable_in(names: Collection[str], holding: Collection[str], frame: Frame, *, degraded: bool) -> str:
+    """An append returns when its records are durable: in every named layer, or, degraded, in any.
+
+    Asked with what the disk and the database hold at that moment. Broken by an answer before the fsync, or by a batch
+    that is called whole while a layer lacks it.
+    """
+    record = frame.record
+    if degraded:
+        return "" if holding else f"guild {record.guild}, seq {record.seq} is durable nowhere"
+    lacking = sorted(set(names) - set(holding))
+    return f"guild {record.guild}, seq {record.seq} is not durable in {', '.join(lacking)}" if lacking else ""
+
+
+@invariant("I6")
+def not_ahead(book: GuildBook, seq: int, what: str) -> str:
+    """Nothing evolved, published, answered or done is ahead of what is durable.
+
+    Asked at each of these. Broken by applying before the append, by an effect before the journal.
+    """
+    if seq > book.confirmed:
+        return f"guild {book.guild}: {what} at seq {seq}, durable is {book.confirmed}"
+    return ""
+
+
+@invariant("I6")
+def decision_is_durable(book: GuildBook, seq: int, drafts: Sequence[r.Draft], what: str) -> str:
+    """What follows from a decision comes after its records.
+
+    Asked when a decision is published, and when its effects are handed over. Broken by acting before the append.
+    """
+    if not drafts:
+        return ""
+    key = book.frames[seq - 1].record.key if 0 < seq <= len(book.frames) else None
+    return "" if key == drafts[-1].key else f"guild {book.guild}: {what} before {drafts[-1].key} was durable"
+
+
+@invariant("I7")
+def phase_follows_table(before: Phase, after: Phase) -> str:
+    """A guild's phase changes along the table only.
+
+    Asked when a decision is published. Broken by a handler that sets a phase by hand.
+    """
+    return "" if after is before or after in MOVES[before] else f"{before} → {after}"
+
+
+@invariant("I7")
+def live_at_head(book: GuildBook, state: GuildState, session: str) -> str:
+    """``live`` only at the durable head and with a baseline.
+
+    Asked when a guild is published as live. Broken by a life that goes on without having read everything.
+    """
+    if state.baseline is None:
+        return f"guild {book.guild} is live without a baseline, in session {session}"
+    if state.seq < book.promised:
+        return f"guild {book.guild} is live at seq {state.seq}, acknowledged is {book.promised}"
+    return ""
+
+
+@invariant("I8")
+def restarts_are_deserved(child: str, restarts: int, allowed: int, why: Sequence[str]) -> str:
+    """Restarts are bounded by the faults that hit the guild, or the storage below it; without any there is none.
+
+    Asked at the end of each life of the process. Broken by a supervisor that restarts what is well.
+    """
+    if restarts > allowed:
+        return f"{child} restarted {restarts} times, {allowed} were deserved: {list(why)[-4:]}"
+    return ""
+
+
+@invariant("I9")
+def recovery_reaches(book: GuildBook, head: Head | None, leader: str, layers: Collection[str]) -> str:
+    """Recovery is never below the highest acknowledged seq, and says which layer it took.
+
+    Asked after each start and each ``open``. Broken by a recovery that takes an older layer, or stops at a hole.
+    """
+    seq = head.seq if head is not None else 0
+    if seq < book.promised:
+        return f"guild {book.guild} came back at seq {seq}, acknowledged was {book.promised}"
+    return "" if leader in layers else f"it does not say which layer it took: {leader!r}"
+
+
+@invariant("I10")
+def healed(unwell: Sequence[str], waited_s: float) -> str:
+    """After the faults are over all guilds are live, mailboxes empty, no zombies, within a bound of virtual time.
+
+    Broken by a lost wake-up, a retry that never comes, a lock that a dead life holds.
+    """
+    return f"after {waited_s:.0f} s: {'; '.join(unwell)}" if unwell else ""
+
+
+@invariant("I10")
+def members_are_known(guild: str, there: Collection[UserId], known: Collection[UserId]) -> str:
+    """After the healing whoever is a member has an open membership, and nobody else.
+
+    Broken by a dispatch that is lost without a gap mark, a member list that is not compared.
+    """
+    missing, extra = sorted(set(there) - set(known)), sorted(set(known) - set(there))
+    if missing or extra:
+        return f"guild {guild}: {missing[:3]} are members and not known, {extra[:3]} are known and no members"
+    return ""
+
+
+@invariant("I11")
+def replay_is_live(book: GuildBook, seq: int, pages: Sequence[bytes], what: str) -> str:
+    """What is replayed, from the beginning or from a checkpoint, is bit-equal to what was lived.
+
+    Asked of each life that has its state, and of each checkpoint. Broken by a checkpoint at another seq than it says,
+    by one of a state that still changes, by an ``evolve`` that looks at anything but state and record.
+    """
+    if seq > len(book.frames):
+        return f"guild {book.guild}: {what} at seq {seq}, recorded are {len(book.frames)}"
+    return "" if book.pages_at(seq) == tuple(pages) else f"guild {book.guild}: {what} at seq {seq} is another state"
+
+
+@invariant("I11")
+def effects_in_turns(stage: Stage, guild: str) -> str:
+    """Effects come at the end of a turn; a replay has none.
+
+    Asked of each effect. Broken by a handler that acts while it decides or evolves.
+    """
+    return "" if stage is Stage.ACTING else f"guild {guild}: an effect while {stage}"
+
+
+@invariant("I12")
+def same_trace(first: int, second: int) -> str:
+    """The same seed gives the same trace.
+
+    Asked by running a seed twice. Broken by a real clock, by hash order, by ids in what decides.
+    """
+    return "" if first == second else f"{first:08x} and {second:08x}"
+
+
+@invariant("T1")
+def no_claim_is_wrong(
+    guild: str,
+    verdicts: Mapping[tuple[UserId, int], tuple[Status, InviteCode | None]],
+    truth: Mapping[tuple[UserId, int], Joined],
+) -> str:
+    """A ``certain`` verdict names the invite that was really used.
+
+    Asked of the verdicts in force at the end. Broken by a window that is closed while a join's event may still come,
+    by a gap that does not break continuity.
+    """
+    for (user, opened_us), (status, code) in verdicts.items():
+        joined = truth.get((user, opened_us))
+        if status is Status.CERTAIN and joined is not None and joined.code != code:
+            return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, certain says {code}"
+    return ""
+
+
+@invariant("B1")
+def no_bug_of_ours(what: str, planted: bool) -> str:  # noqa: FBT001 -- it reads well where it is called
+    """Nothing dies of anything but what the simulation did to it.
+
+    Asked of each death, dead letter and failed job. Broken by an assertion, an illegal move, an error nobody expects.
+    """
+    return "" if planted else what
+
+
+def bytes_of(state: GuildState) -> tuple[bytes, ...]:
+    """A state as a checkpoint would hold it."""
+    return tuple(pages_of(state))
+
+
+def _is_join(event: r.Event) -> bool:
+    return isinstance(event, r.JoinRecorded)

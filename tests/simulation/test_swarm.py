@@ -1,0 +1,84 @@
+"""The swarm in ``make test``: what failed once, 300 seeds, the same trace twice, and a harness that can fail."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.simulation import corpus
+from tests.simulation.dials import FAULTS, Dials, draw
+from tests.simulation.run import Outcome, run
+from tests.simulation.shrink import shrunk
+
+LOTS = 30
+SEEDS_A_LOT = 10
+
+
+@pytest.mark.parametrize("entry", corpus.kept(), ids=lambda entry: f"{entry.broken}-{entry.dials.seed}")
+def test_what_failed_once_holds(entry: corpus.Kept):
+    assert run(entry.dials).why == ""
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("lot", range(LOTS))
+def test_every_invariant_holds_in_seeds_of_the_swarm(lot: int):
+    seeds = range(lot * SEEDS_A_LOT, (lot + 1) * SEEDS_A_LOT)
+    outcomes = [run(draw(seed)) for seed in seeds]
+    assert [f"SEED={each.dials.seed}: {each.why}" for each in outcomes if each.broken] == []
+    assert sum((each.seen for each in outcomes), Counter[str]())["healed"] == SEEDS_A_LOT
+
+
+TRACE = """
+from tests.simulation.dials import draw
+from tests.simulation.run import run
+print([run(draw(seed)).trace for seed in (3, 7, 12)])
+"""
+
+
+def test_the_same_seed_gives_the_same_trace_in_another_process_with_another_hash_order():
+    """I12."""
+    root = Path(__file__).resolve().parents[2]
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", TRACE],
+            env={**os.environ, "PYTHONHASHSEED": order, "PYTHONPATH": str(root)},
+            check=True,
+            capture_output=True,
+            cwd=root,
+        ).stdout
+        for order in ("1", "2")
+    }
+    assert len(traces) == 1
+
+
+def test_every_kind_of_fault_is_drawn_and_some_runs_have_none():
+    drawn = [draw(seed) for seed in range(300)]
+    assert {kind for dials in drawn for kind in dials.faults} == set(FAULTS)
+    assert any(not dials.faults for dials in drawn)
+
+
+def test_a_failing_run_is_shrunk_to_what_makes_it_fail():
+    dials = next(each for each in map(draw, range(1_000)) if "storm" in each.faults and each.lives > 1)
+
+    def fails(each: Dials) -> bool:
+        return "storm" in each.faults and each.happenings >= 10
+
+    small = shrunk(dials, fails, tries=200)
+    assert (small.faults, small.lives, small.guilds) == (("storm",), 1, 1)
+    assert small.happenings < 20
+
+
+def test_dials_are_kept_as_json():
+    dials = draw(1)
+    assert msgspec.json.decode(msgspec.json.encode(dials), type=Dials) == dials
+
+
+def test_a_run_without_faults_restarts_nothing():
+    dials = msgspec.structs.replace(draw(4), faults=(), guilds=2, happenings=30)
+    outcome: Outcome = run(dials)
+    assert outcome.broken == ""
+    assert not outcome.injected
