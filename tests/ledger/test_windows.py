@@ -35,6 +35,8 @@ def source(code: InviteCode = A, *, exact: bool = True, uses: int = 1, **more: o
     return msgspec.structs.replace(GapSource(code, 0, exact=exact, uses=uses, why="live"), **more)
 
 
+S0, S1, S2 = bound(1, 0, 1), bound(2, 10, 11), bound(3, 20, 21)
+
 # Places
 
 halves = st.integers(0, 12).map(lambda halves: halves / 2)
@@ -57,11 +59,21 @@ def test_a_join_lies_between_the_samples_that_it_is_surely_after_and_surely_befo
     assert where.before == (not surely_after)
 
 
+@pytest.mark.parametrize(
+    ("joined_s", "arrived_s", "first", "last"),
+    [(5, 9.9, 2, 2), (5, 10, 2, 3), (13, 13, 2, 3), (13.1, 13.1, 3, 3)],
+)
+def test_who_is_told_of_as_a_sample_is_asked_for_may_lie_behind_it(
+    joined_s: float, arrived_s: float, first: int, last: int
+):
+    where = place(join(joined_s, arrived_s), (S0, S1))
+    assert (where.first, where.last) == (first, last)
+
+
 def gap(opened: Bound, closed: Bound, *sources: GapSource, broken: tuple[str, ...] = ()) -> Gap:
     return Gap(opened, closed, broken, sources)
 
 
-S0, S1, S2 = bound(1, 0, 1), bound(2, 10, 11), bound(3, 20, 21)
 FIRST, SECOND_GAP = gap(S0, S1, source(A)), gap(S1, S2, source(B))
 
 
@@ -134,6 +146,7 @@ def test_a_code_that_was_two_invites_stands_for_somebody_only_if_both_were_their
     assert isinstance(verdict, r.VerdictReached)
     assert (verdict.status, verdict.code) == (Status.LIKELY, A)
     assert (verdict.staff, verdict.inviter, verdict.invite_created_at_us) == (staff, staff, created_us)
+    assert verdict.method == 1
 
 
 def test_the_samples_that_are_known_are_the_borders_of_the_gaps():
