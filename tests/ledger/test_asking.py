@@ -408,3 +408,18 @@ def test_who_invites_themselves_is_credited_to_nobody(life: Life):
     life.tell(sample(life, 10.5, 6))
     period = period_of(life, UserId("9"))
     assert (period.status, period.staff, period.credited) == (Status.CERTAIN, UserId("9"), None)
+
+
+@pytest.mark.parametrize("before", [m.ForgetMember(user=SOMEBODY), None])
+def test_a_guild_is_forgotten_also_right_after_a_member_was_and_before_anything_was_counted(before: m.Message | None):
+    life = Life()
+    if before is not None:
+        life.tell(GREETING)
+        life.tell(join(10))
+        life.tell(before)
+    else:
+        life.tell(m.GuildWentAway(at_us=START_US))
+    answer = life.tell(m.ForgetGuild(at_us=START_US + 20 * SECOND)).answer
+    assert isinstance(answer, m.Forgot)
+    assert answer.known
+    assert not life.state.members

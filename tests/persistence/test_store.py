@@ -506,3 +506,22 @@ async def test_of_two_branches_that_differ_from_the_first_record_on_the_whole_lo
     assert [frame.data async for frame in database.frames_after(0)] == [
         frame.data async for frame in log.frames_after(0)
     ]
+
+
+class Watched(MemoryLayer):
+    """Knows that it was closed."""
+
+    closed = False
+
+    async def close(self) -> None:
+        await super().close()
+        self.closed = True
+
+
+async def test_closing_the_store_closes_every_layer():
+    layers = [Watched("one"), Watched("two")]
+    store = Store(layers, TestClock(), TestRandomness())
+    await store.start()
+    await store.close()
+    await store.close()
+    assert [layer.closed for layer in layers] == [True, True]
