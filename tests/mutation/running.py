@@ -27,7 +27,7 @@ import pytest
 ROOT: Final = Path(__file__).parent.parent.parent
 MEMORY_BYTES: Final = 3 << 30
 """A mutant that eats more is stopped by the system."""
-OPTIONS: Final = ("-qq", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", "--timeout=60")
+OPTIONS: Final = ("-qq", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--assert=plain", "--timeout=30")
 NOTICED: Final = 1
 """The exit code of a trial in which a test failed."""
 FRESH: Final = 3
