@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: simulate demo setup test run bench stress planted kills disk chaos mutate cases fmt lock clean
+.PHONY: demo setup test run bench stress prove simulate kills disk chaos planted mutate cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -42,6 +42,9 @@ simulate: .venv/dev.stamp ## make simulate SEEDS=1000 FROM=0, or SEED=7 for one:
 
 chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, starved of disk, their files deleted, for so long
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)
+
+prove: .venv/dev.stamp ## make prove BUDGET=20m: all of these, each for its share of the time; goes on where it stopped
+	@$(BIN)/python -m tests.prove --budget $(or $(BUDGET),20m)
 
 cases: .venv/dev.stamp ## make cases FILE=tests/attribution-cases.json
 	@$(BIN)/python -m tests.cases $(or $(FILE),tests/attribution-cases.json)
