@@ -33,13 +33,15 @@ from ledger.records import (
     Record,
     VerdictReached,
 )
-from ledger.state import GuildState, from_pages, pages_of
+from ledger.state import GuildState, pages_of, read_pages
 from ledger.windows import needs_sample
 from persistence.layer import Head
 
 CHECKPOINT_BYTES: Final = 64_000
 """A checkpoint is due when the guild's log since the last one is longer than this, or than half the state."""
 CHECKPOINT_AGE_S: Final = 300.0
+REPLAYED_AT_ONCE: Final = 1_000
+"""Records, before others have their turn."""
 ASKS_A_LIFE: Final = 1 << 20
 """Sample requests of different lives never share a number."""
 
@@ -215,11 +217,14 @@ class GuildActor:
         opened = await self._journal.open(self.guild, self.incarnation)
         self.move(Phase.REHYDRATING)
         if opened.checkpoint is not None:
-            self.state = from_pages(opened.checkpoint.pages)
+            for self.state in read_pages(opened.checkpoint.pages):
+                await asyncio.sleep(0)
             self._state_bytes = sum(len(page) for page in opened.checkpoint.pages)
         self._kept_seq = self.state.seq
-        for record in opened.tail:
+        for number, record in enumerate(opened.tail, start=1):
             self._replay(record)
+            if number % REPLAYED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         self.head = opened.head
         self.restored = Restored(
             layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.tail)

@@ -240,12 +240,19 @@ def pages_of(state: GuildState) -> Iterator[bytes]:
 
 
 def from_pages(pages: Sequence[bytes]) -> GuildState:
-    """The state whose pages these are.
+    """The state whose pages these are (``read_pages`` says what is raised)."""
+    (*_, state) = read_pages(pages)
+    return state
+
+
+def read_pages(pages: Sequence[bytes]) -> Iterator[GuildState]:
+    """The state as it grows with each page, whole after the last. Pull one, let others run, pull the next.
 
     Raises:
         msgspec.MsgspecError: when a page is not what ``pages_of`` writes.
     """
     state = _core_decoder.decode(pages[0])
+    yield state
     for page in pages[1:]:
         state.members.update(_page_decoder.decode(page))
-    return state
+        yield state
