@@ -22,12 +22,13 @@ from ledger import decide
 from ledger import messages as m
 from ledger.errors import Fenced, StorageError
 from ledger.ids import GuildId
-from ledger.records import Draft, Record
+from ledger.records import Draft, JoinRecorded, Record
 from ledger.state import MEMBERS_PER_PAGE, GuildState, pages_of
+from persistence.chains import NO_HEAD, head_of
 from persistence.frames import Frame
 from persistence.numbering import Append, Numbering
 from persistence.rehydration import Opened, open_guild
-from persistence.store import Appended
+from persistence.store import Appended, Store
 from supervisor import Supervisor
 from tests.planted.bug import Bug, Origin, Swap
 
@@ -35,6 +36,7 @@ _append: Final = GuildActor.append
 _arrival: Final = Address.arrival
 _decide: Final = runtime._decide
 _take: Final = Numbering.take
+_tell_joins: Final = Journal._tell_joins
 _guild_died: Final = Supervisor._guild_died
 _replay: Final = GuildActor._replay
 
@@ -110,6 +112,33 @@ async def waits_for_no_layer(journal: Journal, appended: Sequence[Appended]) -> 
     return False
 
 
+def told_by_arrival(journal: Journal, records: Sequence[Record], *, degraded: bool) -> None:
+    """Says when a join was heard of as when somebody joined."""
+    mistaken = [
+        msgspec.structs.replace(
+            each, event=msgspec.structs.replace(each.event, joined_at_us=each.event.arrived_us - 1_000_000)
+        )
+        for each in records
+        if isinstance(each.event, JoinRecorded)
+    ]
+    _tell_joins(journal, mistaken, degraded=degraded)
+
+
+def _heard_as_joined(join: JoinRecorded) -> JoinRecorded:
+    return msgspec.structs.replace(join, joined_at_us=join.arrived_us)
+
+
+def numbered_alike(numbering: Numbering, append: Append) -> tuple[Frame, ...] | Fenced:
+    """All records of an append stand on the same seq."""
+    head = numbering.moved.get(append.guild) or numbering._heads.get(append.guild, NO_HEAD)
+    if append.base_seq != head.seq:
+        return Fenced("stale")
+    sealed = [numbering._seal(append.guild, draft, head, head.seq + 1) for draft in append.drafts]
+    numbering.moved[append.guild] = head_of(sealed[-1])
+    numbering.frames += sealed
+    return tuple(sealed)
+
+
 # Checkpoints, replay
 
 
@@ -163,6 +192,17 @@ def roused_only(address: Address[Any, Any]) -> None:
     rouse, address._rouse = address._rouse, None
     if rouse is not None:
         rouse()
+
+
+async def never_caught_up(store: Store) -> bool:
+    """What failed once is not asked again."""
+    del store
+    return False
+
+
+def gap_not_announced(address: Address[Any, Any]) -> None:
+    """A lane was full, and nobody is told."""
+    address._gap = False
 
 
 def at_a_loss(*_: object) -> m.Decision:
@@ -228,6 +268,22 @@ BUGS: Final = (
         ),
         breaks=frozenset({"I2", "I4", "I6", "I8", "I10"}),
         hunts=("kills-cancel", "swarm"),
+    ),
+    Bug(
+        name="joins-told-by-their-arrival",
+        origin=Origin.OURS,
+        what="the line of an acknowledged join names another time than its record",
+        swaps=(Swap(Journal, "_tell_joins", told_by_arrival),),
+        breaks=frozenset({"I1"}),
+        hunts=SWARM,
+    ),
+    Bug(
+        name="one-seq-for-all",
+        origin=Origin.OURS,
+        what="the records of an append stand on the same number",
+        swaps=(Swap(Numbering, "take", numbered_alike),),
+        breaks=frozenset({"I3"}),
+        hunts=SWARM,
     ),
     Bug(
         name="named-layer-not-waited-for",
@@ -300,6 +356,22 @@ BUGS: Final = (
         swaps=(Swap(Address, "_wake", roused_only),),
         breaks=frozenset({"I8", "I10"}),
         hunts=("kills-cancel", "swarm"),
+    ),
+    Bug(
+        name="layer-never-brought-back",
+        origin=Origin.OURS,
+        what="a layer that failed once is not asked again",
+        swaps=(Swap(Store, "catch_up", never_caught_up),),
+        breaks=frozenset({"I10"}),
+        hunts=SWARM,
+    ),
+    Bug(
+        name="gap-not-announced",
+        origin=Origin.OURS,
+        what="what a full lane dropped is not made good",
+        swaps=(Swap(Address, "_announce_gap", gap_not_announced),),
+        breaks=frozenset({"I10"}),
+        hunts=SWARM,
     ),
     Bug(
         name="handler-at-a-loss",
