@@ -8,7 +8,8 @@ import pytest
 
 from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError
 from ledger.ids import GuildId
-from persistence.layer import Checkpoint, Layer
+from persistence.frames import Frame
+from persistence.layer import Checkpoint, Layer, LayerSummary
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
@@ -509,9 +510,13 @@ async def test_of_two_branches_that_differ_from_the_first_record_on_the_whole_lo
 
 
 class Watched(MemoryLayer):
-    """Knows that it was closed."""
+    """Knows that it was closed since it was opened."""
 
     closed = False
+
+    async def open(self) -> LayerSummary:
+        self.closed = False
+        return await super().open()
 
     async def close(self) -> None:
         await super().close()
@@ -525,3 +530,29 @@ async def test_closing_the_store_closes_every_layer():
     await store.close()
     await store.close()
     assert [layer.closed for layer in layers] == [True, True]
+
+
+class Skipping(MemoryLayer):
+    """Leaves a record out, and does not notice."""
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        return [frame for frame in await super().guild_frames(guild, after_seq) if frame.record.seq != 2]
+
+
+async def test_a_chain_with_a_hole_is_not_given_out_as_a_guild():
+    store = Store([Skipping("one")], TestClock(), TestRandomness())
+    await store.start()
+    for number in range(3):
+        await store.append([joins(RED, number, number + 1)])
+    with pytest.raises(Corrupt):
+        await store.open_guild(RED)
+
+
+async def test_two_holes_of_a_layer_are_both_filled(world: World):
+    for _ in range(6):
+        await world.join(RED)
+    there = [frame.data async for frame in world.database.frames_after(0)]
+    for gsn in (2, 5):
+        world.database.lose(gsn, gsn)
+    await world.process().start()
+    assert [frame.data async for frame in world.database.frames_after(0)] == there
