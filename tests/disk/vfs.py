@@ -96,7 +96,11 @@ def library() -> ctypes.CDLL | None:
 
 @contextmanager
 def watched(trace: Trace) -> Iterator[None]:
-    """Every database that is opened meanwhile is watched; all are closed at the end."""
+    """Every database that is opened meanwhile is watched.
+
+    One that a killed process left open is closed when the collector finds it, at any later time: what SQLite then
+    calls is kept until the end of the tests.
+    """
     sqlite = library()
     assert sqlite is not None, "ask library() before"
     sqlite.sqlite3_vfs_find.restype = POINTER(_Vfs)
@@ -109,6 +113,8 @@ def watched(trace: Trace) -> Iterator[None]:
     finally:
         sqlite.sqlite3_vfs_unregister(byref(shim.vfs))
         sqlite.sqlite3_vfs_register(real, 1)
+        if shim.holds_files():
+            _CALLED_LATER.append(shim)
     if shim.trouble:
         raise shim.trouble[0]
 
@@ -130,6 +136,10 @@ class _Shim:
         self.vfs.zName = _NAME
         self.vfs.xOpen = _Open(self._guarded(self._open))
         self.vfs.xDelete = _Delete(self._guarded(self._delete))
+
+    def holds_files(self) -> bool:
+        """Whether SQLite may still call."""
+        return bool(self._paths)
 
     def _guarded(self, call: Callable[..., int]) -> Callable[..., int]:
         def guarded(*args: object) -> int:
@@ -210,3 +220,6 @@ def _code(event: type[Event], verdict: Verdict) -> int:
     if event is Wrote and verdict.fault in {Fault.ENOSPC, Fault.ENOSPC_ON, Fault.SHORT}:
         return sqlite3.SQLITE_FULL
     return _CODES[event]
+
+
+_CALLED_LATER: Final[list[_Shim]] = []
