@@ -381,6 +381,8 @@ def test_a_verdict_that_a_late_event_changes_supersedes_and_takes_its_credit_bac
         life.tell(sample(life, at_s, 6))
     assert (period_of(life).status, period_of(life).verdicts) == (Status.CANDIDATES, 2)
     assert period_of(life).credited is None
+    said = [each for each in life.records if isinstance(each.event, r.VerdictReached) and each.event.user == SOMEBODY]
+    assert [each.event.supersedes for each in said] == [0, said[0].seq]
 
 
 def test_a_join_whose_use_is_missing_when_the_wait_for_others_is_over_is_waited_for_itself(life: Life):

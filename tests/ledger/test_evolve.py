@@ -120,3 +120,19 @@ def test_gaps_are_kept_for_ten_minutes_and_at_most_32_of_them():
     just = _sample(100, at_us=START_US + 32 + 600 * SECOND)
     state = evolve(state, numbered(state.seq, [just])[0])
     assert [gap.number for gap in state.gaps] == [*range(32, 36), 100]
+
+
+def test_a_leave_of_somebody_unknown_or_gone_changes_nothing():
+    user = UserId("1")
+    leaves = [
+        r.Draft(
+            event=r.LeaveRecorded(user=user, arrived_us=at_us), cause=r.InternalCause(what="x"), key=f"leave/{at_us}"
+        )
+        for at_us in (5, 20, 30)
+    ]
+    joined = r.JoinRecorded(user=user, joined_at_us=10, arrived_us=11, session=SessionId("s"))
+    join = r.Draft(event=joined, cause=r.InternalCause(what="x"), key="join")
+    state = replayed(numbered(0, [leaves[0]]))
+    assert state.members == {}
+    state = replayed(numbered(0, [join, *leaves[1:]]))
+    assert [each.left_us for each in state.members[user]] == [20]
