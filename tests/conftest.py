@@ -1,6 +1,6 @@
 """Profiles of the property tests: dev, ci (chosen by itself where CI is set), soak (``HYPOTHESIS_PROFILE=soak``).
 
-``mutants``: fewer examples, the same each time, and none is made smaller: all that counts is that one fails.
+``mutants``: as dev, but the same examples each time, and none is made smaller: all that counts is that one fails.
 """
 
 import os
@@ -13,7 +13,6 @@ settings.register_profile("soak", parent=settings.get_profile("dev"), max_exampl
 settings.register_profile(
     "mutants",
     parent=settings.get_profile("dev"),
-    max_examples=30,
     derandomize=True,
     database=None,
     phases=(Phase.explicit, Phase.generate),
