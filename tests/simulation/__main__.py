@@ -35,7 +35,11 @@ from tests.simulation.shrink import differences, shrunk
 NOTES: Final = Path(".prove/simulation")
 ENOUGH: Final = 2_000
 """So many seeds reach every rare state."""
-LOT: Final = 8
+USUAL: Final = 1_000
+BROKEN: Final = 10
+"""After so many failures no other run is begun."""
+SHRUNK: Final = 3
+"""So many of them are shrunk; the others are only named."""
 
 
 class Summary:
@@ -66,10 +70,6 @@ class Summary:
         return self.handled / max(self.cpu_s, 1e-9)
 
 
-def played(lot: Sequence[Dials]) -> list[tuple[Outcome, float]]:
-    return [timed(dials) for dials in lot]
-
-
 def timed(dials: Dials) -> tuple[Outcome, float]:
     began_s = time.process_time()
     outcome = run(dials)
@@ -78,7 +78,7 @@ def timed(dials: Dials) -> tuple[Outcome, float]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
-    parser.add_argument("--seeds", type=int, default=1_000, help="how many seeds at most")
+    parser.add_argument("--seeds", type=int, help="how many at most; else a thousand, or what the budget allows")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the first of them")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, about")
     parser.add_argument("--resume", action="store_true", help="go on where the last call stopped")
@@ -89,7 +89,8 @@ def main(arguments: Sequence[str]) -> int:
     if options.seed is not None:
         return play_one(turned(draw(options.seed), options.dials), console)
     first = int(NOTES.read_text()) if options.resume and NOTES.exists() else options.first
-    summary = play(first, options.seeds, time.monotonic() + options.budget, console)
+    seeds = options.seeds or (USUAL if options.budget == float("inf") else sys.maxsize)
+    summary = play(first, seeds, time.monotonic() + options.budget, console)
     report(summary, console)
     following = first + max(0, summary.runs - len(corpus.kept()))
     console.print(f"next: {following}")
@@ -113,17 +114,18 @@ def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
     wanted = all_dials(first, seeds)
     cores = os.cpu_count() or 1
     with multiprocessing.get_context("fork").Pool(cores) as pool, Progress(console=console) as progress:
-        task = progress.add_task("", total=seeds + len(corpus.kept()))
-        begun: deque[AsyncResult[list[tuple[Outcome, float]]]] = deque()
+        total = None if seeds == sys.maxsize else seeds + len(corpus.kept())
+        task = progress.add_task("", total=total)
+        begun: deque[AsyncResult[tuple[Outcome, float]]] = deque()
         while True:
-            while len(begun) < 2 * cores and time.monotonic() < end_s and (lot := [*islice(wanted, LOT)]):
-                begun.append(pool.apply_async(played, (lot,)))
+            goes_on = time.monotonic() < end_s and len(summary.broken) < BROKEN
+            for dials in islice(wanted, cores + 1 - len(begun) if goes_on else 0):
+                begun.append(pool.apply_async(timed, (dials,)))
             if not begun:
                 return summary
-            for outcome, cpu_s in begun.popleft().get():
-                summary.take(outcome, cpu_s)
-                said = f"{summary.handled} messages, {summary.rate():.0f}/s a core, {len(summary.broken)} broken"
-                progress.update(task, advance=1, description=said)
+            summary.take(*begun.popleft().get())
+            said = f"{summary.handled} messages, {summary.rate():.0f}/s a core, {len(summary.broken)} broken"
+            progress.update(task, advance=1, description=said)
 
 
 def all_dials(first: int, seeds: int) -> Iterator[Dials]:
@@ -157,12 +159,15 @@ def report(summary: Summary, console: Console) -> None:
 
 def explain(summary: Summary, console: Console) -> int:
     """Shrinks what broke, keeps it, and says how to repeat it."""
-    for outcome in summary.broken[:3]:
-        small = shrunk(outcome.dials, lambda dials, name=outcome.broken: run(dials).broken == name)
+    for outcome in summary.broken[:SHRUNK]:
+        with console.status(f"shrinks SEED={outcome.dials.seed}"):
+            small = shrunk(outcome.dials, lambda dials, name=outcome.broken: run(dials).broken == name)
         again = run(small)
         path = corpus.keep(corpus.Kept(broken=again.broken, why=again.why, dials=small))
         console.print(f"[red]{outcome.why}[/]", highlight=False)
         console.print(f"kept as {path.name}; again: {command(small)}", highlight=False, soft_wrap=True)
+    for outcome in summary.broken[SHRUNK:]:
+        console.print(f"{outcome.why}; again: {command(outcome.dials)}", highlight=False, soft_wrap=True)
     lacking = unreached(summary.seen) if summary.runs >= ENOUGH else []
     if lacking:
         console.print(f"[red]never reached: {', '.join(lacking)}[/]")

@@ -173,6 +173,16 @@ def durable_in(names: Collection[str], holding: Collection[str], frame: Frame, *
 
 
 @invariant("I6")
+def answered_at_the_end(outcome: Outcome[m.Answer], *, waits: bool, message: m.Message) -> str:
+    """Who is told ok is told it at the end of the turn: the records are durable and the message is gone.
+
+    Asked when an ask returns. Broken by an answer before the append.
+    """
+    done = outcome.kind in (Answered.OK, Answered.DEGRADED)
+    return f"{type(message).__name__} was answered {outcome.kind} before its turn was over" if done and waits else ""
+
+
+@invariant("I6")
 def not_ahead(book: GuildBook, seq: int, what: str) -> str:
     """Nothing evolved, published, answered or done is ahead of what is durable.
 

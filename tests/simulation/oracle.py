@@ -10,7 +10,7 @@ from functools import wraps
 from typing import Concatenate, Final, ParamSpec
 from zlib import crc32
 
-from actors.asks import Answered, Outcome
+from actors.asks import Outcome
 from actors.guild import GuildActor, GuildAddress
 from actors.requests import Committed
 from ledger import messages as m
@@ -346,11 +346,11 @@ class Oracle:
     def answered(self, guild: GuildId, message: m.Message, outcome: Outcome[m.Answer]) -> None:
         self.note(f"{guild} answered {outcome.kind}")
         self.seen[f"ask {outcome.kind}"] += 1
-        if outcome.kind is not Answered.OK:
-            address = self._address(guild)
-            waiting = [ask for lane in address._lanes for envelope in lane for ask in envelope.asks]
-            waits = any(ask.reply.done() and ask.reply.result() is outcome for ask in waiting)
-            i.answered_or_still_waiting(outcome, waits=waits, message=message)
+        address = self._address(guild)
+        waiting = [ask for lane in address._lanes for envelope in lane for ask in envelope.asks]
+        waits = any(ask.reply.done() and ask.reply.result() is outcome for ask in waiting)
+        i.answered_or_still_waiting(outcome, waits=waits, message=message)
+        i.answered_at_the_end(outcome, waits=waits, message=message)
 
     # The log
 

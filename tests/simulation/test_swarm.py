@@ -4,11 +4,20 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
+from actors import runtime
+from actors.asks import Answered
+from actors.asks import Outcome as Reply
+from actors.guild import GuildActor
+from actors.mailbox import Address, Envelope
+from ledger import messages as m
 from tests.simulation import corpus
 from tests.simulation.dials import FAULTS, Dials, draw
 from tests.simulation.run import Outcome, run
@@ -82,3 +91,29 @@ def test_a_run_without_faults_restarts_nothing():
     outcome: Outcome = run(dials)
     assert outcome.broken == ""
     assert not outcome.injected
+
+
+@contextmanager
+def answers_too_early() -> Iterator[None]:
+    """A bug: who asks is told ok as soon as it is decided, before anything is durable."""
+    decide = runtime._decide
+
+    def decide_and_answer(
+        address: Address[Any, Any], behaviour: GuildActor, envelope: Envelope[Any, Any]
+    ) -> m.Decision | None:
+        decision = decide(address, behaviour, envelope)
+        if decision is not None and decision.drafts:
+            envelope.answer(Reply(kind=Answered.OK, answer="done"))
+        return decision
+
+    runtime._decide = decide_and_answer
+    try:
+        yield
+    finally:
+        runtime._decide = decide
+
+
+def test_an_answer_before_its_append_breaks_i6():
+    dials = msgspec.structs.replace(draw(0), lives=1, happenings=18, faults=())
+    assert run(dials).why == ""
+    assert run(dials, [answers_too_early()]).why == "I6: AssignInvite was answered ok before its turn was over"
