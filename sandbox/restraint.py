@@ -10,7 +10,7 @@ from typing import Final
 
 from sandbox.violations import Violations
 
-ON_ITS_WAY_S: Final = 0.05
+ON_ITS_WAY_S: Final = 0.2
 ROUNDING_S: Final = 0.01
 EVERYWHERE: Final = ("*", "*")
 MAX_BUCKETS: Final = 10_000

@@ -15,6 +15,7 @@ from typing import Final
 
 import pytest
 
+from actors import guild as guild_module
 from actors.asks import Outcome
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
@@ -67,6 +68,7 @@ def small_chunks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local, "_CHUNK_RECORDS", 4)
         patch.setattr(recovery, "FEED_RECORDS", 4)
+        patch.setattr(guild_module, "REPLAYED_AT_ONCE", 2)
         yield
 
 

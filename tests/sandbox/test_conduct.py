@@ -9,6 +9,7 @@ from sandbox import Guild, Sandbox
 from sandbox.answers import Reply
 from sandbox.definitions import wrong_in_command
 from sandbox.mentions import could_ping
+from sandbox.restraint import ON_ITS_WAY_S
 from sandbox.wire import JsonObject
 from tests.sandbox.client import Bot, Connect, client_session
 
@@ -145,7 +146,7 @@ async def test_who_asks_again_before_the_wait_is_over_is_listed(sandbox: Sandbox
     async with client_session(f"Bot {sandbox.token}") as session:
         await session.get(sandbox.api_url + "/users/@me")
         await session.get(sandbox.api_url + "/users/@me")  # was on its way
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(ON_ITS_WAY_S + 0.01)
         await session.get(sandbox.api_url + "/users/@me")
         await session.get(sandbox.api_url + "/gateway/bot")
     assert len(sandbox.violations.take("rest.did_not_wait")) == (2 if is_global else 1)
@@ -155,7 +156,7 @@ async def test_who_answers_an_interaction_need_not_wait_for_the_limit_over_all_r
     sandbox.faults.fail("me", 429, retry_after_s=20.0, is_global=True)
     async with client_session(f"Bot {sandbox.token}") as session:
         await session.get(sandbox.api_url + "/users/@me")
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(ON_ITS_WAY_S + 0.01)
         await session.post(sandbox.api_url + "/interactions/1/token/callback", json={"type": 5})
     assert len(sandbox.violations.take("interaction.unknown")) == 1
     assert sandbox.violations.take("rest.did_not_wait") == []
@@ -165,7 +166,7 @@ async def test_who_goes_on_with_a_bucket_that_is_used_up_is_listed(sandbox: Sand
     sandbox.limits.set("me", limit=1, per_s=20.0)
     async with client_session(f"Bot {sandbox.token}") as session:
         await session.get(sandbox.api_url + "/users/@me")
-        await asyncio.sleep(0.06)
+        await asyncio.sleep(ON_ITS_WAY_S + 0.01)
         assert (await session.get(sandbox.api_url + "/users/@me")).status == 429
     assert len(sandbox.violations.take("rest.did_not_wait")) == 1
 

@@ -286,7 +286,7 @@ async def test_a_folder_that_cannot_be_written_is_said_once_with_its_fix(newcome
     newcomer.all_set()
     code, said = await newcomer.run("run", LEDGER_DATA="/proc/inviteledger")
     assert (code, said.count("nothing can be recorded in LEDGER_DATA")) == (78, 1), said
-    assert '"hint": "give it to the user' in said
+    assert '"hint":"give it to the user' in said
 
 
 async def test_forgetting_without_a_bot_says_only_what_was_done(newcomer: Newcomer):

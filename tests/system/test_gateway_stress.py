@@ -199,7 +199,7 @@ async def test_whatever_fails_at_login_is_tried_again(fleet: Fleet, status: int)
 
 
 @pytest.mark.parametrize(
-    ("wait_s", "everywhere"), [(0.2, True), (1.5, False)], ids=["short, everywhere", "long, by route"]
+    ("wait_s", "everywhere"), [(0.6, True), (1.5, False)], ids=["short, everywhere", "long, by route"]
 )
 async def test_a_storm_of_limits_at_the_start_and_in_a_burst(
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch, wait_s: float, *, everywhere: bool
