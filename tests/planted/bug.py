@@ -17,6 +17,7 @@ class Origin(StrEnum):
 
     KERNEL = "KERNEL"
     DURABILITY = "DURABILITY"
+    ORACLE = "oracle"  # a witness against one of its invariants
     OURS = "ours"  # an invariant needed one that breaks it, or a mistake of that kind was near
 
 

@@ -17,8 +17,12 @@ import hypothesis
 import msgspec
 from hypothesis import strategies as st
 
+from actors import guild
 from ledger import messages as m
+from ledger import records as r
 from ledger.errors import LedgerError
+from ledger.evolve import evolve
+from ledger.ids import UserId
 from ledger.phases import Phase
 from tests.disk import vfs
 from tests.disk.crashes import Workshop
@@ -28,9 +32,13 @@ from tests.kills import campaign
 from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
 from tests.ledger import test_fates, test_model, test_worlds
-from tests.ledger.lives import Script, messages, scripts
+from tests.ledger.lives import START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence.damaged import damaged, flip_and_read
 from tests.persistence.ordeal import Database, ordeal, wearing
+from tests.simulation import invariants
+from tests.simulation.dials import draw
+from tests.simulation.run import run
+from tests.simulation.violation import Violation
 
 
 class Hunt(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +120,24 @@ def in_a_script(seed: int) -> None:
     for name, test in SCRIPTS:
         with breaking(name):
             hypothesis.seed(seed)(test)()
+
+
+def while_pages_are_pulled(number: int) -> None:
+    """Somebody leaves between two pages of a checkpoint: that is none of its business."""
+    state = replayed(numbered(0, [seeded(range(1, 2_500))]))
+    before = tuple(guild.pages_of(state))
+    pages = guild.pages_of(state)
+    pulled = [next(pages)]
+    gone = r.LeaveRecorded(user=UserId(str(1_001 + number)), arrived_us=START_US, inferred=False)
+    evolve(state, numbered(1, [r.Draft(event=gone, cause=r.InternalCause(what="sample"), key="leave")])[0])
+    with breaking("I11"):
+        assert (*pulled, *pages) == before
+
+
+def seeded(numbers: range) -> r.Draft:
+    """So many members that they do not go on one page."""
+    members = tuple(r.SeededMember(UserId(str(each)), START_US, rejoin=False) for each in numbers)
+    return r.Draft(event=r.MembersSeeded(members=members), cause=r.InternalCause(what="member_list"), key="seeded")
 
 
 WORLDS: Final = (
@@ -211,10 +237,31 @@ _SHARES, _SMALL_SHARES = 97, 199
 DATABASE_CUTS: Final = "database-cuts"
 """The hunt that is not to be had where Python carries SQLite within itself: no VFS can be watched there."""
 
+# L3: the swarm
+
+
+def in_the_swarm(seed: int) -> None:
+    """A whole process in a seed's world."""
+    outcome = run(draw(seed))
+    if outcome.broken:
+        raise Broken(outcome.broken, outcome.why)
+
+
+def twice_in_the_swarm(seed: int) -> None:
+    """A seed gives the same run again."""
+    try:
+        invariants.same_trace(run(draw(seed)).trace, run(draw(seed)).trace)
+    except Violation as error:
+        raise Broken(error.name, str(error)) from error
+
+
 HUNTS: Final = {
     hunt.name: hunt
     for hunt in (
+        Hunt(name="swarm", layer="L3", runs=600, step=in_the_swarm),
+        Hunt(name="traces", layer="L3", runs=100, step=twice_in_the_swarm),
         Hunt(name="worlds", layer="L0", runs=300, step=in_a_world),
+        Hunt(name="pages", layer="L0", runs=10, step=while_pages_are_pulled),
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),
         Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),

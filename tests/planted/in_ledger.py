@@ -1,7 +1,7 @@
 """Bugs of the pure part: what is counted twice, never taken back, believed too early, replayed to another state."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -10,14 +10,16 @@ from ledger import closing, decide, evolve, members, samples, verdicts
 from ledger import messages as m
 from ledger import records as r
 from ledger.fates import Fate, fate_of
-from ledger.ids import UserId
+from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.phases import Phase
 from ledger.state import Birth, GapSource, GuildState, Period
+from ledger.windows import Finding, Findings
 from persistence.frames import Frame
 from persistence.memory import MemoryLayer
 from tests.planted.bug import Bug, Origin, Swap
 
 _pronounce: Final = verdicts.pronounce
+_judge: Final = verdicts.judge
 
 
 def never_handled(state: GuildState, cause: r.Cause) -> bool:
@@ -61,6 +63,20 @@ def never_between(state: GuildState, birth: Birth, taken: r.SampleTaken) -> Iter
     """An invite that is in neither of two samples was not used."""
     del state, birth, taken
     return iter(())
+
+
+def page_not_compared(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
+    """Who joined or left while nobody looked stays unknown."""
+    del state
+    return m.Decision(presence=msgspec.structs.replace(presence, reconciled=presence.reconciled or page.upto == ""))
+
+
+def first_of_several(
+    findings: Findings, finding: Finding, origins: Mapping[InviteCode, verdicts.Origin]
+) -> verdicts.Judgement:
+    """The silent guess of most trackers."""
+    real = sorted(finding.feasible - {NO_COUNTER})
+    return verdicts.Judgement(r.Status.CERTAIN, origins[real[0]]) if real else _judge(findings, finding, origins)
 
 
 NO_KEY: Final = (Swap(GuildState, "is_known_join", never_known), Swap(MemoryLayer, "_refuse_known_keys", any_key))
@@ -113,6 +129,22 @@ BUGS: Final = (
         swaps=(Swap(evolve, "_leave", left_by_the_wall_clock),),
         breaks=frozenset({"I11"}),
         hunts=("worlds",),
+    ),
+    Bug(
+        name="list-not-compared",
+        origin=Origin.OURS,
+        what="a member list is read and not compared with who is known",
+        swaps=(Swap(decide, "review_members", page_not_compared),),
+        breaks=frozenset({"I10"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="first-code-that-rose",
+        origin=Origin.OURS,
+        what="of several invites that may have been used the first is said to be the one",
+        swaps=(Swap(verdicts, "judge", first_of_several),),
+        breaks=frozenset({"T1"}),
+        hunts=("worlds", "swarm"),
     ),
     Bug(
         name="invite-between-samples",

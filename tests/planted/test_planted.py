@@ -7,22 +7,25 @@ import pytest
 
 from tests.planted.bug import Bug, planted
 from tests.planted.hunts import DATABASE_CUTS, HUNTS, look
-from tests.planted.registry import BUGS
+from tests.planted.registry import ALL, BUGS, WITNESSES
 from tests.planted.search import Verdict, search_apart
+from tests.simulation.invariants import INVARIANTS
 
-SLOW = frozenset({"credit-not-reversed"})
-COMING = frozenset({"swarm", "traces"})
-"""Hunts of the simulation, which are not there yet."""
+SLOW = frozenset({"credit-not-reversed", "dead-letter-unanswered", "layer-never-brought-back", "I4: no-fence"})
 CPU_S = 50.0
-QUICK = [bug for bug in BUGS if bug.name not in SLOW]
+QUICK = [bug for bug in ALL if bug.name not in SLOW]
 
 
 @pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_caught_by_an_invariant_that_it_breaks(bug: Bug):
     if not set(bug.hunts) & set(HUNTS):
-        pytest.skip("nobody here can see it yet, or this Python carries SQLite within itself")
+        pytest.skip("nobody here can see it: this Python carries SQLite within itself")
     result = search_apart(bug, CPU_S)
     assert result.verdict is Verdict.CAUGHT, result
+
+
+def test_every_invariant_of_the_oracle_has_a_witness_against_it():
+    assert sorted(name for bug in WITNESSES for name in bug.breaks) == sorted(INVARIANTS)
 
 
 @pytest.mark.parametrize("name", HUNTS)
@@ -33,8 +36,8 @@ def test_a_hunt_finds_nothing_where_no_bug_is_planted(name: str):
 
 def test_every_bug_has_a_name_of_its_own_and_says_who_finds_it():
     assert len({bug.name for bug in BUGS}) == len(BUGS)
-    assert not SLOW - {bug.name for bug in BUGS}
-    assert all(bug.hunts and set(bug.hunts) <= {*HUNTS, DATABASE_CUTS, *COMING} and bug.breaks for bug in BUGS)
+    assert not SLOW - {bug.name for bug in ALL}
+    assert all(bug.hunts and set(bug.hunts) <= {*HUNTS, DATABASE_CUTS} and bug.breaks for bug in BUGS)
 
 
 def test_a_bug_is_gone_when_it_was_looked_for():

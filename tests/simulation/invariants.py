@@ -238,6 +238,16 @@ def restarts_are_deserved(child: str, restarts: int, allowed: int, why: Sequence
     return ""
 
 
+@invariant("I8")
+def decided_once(before: tuple[int, object] | None, incarnation: int, envelope: object) -> str:
+    """A life decides on what is in hand once: who tries again is the supervisor, and it counts.
+
+    Asked when a message is decided on. Broken by a handler with retries of its own.
+    """
+    again = before is not None and before[0] == incarnation and before[1] is envelope
+    return f"life {incarnation} decides on the same message again" if again else ""
+
+
 @invariant("I9")
 def recovery_reaches(book: GuildBook, head: Head | None, leader: str, layers: Collection[str]) -> str:
     """Recovery is never below the highest acknowledged seq, and says which layer it took.

@@ -94,6 +94,7 @@ class Oracle:
         self._appending: defaultdict[GuildId, list[tuple[int, tuple[r.Draft, ...]]]] = defaultdict(list)
         self._opening: defaultdict[GuildId, deque[int]] = defaultdict(deque)
         self._asleep: set[GuildId] = set()
+        self._decided: dict[GuildId, tuple[int, object]] = {}
 
     # Lives of the process
 
@@ -106,6 +107,7 @@ class Oracle:
         self._appending.clear()
         self._opening.clear()
         self._asleep.clear()
+        self._decided.clear()
         for book in self.books.values():
             book.incarnation = book.confirmed = 0
 
@@ -308,6 +310,8 @@ class Oracle:
     def deciding(self, actor: GuildActor, message: m.Message) -> None:
         address = self._address(actor.guild)
         i.holder_takes(address.holder, actor.incarnation, address.name)
+        i.decided_once(self._decided.get(actor.guild), actor.incarnation, address._in_hand)
+        self._decided[actor.guild] = actor.incarnation, address._in_hand
         if isinstance(message, m.NoteGap):
             self.seen["gap noted"] += 1
 
