@@ -67,7 +67,8 @@ def survey(disk: Disk, folder: Path) -> Survey:
     limit: int | None = None
     files: list[SegmentFile] = []
     unreadable: list[Path] = []
-    for number, path in sorted(_numbered(disk, folder), reverse=True):
+    for number in sorted(_numbers(disk, folder), reverse=True):
+        path = segment_path(folder, number)
         header, first = _opening(disk, path)
         if first is None:  # it neither holds nor ends anything
             unreadable.append(path)
@@ -79,7 +80,7 @@ def survey(disk: Disk, folder: Path) -> Survey:
 
 def next_number(disk: Disk, folder: Path) -> int:
     """The number of the next file: behind every file that is there, readable or not."""
-    return max((number for number, _ in _numbered(disk, folder)), default=0) + 1
+    return max(_numbers(disk, folder), default=0) + 1
 
 
 def runs(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
@@ -120,9 +121,8 @@ def _lost_first(files: Sequence[SegmentFile]) -> list[SegmentFile]:
     return [SegmentFile(number=number, path=path, first_gsn=1, limit=limit, header=None)]
 
 
-def _numbered(disk: Disk, folder: Path) -> list[tuple[int, Path]]:
-    names = disk.names(folder)
-    return [(int(name[:10]), folder / name) for name in names if name[10:] == SUFFIX and name[:10].isdigit()]
+def _numbers(disk: Disk, folder: Path) -> list[int]:
+    return [int(name[:10]) for name in disk.names(folder) if name[10:] == SUFFIX and name[:10].isdigit()]
 
 
 def _opening(disk: Disk, path: Path) -> tuple[SegmentHeader | None, int | None]:

@@ -127,14 +127,17 @@ class SimLoop(asyncio.BaseEventLoop):
                     raise self.failure
 
     def _collect_due(self) -> None:
-        while self._scheduled and (self._scheduled[0]._cancelled or self._scheduled[0].when() <= self._now_s):
-            handle = heapq.heappop(self._scheduled)
+        scheduled, now_s = self._scheduled, self._now_s
+        while scheduled and (scheduled[0]._cancelled or scheduled[0]._when <= now_s):
+            handle = heapq.heappop(scheduled)
             handle._scheduled = False
             if not handle._cancelled:
                 self._ready.append(handle)
 
     def _shuffled(self, ready: list[asyncio.Handle]) -> list[asyncio.Handle]:
         """Tasks in random order at the places where tasks stand."""
+        if len(ready) == 1:
+            return ready
         places = [at for at, handle in enumerate(ready) if steps_a_task(handle)]
         if len(places) > 1:
             tasks = [ready[at] for at in places]

@@ -52,8 +52,8 @@ class Platter(SimDisk):
         """As the base does; by strings, since a run spends much of its time here."""
         self._look("names")
         start = f"{folder}/"
-        paths = (str(path) for path in self._volume.names)
-        return sorted({path[len(start) :].partition("/")[0] for path in paths if path.startswith(start)})
+        below = [path[len(start) :] for path in map(str, self._volume.names) if path.startswith(start)]
+        return sorted({name.partition("/")[0] if "/" in name else name for name in below})
 
     def sync_folder(self, folder: Path) -> None:
         super().sync_folder(folder)
