@@ -73,9 +73,9 @@ def search_until(end_s: float, name: str) -> Result:
 def table_of(bugs: Sequence[Bug], results: Sequence[Result]) -> Table:
     table = Table(title="planted bugs")
     for heading in ("bug", "list", "caught by", "breaks"):
-        table.add_column(heading, no_wrap=True)
+        table.add_column(heading, overflow="fold")
     for heading in ("runs", "s"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     by_name = {result.bug: result for result in results}
     for bug in bugs:
         result = by_name[bug.name]

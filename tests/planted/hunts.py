@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 from actors import guild
 from ledger import messages as m
 from ledger import records as r
+from ledger import verdicts
 from ledger.errors import LedgerError
 from ledger.evolve import evolve
 from ledger.ids import UserId
 from ledger.phases import Phase
+from ledger.state import Period
 from tests.disk import vfs
 from tests.disk.crashes import Workshop
 from tests.disk.database_cases import DATABASE_CASES
@@ -132,6 +134,15 @@ def while_pages_are_pulled(number: int) -> None:
     evolve(state, numbered(1, [r.Draft(event=gone, cause=r.InternalCause(what="sample"), key="leave")])[0])
     with breaking("I11"):
         assert (*pulled, *pages) == before
+
+
+def while_a_verdict_falls(number: int) -> None:
+    """Somebody was credited with a join of which nothing can be said any more: the same append takes that back."""
+    period = Period(START_US, START_US, status=r.Status.CERTAIN, credited=UserId(str(1 + number)), verdicts=1)
+    fallen = verdicts.plain_verdict(UserId("9"), period, r.Status.UNKNOWN, "no_use_seen")
+    drafts = verdicts.pronounce(period, fallen, r.InternalCause(what="sample"))
+    with breaking("I2"):
+        assert [type(draft.event) for draft in drafts] == [r.VerdictReached, r.CreditReversed]
 
 
 def seeded(numbers: range) -> r.Draft:
@@ -261,6 +272,7 @@ HUNTS: Final = {
         Hunt(name="swarm", layer="L3", runs=600, step=in_the_swarm),
         Hunt(name="traces", layer="L3", runs=100, step=twice_in_the_swarm),
         Hunt(name="worlds", layer="L0", runs=300, step=in_a_world),
+        Hunt(name="verdicts", layer="L0", runs=10, step=while_a_verdict_falls),
         Hunt(name="pages", layer="L0", runs=10, step=while_pages_are_pulled),
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),

@@ -104,7 +104,7 @@ BUGS: Final = (
         what="a superseding verdict leaves the credit of the one before it",
         swaps=tuple(Swap(each, "pronounce", without_reversal) for each in (verdicts, closing, members)),
         breaks=frozenset({"I2"}),
-        hunts=("scripts",),
+        hunts=("verdicts", "scripts"),
     ),
     Bug(
         name="late-answer",
