@@ -7,7 +7,7 @@ restart as often as it was hit, and no more.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from random import Random
 from typing import Final
 
@@ -393,14 +393,30 @@ AT_TIMES: Final[Mapping[str, Callable[[Faults], None]]] = {
 }
 
 
-def rot(platter: Platter, random: Random) -> bool:
-    """Flips a bit somewhere in the log, as a disk does between two lives; False where there is none."""
+def rot(platter: Platter, elsewhere: Collection[bytes], random: Random) -> bool:
+    """Flips a bit somewhere in the log, as a disk does between two lives; False where there is none to flip.
+
+    ``elsewhere``: frames that the other layer will tell of at the next start.
+    """
     paths = [path for path in platter._volume.names if path.parent.name == "log" and platter.read(path)]
     if not paths:
         return False
     path = random.choice(paths)
     data = bytearray(platter.read(path))
-    data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    place, bit = random.randrange(len(data)), random.randrange(8)
+    if path == max(paths) and _would_seem_torn(bytes(data), place, elsewhere):
+        return False
+    data[place] ^= 1 << bit
     platter.overwrite(path, bytes(data))
     platter.index()
     return True
+
+
+def _would_seem_torn(data: bytes, place: int, elsewhere: Collection[bytes]) -> bool:
+    """Whether rot there is like a last batch that was never whole, and no other layer could tell.
+
+    Then acknowledged records are gone unnoticed, whatever the program does: LEDGER_ACK named this layer alone, or the
+    other one was away.
+    """
+    opening = data.rfind(b'{"batch":')
+    return place >= opening and any(line not in elsewhere for line in data[opening:].split(b"\n")[1:-1])

@@ -237,9 +237,18 @@ class World:
 
     def _between_lives(self) -> None:
         """Some time passes without a process; perhaps a bit flips on the disk."""
-        if "rot" in self.dials.faults and self._random.random() < 0.5 and rot(self.disk, self._random):
+        if (
+            "rot" in self.dials.faults
+            and self._random.random() < 0.5
+            and rot(self.disk, self._surely_elsewhere(), self._random)
+        ):
             self.faults.injected["rot"] += 1
         self.agenda.pass_until(self.agenda.now_s() + self._random.choice((0.1, 5.0, 100.0)))
+
+    def _surely_elsewhere(self) -> frozenset[bytes]:
+        """Frames that the database will tell of, whenever the next life starts."""
+        may_be_away = {"database_away", "database_fails"} & {*self.dials.faults}
+        return frozenset() if may_be_away else frozenset(self.database._frames.values())
 
     # Phase two
 
