@@ -4,14 +4,12 @@ What ``Program`` is made of, without its HTTP; pauses are cut short, so that a b
 """
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
 import structlog
-from discord.gateway import KeepAliveHandler
 
 from actors.cli.bot_process import JoinId
 from actors.cli.history import JoinLine
@@ -125,7 +123,6 @@ class Fleet:
             await self.store.close()
             await self.gateway.close()
             self._offload.close()
-            _stop_heartbeats()
 
     @asynccontextmanager
     async def joining(self) -> AsyncIterator[None]:
@@ -224,11 +221,3 @@ class Fleet:
             (self.live_now.add if line["phase"] == Phase.LIVE else self.live_now.discard)(line["guild"])
         self._news.set()
         raise structlog.DropEvent
-
-
-def _stop_heartbeats() -> None:
-    """Those of connections that were killed before they were whole: by themselves they end after a minute."""
-    for thread in threading.enumerate():
-        if isinstance(thread, KeepAliveHandler):
-            thread.stop()
-            thread.join()
