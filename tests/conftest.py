@@ -4,10 +4,11 @@
 """
 
 import os
-import threading
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+
+from tests.heartbeats import stop_heartbeats
 
 settings.register_profile("dev", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, derandomize=True)
@@ -24,10 +25,4 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_teardown() -> None:
-    """What discord.py leaves behind where a connection ends between its HELLO and its IDENTIFY beats on no longer.
-
-    In the bot that thread closes its socket when ``SILENCE_S`` is over; here its event loop would be gone by then.
-    """
-    for thread in threading.enumerate():
-        if thread.name.startswith("keep-alive-handler"):
-            thread.stop()  # type: ignore[attr-defined] -- discord.gateway.KeepAliveHandler
+    stop_heartbeats()

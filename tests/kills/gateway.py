@@ -244,6 +244,17 @@ def _in_the_end(fleet: Fleet, struck: str) -> list[str]:
     return faults
 
 
+def sample(days: int) -> list[str]:
+    """So many days out of all, each with another kill: what was wrong with them, and the command that repeats it."""
+    visits = survey()
+    spots, every = list(visits), list(cases(visits))
+    faults: list[str] = []
+    for case in every[:: len(every) // days][:days]:
+        told = play(spots[case.number], case).faults
+        faults += [f'python -m tests.kills --only "{case}": {spots[case.number]}: {fault}' for fault in told]
+    return faults
+
+
 MISHAPS: Final = ("shard.crashed", "job.failed", "dispatch.failed", "command.failed", "interaction.unanswered")
 
 
