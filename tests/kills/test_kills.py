@@ -83,7 +83,7 @@ def test_the_same_kill_gives_the_same_run():
 
 @pytest.mark.timeout(240)
 def test_days_of_a_bot_with_a_kill_in_the_gateways_glue():
-    """In a process of their own: what a torn connect leaves complains when it is collected, in whatever test that is."""
+    """In a process of their own: what a torn connect leaves complains when it is collected, in any later test."""
     root = Path(__file__).resolve().parents[2]
     play = f"import sys; from tests.kills.gateway import sample; sys.exit(chr(10).join(sample({DAYS})) or 0)"
     environ = {**os.environ, "PYTHONPATH": str(root)}
