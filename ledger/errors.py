@@ -9,7 +9,8 @@
     │   └── NotConfirmed       the outcome is UNKNOWN: the bytes may or may not be durable
     ├── Corrupt                bytes that are not what was written: checksum, chain, shape
     ├── NewerFormat            written by a later release; nothing was touched
-    ├── Fenced                 the writer is stale: an incarnation, a base seq or an epoch was overtaken
+    ├── Fenced                 the writer is stale: an incarnation or a base seq was overtaken
+    ├── Stale                  this process is: another one has taken over the history
     └── FolderInUse            another process owns the data folder
 
 Each carries ``hint``: what the operator can do, one sentence.
@@ -81,7 +82,16 @@ class NewerFormat(LedgerError):
 
 
 class Fenced(LedgerError):
-    """The writer is stale: a newer incarnation, sequence or epoch exists. Nothing was written."""
+    """The writer is stale: a newer incarnation or sequence exists. Nothing was written."""
+
+
+class Stale(LedgerError):
+    """Another process has a higher epoch than this one: it writes the history now, and this one has to stop.
+
+    What this one acknowledged without the cloud lies in its folder, and is salvaged when the folder next starts.
+    """
+
+    hint = "let the other process run; if it is not wanted, stop it and start this one again"
 
 
 class FolderInUse(LedgerError):

@@ -158,3 +158,26 @@ class Layer(Protocol):
     async def close(self) -> None:
         """Releases files and connections. Safe to call twice and after an error."""
         ...
+
+
+class FencedLayer(Layer, Protocol):
+    """A layer that several processes can reach, each with a folder of its own: the cloud.
+
+    Between ``open`` and ``fence`` it is only read. After it, its appends are refused as soon as another process has a
+    higher epoch; ``begin`` is not called.
+
+    Raises:
+        Stale: from ``claim``, ``fence``, ``append``, ``set_aside``, when another process has a higher epoch.
+    """
+
+    async def claim(self, epoch: int) -> bool:
+        """Makes an epoch this process's own; False when another one has it. Again for the same epoch: True."""
+        ...
+
+    async def fence(self, epoch: int, lineage: str) -> LayerSummary:
+        """Shuts every older epoch out, then reads what was written until then: the summary is that of now.
+
+        Raises:
+            StorageError: also when what was written since ``open`` is of another lineage: to be opened again.
+        """
+        ...

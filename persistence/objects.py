@@ -1,0 +1,75 @@
+"""Objects in a bucket: the few calls that the cloud layer needs of any store.
+
+Rules: a key is written once (``create``) wherever two writers could meet; a body that is created carries an id of its
+own, so that ``create_once`` can tell its own lost answer from another writer's object; nothing here knows what is in
+an object. Stores: a bucket (``persistence/buckets.py``), a folder (``persistence/folder_objects.py``), our own vault
+(``persistence/vault_objects.py``), memory (``persistence/memory_objects.py``); one contract suite holds for them all
+(``tests/persistence/test_objects_contract.py``).
+
+Errors of every call: ``Unreachable`` (no answer, or one that says "later": a write may have happened), ``Refused``
+(asking again will not help until an operator does something).
+"""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from ledger.errors import NotConfirmed, StorageError
+
+
+class Unreachable(NotConfirmed):
+    """The store did not answer, or could not now. Of a write it is unknown whether it happened."""
+
+    hint = "the bot goes on by itself when the store answers again; look at its status page and at the network"
+
+
+class Refused(StorageError):
+    """The store answers and will not: credentials, bucket, permissions, quota. Nothing happened."""
+
+    hint = "check the bucket's name and the credentials in the environment; `doctor` tries them"
+
+
+class Objects(Protocol):
+    """A store of objects. Keys are ASCII with ``/`` between their parts; safe for several callers at once."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, for people: no secrets."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """The object's bytes; None where there is none."""
+        ...
+
+    async def create(self, key: str, data: bytes) -> bool:
+        """Writes an object where there is none; durable on return.
+
+        False where there is one: perhaps this call's own, whose answer was lost (``create_once`` tells).
+        """
+        ...
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Writes an object over whatever is there. For what nobody's safety depends on."""
+        ...
+
+    def keys(self, prefix: str, after: str = "") -> AsyncIterator[str]:
+        """Every key that begins with ``prefix`` and is greater than ``after``, in the order of bytes.
+
+        What was created before the call began is among them.
+        """
+        ...
+
+    async def delete(self, key: str) -> None:
+        """Removes an object; nothing happens where there is none."""
+        ...
+
+    async def close(self) -> None:
+        """Releases connections. Safe to call twice."""
+        ...
+
+
+async def create_once(objects: Objects, key: str, data: bytes) -> bool:
+    """Whether this call's bytes stand under the key: written now, or by an earlier try whose answer was lost.
+
+    ``data`` must differ from what anybody else would write there: it holds the writer's own random id.
+    """
+    return await objects.create(key, data) or await objects.get(key) == data
