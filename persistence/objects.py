@@ -10,10 +10,16 @@ Errors of every call: ``Unreachable`` (no answer, or one that says "later": a wr
 (asking again will not help until an operator does something).
 """
 
+import re
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import Final, Protocol
 
 from ledger.errors import NotConfirmed, StorageError
+
+KEY_CHARS: Final = 512
+PART_CHARS: Final = 200
+"""Within what every store takes: 1,024 bytes a key in S3, 255 a file's name."""
+_PART: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{PART_CHARS - 1}}}", re.ASCII)
 
 
 class Unreachable(NotConfirmed):
@@ -29,7 +35,7 @@ class Refused(StorageError):
 
 
 class Objects(Protocol):
-    """A store of objects. Keys are ASCII with ``/`` between their parts; safe for several callers at once."""
+    """A store of objects. Keys are such that ``check_key`` takes them; safe for several callers at once."""
 
     @property
     def address(self) -> str:
@@ -65,6 +71,16 @@ class Objects(Protocol):
     async def close(self) -> None:
         """Releases connections. Safe to call twice."""
         ...
+
+
+def check_key(key: str) -> None:
+    """Refuses what is no key: parts with ``/`` between them, of letters, digits, ``_``, ``.``, ``-``, none hidden.
+
+    Raises:
+        Refused: when it is none. A key that comes over a network must not lead out of a folder.
+    """
+    if len(key) > KEY_CHARS or not all(_PART.fullmatch(part) for part in key.split("/")):
+        raise Refused(f"{key[:KEY_CHARS]!r} is no key of an object")
 
 
 async def create_once(objects: Objects, key: str, data: bytes) -> bool:

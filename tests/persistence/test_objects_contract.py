@@ -1,0 +1,117 @@
+"""What every store of objects keeps, whatever it is made of."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+
+import pytest
+
+from persistence.memory_objects import MemoryBucket, MemoryObjects
+from persistence.objects import KEY_CHARS, PART_CHARS, Objects, Refused, create_once
+
+NO_KEYS = (
+    "",
+    "/",
+    "/a",
+    "a/",
+    "a//b",
+    "..",
+    "a/../b",
+    "./a",
+    ".hidden",
+    "a/.b",
+    "a\\b",
+    "a b",
+    "a\n",
+    "ä",
+    "٣",
+    "a\0",
+    "x" * (PART_CHARS + 1),
+    "x/" * (KEY_CHARS // 2) + "xx",
+)
+
+
+FACTORIES: Mapping[str, Callable[[], Objects]] = {"memory": lambda: MemoryObjects(MemoryBucket())}
+
+
+@pytest.fixture(params=FACTORIES)
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[Objects]:
+    """A store with nothing in it."""
+    made = FACTORIES[request.param]()
+    yield made
+    await made.close()
+    await made.close()
+
+
+async def listed(store: Objects, prefix: str = "", after: str = "") -> list[str]:
+    return [key async for key in store.keys(prefix, after)]
+
+
+async def test_what_is_created_is_read_and_listed(store: Objects):
+    assert await store.get("seg/1") is None
+    assert await store.create("seg/1", b"one")
+    assert await store.get("seg/1") == b"one"
+    assert await listed(store) == ["seg/1"]
+
+
+async def test_what_was_created_is_never_written_over_by_a_creation(store: Objects):
+    assert await store.create("epoch/1", b"mine")
+    assert not await store.create("epoch/1", b"another's")
+    assert not await store.create("epoch/1", b"mine")
+    assert await store.get("epoch/1") == b"mine"
+
+
+async def test_only_whose_bytes_stand_under_the_key_created_it(store: Objects):
+    assert await create_once(store, "epoch/1", b"mine")
+    assert await create_once(store, "epoch/1", b"mine"), "the first answer was lost"
+    assert not await create_once(store, "epoch/1", b"another's")
+
+
+async def test_put_writes_over_and_leaves_others_alone(store: Objects):
+    await store.put("pulse/1", b"1")
+    await store.put("pulse/2", b"1")
+    await store.put("pulse/1", b"2")
+    assert (await store.get("pulse/1"), await store.get("pulse/2")) == (b"2", b"1")
+
+
+async def test_any_bytes_are_kept(store: Objects):
+    for key, data in (("empty", b""), ("bytes", bytes(range(256))), ("large", b"\0\xff" * 600_000)):
+        assert await store.create(key, data)
+        assert await store.get(key) == data
+
+
+async def test_keys_come_in_the_order_of_bytes(store: Objects):
+    mixed = ["a", "b/2", "b/10", "b/1/x", "b-1", "b.1", "b0", "B/1", "b_1", "c/d/e/f"]
+    for key in mixed:
+        await store.create(key, b"x")
+    assert await listed(store) == sorted(mixed)
+
+
+async def test_keys_are_those_with_the_prefix_behind_the_given_one(store: Objects):
+    for key in ("seg/1", "seg/2", "seg/3", "segments/1", "sea/1", "seg-1"):
+        await store.create(key, b"x")
+    assert await listed(store, "seg/") == ["seg/1", "seg/2", "seg/3"]
+    assert await listed(store, "seg") == ["seg-1", "seg/1", "seg/2", "seg/3", "segments/1"]
+    assert await listed(store, "seg/", after="seg/1") == ["seg/2", "seg/3"]
+    assert await listed(store, "seg/", after="seg/2x") == ["seg/3"]
+    assert await listed(store, "seg/", after="seg/3") == []
+    assert await listed(store, "seg/", after="a") == ["seg/1", "seg/2", "seg/3"]
+    assert await listed(store, "seg/2") == ["seg/2"]
+    assert await listed(store, "nothing/") == []
+    assert await listed(store, "seg/1/") == []
+
+
+async def test_what_is_deleted_is_gone_and_may_be_created_anew(store: Objects):
+    await store.create("standby/1", b"one")
+    await store.delete("standby/1")
+    await store.delete("standby/1")
+    await store.delete("never/there")
+    assert await store.get("standby/1") is None
+    assert await listed(store) == []
+    assert await store.create("standby/1", b"two")
+
+
+@pytest.mark.parametrize("key", NO_KEYS)
+async def test_what_is_no_key_is_refused_before_anything_happens(store: Objects, key: str):
+    for call in (store.get(key), store.create(key, b"x"), store.put(key, b"x"), store.delete(key)):
+        with pytest.raises(Refused, match="is no key"):
+            await call
+    assert await listed(store) == []
