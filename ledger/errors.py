@@ -11,6 +11,7 @@
     ├── NewerFormat            written by a later release; nothing was touched
     ├── Fenced                 the writer is stale: an incarnation or a base seq was overtaken
     ├── Stale                  this process is: another one has taken over the history
+    ├── WrongHistory           the cloud holds another history than this folder
     └── FolderInUse            another process owns the data folder
 
 Each carries ``hint``: what the operator can do, one sentence.
@@ -92,6 +93,15 @@ class Stale(LedgerError):
     """
 
     hint = "let the other process run; if it is not wanted, stop it and start this one again"
+
+
+class WrongHistory(LedgerError):
+    """The cloud's lineage is not that of the data folder: one of them belongs to another bot. Nothing was touched."""
+
+    hint = "give each bot a LEDGER_CLOUD of its own (another prefix will do), or start with the folder it belongs to"
+
+    def __init__(self, cloud: str, folder: str) -> None:
+        super().__init__(f"the cloud holds the history {cloud[:8]}, this folder the history {folder[:8]}")
 
 
 class FolderInUse(LedgerError):

@@ -1,8 +1,10 @@
 """Recovery: which layer is newest, and how the others are made equal to it.
 
-Rules: holes are filled first, from whoever has the records; then the layer with the highest (epoch, gsn) leads; a
-branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly; then whoever is
-behind is fed the identical bytes. A layer that fails on the way is broken and the others go on. No clock decides.
+Rules: holes are filled first, from whoever has the records; then the layer with the highest (epoch, gsn) leads, but
+of two branches with one epoch that of the layer which trails: many processes reach it, so others may have gone on
+there. A branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly; then
+whoever is behind is fed the identical bytes, but for a layer that trails: it gets them in its own time. A layer that
+fails on the way is broken and the others go on. No clock decides.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -21,16 +23,24 @@ FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
 
 
-async def heal(seats: Sequence[Seat], now_ms: int) -> list[str]:
-    """Makes all healthy seats equal to the newest of them. Gives what was done, a sentence each."""
+async def heal(seats: Sequence[Seat], leader: Seat, now_ms: int) -> list[str]:
+    """Makes all healthy seats equal to the leader. Gives what was done, a sentence each."""
     said = [note for seat in seats for note in await _fill(seat, _others(seat, seats), now_ms)]
-    leader = newest(seats)
-    if leader is None:
-        return said
     for seat in _others(leader, seats):
-        if seat.healthy:
+        if seat.healthy and leader.readable:
             said += await follow(seat, leader, now_ms)
     return said
+
+
+async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
+    """The seat that the others have to follow, by the rules above; None = none can be read."""
+    leader = newest(seats)
+    for seat in seats:
+        if leader is None or not (seat.trails and seat.readable and seat.epoch() == leader.epoch()):
+            continue
+        if not await _agree(seat, leader, now_ms):
+            return seat
+    return leader
 
 
 async def rejoin(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
@@ -61,7 +71,7 @@ async def follow(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
     if not await _agree(seat, leader, now_ms):
         said += await _part(seat, leader, now_ms)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
-    if behind.healthy and ahead.readable and behind.gsn < ahead.gsn:
+    if behind.healthy and ahead.readable and behind.gsn < ahead.gsn and not behind.trails:
         said.append(await _feed(behind, ahead, now_ms))
     return said
 
@@ -100,15 +110,14 @@ async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, F
     return found
 
 
-async def _agree(seat: Seat, leader: Seat, now_ms: int) -> bool:
-    """Whether every head of the seat lies on the leader's chain of that guild."""
-    if seat.gsn > leader.gsn:
-        return False
-    for guild, head in seat.summary.heads.items():
-        ahead = leader.summary.heads.get(guild, NO_HEAD)
-        if ahead == head:
+async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
+    """Whether every head of the one that is behind lies on the other's chain of that guild."""
+    behind, ahead = sorted((seat, other), key=_gsn_of)
+    for guild, head in behind.summary.heads.items():
+        farther = ahead.summary.heads.get(guild, NO_HEAD)
+        if farther == head:
             continue
-        if ahead.seq <= head.seq or await _digest_at(leader, guild, head.seq, now_ms) != head.digest:
+        if farther.seq <= head.seq or await _digest_at(ahead, guild, head.seq, now_ms) != head.digest:
             return False
     return True
 

@@ -21,10 +21,14 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seat:
-    """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened."""
+    """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened.
 
-    def __init__(self, layer: Layer) -> None:
+    ``trails``: it is not written in each batch and may lag; what it lacks is given to it beside the others' work.
+    """
+
+    def __init__(self, layer: Layer, *, trails: bool = False) -> None:
         self.layer = layer
+        self.trails = trails
         self.gsn = 0
         self.fed = 0
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
@@ -79,6 +83,10 @@ class Seat:
         self.summary = summary
         self.gsn = summary.gsn
 
+    def epoch(self) -> int:
+        """The newest epoch of a record, 0 = none."""
+        return max((head.epoch for head in self.summary.heads.values()), default=0)
+
     def rank(self) -> tuple[int, int]:
         """What orders layers: the newest epoch of a record, then the gsn."""
-        return max((head.epoch for head in self.summary.heads.values()), default=0), self.gsn
+        return self.epoch(), self.gsn

@@ -2,26 +2,29 @@
 
 Rules: the first layer is the log, the commit point; the others follow it. A record is numbered and sealed once, and
 every layer gets the same bytes. A layer that fails is broken and the rest goes on; where none took a batch and the
-outcome is unknown, nothing is appended until ``restart_epoch`` has read everything back. What is waited for, and how
-long, is the journal's business (``actors/journal.py``); there are no tasks here, and one caller.
+outcome is unknown, nothing is appended until ``restart_epoch`` has read everything back. The cloud gets the records
+in its own time (``persistence/following.py``) and is asked at each start: another process may have gone on there.
+What is waited for, and how long, is the journal's business (``actors/journal.py``); there are no tasks here, and one
+caller.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.errors import Corrupt, Fenced, NotConfirmed, StorageError
+from ledger.errors import Corrupt, Fenced, NotConfirmed, Stale, StorageError, WrongHistory
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 from ledger.records import Record
 from persistence import recovery
 from persistence.chains import NO_HEAD, head_of
 from persistence.checkpoints import checkpoint_of
+from persistence.following import Following
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, Head, Layer
+from persistence.layer import Checkpoint, FencedLayer, Head, Layer
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.rehydration import Opened, open_guild
@@ -85,9 +88,13 @@ class LayerHealth(msgspec.Struct, frozen=True, kw_only=True):
 class Store:
     """Started once, then used by one caller at a time."""
 
-    def __init__(self, layers: Sequence[Layer], clock: Clock, randomness: Randomness) -> None:
-        """``layers``: the log first. They belong to the store: ``close`` closes them."""
-        self._seats = tuple(Seat(layer) for layer in layers)
+    def __init__(
+        self, layers: Sequence[Layer], clock: Clock, randomness: Randomness, cloud: FencedLayer | None = None
+    ) -> None:
+        """``layers``: the log first. They and the cloud belong to the store: ``close`` closes them."""
+        self._near = tuple(Seat(layer) for layer in layers)
+        self.following = None if cloud is None else Following(cloud)
+        self._seats = self._near if self.following is None else (*self._near, self.following.seat)
         self._clock = clock
         self._randomness = randomness
         self._heads: dict[GuildId, Head] = {}
@@ -104,19 +111,28 @@ class Store:
 
         Raises:
             NewerFormat: when a later release wrote one of them; nothing was touched.
+            WrongHistory: when the cloud holds another history than this folder; nothing was touched.
+            Stale: when another process has taken over in the cloud.
             StorageError: when no layer can be opened, or when the newest one failed before another had its records,
-                or holds less than this process has acknowledged; to be tried again.
+                or holds less than this process has acknowledged, or when all is empty here and the cloud, which may
+                know more, is away; to be tried again.
         """
         now_ms = self._clock.now_ms()
         for seat in self._seats:
             await seat.open(now_ms)
-        leader = recovery.newest(self._seats)
-        if leader is None:
+        newest = recovery.newest(self._seats)
+        if newest is None:
             raise self._nobody()
-        wanted = leader.rank()
+        await self._mind_cloud()
+        wanted = newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self._take_term(now_ms)
-        notes += await recovery.heal(self._seats, now_ms)
+        leader = await recovery.leader_of(self._seats, now_ms)
+        if leader is None:
+            raise self._nobody()
+        if leader.trails:
+            wanted = leader.rank()  # others may have gone on from there, however far the branch of this folder leads
+        notes += await recovery.heal(self._seats, leader, now_ms)
         self._go_on_from(wanted)
         self._in_doubt = False
         self.leader = self.leader or leader.name
@@ -145,18 +161,20 @@ class Store:
             durable_in = await self._write(numbering.frames)
             self._gsn = self._acknowledged = numbering.frames[-1].record.gsn
             self._heads.update(numbering.moved)
+            if self.following is not None:
+                self.following.push(numbering.frames)
         return [frames if isinstance(frames, Fenced) else _appended(frames, durable_in) for frames in sealed]
 
     async def catch_up(self) -> bool:
-        """Opens broken layers again and gives them what they miss; True when all layers are whole.
+        """Opens broken layers again and gives them what they miss; True when all layers are whole (but the cloud).
 
         False as well when one holds what this process has not written: then only ``restart_epoch`` helps.
         """
         now_ms = self._clock.now_ms()
-        for seat in self._seats:
+        for seat in self._near:
             if not seat.healthy and not self._in_doubt:
                 await self._bring_back(seat, now_ms)
-        return not self._in_doubt and all(seat.healthy for seat in self._seats)
+        return not self._in_doubt and all(seat.healthy for seat in self._near)
 
     async def open_guild(self, guild: GuildId) -> Opened:
         """The guild's newest valid state: checkpoint and records behind it (``persistence/rehydration.py``).
@@ -167,8 +185,13 @@ class Store:
         """
         if self._in_doubt:
             raise NotConfirmed(_READ_BACK_FIRST)
-        known = self._heads.get(guild)
-        opened = await open_guild(self._seats, guild, known, self._lineage, self._clock.now_ms())
+        known, now_ms = self._heads.get(guild), self._clock.now_ms()
+        try:
+            opened = await open_guild(self._near, guild, known, self._lineage, now_ms)
+        except Corrupt:
+            if self.following is None or not self.following.seat.healthy:
+                raise
+            opened = await open_guild(self._seats, guild, known, self._lineage, now_ms)  # slower: over the network
         if opened.head is not None:
             self._heads[guild] = opened.head
             self._gsn = max(self._gsn, opened.head.gsn)
@@ -202,6 +225,21 @@ class Store:
         if not self._healthy():
             raise self._nobody()
         return {health.name: health.error for health in self.health()}
+
+    async def frames_after(self, gsn: int, limit: int) -> Sequence[Frame]:
+        """At least ``limit`` frames behind a gsn if there are so many, whole appends, of the last layer that works.
+
+        The last, because the database finds them faster than the log.
+
+        Raises:
+            StorageError: when no layer can be read.
+        """
+        for seat in reversed(self._healthy()):
+            if seat.gsn <= gsn:
+                continue
+            with seat.minding(self._clock.now_ms()):
+                return await _some(seat.layer.frames_after(gsn), limit)
+        raise self._nobody()
 
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         """Runs a query on the lists of the first healthy layer that has them. What the query itself raises, passes.
@@ -252,18 +290,51 @@ class Store:
             )
         self._gsn = self._acknowledged = max(seat.gsn for seat in self._healthy())
         self._heads = recovery.merged_heads(self._healthy())
+        if self.following is not None:
+            self.following.begin(self._gsn)
 
     def _healthy(self) -> list[Seat]:
-        return [seat for seat in self._seats if seat.healthy]
+        """Those that every batch is written into, and that work."""
+        return [seat for seat in self._near if seat.healthy]
+
+    async def _mind_cloud(self) -> None:
+        """Before anything is touched: whether this folder and the cloud go together."""
+        if self.following is None:
+            return
+        seat, lineage = self.following.seat, self.following.seat.summary.lineage
+        own = {near.summary.lineage for near in self._healthy() if near.summary.lineage}
+        if not seat.healthy:
+            if not own:
+                raise StorageError(
+                    f"all is empty here, and what the cloud knows is not to be had: {self._troubles()}"
+                )
+            return
+        if own and lineage and lineage not in own:
+            with seat.minding(self._clock.now_ms()):
+                self._refuse(WrongHistory(lineage, min(own)))
+        elif self.leader and not await self._has_term(self.following.layer, seat.summary.epoch):
+            raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self._epoch}")
+
+    def _refuse(self, error: WrongHistory) -> None:
+        """At the first start this ends it; later the cloud is as good as broken, and the rest goes on."""
+        if not self.leader:
+            raise error
+        raise StorageError(str(error))
+
+    async def _has_term(self, cloud: FencedLayer, newest: int) -> bool:
+        return newest < self._epoch or (newest == self._epoch and await cloud.claim(newest))
 
     async def _take_term(self, now_ms: int) -> list[str]:
         """An epoch above all that was seen, durable in every layer; what belongs to another history goes aside."""
-        seats = sorted(self._healthy(), key=Seat.rank, reverse=True)
-        self._epoch = 1 + max([self._epoch, *(seat.summary.epoch for seat in seats)])
-        lineages = [seat.summary.lineage for seat in seats if seat.summary.lineage]
+        readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
+        self._epoch = 1 + max([self._epoch, *(seat.summary.epoch for seat in readable)])
+        lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self._lineage = lineages[0] if lineages else self._randomness.token()
+        await self._fence(now_ms)
         said: list[str] = []
-        for seat in seats:
+        for seat in readable:
+            if seat.trails:
+                continue
             strange = seat.summary.lineage not in ("", self._lineage)
             await seat.begin(self._epoch, self._lineage, now_ms)
             if strange and seat.healthy:
@@ -271,6 +342,17 @@ class Store:
                 with seat.minding(now_ms):
                     seat.learn(await seat.layer.set_aside(0))
         return said
+
+    async def _fence(self, now_ms: int) -> None:
+        """In the cloud first: an epoch that another process took is not begun anywhere."""
+        if self.following is None:
+            return
+        cloud, seat = self.following.layer, self.following.seat
+        if seat.healthy:
+            with seat.minding(now_ms):
+                while not await cloud.claim(self._epoch):
+                    self._epoch += 1
+                seat.learn(await cloud.fence(self._epoch, self._lineage))
 
     async def _write(self, frames: Sequence[Frame]) -> frozenset[str]:
         """Writes a batch into every healthy layer, in order. Cancelled on the way, its outcome is unknown."""
@@ -337,6 +419,15 @@ def _appended(frames: Sequence[Frame], durable_in: frozenset[str]) -> Appended:
         size_bytes=sum(len(frame.data) + 1 for frame in frames),
         durable_in=durable_in,
     )
+
+
+async def _some(frames: AsyncIterator[Frame], limit: int) -> Sequence[Frame]:
+    some: list[Frame] = []
+    async for frame in frames:
+        some.append(frame)
+        if len(some) >= limit and frame.record.seq == frame.record.last:
+            break
+    return some
 
 
 async def _digest_of(pages: tuple[bytes, ...]) -> str:
