@@ -4,6 +4,7 @@ data/log/          the log (``persistence/log.py``)
 data/checkpoints/  the guilds' checkpoints (``persistence/checkpoints.py``)
 data/quarantine/   what could not be believed
 data/lock          held by the one process that writes here
+data/marker        the folder's id (``persistence/marker.py``)
 """
 
 import os
