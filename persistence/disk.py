@@ -4,7 +4,7 @@ Rules: a write is whole or an error; every failed write or fsync is told apart f
 what is in a file. A test's disk keeps the same protocol and cuts the power. What is blocking is taken off the event
 loop by whoever calls (``persistence/offload.py``).
 
-Errors: ``DiskFull`` (ENOSPC, EDQUOT, EROFS), ``NotConfirmed`` (any other failure of write, fsync, rename),
+Errors: ``DiskFull`` (ENOSPC, EDQUOT, EROFS), ``NotConfirmed`` (any other failure of write, fsync, rename, link),
 ``StorageError`` (any other failure of open, read, list, remove).
 """
 
@@ -22,6 +22,7 @@ import msgspec
 from ledger.errors import DiskFull, FolderInUse, NotConfirmed, StorageError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_UNLINKED: Final = frozenset({errno.ENOENT, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS})
 _OWNER_BYTES: Final = 4096
 
 
@@ -83,12 +84,25 @@ class Disk(Protocol):
         """What the folder holds, sorted; empty when there is no such folder."""
         ...
 
+    def folders(self, folder: Path) -> frozenset[str]:
+        """Which of its names are folders."""
+        ...
+
     def make_folder(self, folder: Path) -> None:
         """Makes the folder and its parents, durably, where it is not there."""
         ...
 
     def rename(self, old: Path, new: Path) -> None:
         """Moves a file over another name at once; durable after ``sync_folder``."""
+        ...
+
+    def link(self, old: Path, new: Path) -> bool:
+        """Gives a file a second name unless that is taken (False); durable after ``sync_folder``.
+
+        Raises:
+            NotConfirmed: when it is unknown whether it has the name now.
+            StorageError: when it has not: there is no such file, or links are not known here.
+        """
         ...
 
     def remove(self, path: Path) -> None:
@@ -226,6 +240,13 @@ class RealDisk:
         with _reading("list", folder):
             return sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
 
+    def folders(self, folder: Path) -> frozenset[str]:
+        with _reading("list", folder):
+            if not folder.exists():
+                return frozenset()
+            with os.scandir(folder) as entries:
+                return frozenset(entry.name for entry in entries if entry.is_dir())
+
     def make_folder(self, folder: Path) -> None:
         """One that is there may be so only until the power fails: whoever made it was killed before its sync."""
         if folder.is_dir():
@@ -242,6 +263,16 @@ class RealDisk:
     def rename(self, old: Path, new: Path) -> None:
         with _changing("rename", old):
             old.replace(new)
+
+    def link(self, old: Path, new: Path) -> bool:
+        try:
+            os.link(old, new)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            with (_reading if error.errno in _UNLINKED else _changing)("link", new):
+                raise
+        return True
 
     def remove(self, path: Path) -> None:
         with _reading("remove", path):

@@ -19,7 +19,7 @@ from ledger.errors import NotConfirmed, StorageError
 KEY_CHARS: Final = 512
 PART_CHARS: Final = 200
 """Within what every store takes: 1,024 bytes a key in S3, 255 a file's name."""
-_PART: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{PART_CHARS - 1}}}", re.ASCII)
+PART: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{PART_CHARS - 1}}}", re.ASCII)
 
 
 class Unreachable(NotConfirmed):
@@ -29,9 +29,9 @@ class Unreachable(NotConfirmed):
 
 
 class Refused(StorageError):
-    """The store answers and will not: credentials, bucket, permissions, quota. Nothing happened."""
+    """The store answers and will not: credentials, bucket, permissions, room. Nothing happened."""
 
-    hint = "check the bucket's name and the credentials in the environment; `doctor` tries them"
+    hint = "check the address in LEDGER_CLOUD, its credentials, rights and room; `doctor` tries it"
 
 
 class Objects(Protocol):
@@ -79,7 +79,7 @@ def check_key(key: str) -> None:
     Raises:
         Refused: when it is none. A key that comes over a network must not lead out of a folder.
     """
-    if len(key) > KEY_CHARS or not all(_PART.fullmatch(part) for part in key.split("/")):
+    if len(key) > KEY_CHARS or not all(PART.fullmatch(part) for part in key.split("/")):
         raise Refused(f"{key[:KEY_CHARS]!r} is no key of an object")
 
 

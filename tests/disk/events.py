@@ -104,6 +104,17 @@ class Moved(_Event, frozen=True):
         volume.move(self.path, self.new)
 
 
+class Linked(_Event, frozen=True):
+    name: ClassVar[str] = "link"
+    new: Path
+
+    def below(self, root: Path) -> "Linked":
+        return Linked(self.path.relative_to(root), self.new.relative_to(root))
+
+    def happen(self, volume: Volume) -> None:
+        volume.link(self.path, self.new)
+
+
 class FolderMade(_Event, frozen=True):
     name: ClassVar[str] = "make_folder"
 
@@ -119,5 +130,5 @@ class FolderSynced(_Event, frozen=True):
 
 
 Event: TypeAlias = (
-    Looked | Made | Wrote | Shortened | Synced | SyncFailed | Removed | Moved | FolderMade | FolderSynced
+    Looked | Made | Wrote | Shortened | Synced | SyncFailed | Removed | Moved | Linked | FolderMade | FolderSynced
 )

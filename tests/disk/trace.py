@@ -18,6 +18,7 @@ from tests.disk.events import (
     Event,
     FolderMade,
     FolderSynced,
+    Linked,
     Looked,
     Made,
     Moved,
@@ -146,6 +147,10 @@ class WatchedDisk(RealDisk):
         self._tell(Looked(folder))
         return super().names(folder)
 
+    def folders(self, folder: Path) -> frozenset[str]:
+        self._tell(Looked(folder))
+        return super().folders(folder)
+
     def identity(self, path: Path) -> Identity | None:
         self._tell(Looked(path))
         return super().identity(path)
@@ -155,6 +160,15 @@ class WatchedDisk(RealDisk):
         if verdict.done:
             super().rename(old, new)
         _raise("rename", verdict)
+
+    def link(self, old: Path, new: Path) -> bool:
+        if new.exists():
+            self._tell(Looked(new))
+            return False
+        verdict = self._trace.meet(Linked(old, new))
+        given = bool(verdict.done) and super().link(old, new)
+        _raise("link", verdict)
+        return given
 
     def remove(self, path: Path) -> None:
         if path.exists():

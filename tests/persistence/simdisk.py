@@ -73,6 +73,10 @@ class SimDisk:
         self._look("names")
         return self._volume.listing(folder)
 
+    def folders(self, folder: Path) -> frozenset[str]:
+        self._look("folders")
+        return self._volume.folders(folder)
+
     def make_folder(self, folder: Path) -> None:
         if self._volume.is_durable_folder(folder):
             return
@@ -87,6 +91,16 @@ class SimDisk:
         self.step("rename")
         self._volume.move(old, new)
         self.done("rename")
+
+    def link(self, old: Path, new: Path) -> bool:
+        self.step("link")
+        if old not in self._volume.names:
+            raise StorageError(f"link {old}: no such file")
+        given = new not in self._volume.names
+        if given:
+            self._volume.link(old, new)
+        self.done("link")
+        return given
 
     def remove(self, path: Path) -> None:
         if path in self._volume.names:

@@ -1,11 +1,19 @@
 """What every store of objects keeps, whatever it is made of."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from itertools import count
+from pathlib import Path
+from typing import Final, TypeAlias
 
 import pytest
 
+from persistence.disk import RealDisk
+from persistence.folder_objects import FolderObjects
 from persistence.memory_objects import MemoryBucket, MemoryObjects
 from persistence.objects import KEY_CHARS, PART_CHARS, Objects, Refused, create_once
+from persistence.offload import inline
+from tests.persistence.making import TestRandomness
 
 NO_KEYS = (
     "",
@@ -29,16 +37,41 @@ NO_KEYS = (
 )
 
 
-FACTORIES: Mapping[str, Callable[[], Objects]] = {"memory": lambda: MemoryObjects(MemoryBucket())}
+Open: TypeAlias = Callable[[], Objects]
 
 
-@pytest.fixture(params=FACTORIES)
-async def store(request: pytest.FixtureRequest) -> AsyncIterator[Objects]:
-    """A store with nothing in it."""
-    made = FACTORIES[request.param]()
-    yield made
-    await made.close()
-    await made.close()
+def in_memory(folder: Path) -> Open:
+    del folder
+    bucket = MemoryBucket()
+    return lambda: MemoryObjects(bucket)
+
+
+def in_folder(folder: Path) -> Open:
+    first = count(1, 1_000)
+    return lambda: FolderObjects(RealDisk(), folder / "objects", inline, TestRandomness(next(first)))
+
+
+PLACES: Final[Mapping[str, Callable[[Path], Open]]] = {"memory": in_memory, "folder": in_folder}
+"""Makes a place with nothing in it, and tells how a process opens it."""
+
+
+@pytest.fixture(params=PLACES)
+async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
+    opened: list[Objects] = []
+
+    def opening() -> Objects:
+        opened.append(opens())
+        return opened[-1]
+
+    opens = PLACES[request.param](tmp_path)
+    yield opening
+    for each in (*opened, *opened):
+        await each.close()
+
+
+@pytest.fixture
+def store(place: Open) -> Objects:
+    return place()
 
 
 async def listed(store: Objects, prefix: str = "", after: str = "") -> list[str]:
@@ -63,6 +96,14 @@ async def test_only_whose_bytes_stand_under_the_key_created_it(store: Objects):
     assert await create_once(store, "epoch/1", b"mine")
     assert await create_once(store, "epoch/1", b"mine"), "the first answer was lost"
     assert not await create_once(store, "epoch/1", b"another's")
+
+
+async def test_of_several_processes_one_creates(place: Open):
+    stores = [place() for _ in range(6)]
+    created = await asyncio.gather(*(each.create("epoch/1", bytes([at])) for at, each in enumerate(stores)))
+    assert created.count(True) == 1
+    winner = bytes([created.index(True)])
+    assert [await each.get("epoch/1") for each in stores] == [winner] * 6
 
 
 async def test_put_writes_over_and_leaves_others_alone(store: Objects):

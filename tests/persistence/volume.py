@@ -1,9 +1,9 @@
 """What lies on a disk and what of it is durable; a crash makes one of the states that may be left of it.
 
 After a crash, what was synced stands. Of the rest, any page of any unsynced write may be there or not (a lost page
-below a kept one reads as zeros), a kept one may be torn at any byte, a truncation may or may not have happened, and a
-name that was made, moved or removed counts only if its folder was synced since, or by luck. A folder is a name in the
-folder above it. What a failed sync should have made durable no later one does, though it claims success.
+below a kept one reads as zeros), a kept one may be torn at any byte, a truncation may or may not have happened, and
+a name that was made, linked, moved or removed counts only if its folder was synced since, or by luck. A folder is a
+name in the folder above it. What a failed sync should have made durable no later one does, though it claims success.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ _Name: TypeAlias = File | None
 class Volume:
     """Files by name. ``page``: bytes that reach the disk together.
 
-    Whoever makes, moves or removes a name leaves its folder unsynced.
+    Whoever makes, links, moves or removes a name leaves its folder unsynced.
     """
 
     def __init__(self, page: int = PAGE) -> None:
@@ -107,9 +107,15 @@ class Volume:
 
     def listing(self, folder: Path) -> list[str]:
         """The names right below a folder, sorted."""
+        return sorted({name.partition("/")[0] for name in self._below(folder)})
+
+    def folders(self, folder: Path) -> frozenset[str]:
+        """The names right below a folder that are folders themselves."""
+        return frozenset(name.partition("/")[0] for name in self._below(folder) if "/" in name)
+
+    def _below(self, folder: Path) -> list[str]:
         start = f"{folder}/"
-        below = [name.removeprefix(start) for name in map(str, self.names) if name.startswith(start)]
-        return sorted({name.partition("/")[0] for name in below})
+        return [name.removeprefix(start) for name in map(str, self.names) if name.startswith(start)]
 
     def make(self, path: Path) -> File:
         """A new file, empty."""
@@ -134,6 +140,10 @@ class Volume:
             self._unsynced.append((new.parent, {old: None, new: file}))
         else:
             self._unsynced += [(new.parent, {new: file}), (old.parent, {old: None})]
+
+    def link(self, old: Path, new: Path) -> None:
+        self.names[new] = self.names[old]
+        self._unsynced.append((new.parent, {new: self.names[old]}))
 
     def remove(self, path: Path) -> None:
         del self.names[path]
@@ -166,14 +176,19 @@ class Volume:
         gone = [folder for folder in self._new_folders if random.random() >= chance]
         left = Volume(self.page)
         left._folders = {*self._folders, *self._new_folders}.difference(gone)
+        files: dict[File, File] = {}
         for path, file in names.items():
-            if not any(folder in path.parents for folder in gone):
-                left._begin(path, file.after_crash(random, luck, self.page))
+            if any(folder in path.parents for folder in gone):
+                continue
+            if file not in files:
+                files[file] = left._begin(path, file.after_crash(random, luck, self.page))
+            left.names[path] = left._durable[path] = files[file]
         return left
 
-    def _begin(self, path: Path, content: bytes) -> None:
+    def _begin(self, path: Path, content: bytes) -> File:
         self._made += 1
-        self.names[path] = self._durable[path] = File(self._made, content)
+        file = self.names[path] = self._durable[path] = File(self._made, content)
+        return file
 
 
 def apply(content: bytearray, change: Write | Cut) -> None:
