@@ -44,7 +44,8 @@ from actors.logs import adopt_libraries, make_logger
 from actors.mailbox import Envelope, Lane, Revoked, Stage
 from actors.memory import MANY_GUILDS, calm_collector, set_apart
 from actors.ops.health import Vitals
-from actors.ops.http import CannotListen, OpsServer
+from actors.ops.http import OpsServer
+from actors.ops.serving import CannotListen
 from actors.roster import Roster
 from actors.runtime import Jobs, live
 from actors.settings import Settings

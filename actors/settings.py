@@ -121,7 +121,7 @@ class Settings(BaseSettings):
         default=None, description="`lasting` or `ephemeral`; left out, it is found out"
     )
     ledger_cloud: None = Field(default=None, description="left out: the cloud layer comes with a later release")
-    ledger_cloud_token: None = Field(default=None, description="left out: the cloud layer comes with a later release")
+    ledger_cloud_token: SecretStr | None = Field(default=None, description="a word of letters and digits")
     cloud_api_url: None = Field(default=None, description="left out: the vault comes with a later release")
     ledger_ack: Literal["local", "database"] = Field(
         default="database", description="`local` or `database`; `cloud` comes with a later release"
@@ -181,9 +181,9 @@ class Settings(BaseSettings):
         _parse_endpoint(value)
         return value
 
-    @field_validator("ledger_http_token")
+    @field_validator("ledger_http_token", "ledger_cloud_token")
     @classmethod
-    def _check_http_token(cls, value: SecretStr) -> SecretStr:
+    def _check_word(cls, value: SecretStr) -> SecretStr:
         text = value.get_secret_value().strip()
         if not text.isascii() or not text.isprintable() or " " in text or not text:
             raise ValueError
@@ -218,7 +218,7 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret in the clear, for those who have to keep it out of what they write."""
-        held = (self.discord_token, self.ledger_http_token)
+        held = (self.discord_token, self.ledger_http_token, self.ledger_cloud_token)
         return tuple(secret.get_secret_value() for secret in held if secret is not None)
 
     def origin(self, name: str) -> str:

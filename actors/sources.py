@@ -78,6 +78,7 @@ def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, .
         "LEDGER_DATA": str(settings.ledger_data),
         "LEDGER_DISK": settings.ledger_disk or "found out",
         "LEDGER_CLOUD": "none",
+        "LEDGER_CLOUD_TOKEN": _masked(settings.ledger_cloud_token),
         "LEDGER_ACK": settings.ledger_ack,
         "LEDGER_LOG": settings.ledger_log or "console on a terminal, else json",
         "LEDGER_HTTP": str(settings.http()),

@@ -19,6 +19,8 @@ from ledger.errors import NotConfirmed, StorageError
 KEY_CHARS: Final = 512
 PART_CHARS: Final = 200
 """Within what every store takes: 1,024 bytes a key in S3, 255 a file's name."""
+MAX_OBJECT_BYTES: Final = 64 * 1024 * 1024
+"""No object is larger: a vault takes no more, so nobody writes more anywhere."""
 PART: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{PART_CHARS - 1}}}", re.ASCII)
 
 

@@ -12,7 +12,6 @@ request with an Origin, and JSON only.
 """
 
 import asyncio
-import hmac
 import os
 from collections.abc import Callable
 from http import HTTPStatus
@@ -28,8 +27,8 @@ from structlog.typing import FilteringBoundLogger
 from actors.forgetting import BadForgetting, Forget, ForgetReport, ForgetRequest
 from actors.ops.health import Health, readiness
 from actors.ops.metrics import make_registry
+from actors.ops.serving import bears, listen
 from actors.settings import Endpoint
-from ledger.errors import LedgerError
 
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
 SHUTDOWN_S: Final = 1.0
@@ -53,12 +52,6 @@ class ForgetLine(msgspec.Struct, frozen=True, kw_only=True):
     done: int
     of: int
     report: ForgetReport | None = None
-
-
-class CannotListen(LedgerError):
-    """The address is taken, or not this machine's."""
-
-    hint = "choose another LEDGER_HTTP, or stop the process that listens there"
 
 
 class OpsServer:
@@ -103,19 +96,11 @@ class OpsServer:
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         try:
-            await self._listen(runner)
+            port = await listen(runner, self._endpoint)
+            self._log.info("http.started", host=self._endpoint.host, port=port, chaos=self._chaos)
             await asyncio.Event().wait()
         finally:
             await runner.cleanup()
-
-    async def _listen(self, runner: web.AppRunner) -> None:
-        site = web.TCPSite(runner, self._endpoint.host, self._endpoint.port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise CannotListen(f"cannot listen on {self._endpoint} ({_why(error)})") from error
-        port: int = runner.addresses[0][1]
-        self._log.info("http.started", host=self._endpoint.host, port=port, chaos=self._chaos)
 
     def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._guard])
@@ -137,7 +122,7 @@ class OpsServer:
             return await handler(request)
         if self._token is None and not self._endpoint.is_loopback():
             raise web.HTTPForbidden(text="set LEDGER_HTTP_TOKEN to read this from outside\n")
-        if self._token is not None and not _bears(request, self._token):
+        if self._token is not None and not bears(request, self._token):
             raise web.HTTPUnauthorized(text="Bearer LEDGER_HTTP_TOKEN\n", headers={"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
@@ -175,17 +160,6 @@ class OpsServer:
         child = request.match_info["child"]
         killed = self._kill(child)
         return _json({"child": child, "killed": killed}, ok=killed, otherwise=HTTPStatus.NOT_FOUND)
-
-
-def _why(error: OSError) -> str:
-    """In the system's words: asyncio's own tell the address again. A name that is not known has no such number."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
-
-
-def _bears(request: web.Request, token: SecretStr) -> bool:
-    """Whether the request carries the token; takes as long for a wrong one as for the right one."""
-    given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
-    return hmac.compare_digest(given, f"Bearer {token.get_secret_value()}".encode())
 
 
 def _json(body: object, *, ok: bool, otherwise: HTTPStatus = HTTPStatus.SERVICE_UNAVAILABLE) -> web.Response:

@@ -20,7 +20,8 @@ from actors.histogram import Distribution
 from actors.journal import JournalStatistics
 from actors.logs import make_logger
 from actors.ops.health import Vitals
-from actors.ops.http import CannotListen, OpsServer
+from actors.ops.http import OpsServer
+from actors.ops.serving import CannotListen
 from actors.roster import RosterStatistics
 from actors.settings import Endpoint, Settings
 from actors.supervision import SupervisorStatistics
