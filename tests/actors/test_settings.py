@@ -65,11 +65,12 @@ def test_a_broken_token_is_explained_and_not_shown(say: Say, broken: str):
 
 
 def test_the_token_is_in_no_text_of_settings_or_errors(say: Say):
-    settings = say(DISCORD_TOKEN=TOKEN, LEDGER_HTTP_TOKEN="metrics-secret")
+    settings = say(DISCORD_TOKEN=TOKEN, LEDGER_HTTP_TOKEN="metrics-secret", LEDGER_CLOUD_TOKEN="cloud-secret")
     shown = f"{settings!r} {settings} {settings.token()!r} {described(settings)!r}"
     assert TOKEN not in shown
     assert "metrics-secret" not in shown
-    assert settings.secrets() == (TOKEN, "metrics-secret")
+    assert "cloud-secret" not in shown
+    assert settings.secrets() == (TOKEN, "metrics-secret", "cloud-secret")
 
 
 def test_a_token_in_the_wrong_place_is_not_shown_either(say: Say):
@@ -106,7 +107,7 @@ def test_the_environment_wins_over_secrets_and_secrets_over_the_file(say: Say, t
     ("name", "value", "fix"),
     [
         ("LEDGER_CLOUD", "s3://bucket", "left out: the cloud layer comes with a later release"),
-        ("LEDGER_CLOUD_TOKEN", "x", "left out: the cloud layer comes with a later release"),
+        ("LEDGER_CLOUD_TOKEN", "two words", "a word"),
         ("CLOUD_API_URL", "https://vault", "left out: the vault comes with a later release"),
         ("DATABASE_URL", "postgresql://db/ledger", "PostgreSQL comes with the fleet"),
         ("LEDGER_ACK", "cloud", "`local` or `database`; `cloud` comes with a later release"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -13,6 +14,8 @@ from persistence.folder_objects import FolderObjects
 from persistence.memory_objects import MemoryBucket, MemoryObjects
 from persistence.objects import KEY_CHARS, PART_CHARS, Objects, Refused, create_once
 from persistence.offload import inline
+from persistence.vault_objects import VaultObjects
+from tests.actors.vaults import TOKEN, serving
 from tests.persistence.making import TestRandomness
 
 NO_KEYS = (
@@ -40,33 +43,43 @@ NO_KEYS = (
 Open: TypeAlias = Callable[[], Objects]
 
 
-def in_memory(folder: Path) -> Open:
+@asynccontextmanager
+async def in_memory(folder: Path) -> AsyncIterator[Open]:
     del folder
     bucket = MemoryBucket()
-    return lambda: MemoryObjects(bucket)
+    yield lambda: MemoryObjects(bucket)
 
 
-def in_folder(folder: Path) -> Open:
+@asynccontextmanager
+async def in_folder(folder: Path) -> AsyncIterator[Open]:
     first = count(1, 1_000)
-    return lambda: FolderObjects(RealDisk(), folder / "objects", inline, TestRandomness(next(first)))
+    yield lambda: FolderObjects(RealDisk(), folder / "objects", inline, TestRandomness(next(first)))
 
 
-PLACES: Final[Mapping[str, Callable[[Path], Open]]] = {"memory": in_memory, "folder": in_folder}
+@asynccontextmanager
+async def in_vault(folder: Path) -> AsyncIterator[Open]:
+    kept = FolderObjects(RealDisk(), folder / "objects", inline, TestRandomness())
+    async with serving(kept) as vault:
+        yield lambda: VaultObjects(vault.address, TOKEN)
+
+
+Place: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Open]]
+PLACES: Final[Mapping[str, Place]] = {"memory": in_memory, "folder": in_folder, "vault": in_vault}
 """Makes a place with nothing in it, and tells how a process opens it."""
 
 
 @pytest.fixture(params=PLACES)
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[Objects] = []
+    async with PLACES[request.param](tmp_path) as opens:
 
-    def opening() -> Objects:
-        opened.append(opens())
-        return opened[-1]
+        def opening() -> Objects:
+            opened.append(opens())
+            return opened[-1]
 
-    opens = PLACES[request.param](tmp_path)
-    yield opening
-    for each in (*opened, *opened):
-        await each.close()
+        yield opening
+        for each in (*opened, *opened):
+            await each.close()
 
 
 @pytest.fixture
