@@ -5,9 +5,12 @@ parsers is wrapped before the first connect. Rules: the library's parser still r
 whom it would make objects that nobody asks for; nothing here raises into the library, whose reader would die of it;
 what the library's parser raises over a payload ends here as well.
 One client is one shard (``shard``); its first IDENTIFY waits there, a later one here.
+Whatever ends a client, its socket ends with it. The library's own close does not see to that: it knows no socket
+before its IDENTIFY, and it is a single task, which ends for everybody when one who waits for it is cancelled.
 """
 
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Final, TypeAlias, cast
 
 import discord
@@ -94,6 +97,8 @@ class Client(discord.Client):
         parsers = self._connection.parsers
         for name, parse in parsers.items():
             parsers[name] = self._tapped(name, parse)
+        self._socket: DiscordWebSocket | None = None
+        self._connection._update_references = self._note_socket  # type: ignore[method-assign] # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see check_library
 
     async def setup_hook(self) -> None:
         """After the login, before the socket: where the socket is (the library would take Discord's own)."""
@@ -102,9 +107,19 @@ class Client(discord.Client):
 
     async def before_identify_hook(self, shard_id: int | None, *, initial: bool = False) -> None:
         """The library asks with the socket open and gives up after 60 s, so a first turn is taken before that."""
-        if not initial:
-            await self._gate.turn(shard_id or 0)
-        await self._gate.identify(shard_id or 0)
+        async with AsyncExitStack() as on_failure:
+            on_failure.push_async_callback(self._hang_up)
+            if not initial:
+                await self._gate.turn(shard_id or 0)
+            await self._gate.identify(shard_id or 0)
+            on_failure.pop_all()
+
+    async def close(self) -> None:
+        try:
+            await super().close()
+        finally:
+            await self._hang_up()
+            await self.http.close()
 
     async def on_disconnect(self) -> None:
         self._log.info("gateway.disconnected", session=self._intake.session)
@@ -123,6 +138,15 @@ class Client(discord.Client):
     def dispatch(self, event: str, /, *args: object, **kwargs: object) -> None:
         if event != EACH_PAYLOADS_NAME:
             super().dispatch(event, *args, **kwargs)
+
+    def _note_socket(self, ws: DiscordWebSocket) -> None:
+        """A socket as soon as there is one. The library tells its voice of it here; we have none."""
+        self._socket = ws
+
+    async def _hang_up(self) -> None:
+        """Closes the socket if it is open, and ends the thread that beats for it."""
+        if self._socket is not None:
+            await self._socket.close(1000)
 
     def _tapped(self, name: str, parse: Parser) -> Parser:
         of_a_member, of_permissions = name in MEMBER_EVENTS, name in PERMISSION_EVENTS

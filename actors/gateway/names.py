@@ -67,7 +67,8 @@ def check_library() -> None:
 
 def missing_names(client: discord.Client) -> Iterator[str]:
     """The names that are not where they should be; ``client`` need not be connected."""
-    parsers = getattr(getattr(client, "_connection", None), "parsers", {})
+    state = getattr(client, "_connection", None)
+    parsers = getattr(state, "parsers", {})
     yield from (f"parsers[{name}]" for name in DISPATCHES if name not in parsers)
     yield from (f"HTTPClient.{name}" for name in REQUESTS if not hasattr(HTTPClient, name))
     if not hasattr(client.http, "_global_over"):
@@ -78,6 +79,8 @@ def missing_names(client: discord.Client) -> Iterator[str]:
         yield "utils._from_json"
     if not hasattr(DiscordWebSocket, "DEFAULT_GATEWAY"):
         yield "DiscordWebSocket.DEFAULT_GATEWAY"
+    if "_update_references" not in used or not hasattr(state, "_update_references"):
+        yield "ConnectionState._update_references"
     if not hasattr(Route, "BASE"):
         yield "Route.BASE"
 

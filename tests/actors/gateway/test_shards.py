@@ -1,11 +1,14 @@
 """Several shards in one process: each hears its own guilds, and lives and dies by itself."""
 
 import asyncio
+import threading
 
 import pytest
+from discord.gateway import KeepAliveHandler
 from discord.http import HTTPClient
 
 from actors.gateway import runner
+from actors.gateway.identify import IdentifyGate
 from actors.gateway.rest import url_of_gateway
 from actors.gateway.runner import Gateway
 from ledger import messages as m
@@ -144,6 +147,82 @@ async def test_a_drain_is_not_ended_by_a_shards_life_that_is_cancelled_while_it_
             await asyncio.sleep(0)
         shard.client._closing_task.cancel()
         await closing
+        assert not shard.client.is_connected()
+    assert not hearts()
+
+
+async def test_a_life_that_is_cancelled_again_while_it_closes_ends_its_connection_all_the_same(
+    guilds: dict[int, Guild], make_gateway: MakeGateway, sandbox: Sandbox, town: Town
+):
+    gateway = make_gateway()
+    async with running(gateway):
+        await all_up(guilds, town)
+        lives, clients = gateway._lives, [shard.client for shard in gateway._shards]
+        for life in lives:
+            life.cancel()
+        while any(client and client._closing_task is None for client in clients):  # noqa: ASYNC110 -- as above
+            await asyncio.sleep(0)
+        for life in lives:
+            life.cancel()
+        await asyncio.wait(lives)
+        assert not any(client and client.is_connected() for client in clients)
+        assert all(client and client.http._HTTPClient__session.closed for client in clients)
+        assert not hearts()
+        await sandbox.until(lambda: not sandbox.gateway.connections)
+
+
+async def test_a_connection_that_ends_before_it_identifies_ends_with_its_heart(
+    make_gateway: MakeGateway, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    """The library opens the socket, hears HELLO, starts the thread that beats, and asks us: so far it gets, twice."""
+    asked: asyncio.Queue[None] = asyncio.Queue()
+
+    async def never(_: IdentifyGate, __: int) -> None:
+        asked.put_nowait(None)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(IdentifyGate, "identify", never)
+    gateway = make_gateway()
+    async with running(gateway):
+        await asked.get()
+        [heart] = hearts()
+        [life] = gateway._lives
+        life.cancel()
+        await asyncio.wait([life])
+        assert heart not in hearts()
+        await asked.get()
+        assert len(hearts()) == len(sandbox.gateway.connections) == 1
+    assert not hearts()
+    await sandbox.until(lambda: not sandbox.gateway.connections)
+
+
+@pytest.mark.usefixtures("identifies_at_once")
+async def test_a_connection_that_may_not_identify_in_time_ends_before_the_next_is_made(
+    make_gateway: MakeGateway, sandbox: Sandbox, town: Town, monkeypatch: pytest.MonkeyPatch
+):
+    """The library gives a connect up after 60 s, and makes another; here it is the gate that gives up."""
+    guild, identify = sandbox.world.add_guild(), IdentifyGate.identify
+    refusals = iter((False, True, False))
+
+    async def refuse_the_second(gate: IdentifyGate, shard: int) -> None:
+        if next(refusals, False):
+            raise TimeoutError
+        await identify(gate, shard)
+
+    monkeypatch.setattr(IdentifyGate, "identify", refuse_the_second)
+    monkeypatch.setattr("discord.backoff.ExponentialBackoff.delay", lambda _: 0.0)
+    async with running(make_gateway()):
+        await town.until_heard(guild.id, m.GuildCameUp)
+        sandbox.gateway.invalidate()
+        await town.until_heard(guild.id, m.GuildCameUp, 2)
+        assert len(hearts()) == 1
+    assert not any(refusals)
+
+
+def hearts() -> list[threading.Thread]:
+    """The library's threads that beat for a connection, but for those that were told to stop."""
+    every = (each for each in threading.enumerate() if isinstance(each, KeepAliveHandler))
+    return [heart for heart in every if not heart._stop_ev.is_set()]
 
 
 async def test_another_advice_is_told_and_changes_nothing(  # noqa: PLR0917 -- fixtures
