@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final, TypeAlias, TypeVar
 
+import msgspec
+
 from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.frames import GENESIS, Frame, follows
@@ -53,19 +55,34 @@ def appends(items: Iterable[T], frame_of: Callable[[T], Frame]) -> Iterator[list
         yield group
 
 
+class Verified(msgspec.Struct, kw_only=True):
+    """What is known of a stream up to ``gsn``; whoever keeps it can go on from there.
+
+    ``missing``: how many gsns were not in it; ``seen``: where a guild's stream was last seen, and ``missing`` then.
+    """
+
+    gsn: int = 0
+    missing: int = 0
+    heads: dict[GuildId, Head] = msgspec.field(default_factory=dict[GuildId, Head])
+    seen: dict[GuildId, tuple[Head, int]] = msgspec.field(default_factory=dict[GuildId, tuple[Head, int]])
+
+    def copy(self) -> "Verified":
+        return Verified(gsn=self.gsn, missing=self.missing, heads=dict(self.heads), seen=dict(self.seen))
+
+
 class Chains:
     """The heads of all guilds of a stream, verified append by append."""
 
-    def __init__(self, digest_at: DigestAt, anchors: Anchors) -> None:
+    def __init__(self, digest_at: DigestAt, anchors: Anchors, verified: Verified | None = None) -> None:
+        """``verified``: where the stream goes on, for one that does not begin at its beginning; it is changed."""
         self._digest_at = digest_at
         self._anchors = anchors
-        self._gsn = self._missing = 0
-        self._seen: dict[GuildId, tuple[Head, int]] = {}  # where a guild's stream was last seen; missing by then
-        self.heads: dict[GuildId, Head] = {}
+        self.verified = Verified() if verified is None else verified
+        self.heads = self.verified.heads
 
     def take(self, append: Sequence[Frame]) -> bool:
         """Whether a whole append stands; its guild's chain then ends with it: what was behind lost to it."""
-        first, final = append[0], append[-1]
+        first, final, verified = append[0], append[-1], self.verified
         guild, head = final.record.guild, head_of(final)
         self._count_missing(first.record.gsn, head.gsn)
         if not self._stands(first) and not self._resumes(first):
@@ -73,24 +90,29 @@ class Chains:
         if first is not final and any(not follows(frame, before.digest) for before, frame in pairwise(append)):
             return False
         if head.seq != final.record.last:
-            self._seen[guild] = head, self._missing  # its end may lie in a hole
+            verified.seen[guild] = head, verified.missing  # its end may lie in a hole
             return False
         self.heads[guild] = head
-        if self._missing or guild in self._seen:
-            self._seen[guild] = head, self._missing
+        if verified.missing or guild in verified.seen:
+            verified.seen[guild] = head, verified.missing
         return True
 
+    def skip_to(self, gsn: int) -> None:
+        """The stream ends at ``gsn``; what has not come up to there is missing."""
+        self._count_missing(gsn + 1, gsn)
+
     def _count_missing(self, first: int, final: int) -> None:
-        if first > self._gsn + 1:
-            self._missing += first - self._gsn - 1
-        self._gsn = max(self._gsn, final)
+        verified = self.verified
+        if first > verified.gsn + 1:
+            verified.missing += first - verified.gsn - 1
+        verified.gsn = max(verified.gsn, final)
 
     def _resumes(self, frame: Frame) -> bool:
         """Whether a hole explains that this is not the guild's next frame, and a checkpoint lies farther on."""
-        record = frame.record
-        before, missing = self._seen.get(record.guild, (self.heads.get(record.guild, NO_HEAD), 0))
+        record, verified = frame.record, self.verified
+        before, missing = verified.seen.get(record.guild, (self.heads.get(record.guild, NO_HEAD), 0))
         skipped = record.seq - before.seq - 1
-        if skipped < 0 or record.epoch < before.epoch or skipped > self._missing - missing:
+        if skipped < 0 or record.epoch < before.epoch or skipped > verified.missing - missing:
             return False
         if skipped == 0 and not follows(frame, before.digest):
             return False

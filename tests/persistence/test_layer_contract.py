@@ -11,7 +11,7 @@ from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.frames import Frame, seal
 from persistence.layer import Layer, LayerSummary
-from tests.persistence.layers import FACTORIES
+from tests.persistence.layers import FACTORIES, IN_OBJECT_ALONE
 from tests.persistence.making import BLUE, RED, Chain, bytes_of, of_a_later_release
 
 
@@ -23,6 +23,15 @@ async def layer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await layer.begin(1, "lineage")
     yield layer
     await layer.close()
+
+
+@pytest.fixture
+async def another(layer: Layer, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Layer]:
+    """What another process makes of the same data, not opened yet."""
+    make: Callable[[Path], Layer] = request.node.callspec.params["layer"]
+    another = layer if make in IN_OBJECT_ALONE else make(tmp_path / "log")
+    yield another
+    await another.close()
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
@@ -53,13 +62,15 @@ async def test_a_term_is_durable_before_the_first_append(layer: Layer):
     assert (summary.epoch, summary.lineage) == (7, "lineage")
 
 
-async def test_a_record_of_a_later_release_is_refused_and_nothing_is_touched(layer: Layer, tmp_path: Path):
+async def test_a_record_of_a_later_release_is_refused_and_nothing_is_touched(
+    layer: Layer, another: Layer, tmp_path: Path
+):
     await layer.append([of_a_later_release(Chain().append(RED)[0])])
     await layer.close()
     before = contents(tmp_path)
     with pytest.raises(NewerFormat, match="join_imagined"):
-        await layer.open()
-    await layer.close()
+        await another.open()
+    await another.close()
     assert contents(tmp_path) == before
 
 

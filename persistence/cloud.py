@@ -1,0 +1,232 @@
+"""The cloud layer: the same records and checkpoints in a store that several processes can reach, one of which writes.
+
+Rules (docs/durability.md, docs/adr/0015-cloud-log.md):
+- The log is a row of segments, ``seg/1`` onwards without gaps, each created once: a slot that is taken stays taken.
+- Whoever takes over claims an epoch, writes a fence into the next free slot, lists the epochs again (a higher one: it
+  is ``Stale``), and reads all that was written until its fence. Nothing with a lower epoch counts behind it.
+- A writer whose next slot is taken by a higher epoch is ``Stale``. No clock plays a role.
+- A write whose answer was lost is looked for before anything else is written: nothing is written twice.
+- No segment is ever changed or removed. What cannot be read is said, and written anew as a mend.
+
+What lies in an object: ``cloud_bytes.py``; which segment counts for what: ``cloud_layout.py``; reading:
+``cloud_reading.py``; epochs, checkpoints, packs and the index have modules of their own.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+from ledger.errors import Stale, StorageError
+from ledger.ids import GuildId
+from ledger.ports import Clock, Randomness
+from persistence.cloud_bytes import Kind, SegmentHeader, segment, segment_key
+from persistence.cloud_checkpoints import CloudCheckpoints
+from persistence.cloud_epochs import CloudEpochs
+from persistence.cloud_reading import CloudReader
+from persistence.frames import Frame
+from persistence.layer import Checkpoint, LayerSummary
+from persistence.objects import Objects, create_once
+from persistence.offload import Offload
+from persistence.scan import runs
+
+SEGMENT_BYTES: Final = 8 * 1024 * 1024
+"""A segment holds about so much, before it is compressed; an append is not split."""
+
+
+class CloudLayer:
+    """A ``FencedLayer`` on objects."""
+
+    def __init__(self, objects: Objects, offload: Offload, randomness: Randomness, clock: Clock, writer: str) -> None:
+        """``writer``: the id of the data folder, for people. ``objects`` and ``offload`` belong to the caller."""
+        self._objects = objects
+        self._offload = offload
+        self._randomness = randomness
+        self._writer = writer
+        self._epochs = CloudEpochs(objects, randomness, clock, writer)
+        self._checkpoints = CloudCheckpoints(objects, offload, randomness)
+        self._reader = CloudReader(objects, offload, self._checkpoints)
+        self._epoch = 0
+        self._lineage = self._found = ""
+
+    @property
+    def name(self) -> str:
+        return "cloud"
+
+    @property
+    def lists(self) -> None:
+        return None
+
+    async def open(self) -> LayerSummary:
+        """Reads what is new since the last time; changes nothing."""
+        summary = await self._read()
+        self._found = summary.lineage
+        return summary
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        """``claim`` and ``fence``, for whoever takes it for a layer like any other.
+
+        Raises:
+            Stale: also when another process has this epoch.
+        """
+        self._epoch = epoch
+        if not await self.claim(epoch):
+            raise self._stale()
+        await self.fence(epoch, lineage)
+
+    async def claim(self, epoch: int) -> bool:
+        return await self._epochs.claim(epoch)
+
+    async def fence(self, epoch: int, lineage: str) -> LayerSummary:
+        self._epoch, self._lineage = epoch, lineage
+        await self._reader.look()
+        while self._reader.layout.epoch < epoch and not await self._write(Kind.FENCE):
+            await self._reader.look()
+        if await self._epochs.highest() > epoch:
+            raise self._stale()
+        summary = await self._read()
+        if summary.lineage not in (self._found, lineage):
+            raise StorageError(f"another history, {summary.lineage}, was begun in the cloud meanwhile")
+        return summary
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        """Appends a batch, as one segment if it is not too large and has no jump.
+
+        Called again with the same frames after an error, it writes only what is not there yet.
+        """
+        for part in _parts(frames):
+            while left := await self._beyond(part):
+                if await self._write(Kind.RECORDS, left):
+                    break
+                await self._meet_others()
+
+    async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        missing = self._reader.layout.missing()
+        wanted = [frame for frame in frames if any(a <= frame.record.gsn <= b for a, b in missing)]
+        for part in _parts(wanted):
+            while not await self._write(Kind.MEND, part):
+                await self._meet_others()
+        return await self._read()
+
+    async def set_aside(self, after_gsn: int) -> LayerSummary:
+        """Lets nothing behind ``after_gsn`` count any more; it is kept where it is."""
+        layout = self._reader.layout
+        while after_gsn < layout.gsn or layout.lineage != self._lineage:
+            if not await self._write(Kind.CUT, first_gsn=min(after_gsn, layout.gsn) + 1):
+                await self._meet_others()
+        return await self._read()
+
+    async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        async for chunk in self._reader.chunks(gsn):
+            for frame in chunk:
+                yield frame
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        return await self._reader.guild_frames(guild, after_seq)
+
+    async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
+        await self._checkpoints.save(checkpoint)
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        return await self._checkpoints.load(guild)
+
+    def take_notes(self) -> tuple[str, ...]:
+        return self._reader.take_notes() + self._checkpoints.take_notes()
+
+    async def close(self) -> None:
+        """Nothing is held; what was read is known still, and not read again."""
+
+    async def _read(self) -> LayerSummary:
+        await self._checkpoints.look()
+        await self._reader.look()
+        await self._reader.verify()
+        return await self._summary()
+
+    async def _write(self, kind: Kind, frames: Sequence[Frame] = (), first_gsn: int = 0) -> bool:
+        """Tries to write the next segment; False when somebody else took the slot."""
+        layout = self._reader.layout
+        first = frames[0].record.gsn if frames else first_gsn or layout.gsn + 1
+        header = SegmentHeader(
+            k=layout.k + 1,
+            kind=kind,
+            epoch=self._epoch,
+            lineage=self._lineage,
+            writer=self._writer,
+            put_id=self._randomness.token(),
+            first_gsn=first,
+            last_gsn=first + len(frames) - 1,
+            previous=layout.digest,
+        )
+        data = await self._offload(lambda: segment(header, frames))
+        if not await create_once(self._objects, segment_key(header.k), data):
+            return False
+        await self._reader.own(header, data, frames)
+        return True
+
+    async def _meet_others(self) -> None:
+        """Reads what took the slot: an earlier try of this process, or another process.
+
+        Raises:
+            Stale: when it is one with a higher epoch.
+            StorageError: when it left less than there was: a cut of this process, given up and done all the same.
+        """
+        gsn = self._reader.layout.gsn
+        await self._reader.look()
+        if self._reader.layout.epoch > self._epoch:
+            raise self._stale()
+        if self._reader.layout.gsn < gsn:
+            raise StorageError(f"what lay behind gsn {self._reader.layout.gsn} was set aside meanwhile")
+        await self._reader.verify()
+
+    async def _beyond(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """Those of the frames that are not there yet.
+
+        Raises:
+            StorageError: when there are others in their place.
+        """
+        there = [frame for frame in frames if frame.record.gsn <= self._reader.layout.gsn]
+        if there:
+            await self._compare(there)
+        return frames[len(there) :]
+
+    async def _compare(self, frames: Sequence[Frame]) -> None:
+        wanted = {frame.record.gsn: frame.data for frame in frames}
+        async for frame in self.frames_after(frames[0].record.gsn - 1):
+            if wanted.pop(frame.record.gsn, frame.data) != frame.data:
+                raise StorageError(f"the cloud holds another record at gsn {frame.record.gsn}")
+            if frame.record.gsn >= frames[-1].record.gsn:
+                break
+        if wanted:
+            raise StorageError(f"the cloud cannot give gsn {min(wanted)}")
+
+    def _stale(self) -> Stale:
+        return Stale(f"another process has a epoch {self._epoch} in the cloud, or a higher one")
+
+    async def _summary(self) -> LayerSummary:
+        layout, aside = self._reader.layout, self._reader.aside
+        missing = layout.missing()
+        notes = list(self.take_notes())
+        notes += [f"gsn {first} to {last} cannot be read" for first, last in missing]
+        notes += [f"{count} records of guild {guild} stand on no chain" for guild, count in aside.items()]
+        return LayerSummary(
+            epoch=max(await self._epochs.highest(), layout.epoch),
+            lineage=layout.lineage,
+            gsn=layout.gsn,
+            heads=dict(self._reader.chains.heads),
+            notes=tuple(notes),
+            missing=missing,
+        )
+
+
+def _parts(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
+    """Frames cut where their gsn jumps, and where a segment would grow too large."""
+    return [part for run in runs(frames) for part in _by_size(run)] if frames else []
+
+
+def _by_size(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
+    parts: list[Sequence[Frame]] = []
+    start = size = 0
+    for end, frame in enumerate(frames, 1):
+        size += len(frame.data)
+        if size >= SEGMENT_BYTES and frame.record.seq == frame.record.last:
+            parts.append(frames[start:end])
+            start, size = end, 0
+    return parts if start == len(frames) else [*parts, frames[start:]]

@@ -1,0 +1,160 @@
+"""Checkpoints in the cloud: written once, cleaned behind a boundary.
+
+    checkpoint/{guild}/{epoch}-{seq}      as in ``persistence/checkpoints.py``, in zstd
+    boundary/{guild}/{epoch}-{seq}        what is older than this is not to come back
+
+Rules: whoever removes old checkpoints marks the boundary first; whoever has written one looks for a boundary, and
+takes its own away again, should it lie below: so one that was on its way for long brings nothing back, least of all
+what was forgotten meanwhile. Readers heed the boundary as well.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Final, TypeAlias
+
+from ledger.errors import Corrupt, StorageError
+from ledger.ids import GuildId
+from ledger.ports import Randomness
+from persistence.checkpoints import KEPT, pack, unpack
+from persistence.cloud_bytes import compress, decompress
+from persistence.layer import Checkpoint, CheckpointHeader
+from persistence.objects import Objects
+from persistence.offload import Offload
+
+CHECKPOINTS: Final = "checkpoint/"
+BOUNDARIES: Final = "boundary/"
+
+Place: TypeAlias = tuple[int, int]
+"""Epoch and seq of a checkpoint: their order is that of checkpoints."""
+NO_BOUNDARY: Final[Place] = (0, 0)
+
+
+class CloudCheckpoints:
+    """The checkpoints of all guilds."""
+
+    def __init__(self, objects: Objects, offload: Offload, randomness: Randomness) -> None:
+        self._objects = objects
+        self._offload = offload
+        self._randomness = randomness
+        self._places: dict[GuildId, list[Place]] = {}
+        self._boundaries: dict[GuildId, Place] = {}
+        self._anchors: dict[GuildId, Mapping[int, bytes]] = {}
+        self._notes: list[str] = []
+
+    async def look(self) -> None:
+        """Lists what there is, of all guilds."""
+        self._anchors = {}
+        boundaries = {guild: place async for guild, place in self._list(BOUNDARIES)}
+        places: dict[GuildId, list[Place]] = {}
+        async for guild, place in self._list(CHECKPOINTS):
+            places.setdefault(guild, []).append(place)
+        self._places, self._boundaries = places, boundaries
+
+    async def save(self, checkpoint: Checkpoint) -> None:
+        """Keeps it durably; those that are older than the two newest, or than its forgetting, go.
+
+        Raises:
+            StorageError: when what was written does not read back; the older ones stay.
+        """
+        header = checkpoint.header
+        guild, place = header.guild, (header.epoch, header.seq)
+        await self._write(checkpoint)
+        self._anchors.pop(guild, None)
+        if await self._boundary(guild) > place:
+            await self._objects.delete(_key(CHECKPOINTS, guild, place))
+        await self._clean(guild, header.forgot_seq)
+
+    async def load(self, guild: GuildId) -> Sequence[Checkpoint]:
+        """A guild's checkpoints that can be read, newest first."""
+        places = [each for each in reversed(self._places.get(guild, ())) if each >= self._boundaries.get(guild, each)]
+        found = await asyncio.gather(*(self._load(guild, each) for each in places), return_exceptions=True)
+        return [checkpoint for each in found if (checkpoint := self._whole(each)) is not None]
+
+    async def load_anchors(self, guild: GuildId) -> None:
+        """Reads what ``anchors`` gives of a guild, once after each ``look``."""
+        if guild not in self._anchors:
+            headers = [checkpoint.header for checkpoint in await self.load(guild)]
+            self._anchors[guild] = {header.seq: bytes.fromhex(header.digest) for header in headers}
+
+    def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
+        """The digests that a guild's checkpoints tell, by seq (``chains.Anchors``); empty before ``load_anchors``."""
+        return self._anchors.get(guild, {})
+
+    def take_notes(self) -> tuple[str, ...]:
+        """What could not be read since this was last asked, a sentence each."""
+        told, self._notes = tuple(self._notes), []
+        return told
+
+    async def _write(self, checkpoint: Checkpoint) -> None:
+        header = checkpoint.header
+        key = _key(CHECKPOINTS, header.guild, (header.epoch, header.seq))
+        data = await self._offload(lambda: compress(pack(checkpoint)))
+        if await self._objects.create(key, data) or await self._holds(key, header):
+            return
+        await self._objects.delete(key)
+        if not await self._objects.create(key, data) and not await self._holds(key, header):
+            raise StorageError(f"{key}: it does not read back as it was written")
+
+    async def _holds(self, key: str, header: CheckpointHeader) -> bool:
+        """Whether a checkpoint of the same state lies there: two processes may write it, each with its own pages."""
+        data = await self._objects.get(key)
+        try:
+            found = None if data is None else await self._offload(lambda: _unpacked(data, key))
+        except Corrupt:
+            return False
+        return found is not None and (found.header.guild, found.header.digest) == (header.guild, header.digest)
+
+    async def _clean(self, guild: GuildId, forgot_seq: int) -> None:
+        there = [place async for _, place in self._list(f"{CHECKPOINTS}{guild}/")]
+        kept = [place for place in there if place[1] >= forgot_seq][-KEPT:]
+        self._places[guild] = kept
+        if kept == there or not kept:
+            return
+        await self._mark(guild, kept[0])
+        async for _, place in self._list(f"{CHECKPOINTS}{guild}/"):
+            if place < kept[0] or (place in there and place not in kept):
+                await self._objects.delete(_key(CHECKPOINTS, guild, place))
+
+    async def _mark(self, guild: GuildId, boundary: Place) -> None:
+        marks = [place async for _, place in self._list(f"{BOUNDARIES}{guild}/")]
+        if boundary not in marks:
+            await self._objects.create(_key(BOUNDARIES, guild, boundary), self._randomness.token().encode())
+        self._boundaries[guild] = max([boundary, *marks])
+        for place in marks:
+            if place < boundary:
+                await self._objects.delete(_key(BOUNDARIES, guild, place))
+
+    async def _boundary(self, guild: GuildId) -> Place:
+        return max([place async for _, place in self._list(f"{BOUNDARIES}{guild}/")], default=NO_BOUNDARY)
+
+    async def _load(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        key = _key(CHECKPOINTS, guild, place)
+        data = await self._objects.get(key)
+        if data is None:
+            return None  # cleaned away meanwhile
+        checkpoint = await self._offload(lambda: _unpacked(data, key))
+        if checkpoint.header.guild != guild:
+            raise Corrupt(key, "of another guild")
+        return checkpoint
+
+    def _whole(self, found: Checkpoint | BaseException | None) -> Checkpoint | None:
+        if isinstance(found, Corrupt):
+            self._notes.append(f"{found}; it is left as it is")
+            return None
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    async def _list(self, prefix: str) -> AsyncIterator[tuple[GuildId, Place]]:
+        async for key in self._objects.keys(prefix):
+            _, guild, place = key.split("/")
+            epoch, _, seq = place.partition("-")
+            yield GuildId(guild), (int(epoch), int(seq))
+
+
+def _unpacked(data: bytes, key: str) -> Checkpoint:
+    return unpack(decompress(data, key), key)
+
+
+def _key(what: str, guild: GuildId, place: Place) -> str:
+    return f"{what}{guild}/{place[0]:010d}-{place[1]:020d}"

@@ -1,0 +1,57 @@
+"""Epochs in the cloud: ``epoch/{e}``, created once, so that each is one process's alone.
+
+    {"epoch":3,"writer":"…","put_id":"…","at_ms":…}
+
+``writer``: the id of the data folder; ``at_ms``: our clock, for people.
+"""
+
+from typing import Final
+
+import msgspec
+
+from ledger.ports import Clock, Randomness
+from persistence.cloud_bytes import number_of
+from persistence.objects import Objects, create_once
+
+EPOCHS: Final = "epoch/"
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies under an epoch's key."""
+
+    epoch: int
+    writer: str
+    put_id: str
+    at_ms: int
+
+
+def epoch_key(epoch: int) -> str:
+    """Where an epoch's claim lies."""
+    return f"{EPOCHS}{epoch:010d}"
+
+
+class CloudEpochs:
+    """The epochs that were claimed, by whomever."""
+
+    def __init__(self, objects: Objects, randomness: Randomness, clock: Clock, writer: str) -> None:
+        self._objects = objects
+        self._randomness = randomness
+        self._clock = clock
+        self._writer = writer
+        self._claims: dict[int, bytes] = {}
+        self._highest = 0
+
+    async def claim(self, epoch: int) -> bool:
+        """Whether the epoch is this process's own: now, or since an earlier call, whose answer may have been lost."""
+        if epoch not in self._claims:
+            claim = Claim(
+                epoch=epoch, writer=self._writer, put_id=self._randomness.token(), at_ms=self._clock.now_ms()
+            )
+            self._claims[epoch] = msgspec.json.encode(claim)
+        return await create_once(self._objects, epoch_key(epoch), self._claims[epoch])
+
+    async def highest(self) -> int:
+        """The highest epoch that anybody has claimed; 0 = none."""
+        async for key in self._objects.keys(EPOCHS, after=epoch_key(self._highest)):
+            self._highest = max(self._highest, number_of(key))
+        return self._highest

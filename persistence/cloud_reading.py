@@ -1,0 +1,352 @@
+"""Reading the cloud: its segments in their order, then the records that count. Writes nothing.
+
+Rules: what was read is not read again, unless the store has lost or exchanged it (a copy of yesterday's was put in
+its place): then all is read anew. Damaged objects are said, and left where they are; what a pack does not give comes
+from its segments, and what a segment does not give from a mend. All that is decoded is decoded off the event loop, a
+piece at a time, so that memory stays flat however long the history is.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from itertools import islice
+from typing import Final
+
+from ledger.errors import Corrupt
+from ledger.ids import GuildId
+from ledger.records import Record
+from persistence.chains import NO_HEAD, Chains, Verified, appends
+from persistence.cloud_bytes import (
+    SEGMENTS,
+    Kind,
+    PackHeader,
+    SegmentHeader,
+    body_of,
+    chunks_of,
+    digest_of,
+    frames_of,
+    guilds_in,
+    number_of,
+    pack_key,
+    read_header,
+    segment_key,
+)
+from persistence.cloud_checkpoints import CloudCheckpoints
+from persistence.cloud_index import newest_index
+from persistence.cloud_layout import Layout, Stretch, up_to
+from persistence.frames import Frame
+from persistence.objects import Objects
+from persistence.offload import Offload
+
+AHEAD_OBJECTS: Final = 16
+AHEAD_BYTES: Final = 16 * 1024 * 1024
+"""So many objects, and about so many bytes, are asked for at once."""
+KEPT_BYTES: Final = 16 * 1024 * 1024
+"""Objects that were read or written just now stay in memory."""
+
+
+class CloudReader:
+    """What is known of the cloud. ``layout``: of all segments seen; ``chains``: of all records verified.
+
+    ``aside``: how many records stand on no chain, by guild.
+    """
+
+    def __init__(self, objects: Objects, offload: Offload, checkpoints: CloudCheckpoints) -> None:
+        self._objects = objects
+        self._offload = offload
+        self._checkpoints = checkpoints
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._notes: list[str] = []
+        self._forget()
+
+    # What is there
+
+    async def look(self) -> None:
+        """Reads the segments that are new, and verifies each.
+
+        Raises:
+            NewerFormat: when a later release wrote one.
+        """
+        if not self.layout.k or not await self._is_still_there(self.layout):
+            self._forget()
+            await self._begin_at_an_index()
+        after = segment_key(self.layout.k)
+        last = max([number_of(key) async for key in self._objects.keys(SEGMENTS, after)], default=0)
+        async for k, data in self._segments(self.layout.k + 1, last):
+            await self._take(self.layout, k, data)
+
+    async def verify(self) -> None:
+        """Follows every guild's chain through the records that are new.
+
+        Raises:
+            NewerFormat: when a later release wrote one.
+        """
+        waiting: list[Frame] = []
+        async for chunk in self.chunks(self.chains.verified.gsn):
+            waiting += chunk
+            end = next((n for n in range(len(waiting), 0, -1) if _ends(waiting[n - 1])), 0)
+            await self._follow(waiting[:end])
+            waiting = waiting[end:]
+        await self._follow(waiting)
+        self.chains.skip_to(self.layout.gsn)
+
+    async def own(self, header: SegmentHeader, data: bytes, frames: Sequence[Frame]) -> None:
+        """Takes a segment that was written just now."""
+        is_verified = self.chains.verified.gsn == self.layout.gsn
+        self.layout.take(header, digest_of(data), len(data))
+        self._keep(segment_key(header.k), data)
+        self._mind_chains(header)
+        if is_verified and header.kind is Kind.RECORDS:
+            await self._follow(frames)
+
+    def take_notes(self) -> tuple[str, ...]:
+        """What could not be read since this was last asked, a sentence each."""
+        told, self._notes = tuple(self._notes), []
+        return told
+
+    # The records that count
+
+    async def chunks(self, after: int) -> AsyncIterator[list[Frame]]:
+        """All records behind a gsn that can be read, in order, a piece of them at a time."""
+        while window := self._window(after):
+            for piece, data in zip(window, await self._get(list(map(_key_of, window))), strict=True):
+                try:
+                    async for chunk in self._chunks_in(piece, data):
+                        yield chunk
+                        after = chunk[-1].record.gsn
+                except Corrupt as error:
+                    await self._do_without(piece, error)
+                    break
+
+    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        """A guild's frames behind a seq, in order.
+
+        Raises:
+            Corrupt: when one of them turns out to be unreadable.
+        """
+        head = self.chains.heads.get(guild, NO_HEAD)
+        found: list[Frame] = []
+        for piece in reversed(list(self.layout.pieces(0))):
+            if piece.first <= head.gsn:
+                found = [*await self._of_guild(piece, guild), *found]
+            if head.seq <= after_seq or (found and found[0].record.seq <= after_seq + 1):
+                break
+        return [frame for frame in _standing(found) if after_seq < frame.record.seq <= head.seq]
+
+    # How segments come in
+
+    def _forget(self) -> None:
+        self.layout = Layout()
+        self._base = Verified()
+        self._guilds: dict[str, frozenset[bytes]] = {}
+        self._kept.clear()
+        self._restart_chains(0)
+
+    async def _begin_at_an_index(self) -> None:
+        found = await newest_index(self._objects, self._offload, self._notes)
+        if found is None:
+            return
+        if not await self._is_still_there(found.layout):
+            self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
+            return
+        self.layout, self._base = found.layout, found.verified
+        self._restart_chains(self._base.gsn)
+
+    async def _is_still_there(self, layout: Layout) -> bool:
+        data = await self._objects.get(segment_key(layout.k))
+        return data is not None and layout.digest in ("", digest_of(data))
+
+    async def _segments(self, first: int, last: int) -> AsyncIterator[tuple[int, bytes | None]]:
+        for start in range(first, last + 1, AHEAD_OBJECTS):
+            numbers = range(start, min(start + AHEAD_OBJECTS, last + 1))
+            for k, data in zip(numbers, await self._get([segment_key(k) for k in numbers]), strict=True):
+                yield k, data
+
+    async def _take(self, layout: Layout, k: int, data: bytes | None) -> None:
+        """Lets a layout go on with the next segment."""
+        key = segment_key(k)
+        try:
+            header, digest, why = await self._offload(lambda: _look_at(data, k))
+        except Corrupt as error:
+            layout.take_unreadable(k)
+            self._notes.append(f"{error}; it is left as it is")
+            return
+        if layout.digest and header.previous not in ("", layout.digest):
+            layout.damaged.add(layout.k)
+            self._notes.append(f"{segment_key(layout.k)} is not the one that {key} was written behind")
+        if not layout.take(header, digest, len(data or b"")):
+            self._notes.append(f"{key} does not count: its epoch, {header.epoch}, had been shut out before")
+        elif layout is self.layout:
+            self._mind_chains(header)
+        if why:
+            layout.damaged.add(k)
+            self._notes.append(f"{why}; it is left as it is")
+
+    async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Objects, all asked for at once."""
+        wanted = [key for key in keys if key not in self._kept]
+        found = await asyncio.gather(*map(self._objects.get, wanted), return_exceptions=True)
+        data: dict[str, bytes | None] = {key: self._kept[key] for key in keys if key in self._kept}
+        for key, each in zip(wanted, found, strict=True):
+            if isinstance(each, BaseException):
+                raise each
+            data[key] = each
+            self._keep(key, each or b"")
+        return [data[key] for key in keys]
+
+    def _keep(self, key: str, data: bytes) -> None:
+        if data:
+            self._kept[key] = data
+        while sum(map(len, self._kept.values())) > KEPT_BYTES:
+            self._kept.popitem(last=False)
+
+    # What follows from the records
+
+    def _mind_chains(self, header: SegmentHeader) -> None:
+        """What a segment changes among records that were verified is verified anew."""
+        if header.first_gsn <= self.chains.verified.gsn:
+            self._restart_chains(header.first_gsn - 1)
+
+    def _restart_chains(self, gsn: int) -> None:
+        if self._base.gsn > gsn:
+            self._base = Verified()
+        self._digests: dict[tuple[GuildId, int], bytes] = {}
+        self.aside: dict[GuildId, int] = {}
+        self.chains = Chains(self._digest_at, self._checkpoints.anchors, self._base.copy())
+
+    def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
+        return self._digests.get((guild, seq))
+
+    async def _follow(self, frames: Sequence[Frame]) -> None:
+        for append in appends(frames, _itself):
+            record = append[0].record
+            if record.seq != self.chains.heads.get(record.guild, NO_HEAD).seq + 1:
+                await self._learn(record)
+            self._count(append)
+
+    async def _learn(self, record: Record) -> None:
+        """What a record may stand behind that is no guild's head: a checkpoint, or where a branch begins."""
+        await self._checkpoints.load_anchors(record.guild)
+        for frame in await self.guild_frames(record.guild, record.seq - 2):
+            if frame.record.seq == record.seq - 1:
+                self._digests[record.guild, record.seq - 1] = frame.digest
+                break
+
+    def _count(self, append: Sequence[Frame]) -> None:
+        if not self.chains.take(append):
+            guild = append[0].record.guild
+            self.aside[guild] = self.aside.get(guild, 0) + len(append)
+
+    # How records are read
+
+    def _window(self, after: int) -> list[Stretch]:
+        """The next objects to read, as many as may be in memory."""
+        window: list[Stretch] = []
+        size = 0
+        for piece in islice(self.layout.pieces(after), AHEAD_OBJECTS):
+            size += piece.size
+            if window and size > AHEAD_BYTES:
+                break
+            window.append(piece)
+        return window
+
+    async def _chunks_in(self, piece: Stretch, data: bytes | None) -> AsyncIterator[list[Frame]]:
+        chunks = _chunks(piece, data)
+        while chunk := await self._offload(lambda: next(chunks, None)):
+            yield chunk
+
+    async def _of_guild(self, piece: Stretch, guild: GuildId) -> list[Frame]:
+        key = _key_of(piece)
+        if guild.encode() not in self._guilds.get(key, (guild.encode(),)):
+            return []
+        data = (await self._get([key]))[0]
+        try:
+            self._guilds[key], frames = await self._offload(lambda: _search(piece, data, guild))
+        except Corrupt as error:
+            await self._do_without(piece, error)
+            raise
+        return [frame for frame in frames if piece.first <= frame.record.gsn <= piece.last]
+
+    async def _do_without(self, piece: Stretch, error: Corrupt) -> None:
+        """An object cannot be read: its records come from other ones, or from none."""
+        self._notes.append(f"{error}; it is left as it is")
+        self._kept.pop(_key_of(piece), None)
+        if not piece.packed:
+            self.layout.damaged.add(piece.k)
+            return
+        pack = next(each for each in self.layout.stretches if each.k == piece.k)
+        alone = Layout(k=pack.k - 1, gsn=pack.first - 1)
+        async for k, data in self._segments(pack.k, pack.last_k):
+            await self._take(alone, k, data)
+        self.layout.replace([pack], up_to(alone.stretches, pack.last))
+        self.layout.damaged |= alone.damaged
+
+
+def _look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
+    """A segment's header, the digest of all of it, and what is wrong with its body ("" = nothing)."""
+    key = segment_key(k)
+    if data is None:
+        raise Corrupt(key, "it is gone")
+    header = read_header(data, SegmentHeader, key)
+    if header.k != k:
+        raise Corrupt(key, f"it is a copy of segment {header.k}")
+    try:
+        body_of(data, header.sha256, key)
+    except Corrupt as error:
+        return header, digest_of(data), str(error)
+    return header, digest_of(data), ""
+
+
+def _opened(piece: Stretch, data: bytes | None) -> tuple[int, bytes]:
+    """The gsn of an object's first record, and its body."""
+    key = _key_of(piece)
+    if data is None:
+        raise Corrupt(key, "it is gone")
+    header = read_header(data, PackHeader, key) if piece.packed else read_header(data, SegmentHeader, key)
+    return header.first_gsn, body_of(data, header.sha256, key)
+
+
+def _chunks(piece: Stretch, data: bytes | None) -> Iterator[list[Frame]]:
+    """The records of a piece, chunk by chunk."""
+    gsn, body = _opened(piece, data)
+    for chunk in chunks_of(body, _key_of(piece)):
+        wanted: list[Frame] = []
+        for frame in chunk:
+            if frame.record.gsn != gsn:
+                raise Corrupt(_key_of(piece), f"gsn {frame.record.gsn} stands where {gsn} belongs")
+            if piece.first <= gsn <= piece.last:
+                wanted.append(frame)
+            gsn += 1
+        if wanted:
+            yield wanted
+    if gsn <= piece.last:
+        raise Corrupt(_key_of(piece), f"it ends before gsn {gsn}")
+
+
+def _search(piece: Stretch, data: bytes | None, guild: GuildId) -> tuple[frozenset[bytes], list[Frame]]:
+    """The guilds in an object, and the frames of one of them."""
+    _, body = _opened(piece, data)
+    return guilds_in(body, _key_of(piece)), frames_of(guild, body, _key_of(piece))
+
+
+def _standing(frames: Iterable[Frame]) -> list[Frame]:
+    """A guild's frames without those that lost to a branch with a higher epoch."""
+    kept: list[Frame] = []
+    for frame in frames:
+        while kept and kept[-1].record.seq >= frame.record.seq and kept[-1].record.epoch < frame.record.epoch:
+            kept.pop()
+        if not kept or frame.record.seq > kept[-1].record.seq:
+            kept.append(frame)
+    return kept
+
+
+def _key_of(piece: Stretch) -> str:
+    return pack_key(piece.k, piece.last_k) if piece.packed else segment_key(piece.k)
+
+
+def _ends(frame: Frame) -> bool:
+    return frame.record.seq == frame.record.last
+
+
+def _itself(frame: Frame) -> Frame:
+    return frame
