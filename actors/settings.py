@@ -8,7 +8,6 @@ lies (``actors/footing.py``).
 
 import os
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from actors.command import command
 from ledger.errors import LedgerError
+from persistence.address import is_loopback
 
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
 SQLITE: Final = "sqlite:///"
@@ -53,10 +53,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     def is_loopback(self) -> bool:
         """Whether only this machine can reach it. A name that is not an address counts as reachable."""
-        try:
-            return self.host == "localhost" or ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def _bare_token(value: object) -> object:

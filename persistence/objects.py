@@ -60,9 +60,10 @@ class Objects(Protocol):
         ...
 
     def keys(self, prefix: str, after: str = "") -> AsyncIterator[str]:
-        """Every key that begins with ``prefix`` and is greater than ``after``, in the order of bytes.
+        """Every key that begins with ``prefix`` and is greater than ``after``.
 
-        What was created before the call began is among them.
+        What was created before the call began is among them. Keys of one folder come in the order of bytes; of
+        several, each store has an order of its own (is ``b-1`` before ``b/1``?), and ``after`` may hide some.
         """
         ...
 

@@ -11,7 +11,6 @@ Over plain ``http://`` only hosts are asked that no public name or address leads
 
 from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
-from ipaddress import ip_address
 from types import MappingProxyType
 from typing import Final
 
@@ -20,6 +19,7 @@ import msgspec
 from yarl import URL
 
 from ledger.errors import LedgerError
+from persistence.address import is_private
 from persistence.objects import MAX_OBJECT_BYTES, Refused, Unreachable, check_key
 
 OBJECTS_PATH: Final = "v1/objects"
@@ -33,8 +33,6 @@ SILENCE_S: Final = 30.0
 """How long nothing may come of an answer that is awaited."""
 TOTAL_S: Final = 120.0
 """How long a request may take whole: the largest object at 5 Mbit/s."""
-PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".home.arpa")
-"""Ends of names that no public name has: Railway's, Fly's and Kubernetes' inner ones among them."""
 
 _CREATE_ONLY: Final = MappingProxyType({"If-None-Match": "*"})
 _LATER: Final = frozenset({408, 429})
@@ -82,14 +80,6 @@ def check_address(address: str) -> URL:
     if url.scheme == "http" and not is_private(url.host):
         raise BadVaultAddress(f"the token would go to {url.host} for all to read")
     return url
-
-
-def is_private(host: str) -> bool:
-    """Whether no public host can be meant: loopback, a private address, a name of one word or of a private zone."""
-    try:
-        return not ip_address(host).is_global
-    except ValueError:
-        return "." not in host or host.endswith(PRIVATE_NAMES)
 
 
 class VaultObjects:

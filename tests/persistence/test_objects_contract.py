@@ -1,7 +1,7 @@
 """What every store of objects keeps, whatever it is made of."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -9,14 +9,17 @@ from typing import Final, TypeAlias
 
 import pytest
 
+from persistence.buckets import PAGE_KEYS
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.memory_objects import MemoryBucket, MemoryObjects
 from persistence.objects import KEY_CHARS, PART_CHARS, Objects, Refused, create_once
 from persistence.offload import inline
+from persistence.stores import open_objects
 from persistence.vault_objects import VaultObjects
 from tests.actors.vaults import TOKEN, serving
 from tests.persistence.making import TestRandomness
+from tests.servers import S3
 
 NO_KEYS = (
     "",
@@ -63,15 +66,28 @@ async def in_vault(folder: Path) -> AsyncIterator[Open]:
         yield lambda: VaultObjects(vault.address, TOKEN)
 
 
+def in_bucket(s3: S3) -> Callable[[Path], AbstractAsyncContextManager[Open]]:
+    @asynccontextmanager
+    async def place(_: Path) -> AsyncIterator[Open]:
+        address = s3.address()
+        disk, randomness = RealDisk(), TestRandomness()
+        yield lambda: open_objects(address, None, s3.environ, disk=disk, offload=inline, randomness=randomness)
+
+    return place
+
+
 Place: TypeAlias = Callable[[Path], AbstractAsyncContextManager[Open]]
 PLACES: Final[Mapping[str, Place]] = {"memory": in_memory, "folder": in_folder, "vault": in_vault}
 """Makes a place with nothing in it, and tells how a process opens it."""
+SERVERS: Final = ("seaweed", "moto")
+"""Buckets, by the fixture of the server (``tests/servers.py``)."""
 
 
-@pytest.fixture(params=PLACES)
+@pytest.fixture(params=(*PLACES, *SERVERS))
 async def place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[Objects] = []
-    async with PLACES[request.param](tmp_path) as opens:
+    made = PLACES.get(request.param) or in_bucket(request.getfixturevalue(request.param))
+    async with made(tmp_path) as opens:
 
         def opening() -> Objects:
             opened.append(opens())
@@ -132,18 +148,42 @@ async def test_any_bytes_are_kept(store: Objects):
         assert await store.get(key) == data
 
 
-async def test_keys_come_in_the_order_of_bytes(store: Objects):
-    mixed = ["a", "b/2", "b/10", "b/1/x", "b-1", "b.1", "b0", "B/1", "b_1", "c/d/e/f"]
+async def test_keys_of_a_folder_come_in_the_order_of_bytes(store: Objects):
+    mixed = ["b/2", "b/10", "b/1", "b/_", "b/1-2", "b/1.2", "b/1_2", "b/B", "b/b", "b/aa"]
     for key in mixed:
         await store.create(key, b"x")
-    assert await listed(store) == sorted(mixed)
+    assert await listed(store, "b/") == sorted(mixed)
+    assert await listed(store, "b/", after="b/1.2") == sorted(key for key in mixed if key > "b/1.2")
+
+
+async def test_keys_of_all_folders_are_listed(store: Objects):
+    mixed = ["a", "b/2", "b/1/x", "b-1", "b.1", "b0", "B/1", "b_1", "c/d/e/f"]
+    for key in mixed:
+        await store.create(key, b"x")
+    assert sorted(await listed(store)) == sorted(mixed)
+    assert await listed(store, "c/") == ["c/d/e/f"]
+
+
+@pytest.mark.parametrize("place", ["seaweed"], indirect=True)
+async def test_more_keys_than_a_page_holds_are_listed(place: Open):
+    """Two writers at once, so that it does not take long."""
+    keys = [f"seg/{number:010d}" for number in range(1, PAGE_KEYS + 3)]
+    store, other = place(), place()
+
+    async def create(store: Objects, keys: Sequence[str]) -> None:
+        for key in keys:
+            await store.put(key, b"x")
+
+    await asyncio.gather(create(store, keys[::2]), create(other, keys[1::2]))
+    assert await listed(store, "seg/") == keys
+    assert await listed(store, "seg/", after=keys[-2]) == keys[-1:]
 
 
 async def test_keys_are_those_with_the_prefix_behind_the_given_one(store: Objects):
     for key in ("seg/1", "seg/2", "seg/3", "segments/1", "sea/1", "seg-1"):
         await store.create(key, b"x")
     assert await listed(store, "seg/") == ["seg/1", "seg/2", "seg/3"]
-    assert await listed(store, "seg") == ["seg-1", "seg/1", "seg/2", "seg/3", "segments/1"]
+    assert sorted(await listed(store, "seg")) == ["seg-1", "seg/1", "seg/2", "seg/3", "segments/1"]
     assert await listed(store, "seg/", after="seg/1") == ["seg/2", "seg/3"]
     assert await listed(store, "seg/", after="seg/2x") == ["seg/3"]
     assert await listed(store, "seg/", after="seg/3") == []

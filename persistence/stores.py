@@ -1,0 +1,130 @@
+"""The store behind an address: what an operator writes in LEDGER_CLOUD becomes ``Objects``.
+
+Credentials come by each store's usual variables, from the environment that is handed in; what a container or a cloud
+machine brings by itself (roles) obstore finds. Nothing is asked of the store here: ``persistence/probe.py`` does.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import urlsplit
+
+from obstore.exceptions import BaseError
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from ledger.ports import Randomness
+from persistence.address import Address, is_loopback, parse_address
+from persistence.buckets import CLIENT, NO_RETRIES, BucketObjects, Store
+from persistence.disk import Disk
+from persistence.folder_objects import FolderObjects
+from persistence.objects import Objects, Refused
+from persistence.offload import Offload
+from persistence.vault_objects import VaultObjects
+
+if TYPE_CHECKING:  # obstore has these for type checkers only
+    from obstore.store import AzureConfig, ClientConfig, GCSConfig, S3Config
+
+S3_VARIABLES: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+)
+GCS_VARIABLES: Final = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")
+AZURE_VARIABLES: Final = (
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+)
+SECRET_VARIABLES: Final = frozenset(
+    {
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_CLIENT_SECRET",
+    }
+)
+
+
+def open_objects(
+    address: str,
+    token: str | None,
+    environ: Mapping[str, str],
+    *,
+    disk: Disk,
+    offload: Offload,
+    randomness: Randomness,
+) -> Objects:
+    """The store behind an address.
+
+    Args:
+        address: as in LEDGER_CLOUD.
+        token: what a vault asks for.
+        environ: where a bucket's variables are.
+        disk: what a folder lies on.
+        offload: where a folder is worked at; stays the caller's to close.
+        randomness: for names of what is unfinished in a folder.
+
+    Raises:
+        BadAddress: when it is no address.
+        Refused: when the store cannot even be asked with these variables.
+    """
+    place = parse_address(address)
+    match place.scheme:
+        case "file":
+            return FolderObjects(disk, place.folder(), offload, randomness)
+        case "http" | "https":
+            return VaultObjects(str(place), token or "")
+        case "s3" | "gs" | "az":
+            return BucketObjects(_bucket(place, environ), str(place))
+
+
+def _bucket(place: Address, environ: Mapping[str, str]) -> Store:
+    open_bucket = {"s3": _s3, "gs": _gcs, "az": _azure}[place.scheme]
+    try:
+        return open_bucket(place.host, place.path or None, environ)
+    except BaseError as error:
+        why = str(error).partition("\n")[0]
+        raise Refused(f"{place}: {why}") from None
+
+
+def _s3(bucket: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
+    client: ClientConfig = {**CLIENT, "allow_http": _is_http_allowed(bucket, environ)}
+    # one object at a time is deleted, and not every S3 knows how to delete many
+    config = cast("S3Config", {**_said(S3_VARIABLES, environ), "disable_bulk_delete": True})
+    return S3Store(bucket, prefix=prefix, config=config, client_options=client, retry_config=NO_RETRIES)
+
+
+def _gcs(bucket: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
+    config = cast("GCSConfig", _said(GCS_VARIABLES, environ))
+    return GCSStore(bucket, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
+
+
+def _azure(container: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
+    config = cast("AzureConfig", _said(AZURE_VARIABLES, environ))
+    return AzureStore(container, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
+
+
+def _said(names: Iterable[str], environ: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: environ[name] for name in names if environ.get(name)}
+
+
+def _is_http_allowed(bucket: str, environ: Mapping[str, str]) -> bool:
+    """Whether the endpoint may be asked without encryption: where it is this machine, or the operator says so."""
+    endpoint = urlsplit(environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "")
+    if endpoint.scheme != "http" or environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}:
+        return True
+    if endpoint.hostname and is_loopback(endpoint.hostname):
+        return True
+    raise Refused(
+        f"s3://{bucket}: AWS_ENDPOINT_URL begins with http://, so whoever is on the way could read what is stored "
+        "and change it: use https://, or say AWS_ALLOW_HTTP=true where the network is your own"
+    )
