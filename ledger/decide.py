@@ -208,7 +208,7 @@ def _went_away(state: GuildState, presence: m.Presence, message: m.GuildWentAway
 
 def _away(presence: m.Presence, why: str) -> m.Presence:
     away = _moved(presence, Phase.AWAY)
-    return msgspec.structs.replace(away, request=m.NO_REQUEST, reconciled=False, trouble=why)
+    return msgspec.structs.replace(away, request=m.NO_REQUEST, reconciled=False, list_us=0, trouble=why)
 
 
 def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decision:
@@ -224,7 +224,7 @@ def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decis
 
 def _unsure(presence: m.Presence) -> m.Presence:
     """An open membership is not taken for sure until the member list was compared again."""
-    return msgspec.structs.replace(presence, reconciled=False, left={})
+    return msgspec.structs.replace(presence, reconciled=False, list_us=0, left={})
 
 
 def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:

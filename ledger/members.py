@@ -107,13 +107,23 @@ def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMember
     if page.session != presence.session:
         return m.Decision(presence=presence)  # of a session that is over: another list follows it
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
-    if page.upto == "":
-        presence = msgspec.structs.replace(presence, reconciled=True, left={})
+    presence = _compared(presence, page)
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
     if not joined or presence.asked:
         return m.Decision(presence=presence, drafts=drafts)
     presence, fetch = ask_sample(presence)
     return m.Decision(presence=presence, drafts=drafts, effects=(fetch,))
+
+
+def _compared(presence: m.Presence, page: m.ReviewMembers) -> m.Presence:
+    """A list counts when nothing was missed between its first page and its last.
+
+    Else it may lack a page, or show what was before; the list that was asked for then follows it.
+    """
+    list_us = page.started_us if int(page.after or "0") == 0 else presence.list_us
+    if page.upto == "" and page.started_us == list_us:
+        return msgspec.structs.replace(presence, reconciled=True, list_us=0, left={})
+    return msgspec.structs.replace(presence, list_us=list_us)
 
 
 def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> Iterator[r.Draft]:

@@ -390,8 +390,9 @@ Answer: TypeAlias = Done | Assigned | WindowReport | OpenWindow | MemberReport |
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is true of this life of the actor only, and made up anew by the next one.
 
-    ``session`` "": no gateway session yet; ``reconciled``: the member list was compared since the session began;
-    ``left``: until then, who was heard to leave and has not come back, and when it was heard;
+    ``session`` "": no gateway session yet; ``reconciled``: a whole member list was compared since the session began,
+    and since anything was missed in it; ``list_us``: the list (``started_us``) whose first page came since then, 0 =
+    none; ``left``: until it is compared, who was heard to leave and has not come back, and when it was heard;
     ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
     ``trouble``: why the phase is not live.
     """
@@ -400,6 +401,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     session: SessionId = SessionId("")
     vanity: bool = False
     reconciled: bool = False
+    list_us: int = 0
     left: Mapping[UserId, int] = {}
     request: SampleRequest = NO_REQUEST
     asks: int = 0

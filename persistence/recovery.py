@@ -4,7 +4,7 @@ Rules: holes are filled first, from whoever has the records; then the layer with
 of two branches with one epoch that of the layer which trails: many processes reach it, so others may have gone on
 there. A branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly; then
 whoever is behind is fed the identical bytes, but for a layer that trails: it gets them in its own time. A layer that
-fails on the way is broken and the others go on. No clock decides.
+fails on the way is broken, asked nothing more, and the others go on. No clock decides.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -123,6 +123,8 @@ async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
 
 
 async def _digest_at(seat: Seat, guild: GuildId, seq: int, now_ms: int) -> bytes | None:
+    if not seat.readable:
+        return None
     with seat.minding(now_ms):
         for frame in await seat.layer.guild_frames(guild, seq - 1):
             return frame.digest if frame.record.seq == seq else None
@@ -162,8 +164,9 @@ async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
     if source.summary.missing:
         await _lend_checkpoints(seat, source, now_ms)
     async for batch in _batches(source, start, now_ms):
-        with seat.minding(now_ms):
-            await seat.layer.append(batch)
+        if seat.healthy:
+            with seat.minding(now_ms):
+                await seat.layer.append(batch)
         if not seat.healthy:
             break
         seat.gsn = batch[-1].record.gsn
@@ -176,6 +179,8 @@ async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
 async def _lend_checkpoints(seat: Seat, source: Seat, now_ms: int) -> None:
     """Where records are missing, checkpoints say where a chain goes on behind the hole."""
     for guild in source.summary.heads:
+        if not (seat.healthy and source.readable):
+            return
         lent: Sequence[Checkpoint] = ()
         with source.minding(now_ms):
             lent = await source.layer.checkpoints(guild)
@@ -197,6 +202,8 @@ async def _batches(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[lis
 
 async def _frames(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[Frame]:
     """A layer's frames; where reading fails, the seat breaks and the stream ends."""
+    if not seat.readable:
+        return
     with seat.minding(now_ms):
         async for frame in seat.layer.frames_after(after_gsn):
             yield frame

@@ -45,6 +45,7 @@ class Model:
     session: SessionId | None = None
     here: bool = False
     compared: bool = False
+    list_us: int | None = None
     left: dict[UserId, int] = field(default_factory=dict)
 
     def dies(self) -> None:
@@ -91,8 +92,8 @@ class Model:
             self.lanes[cause.lane] = (cause.session, cause.number)
 
     def _doubts(self) -> None:
-        """Who is there is not sure until the member list was read again."""
-        self.compared, self.left = False, {}
+        """Who is there is not sure until the member list was read again, from its first page on."""
+        self.compared, self.list_us, self.left = False, None, {}
 
     def _comes_up(self, message: m.GuildCameUp) -> None:
         self.counting_since_us = self.counting_since_us or message.at_us
@@ -177,7 +178,9 @@ class Model:
                 self._shows(member, page)
         for stay in gone:
             stay.left_us = -1
-        if not page.upto:
+        if int(page.after) == 0:
+            self.list_us = page.started_us
+        if not page.upto and page.started_us == self.list_us:
             self.compared, self.left = True, {}
 
     def _shows(self, member: m.ListedMember, page: m.ReviewMembers) -> None:

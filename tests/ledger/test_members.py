@@ -41,10 +41,16 @@ class Guild(Life):
     def leaves(self, at_s: float, user: UserId = ANNA) -> None:
         self.tell(m.RecordLeave(cause=self.cause(), user=user, arrived_us=START_US + round(at_s * SECOND)))
 
-    def lists(self, at_s: float, *members: m.ListedMember) -> m.Decision:
+    def lists(self, at_s: float, *members: m.ListedMember, after: str = "0", upto: str = "") -> m.Decision:
+        """A page of the list that was begun then; the whole list, if no ids are named."""
         at_us = START_US + round(at_s * SECOND)
         page = m.ReviewMembers(
-            session=SESSION, members=members, after=UserId("0"), upto="", started_us=at_us, at_us=at_us + 1
+            session=SESSION,
+            members=members,
+            after=UserId(after),
+            upto=UserId(upto),
+            started_us=at_us,
+            at_us=at_us + 1,
         )
         return self.tell(page)
 
@@ -229,6 +235,37 @@ def test_who_left_while_a_list_was_read_is_not_brought_back_by_it_unless_they_ca
     again.leaves(30)
     again.joins(40)
     assert again.presence.left == {}
+
+
+@pytest.mark.parametrize(
+    "missed",
+    [
+        (m.NoteGap(at_us=START_US + 30 * SECOND, greeting=None),),
+        (m.GuildWentAway(at_us=START_US + 30 * SECOND), GREETING),
+        (m.ForgetGuild(at_us=START_US + 30 * SECOND),),
+    ],
+    ids=["a gap", "an outage", "forgotten"],
+)
+def test_a_list_during_which_anything_was_missed_is_not_the_whole_truth(missed: tuple[m.Message, ...]):
+    guild = Guild(compared=False)
+    guild.lists(20, upto="5")
+    for message in missed:
+        guild.tell(message)
+    guild.lists(20, after="5")
+    assert not guild.presence.reconciled
+    guild.lists(40, upto="5")
+    guild.lists(40, after="5")
+    assert guild.presence.reconciled
+
+
+def test_who_joins_again_after_a_leave_that_a_gap_swallowed_joins_anew_until_a_whole_list_was_compared():
+    guild = Guild(compared=True)
+    guild.joins(10)
+    guild.lists(20, m.ListedMember(user=ANNA, joined_at_us=guild.period().opened_us), upto="5")
+    guild.tell(m.NoteGap(at_us=START_US + 30 * SECOND, greeting=None))
+    guild.lists(20, after="5")
+    guild.joins(40)
+    assert guild.stays() == [(10, LEFT_UNKNOWN), (40, 0)]
 
 
 def test_ten_thousand_leaves_are_remembered_while_a_list_is_read():

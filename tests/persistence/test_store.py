@@ -1,6 +1,8 @@
 """The layers as one: acknowledging, failing, catching up, recovering. Log on a simulated disk, database in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -507,6 +509,70 @@ async def test_of_two_branches_that_differ_from_the_first_record_on_the_whole_lo
     assert [frame.data async for frame in database.frames_after(0)] == [
         frame.data async for frame in log.frames_after(0)
     ]
+
+
+class FailsOnce(MemoryLayer):
+    """Fails at one call, counted from ``rehearse`` on; ``calls``: so many came."""
+
+    calls = 0
+    fails_at = 0
+
+    def rehearse(self, fails_at: int) -> None:
+        self.calls, self.fails_at = 0, fails_at
+
+    def _answer(self) -> None:
+        self.calls += 1
+        if self.calls == self.fails_at:
+            self._open = False
+            raise StorageError("busy")
+        super()._answer()
+
+
+async def _with_a_hole() -> tuple[FailsOnce, FailsOnce]:
+    """A log with checkpoints behind a hole, and a database that has nothing."""
+    log, database = FailsOnce("log"), FailsOnce("database")
+    store = Store([log], TestClock(), TestRandomness())
+    await store.start()
+    for guild in (RED, BLUE):
+        (result,) = await store.append([joins(guild, 0, int(guild), int(guild) + 5)])
+        assert isinstance(result, Appended)
+        await store.save_checkpoint(guild, result.head, (b"{}",))
+    log.lose(1, 1)
+    return log, database
+
+
+async def _with_two_branches() -> tuple[FailsOnce, FailsOnce]:
+    """Two layers that differ in every guild from the first record on."""
+    log, database = FailsOnce("log"), FailsOnce("database")
+    await Store([log, database], TestClock(), TestRandomness()).start()
+    for layer, number in ((database, 1), (log, 2)):
+        alone = Store([layer], TestClock(), TestRandomness())
+        for _ in range(number):
+            await alone.restart_epoch()
+        for guild in (RED, BLUE):
+            await alone.append([joins(guild, 0, int(guild) + number), joins(guild, 1, int(guild) + 10 + number)])
+    return log, database
+
+
+@pytest.mark.parametrize("world_of", [_with_a_hole, _with_two_branches])
+@pytest.mark.parametrize("failing", ["log", "database"])
+async def test_a_layer_that_fails_anywhere_in_a_recovery_is_asked_nothing_more(
+    world_of: Callable[[], Awaitable[tuple[FailsOnce, FailsOnce]]], failing: str
+):
+    for fails_at in count(1):
+        log, database = await world_of()
+        layer = log if failing == "log" else database
+        layer.rehearse(fails_at)
+        store = Store([log, database], TestClock(), TestRandomness())
+        with suppress(StorageError):
+            await store.start()
+        if layer.calls < fails_at:
+            break
+        while not await store.catch_up():
+            with suppress(StorageError):
+                await store.restart_epoch()
+        assert log._frames == database._frames
+    assert fails_at >= 5
 
 
 class Watched(MemoryLayer):

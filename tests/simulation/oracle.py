@@ -20,6 +20,7 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
 from ledger.state import GuildState, from_pages
+from persistence.checkpoints import pack
 from persistence.frames import Frame
 from persistence.layer import Head
 from persistence.memory_database import MemoryDatabase
@@ -80,7 +81,8 @@ class Oracle:
         self.books: dict[GuildId, GuildBook] = {}
         self.seen: Counter[str] = Counter()
         self.trace = 0
-        self.lost_records = False
+        self.lost: set[int] = set()
+        """Gsns that a start has said are in no layer any more."""
         self.restarts: Counter[str] = Counter()
         self.reasons: defaultdict[str, list[str]] = defaultdict(list)
         self.incidents = 0
@@ -139,8 +141,8 @@ class Oracle:
         """A start, or a new epoch, is over: every guild's head is named."""
         self.note(f"epoch {report.epoch}, led by {report.leader}")
         self._tell_start(report)
-        if report.missing:
-            self.lost_records = True
+        for first, last in report.missing:
+            self.lost.update(range(first, last + 1))
         for guild, book in self.books.items():
             self._came_back(book, store.head_of(guild), report.leader)
 
@@ -165,7 +167,7 @@ class Oracle:
             i.replay_is_live(book, seq, opened.checkpoint.pages, "the checkpoint that was read")
         if opened.head is not None:
             frame = book.frames[opened.head.seq - 1]
-            i.durable_in((), self.holding(frame), frame, degraded=True)
+            i.durable_in((), self.holding(frame) or self._standing_for(frame, opened), frame, degraded=True)
             book.confirmed = opened.head.seq
 
     def failed_to_open(self, guild: GuildId) -> None:
@@ -225,7 +227,20 @@ class Oracle:
             self._platter.holds(digest_in(frame.data)),
             self._database._frames.get(frame.record.gsn) == frame.data,
         )
-        return tuple(name for name, holds in zip(LAYERS, held, strict=True) if holds)
+        return _named(held)
+
+    def _standing_for(self, frame: Frame, opened: Opened) -> tuple[str, ...]:
+        """The layers with a durable checkpoint right behind a frame that a start has said is lost."""
+        assert self._platter is not None, "asked while a process runs"
+        kept = opened.checkpoint
+        if frame.record.gsn not in self.lost or kept is None or kept.header.seq != frame.record.seq:
+            return ()
+        first_line = pack(kept).partition(b"\n")[0]  # the file is synced as a whole
+        held = (
+            self._platter.holds(digest_in(first_line)),
+            kept in self._database._checkpoints.get(kept.header.guild, ()),
+        )
+        return _named(held)
 
     async def judge(self, store: Store) -> None:
         """Opens what the last power cut left, with a store that has seen nothing of it."""
@@ -237,7 +252,7 @@ class Oracle:
             for record in opened.tail:
                 evolve(state, record)
             i.replay_is_live(book, state.seq, i.bytes_of(state), "what the last power cut left")
-            if not self.lost_records:
+            if not self.lost:
                 i.joins_survive(self.acknowledged[guild], book.records)
 
     def judge_restarts(self, hits: Mapping[str, int], *, storage_failed: bool) -> None:
@@ -272,12 +287,12 @@ class Oracle:
         book.extend(frames)
 
     def _came_back(self, book: GuildBook, head: Head | None, leader: str) -> None:
-        if self.lost_records:  # the disk rotted where no other layer had the records, and it was said
+        if self.lost:  # the disk rotted where no other layer had the records, and it was said
             book.promised = min(book.promised, head.seq if head is not None else 0)
         i.recovery_reaches(book, head, leader, LAYERS)
         known = len(book.frames)
         shared = book.follow(head)
-        if self.lost_records:
+        if self.lost:
             book.promised = min(book.promised, shared)
         i.acknowledged_is_there(book, shared, len(book.frames))
         if shared < known:
@@ -467,6 +482,10 @@ NOTED: Final = {
     "records from log": "database fed by the log",
 }
 """Rare states that a recovery's notes tell of."""
+
+
+def _named(held: tuple[bool, bool]) -> tuple[str, ...]:
+    return tuple(name for name, holds in zip(LAYERS, held, strict=True) if holds)
 
 
 def _is_planted(error: str) -> bool:

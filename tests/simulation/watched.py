@@ -40,12 +40,14 @@ class WatchedLayer:
 
     async def append(self, frames: Sequence[Frame]) -> None:
         self._oracle.given(frames)
+        writing = asyncio.ensure_future(self._layer.append(frames))
         try:
-            await self._layer.append(frames)
+            await asyncio.wait({writing})
         except asyncio.CancelledError:
             if not self._faults.journal_lingers():
                 raise
             await asyncio.sleep(LINGERING_S)
+        await writing  # long done; it raises what the write raised while nobody listened
 
 
 class WatchedStore(Store):
