@@ -21,6 +21,7 @@ from ledger.ports import Clock, Randomness
 from persistence.cloud_bytes import Kind, SegmentHeader, segment, segment_key
 from persistence.cloud_checkpoints import CloudCheckpoints
 from persistence.cloud_epochs import CloudEpochs
+from persistence.cloud_packs import Packer
 from persistence.cloud_reading import CloudReader
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
@@ -44,6 +45,7 @@ class CloudLayer:
         self._epochs = CloudEpochs(objects, randomness, clock, writer)
         self._checkpoints = CloudCheckpoints(objects, offload, randomness)
         self._reader = CloudReader(objects, offload, self._checkpoints)
+        self._packer = Packer(objects, offload, randomness, self._reader)
         self._epoch = 0
         self._lineage = self._found = ""
 
@@ -80,8 +82,7 @@ class CloudLayer:
         await self._reader.look()
         while self._reader.layout.epoch < epoch and not await self._write(Kind.FENCE):
             await self._reader.look()
-        if await self._epochs.highest() > epoch:
-            raise self._stale()
+        await self._refuse_if_overtaken()
         summary = await self._read()
         if summary.lineage not in (self._found, lineage):
             raise StorageError(f"another history, {summary.lineage}, was begun in the cloud meanwhile")
@@ -128,6 +129,19 @@ class CloudLayer:
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         return await self._checkpoints.load(guild)
 
+    async def pack(self) -> bool:
+        """Makes long histories cheap to read; for when nothing is to be written. False when there is nothing to do.
+
+        Raises:
+            Stale: when another process has a higher epoch.
+            StorageError: when something did not read back; nobody relies on it.
+        """
+        if not self._packer.is_due():
+            return False
+        await self._refuse_if_overtaken()
+        await self._packer.pack()
+        return True
+
     def take_notes(self) -> tuple[str, ...]:
         return self._reader.take_notes() + self._checkpoints.take_notes()
 
@@ -160,6 +174,15 @@ class CloudLayer:
             return False
         await self._reader.own(header, data, frames)
         return True
+
+    async def _refuse_if_overtaken(self) -> None:
+        """Lists the epochs: whoever claimed a higher one before our fence may not have seen that fence.
+
+        Raises:
+            Stale: when there is a higher one.
+        """
+        if await self._epochs.highest() > self._epoch:
+            raise self._stale()
 
     async def _meet_others(self) -> None:
         """Reads what took the slot: an earlier try of this process, or another process.

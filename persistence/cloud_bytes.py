@@ -6,7 +6,7 @@
 ``sha256`` is that of the body as it is stored, so that nothing damaged is ever decompressed. Keys:
 
     seg/{k}                a segment: its records, a fence, a cut, or a mend (``Kind``); created once, never changed
-    pack/{k1}-{k2}         the records that count of many segments, in one object
+    pack/{k1}-{k2}-{id}    the records that count of many segments, in one object
     index/{k}              all that a reader knows once it has read the segments up to ``k`` (``cloud_packs.py``)
     epoch/{e}              who has an epoch (``cloud_epochs.py``)
     checkpoint/…, boundary/…   (``cloud_checkpoints.py``)
@@ -15,7 +15,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import Final, TypeVar
@@ -68,12 +68,16 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PackHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """A pack's first line: the gsns of its first and last record (none is missing), and its segments."""
+    """A pack's first line: the gsns of its first and last record (none is missing), and its segments.
+
+    ``content``: SHA-256 (hex) of the lines in its body.
+    """
 
     first_k: int
     last_k: int
     first_gsn: int
     last_gsn: int
+    content: str
     put_id: str
     sha256: str = ""
     format: int = CLOUD_FORMAT
@@ -99,9 +103,9 @@ def number_of(key: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def pack_key(first_k: int, last_k: int) -> str:
-    """Where the pack of these segments lies."""
-    return f"{PACKS}{first_k:010d}-{last_k:010d}"
+def pack_key(first_k: int, last_k: int, put_id: str) -> str:
+    """Where a pack of these segments lies. With an id: a damaged one is in nobody's way."""
+    return f"{PACKS}{first_k:010d}-{last_k:010d}-{put_id}"
 
 
 def digest_of(data: bytes) -> str:
@@ -166,17 +170,39 @@ def segment(header: SegmentHeader, frames: Sequence[Frame]) -> bytes:
 
 
 class Packing:
-    """The body of a pack, made piece by piece: only what is compressed stays in memory."""
+    """A pack's body, made piece by piece: only what is compressed stays in memory. ``count``: of its records."""
 
     def __init__(self) -> None:
         self._compressor = zstandard.ZstdCompressor(write_checksum=True).compressobj()
+        self._content = hashlib.sha256()
         self._parts: list[bytes] = []
+        self.count = 0
 
-    def add(self, frames: Iterable[Frame]) -> None:
-        self._parts.append(self._compressor.compress(b"".join(frame.data + b"\n" for frame in frames)))
+    def add(self, frames: Sequence[Frame], last_gsn: int) -> None:
+        """Adds frames up to a gsn."""
+        kept = [frame.data + b"\n" for frame in frames if frame.record.gsn <= last_gsn]
+        lines = b"".join(kept)
+        self._content.update(lines)
+        self._parts.append(self._compressor.compress(lines))
+        self.count += len(kept)
+
+    def content(self) -> str:
+        """As in the header."""
+        return self._content.hexdigest()
 
     def finish(self) -> bytes:
+        """The body; nothing is added after it."""
         return b"".join([*self._parts, self._compressor.flush()])
+
+
+def content_of(data: bytes, where: str) -> str:
+    """What a pack's ``content`` is to be, found anew.
+
+    Raises:
+        Corrupt: when it is not what was written.
+    """
+    header = read_header(data, PackHeader, where)
+    return digest_of(decompress(body_of(data, header.sha256, where), where))
 
 
 def chunks_of(body: bytes, where: str) -> Iterator[list[Frame]]:

@@ -19,7 +19,8 @@ from persistence.scan import Gap
 class Stretch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Records ``first`` to ``last`` (gsns), of which none is missing, and the object that holds them.
 
-    ``k`` to ``last_k``: one segment, or with ``packed`` the segments in a pack; ``size``: of the object, in bytes.
+    ``k`` to ``last_k``: one segment, or the segments in the pack with the id ``packed``; ``size``: of the object, in
+    bytes.
     """
 
     first: int
@@ -27,7 +28,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     k: int
     last_k: int
     size: int
-    packed: bool = False
+    packed: str = ""
 
 
 class Layout(msgspec.Struct, kw_only=True):

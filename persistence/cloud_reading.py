@@ -48,7 +48,7 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 class CloudReader:
     """What is known of the cloud. ``layout``: of all segments seen; ``chains``: of all records verified.
 
-    ``aside``: how many records stand on no chain, by guild.
+    ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index.
     """
 
     def __init__(self, objects: Objects, offload: Offload, checkpoints: CloudCheckpoints) -> None:
@@ -137,6 +137,7 @@ class CloudReader:
 
     def _forget(self) -> None:
         self.layout = Layout()
+        self.indexed = 0
         self._base = Verified()
         self._guilds: dict[str, frozenset[bytes]] = {}
         self._kept.clear()
@@ -150,6 +151,7 @@ class CloudReader:
             self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
             return
         self.layout, self._base = found.layout, found.verified
+        self.indexed = found.layout.k
         self._restart_chains(self._base.gsn)
 
     async def _is_still_there(self, layout: Layout) -> bool:
@@ -341,7 +343,7 @@ def _standing(frames: Iterable[Frame]) -> list[Frame]:
 
 
 def _key_of(piece: Stretch) -> str:
-    return pack_key(piece.k, piece.last_k) if piece.packed else segment_key(piece.k)
+    return pack_key(piece.k, piece.last_k, piece.packed) if piece.packed else segment_key(piece.k)
 
 
 def _ends(frame: Frame) -> bool:

@@ -1,0 +1,130 @@
+"""Packs: the records of many segments in one object, so that reading a long history takes few requests.
+
+Rules: a pack is derived and can be done without: its segments stay, and readers fall back on them. It is read back
+before anybody relies on it. A small pack is merged into the next one as soon as that is as large, so that there are
+few however slowly records come, and each is copied a few times at most. Behind new packs a new index is written.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from ledger.errors import StorageError
+from ledger.ports import Randomness
+from persistence.cloud_bytes import PackHeader, Packing, content_of, pack_key, wrap
+from persistence.cloud_index import KEPT_INDEXES, Index, index_bytes, index_key, index_keys
+from persistence.cloud_layout import Layout, Stretch
+from persistence.cloud_reading import CloudReader
+from persistence.objects import Objects
+from persistence.offload import Offload
+
+PACK_SEGMENTS: Final = 256
+PACK_BYTES: Final = 4 * 1024 * 1024
+"""So many segments without an index, or so many bytes of segments without a pack, are worth packing; a pack of so
+many bytes is not merged any more."""
+
+
+class Packer:
+    """Makes packs and indexes of what a reader knows."""
+
+    def __init__(self, objects: Objects, offload: Offload, randomness: Randomness, reader: CloudReader) -> None:
+        self._objects = objects
+        self._offload = offload
+        self._randomness = randomness
+        self._reader = reader
+
+    def is_due(self) -> bool:
+        """Whether there is enough to pack."""
+        layout = self._reader.layout
+        loose = sum(stretch.size for stretch in _tail(layout) if not stretch.packed)
+        return layout.k - self._reader.indexed >= PACK_SEGMENTS or loose >= PACK_BYTES
+
+    async def pack(self) -> None:
+        """Makes one pack, of the oldest that is due, and an index.
+
+        Raises:
+            StorageError: when one was not written as it should; nobody relies on it then.
+        """
+        group = _first_group(_tail(self._reader.layout))
+        if group:
+            await self._pack(group)
+        await self._write_index()
+        for stretch in group:
+            if stretch.packed:
+                await self._objects.delete(pack_key(stretch.k, stretch.last_k, stretch.packed))
+
+    async def _pack(self, group: Sequence[Stretch]) -> None:
+        first, last = group[0], group[-1]
+        packing = await self._records(first.first, last.last)
+        if _first_group(_tail(self._reader.layout)) != group:
+            raise StorageError(f"of gsn {first.first} to {last.last} not all can be read; they are not packed")
+        header = PackHeader(
+            first_k=first.k,
+            last_k=last.last_k,
+            first_gsn=first.first,
+            last_gsn=last.last,
+            content=packing.content(),
+            put_id=self._randomness.token(),
+        )
+        data = await self._offload(lambda: wrap(header, packing.finish()))
+        key = pack_key(header.first_k, header.last_k, header.put_id)
+        await self._write(key, data)
+        if await self._offload(lambda: content_of(data, key)) != header.content:
+            raise StorageError(f"{key} does not hold what was packed")
+        whole = Stretch(
+            first=header.first_gsn,
+            last=header.last_gsn,
+            k=header.first_k,
+            last_k=header.last_k,
+            size=len(data),
+            packed=header.put_id,
+        )
+        self._reader.layout.replace(group, [whole])
+
+    async def _records(self, first: int, last: int) -> Packing:
+        packing = Packing()
+        async for chunk in self._reader.chunks(first - 1):
+            await self._offload(partial(packing.add, chunk, last))
+            if chunk[-1].record.gsn >= last:
+                break
+        return packing
+
+    async def _write_index(self) -> None:
+        """Writes the index of all segments that were read; of the older ones one stays."""
+        layout, verified = self._reader.layout.copy(), self._reader.chains.verified.copy()
+        index = Index(layout=layout, verified=verified)
+        put_id = self._randomness.token()
+        data = await self._offload(lambda: index_bytes(index, put_id))
+        await self._write(index_key(layout.k), data)
+        self._reader.indexed = layout.k
+        for key in (await index_keys(self._objects))[:-KEPT_INDEXES]:
+            await self._objects.delete(key)
+
+    async def _write(self, key: str, data: bytes) -> None:
+        await self._objects.create(key, data)
+        if await self._objects.get(key) != data:
+            raise StorageError(f"{key} does not read back as it was written")
+
+
+def _tail(layout: Layout) -> list[Stretch]:
+    """The stretches at the end that are worth packing: the loose ones, and packs no larger than what follows them."""
+    tail: list[Stretch] = []
+    size = 0
+    for stretch in reversed(layout.stretches):
+        if tail and stretch.last + 1 != tail[-1].first:
+            break  # a pack has no hole
+        if stretch.size > min(size, PACK_BYTES) if stretch.packed else stretch.k in layout.damaged:
+            break
+        tail.append(stretch)
+        size += stretch.size
+    return tail[::-1]
+
+
+def _first_group(tail: Sequence[Stretch]) -> list[Stretch]:
+    """As many stretches as make a pack."""
+    group: list[Stretch] = []
+    for stretch in tail:
+        group.append(stretch)
+        if sum(each.size for each in group) >= PACK_BYTES:
+            break
+    return group if len(group) > 1 or (group and not group[0].packed) else []
