@@ -6,6 +6,7 @@
         ├── gateway            permanent; never restarted for storage
         ├── http               permanent
         ├── caretaker          permanent; goes round: hung turns, parked guilds, guilds at rest
+        ├── salvager           permanent; hands guilds the facts of branches that lost
         └── guild/…            one for one, a budget each; spent → parked, tried again slowly
 
 Children are data (``ChildSpec``). A death is an event that one loop handles: charge the message or the child, bury a
@@ -48,6 +49,7 @@ from actors.ops.http import OpsServer
 from actors.ops.serving import CannotListen
 from actors.roster import Roster
 from actors.runtime import Jobs, live
+from actors.salvager import Salvager
 from actors.settings import Settings
 from actors.sources import read_settings
 from actors.standing import Inside, Kept, NotRunning, Standing
@@ -73,6 +75,7 @@ from persistence.lists import Lists
 from persistence.local import LocalLayer, hold_folder
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
+from persistence.salvage import FileSalvage
 from persistence.sqlite import SqliteLayer
 from persistence.store import Store
 
@@ -503,6 +506,7 @@ class Program:
             log=log,
         )
         self.supervisor.connect(self.gateway.outside)
+        self.salvager = Salvager(store.salvage, self.supervisor.roster, clock, asyncio.sleep, log)
         self.http = OpsServer(
             endpoint=settings.http(),
             token=settings.ledger_http_token,
@@ -527,6 +531,7 @@ class Program:
         return (
             journal_spec(self.journal),
             ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
+            ChildSpec(name="salvager", start=self.salvager.run),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
             ChildSpec(
                 name="gateway",
@@ -692,7 +697,7 @@ def _store(settings: Settings, offload: ThreadOffload) -> Store:
     """The layers of a data folder, whose lock the caller holds."""
     disk, data = RealDisk(), settings.ledger_data
     layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
-    return Store(layers, SystemClock(), SystemRandomness())
+    return Store(layers, SystemClock(), SystemRandomness(), salvage=FileSalvage(disk, data, offload))
 
 
 async def _recover(store: Store, log: FilteringBoundLogger) -> None:

@@ -126,7 +126,7 @@ class EvolveFailed(LedgerError):
 def lane_of(message: m.Message) -> Lane:
     """The lane a message travels in: control first, then members in their order, then the rest."""
     match message:
-        case m.GuildCameUp() | m.GuildWentAway() | m.RemoveGuild() | m.NotePermissions() | m.NoteGap():
+        case m.GuildCameUp() | m.GuildWentAway() | m.RemoveGuild() | m.NotePermissions() | m.NoteGap() | m.Salvage():
             return Lane.CONTROL
         case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteUnreadable() | m.ReviewMembers():
             return Lane.MEMBERS

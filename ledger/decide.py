@@ -19,6 +19,7 @@ from ledger.forgetting import era_key, names
 from ledger.members import heard, is_doubtful, join_drafts, leave_drafts, review_members, unreadable_join
 from ledger.phases import Phase, move
 from ledger.reports import codes_report, guild_report, member_report, open_window
+from ledger.salvage import Salvaging
 from ledger.state import Assignment, GuildState
 from ledger.windows import needs_sample
 
@@ -37,7 +38,7 @@ def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Dec
     decision = _decide(state, presence, message)
     if fate_of(decision.presence.phase, message) is Fate.POSTPONED:
         decision = _postponed(presence, decision)
-    if not state.era:
+    if not state.era or isinstance(message, m.Salvage):  # which may begin an era on its way
         return decision
     drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in decision.drafts)
     return msgspec.structs.replace(decision, drafts=drafts)
@@ -72,6 +73,8 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
             return _forget_member(state, presence, message)
         case m.ForgetGuild():
             return _forget_guild(state, presence, message)
+        case m.Salvage():
+            return _salvage(state, presence, message)
         case m.DescribeGuild():
             return m.Decision(presence=presence, answer=guild_report(state, presence))
         case m.DescribeMember():
@@ -281,6 +284,23 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
         decision = _came_up(empty, decision.presence, here)
     answer = m.Forgot(known=True, memberships=len(memberships))
     return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts), answer=answer)
+
+
+def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.Decision:
+    """Its joins are worked out by the next sample; a guild that was forgotten whole begins as if it had come up."""
+    salvaging = Salvaging(state, message)
+    effects: tuple[m.Effect, ...] = ()
+    if salvaging.emptied:
+        presence = msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST)
+        if fate_of(presence.phase, message) is Fate.HANDLED:
+            here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)
+            up = _came_up(salvaging.state, presence, here)
+            presence, effects = up.presence, up.effects
+    elif salvaging.joins and not presence.asked and needs_sample(salvaging.state):
+        presence, fetch = ask_sample(presence)
+        effects = (fetch,)
+    answer = m.Salvaged(facts=len(salvaging.drafts), joins=salvaging.joins)
+    return m.Decision(presence=presence, drafts=tuple(salvaging.drafts), effects=effects, answer=answer)
 
 
 def _moved(presence: m.Presence, phase: Phase) -> m.Presence:

@@ -24,6 +24,7 @@ from ledger.state import (
     Period,
     identity,
 )
+from ledger.taking_in import take_in
 from ledger.windows import MAX_KEPT_GAPS, bounds_of, place
 
 MAX_INTERACTIONS: Final = 256
@@ -113,6 +114,9 @@ def _seeded(seed: r.SeededMember, since_us: int) -> Period:
 
 
 def _join(state: GuildState, event: r.JoinRecorded) -> None:
+    if event.origin == "salvaged":
+        take_in(state, event)
+        return
     periods = state.members.get(event.user, ())
     if periods and periods[-1].is_open():
         ended = msgspec.structs.replace(periods[-1], left_us=LEFT_UNKNOWN)
@@ -146,8 +150,9 @@ def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
 
 
 def _leave(state: GuildState, event: r.LeaveRecorded) -> None:
-    period = state.current(event.user)
-    if period is not None and period.is_open():
+    named = state.membership(event.user, event.opened_us) if event.opened_us else None
+    period = named or state.current(event.user)
+    if period is not None and (period.is_open() or (named is not None and period.left_us == LEFT_UNKNOWN)):
         left_us = LEFT_UNKNOWN if event.inferred else event.arrived_us
         _put_period(state, event.user, msgspec.structs.replace(period, left_us=left_us))
 
@@ -229,7 +234,12 @@ def _credit(state: GuildState, user: UserId, opened_us: int, staff: UserId | Non
 def _assign(state: GuildState, event: r.InviteAssigned) -> None:
     state.assigned = event.version
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
-    state.assignments[event.code] = (*state.assignments.get(event.code, ()), assignment)
+    held = (*state.assignments.get(event.code, ()), assignment)
+    state.assignments[event.code] = tuple(sorted(held, key=_since)) if event.salvaged else held
+
+
+def _since(assignment: Assignment) -> int:
+    return assignment.since_us
 
 
 def _put_period(state: GuildState, user: UserId, period: Period) -> None:

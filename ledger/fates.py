@@ -67,6 +67,7 @@ FATES: Final[Mapping[type[m.Message], Mapping[Phase, Fate]]] = {
     m.AssignInvite:     _row(_H, _H, _H, _H, _H),
     m.ForgetMember:     _row(_H, _H, _H, _H, _H),
     m.ForgetGuild:      _row(_P, _H, _H, _H, _P),
+    m.Salvage:          _row(_P, _H, _H, _P, _P),
     m.DescribeGuild:    _row(_H, _H, _H, _H, _H),
     m.DescribeMember:   _row(_H, _H, _H, _H, _H),
     m.DescribeWindow:   _row(_H, _H, _H, _H, _H),

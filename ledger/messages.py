@@ -10,7 +10,7 @@ import msgspec
 
 from ledger.ids import InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
-from ledger.records import Counter, Draft, GatewayCause, InternalCause
+from ledger.records import Counter, Draft, GatewayCause, InternalCause, MemberForgotten, Record
 from ledger.samples import Sample
 from ledger.state import Assignment, Period
 
@@ -215,6 +215,21 @@ class ForgetGuild(_Message, frozen=True):
     at_us: int
 
 
+# What was recorded before, in a branch that lost
+
+
+class Salvage(_Message, frozen=True):
+    """Records (at most 1,000) of a branch that lost against this history; ``branch`` names it.
+
+    ``forgotten``: everybody whom the whole branch forgot, by the tombstones that its records name.
+    """
+
+    branch: str
+    records: tuple[Record, ...]
+    forgotten: tuple[MemberForgotten, ...]
+    at_us: int
+
+
 class DescribeGuild(_Message, frozen=True):
     """/debug_invites."""
 
@@ -251,6 +266,7 @@ Message: TypeAlias = (
     | AssignInvite
     | ForgetMember
     | ForgetGuild
+    | Salvage
     | DescribeGuild
     | DescribeMember
     | DescribeWindow
@@ -328,6 +344,13 @@ class Forgot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     memberships: int = 0
 
 
+class Salvaged(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How many of the records were news, and how many joins among them."""
+
+    facts: int
+    joins: int
+
+
 class OpenWindow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The joins that are not worked out yet, each by its key; ``fetching``: the next sample has been asked for."""
 
@@ -384,7 +407,9 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reconciled: bool
 
 
-Answer: TypeAlias = Done | Assigned | WindowReport | OpenWindow | MemberReport | CodesReport | GuildReport | Forgot
+Answer: TypeAlias = (
+    Done | Assigned | WindowReport | OpenWindow | MemberReport | CodesReport | GuildReport | Forgot | Salvaged
+)
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):

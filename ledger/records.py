@@ -141,7 +141,8 @@ class JoinRecorded(_Event, frozen=True, tag="join_recorded"):
     """A member joined. ``joined_at_us`` as Discord sent it; ``arrived_us`` when we heard of it.
 
     ``origin``: "live" = GUILD_MEMBER_ADD; "away" = found in the member list after we were away;
-    "unreadable" = the event could not be handled, so nothing can be worked out for it.
+    "unreadable" = the event could not be handled, so nothing can be worked out for it; "salvaged" = recorded before,
+    in a branch that lost: it takes its place among the user's memberships by ``joined_at_us``, not behind them.
     ``missed_leave``: the member's open membership is closed by this, at an unknown time.
     """
 
@@ -149,7 +150,7 @@ class JoinRecorded(_Event, frozen=True, tag="join_recorded"):
     joined_at_us: int
     arrived_us: int
     session: SessionId
-    origin: Literal["live", "away", "unreadable"] = "live"
+    origin: Literal["live", "away", "unreadable", "salvaged"] = "live"
     bot: bool = False
     rejoin: bool = False
     missed_leave: bool = False
@@ -170,11 +171,15 @@ class RepeatRecorded(_Event, frozen=True, tag="repeat_recorded"):
 
 
 class LeaveRecorded(_Event, frozen=True, tag="leave_recorded"):
-    """A member left. ``inferred``: seen by the member list, the time is unknown."""
+    """A member left. ``inferred``: seen by the member list, the time is unknown.
+
+    ``opened_us``: which membership ended; 0 = the newest. It may tell the time of an end that is known already.
+    """
 
     user: UserId
     arrived_us: int
     inferred: bool = False
+    opened_us: int = 0
 
 
 class InviteCreated(_Event, frozen=True, tag="invite_created"):
@@ -274,13 +279,17 @@ class CreditReversed(_Event, frozen=True, tag="credit_reversed"):
 
 
 class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
-    """From ``since_us`` on the code stands for this staff member; earlier assignments stay as they were."""
+    """From ``since_us`` on the code stands for this staff member; earlier assignments stay as they were.
+
+    ``salvaged``: recorded before, in a branch that lost: those with a later ``since_us`` still follow it.
+    """
 
     code: InviteCode
     staff: UserId
     since_us: int
     version: int
     by: UserId | None = None
+    salvaged: bool = False
 
 
 class EventUnreadable(_Event, frozen=True, tag="event_unreadable"):

@@ -34,6 +34,14 @@ class Quarantine:
         self._disk.remove(path)
         self._disk.sync_folder(path.parent)
 
+    def take(self, path: Path, why: str) -> None:
+        """Takes a file in as it is, unread, under its own name; durable on return."""
+        self._told.append(f"{path.name} was set aside: {why}")
+        replace(self._disk, self._folder / f"{path.name}.why", f"{path}: {why}\n".encode())
+        self._disk.rename(path, self._folder / path.name)
+        self._disk.sync_folder(self._folder)
+        self._disk.sync_folder(path.parent)
+
     def keep(self, name: str, data: bytes, why: str) -> None:
         """Keeps bytes under ``name`` and their checksum, durably."""
         kept = f"{crc32c(data).decode()}-{name}"

@@ -16,6 +16,7 @@ from ledger.ids import GuildId
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, Head
+from persistence.salvage import Salvage
 from persistence.scan import Gap
 from persistence.seats import Seat
 
@@ -23,12 +24,12 @@ FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
 
 
-async def heal(seats: Sequence[Seat], leader: Seat, now_ms: int) -> list[str]:
+async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
     """Makes all healthy seats equal to the leader. Gives what was done, a sentence each."""
     said = [note for seat in seats for note in await _fill(seat, _others(seat, seats), now_ms)]
     for seat in _others(leader, seats):
         if seat.healthy and leader.readable:
-            said += await follow(seat, leader, now_ms)
+            said += await follow(seat, leader, salvage, now_ms)
     return said
 
 
@@ -43,10 +44,10 @@ async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
     return leader
 
 
-async def rejoin(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
+async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
     """Brings a seat that was broken up to date with the others, of which the first leads."""
     said = await _fill(seat, others, now_ms)
-    return said + await follow(seat, others[0], now_ms) if others else said
+    return said + await follow(seat, others[0], salvage, now_ms) if others else said
 
 
 def newest(seats: Sequence[Seat]) -> Seat | None:
@@ -65,11 +66,11 @@ def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
     return heads
 
 
-async def follow(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
+async def follow(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
     """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way."""
     said: list[str] = []
     if not await _agree(seat, leader, now_ms):
-        said += await _part(seat, leader, now_ms)
+        said += await _part(seat, leader, salvage, now_ms)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
     if behind.healthy and ahead.readable and behind.gsn < ahead.gsn and not behind.trails:
         said.append(await _feed(behind, ahead, now_ms))
@@ -131,16 +132,15 @@ async def _digest_at(seat: Seat, guild: GuildId, seq: int, now_ms: int) -> bytes
     return None
 
 
-async def _part(seat: Seat, leader: Seat, now_ms: int) -> list[str]:
+async def _part(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
     """Sets aside what a seat holds behind the last record that it shares with the leader, if they differ at all."""
     shared = await _shared(seat, leader, now_ms)
     if shared is None or not seat.healthy or not leader.readable:
         return []
     lost = seat.gsn - shared
-    with seat.minding(now_ms):
-        seat.learn(await seat.layer.set_aside(shared))
+    await seat.set_aside(shared, salvage, now_ms)
     text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {shared} differ from those of {leader.name}"
-    return [f"{text}, which has the higher epoch; they are kept in quarantine"]
+    return [f"{text}, which has the higher epoch; they are kept in quarantine, and their facts are recorded anew"]
 
 
 async def _shared(seat: Seat, other: Seat, now_ms: int) -> int | None:

@@ -11,6 +11,7 @@ import msgspec
 
 from ledger.errors import Corrupt, StorageError
 from persistence.layer import Layer, LayerSummary
+from persistence.salvage import Salvage
 
 
 class Trouble(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +78,12 @@ class Seat:
             await self.open(now_ms)
             self._read_only = self.healthy
             self.trouble = refused
+
+    async def set_aside(self, after_gsn: int, salvage: Salvage, now_ms: int) -> None:
+        """Parts with what lies behind a gsn, once that is kept; where either fails, the seat is broken."""
+        with self.minding(now_ms):
+            await salvage.keep(self.layer.frames_after(after_gsn))
+            self.learn(await self.layer.set_aside(after_gsn))
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""

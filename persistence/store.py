@@ -28,6 +28,7 @@ from persistence.layer import Checkpoint, FencedLayer, Head, Layer
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.rehydration import Opened, open_guild
+from persistence.salvage import MemorySalvage, Salvage
 from persistence.seats import Seat
 
 T = TypeVar("T")
@@ -89,9 +90,18 @@ class Store:
     """Started once, then used by one caller at a time."""
 
     def __init__(
-        self, layers: Sequence[Layer], clock: Clock, randomness: Randomness, cloud: FencedLayer | None = None
+        self,
+        layers: Sequence[Layer],
+        clock: Clock,
+        randomness: Randomness,
+        cloud: FencedLayer | None = None,
+        salvage: Salvage | None = None,
     ) -> None:
-        """``layers``: the log first. They and the cloud belong to the store: ``close`` closes them."""
+        """``layers``: the log first. They and the cloud belong to the store: ``close`` closes them.
+
+        ``salvage``: who keeps branches that lost; None = in memory, for layers that are.
+        """
+        self.salvage: Salvage = MemorySalvage() if salvage is None else salvage
         self._near = tuple(Seat(layer) for layer in layers)
         self.following = None if cloud is None else Following(cloud)
         self._seats = self._near if self.following is None else (*self._near, self.following.seat)
@@ -126,13 +136,14 @@ class Store:
         await self._mind_cloud()
         wanted = newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
+        notes += await self.salvage.open()
         notes += await self._take_term(now_ms)
         leader = await recovery.leader_of(self._seats, now_ms)
         if leader is None:
             raise self._nobody()
         if leader.trails:
             wanted = leader.rank()  # others may have gone on from there, however far the branch of this folder leads
-        notes += await recovery.heal(self._seats, leader, now_ms)
+        notes += await recovery.heal(self._seats, leader, self.salvage, now_ms)
         self._go_on_from(wanted)
         self._in_doubt = False
         self.leader = self.leader or leader.name
@@ -338,9 +349,9 @@ class Store:
             strange = seat.summary.lineage not in ("", self._lineage)
             await seat.begin(self._epoch, self._lineage, now_ms)
             if strange and seat.healthy:
-                said.append(f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine")
-                with seat.minding(now_ms):
-                    seat.learn(await seat.layer.set_aside(0))
+                text = f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine"
+                said.append(f"{text}, and its facts are recorded anew")
+                await seat.set_aside(0, self.salvage, now_ms)
         return said
 
     async def _fence(self, now_ms: int) -> None:
@@ -381,7 +392,7 @@ class Store:
             self._in_doubt = True
             return
         await seat.begin(self._epoch, self._lineage, now_ms)
-        await recovery.rejoin(seat, others, now_ms)
+        await recovery.rejoin(seat, others, self.salvage, now_ms)
         if seat.healthy and seat.gsn != self._gsn:
             self._in_doubt = True  # nobody is left who could give it what it misses
 

@@ -72,7 +72,7 @@ def _answer(answer: m.Answer | None, name: str) -> str:
             return _member(answer, name)
         case m.WindowReport() | m.OpenWindow() | m.CodesReport() | m.GuildReport():
             raise AssertionError(answer)  # `refreshing`, `ranking` and `report` have their own words for these
-        case m.Done() | m.Forgot() | None:
+        case m.Done() | m.Forgot() | m.Salvaged() | None:
             return "Nothing could be done right now: Discord reports this server as unavailable."
         case _:
             assert_never(answer)

@@ -203,6 +203,7 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
     ),
     m.ForgetMember: st.builds(m.ForgetMember, user=users),
     m.ForgetGuild: st.builds(m.ForgetGuild, at_us=times),
+    m.Salvage: st.deferred(lambda: salvages),
     m.DescribeGuild: st.just(m.DescribeGuild()),
     m.DescribeMember: st.builds(m.DescribeMember, user=users),
     m.DescribeWindow: st.just(m.DescribeWindow()),
@@ -210,7 +211,8 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
 }
 """How to make any message of each kind."""
 messages: Final = st.sampled_from(list(MESSAGES)).flatmap(lambda kind: MESSAGES[kind])
-FORGETTING: Final = frozenset({m.ForgetMember, m.ForgetGuild})
+FORGETTING: Final = frozenset({m.ForgetMember, m.ForgetGuild, m.Salvage})
+"""What forgets, or may: a branch that lost may have."""
 SAMPLE: Final = st.builds(m.SampleArrived, sample=samples, request=st.just(UNDER_WAY))
 GREETING: Final = m.GuildCameUp(session=SessionId("s1"), at_us=START_US)
 KILL: Final = "kill"
@@ -289,5 +291,22 @@ def _any(kind: inspect.Type, name: str) -> st.SearchStrategy[object]:  # noqa: C
             raise NotImplementedError(kind)
 
 
+def _lost(events: Sequence[r.Event]) -> tuple[r.Record, ...]:
+    """Records as a branch that lost may hold them: any facts in any order, leaves of any membership."""
+    drafts = [r.Draft(event=each, cause=r.InternalCause(what="x"), key=_key(each)) for each in events]
+    return tuple(numbered(0, drafts))
+
+
+def _key(event: r.Event) -> str:
+    return f"leave/{event.user}/{event.opened_us}" if isinstance(event, r.LeaveRecorded) else "any"
+
+
+salvages: Final = st.builds(
+    m.Salvage,
+    branch=st.sampled_from(["x", "y"]),
+    records=st.deferred(lambda: st.lists(events, max_size=6)).map(_lost),
+    forgotten=st.lists(st.builds(r.MemberForgotten, user=users, tombstone=st.integers(1, 2)), max_size=1).map(tuple),
+    at_us=times,
+)
 events: Final = st.one_of([any_of(kind) for kind in get_args(r.Event)])
 causes: Final = st.one_of([any_of(kind) for kind in get_args(r.Cause)])

@@ -438,7 +438,7 @@ async def test_a_layer_of_another_history_is_set_aside_whole_and_given_ours(worl
     world.database = strangers.database
     report = await world.process().start()
     assert [note for note in report.notes if "LOST BRANCH" in note] == [
-        "LOST BRANCH: database holds another history; it is kept in quarantine"
+        "LOST BRANCH: database holds another history; it is kept in quarantine, and its facts are recorded anew"
     ]
     assert world.store.guilds() == (RED,)
     assert [frame.data async for frame in world.database.frames_after(0)] == [

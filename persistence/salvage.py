@@ -1,0 +1,280 @@
+"""Branches that lost, kept until their facts are recorded anew: who keeps them, where, and in which pieces they come.
+
+A layer whose records differ from the winner's is about to set them aside; before that they are kept here, whole and
+durable. A guild's actor then takes them piece by piece (``ledger/salvage.py``), and what all its guilds have taken is
+done. So a crash at any point leaves a branch in its layer, here, or in the history; at worst it is taken twice, and
+what is known by its key is no news. Nothing is deleted: a file that is done lies in quarantine/.
+
+data/salvage/{first gsn}-{its digest}.jsonl    the frames of a branch, identical bytes, a line each
+"""
+
+from array import array
+from collections.abc import AsyncIterator, Iterator, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final, Protocol, TypeAlias
+
+import msgspec
+
+from ledger.errors import Corrupt, StorageError
+from ledger.ids import GuildId
+from ledger.records import GuildForgotten, MemberForgotten, Record
+from persistence.disk import Disk, Handle
+from persistence.frames import Frame, unseal
+from persistence.offload import Offload
+from persistence.quarantine import Quarantine
+
+PIECE_RECORDS: Final = 1_000
+"""At most so many records of a guild are in memory, and in one message, at once."""
+READ_BYTES: Final = 1024 * 1024
+_SUFFIX: Final = ".jsonl"
+
+Lot: TypeAlias = tuple[str, GuildId]
+"""What one guild has in one branch."""
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of a guild in a branch that lost, in order.
+
+    ``forgotten``: everybody whom the whole branch forgot there, also behind these records.
+    """
+
+    records: tuple[Record, ...]
+    forgotten: tuple[MemberForgotten, ...]
+
+
+class Salvage(Protocol):
+    """Who keeps branches. Errors: ``StorageError``; ``NewerFormat`` where a later release kept them."""
+
+    async def open(self) -> tuple[str, ...]:
+        """Finds what earlier processes have left; again: nothing new. What cannot be read is said."""
+        ...
+
+    async def keep(self, frames: AsyncIterator[Frame]) -> None:
+        """Keeps a branch (in the order of its gsn), durably on return; the same one again is kept once."""
+        ...
+
+    def pending(self) -> tuple[Lot, ...]:
+        """What is not done yet, oldest branch first."""
+        ...
+
+    def pieces(self, lot: Lot) -> AsyncIterator[Piece]:
+        """A lot's records; none of before the guild was forgotten whole."""
+        ...
+
+    async def finish(self, lot: Lot) -> None:
+        """All of it is recorded anew, and durable. With the last of its guilds, a branch is done."""
+        ...
+
+
+class Branch:
+    """Where the records of each guild lie in a branch: ``spots`` holds an offset and a length for each."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.spots: dict[GuildId, array[int]] = {}
+        self.forgotten: dict[GuildId, list[MemberForgotten]] = {}
+
+    def take(self, frame: Frame) -> None:
+        """The next line."""
+        guild, event, length = frame.record.guild, frame.record.event, len(frame.data)
+        if isinstance(event, GuildForgotten):  # all that was said of it before counts no longer
+            self.spots.pop(guild, None)
+            self.forgotten.pop(guild, None)
+        elif isinstance(event, MemberForgotten):
+            self.forgotten.setdefault(guild, []).append(event)
+        self.spots.setdefault(guild, array("Q")).extend((self.size, length))
+        self.size += length + 1
+
+    def skip(self, line: bytes) -> None:
+        """The next line, which cannot be read."""
+        self.size += len(line) + 1
+
+    def stretches(self, guild: GuildId) -> Iterator[list[tuple[int, int]]]:
+        """Where a guild's records lie (offset, length), piece by piece."""
+        spots = self.spots[guild]
+        for start in range(0, len(spots), 2 * PIECE_RECORDS):
+            some = spots[start : start + 2 * PIECE_RECORDS]
+            yield list(zip(some[::2], some[1::2], strict=True))
+
+
+def name_of(first: Frame) -> str:
+    """The name of the branch that begins with this frame."""
+    return f"{first.record.gsn:010d}-{first.digest.hex()[:16]}"
+
+
+class FileSalvage:
+    """A ``Salvage`` in files of a data folder."""
+
+    def __init__(self, disk: Disk, data: Path, offload: Offload) -> None:
+        """``offload``: takes blocking work off the event loop; it belongs to the caller."""
+        self._disk = disk
+        self._folder = data / "salvage"
+        self._quarantine = Quarantine(disk, data / "quarantine")
+        self._offload = offload
+        self._branches: dict[str, Branch] = {}
+        self._opened = False
+
+    async def open(self) -> tuple[str, ...]:
+        if self._opened:
+            return ()
+        said = await self._offload(self._find)
+        self._opened = True
+        return said
+
+    async def keep(self, frames: AsyncIterator[Frame]) -> None:
+        draft: _Draft | None = None
+        try:
+            async for chunk in _chunks(frames):
+                if draft is None:
+                    draft = await self._offload(partial(_Draft, self._disk, self._path(name_of(chunk[0]))))
+                await self._offload(partial(draft.write, chunk))
+            if draft is not None:
+                await self._offload(draft.publish)
+                self._branches[draft.name] = draft.branch
+        finally:
+            if draft is not None:
+                draft.close()
+
+    def pending(self) -> tuple[Lot, ...]:
+        return tuple((name, guild) for name in sorted(self._branches) for guild in self._branches[name].spots)
+
+    async def pieces(self, lot: Lot) -> AsyncIterator[Piece]:
+        name, guild = lot
+        branch = self._branches[name]
+        forgotten = tuple(branch.forgotten.get(guild, ()))
+        for spots in branch.stretches(guild):
+            lines = await self._offload(partial(self._disk.read_parts, self._path(name), spots))
+            yield Piece(records=tuple(unseal(line, name).record for line in lines), forgotten=forgotten)
+
+    async def finish(self, lot: Lot) -> None:
+        name, guild = lot
+        branch = self._branches[name]
+        if len(branch.spots) == 1:
+            why = "a branch that lost; its facts are recorded anew"
+            await self._offload(lambda: self._quarantine.take(self._path(name), why))
+            del self._branches[name]
+        else:
+            del branch.spots[guild]
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"
+
+    def _find(self) -> tuple[str, ...]:
+        said: list[str] = []
+        for file in self._disk.names(self._folder):
+            if not file.endswith(_SUFFIX):
+                continue
+            try:
+                branch, bad = _read(self._disk, self._folder / file)
+            except StorageError as error:
+                said.append(f"salvage/{file} waits for the next start: {error}")
+                continue
+            said += [f"salvage/{file}: {bad} records cannot be read"] if bad else []
+            if branch.spots:
+                self._branches[file.removesuffix(_SUFFIX)] = branch
+            else:
+                self._quarantine.take(self._folder / file, "no line can be read")
+        return tuple(said)
+
+
+class MemorySalvage:
+    """A ``Salvage`` in memory, for a store without a folder."""
+
+    def __init__(self) -> None:
+        self._lots: dict[Lot, list[Frame]] = {}
+
+    async def open(self) -> tuple[str, ...]:
+        return ()
+
+    async def keep(self, frames: AsyncIterator[Frame]) -> None:
+        name, kept = "", dict[Lot, list[Frame]]()
+        async for frame in frames:
+            name = name or name_of(frame)
+            lot = (name, frame.record.guild)
+            if isinstance(frame.record.event, GuildForgotten):
+                kept.pop(lot, None)
+            kept.setdefault(lot, []).append(frame)
+        self._lots |= kept
+
+    def pending(self) -> tuple[Lot, ...]:
+        return tuple(sorted(self._lots))
+
+    async def pieces(self, lot: Lot) -> AsyncIterator[Piece]:
+        events = [frame.record.event for frame in self._lots[lot]]
+        forgotten = tuple(event for event in events if isinstance(event, MemberForgotten))
+        records = [frame.record for frame in self._lots[lot]]
+        for start in range(0, len(records), PIECE_RECORDS):
+            yield Piece(records=tuple(records[start : start + PIECE_RECORDS]), forgotten=forgotten)
+
+    async def finish(self, lot: Lot) -> None:
+        del self._lots[lot]
+
+
+class _Draft:
+    """A file of a branch that has not got its name yet."""
+
+    def __init__(self, disk: Disk, path: Path) -> None:
+        self._disk = disk
+        self._path = path
+        self._draft = path.with_name(f"{path.name}.new")
+        self.name = path.name.removesuffix(_SUFFIX)
+        self.branch = Branch()
+        disk.make_folder(path.parent)
+        disk.remove(self._draft)
+        self._handle: Handle = disk.append_to(self._draft)
+
+    def write(self, frames: Sequence[Frame]) -> None:
+        self._handle.write(b"".join(frame.data + b"\n" for frame in frames))
+        for frame in frames:
+            self.branch.take(frame)
+
+    def publish(self) -> None:
+        """Durable, and only then under its name."""
+        self._handle.sync()
+        self._disk.rename(self._draft, self._path)
+        self._disk.sync_folder(self._path.parent)
+
+    def close(self) -> None:
+        self._handle.close()
+
+
+async def _chunks(frames: AsyncIterator[Frame]) -> AsyncIterator[list[Frame]]:
+    chunk: list[Frame] = []
+    async for frame in frames:
+        chunk.append(frame)
+        if len(chunk) == PIECE_RECORDS:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _read(disk: Disk, path: Path) -> tuple[Branch, int]:
+    """The branch in a file, and how many of its lines cannot be read.
+
+    Raises:
+        NewerFormat: when a later release wrote one of them.
+    """
+    branch, bad = Branch(), 0
+    for line in _lines(disk, path):
+        try:
+            branch.take(unseal(line, path.name))
+        except Corrupt:
+            branch.skip(line)
+            bad += 1
+    return branch, bad
+
+
+def _lines(disk: Disk, path: Path) -> Iterator[bytes]:
+    """A file's lines; a file is as long as a branch is."""
+    rest = b""
+    for offset in count(0, READ_BYTES):
+        (data,) = disk.read_parts(path, [(offset, READ_BYTES)])
+        *lines, rest = (rest + data).split(b"\n")
+        yield from lines
+        if len(data) < READ_BYTES:
+            break
+    if rest:
+        yield rest

@@ -1,0 +1,402 @@
+"""What becomes of a branch that lost: its facts are in the history that won, once; nothing is claimed for them."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.forgetting import person
+from ledger.ids import InteractionId, InviteCode, SessionId, UserId, is_tombstone, tombstone
+from ledger.records import Status
+from ledger.samples import Sample
+from ledger.state import LEFT_UNKNOWN, GuildState, Period
+from tests.ledger.lives import (
+    GREETING,
+    KILL,
+    SECOND,
+    START_US,
+    Life,
+    Script,
+    in_bytes,
+    numbered,
+    played,
+    replayed,
+    scripts,
+    unchanged,
+)
+from tests.ledger.test_model import held_by_records, held_by_state
+
+ANNA, BEN, CLEO, DORA = (UserId(str(number)) for number in range(1, 5))
+A, B = InviteCode("A"), InviteCode("B")
+LATER_US = START_US + 1_000 * SECOND
+
+Key = tuple[UserId, int]
+
+
+def at(seconds: int) -> int:
+    return START_US + seconds * SECOND
+
+
+def forked(life: Life) -> Life:
+    """Another process that goes on from the same records."""
+    other = Life()
+    other.records = list(life.records)
+    other.kill()
+    return other
+
+
+def gone_on(life: Life, script: Script) -> Life:
+    for step in script:
+        if isinstance(step, str):
+            life.kill()
+        else:
+            life.tell(step)
+    return life
+
+
+def lost(life: Life, since: int) -> tuple[list[r.Record], tuple[r.MemberForgotten, ...]]:
+    """What a branch tells of its guild (``persistence.salvage.Piece``)."""
+    records = life.records[since:]
+    ends = [number for number, each in enumerate(records) if isinstance(each.event, r.GuildForgotten)]
+    records = records[ends[-1] :] if ends else records
+    return records, tuple(each.event for each in records if isinstance(each.event, r.MemberForgotten))
+
+
+def salvage(winner: Life, records: Sequence[r.Record], forgotten: tuple[r.MemberForgotten, ...]) -> list[r.Draft]:
+    told = m.Salvage(branch="lost", records=tuple(records), forgotten=forgotten, at_us=LATER_US)
+    return list(winner.tell(told).drafts)
+
+
+def salvaged(winner: Life, loser: Life, since: int) -> list[r.Draft]:
+    return salvage(winner, *lost(loser, since))
+
+
+def memberships(state: GuildState) -> Counter[Key]:
+    """Every join of ours by who joined, also those of the forgotten."""
+    return Counter(
+        (person(state, name), each.opened_us)
+        for name, periods in state.members.items()
+        for each in periods
+        if each.counted
+    )
+
+
+def joins_of(records: Sequence[r.Record], state: GuildState) -> set[Key]:
+    """The joins that these records tell of, whoever was forgotten by then."""
+    joins = [each.event for each in records if isinstance(each.event, r.JoinRecorded)]
+    return {(person(state, each.user), each.joined_at_us) for each in joins}
+
+
+@given(scripts(forgetting=True), scripts(forgetting=True), scripts(forgetting=True), st.data())
+def test_in_any_forked_world_every_join_of_either_branch_is_there_once(
+    shared: Script, here: Script, there: Script, data: st.DataObject
+):
+    life = played(shared)
+    since = len(life.records)
+    loser, winner = gone_on(forked(life), there), gone_on(life, here)
+    records, forgotten = lost(loser, since)
+    ours, era = memberships(winner.state), winner.state.era
+    before = len(winner.records)
+    for start in range(0, len(records), size := data.draw(st.integers(1, 10))):
+        salvage(winner, records[start : start + size], forgotten)
+        if data.draw(st.booleans()):
+            winner.kill()
+            salvage(winner, records[: start + size], forgotten)  # the next life begins again
+    there_now, from_us = memberships(winner.state), winner.state.ours_from_us
+    assert set(there_now.values()) <= {1}
+    assert {key for key in joins_of(records, loser.state) if key[1] >= from_us} <= set(there_now)
+    kept = {key for key in ours if key[1] >= from_us and not (is_tombstone(key[0]) or era < winner.state.era)}
+    assert kept <= set(there_now)
+    _is_sound(winner)
+    _says_nothing_it_cannot_prove(winner, before)
+    _is_forgotten(winner, forgotten, before)
+    assert salvage(winner, records, forgotten) == []
+
+
+def _is_sound(life: Life) -> None:
+    assert [record.seq for record in life.records] == list(range(1, len(life.records) + 1))
+    assert max(Counter(record.key for record in life.records).values()) == 1
+    assert in_bytes(replayed(life.records)) == in_bytes(life.state)
+    assert held_by_records(life.records) == held_by_state(life.state) or life.state.forgotten or life.state.era
+    for user in life.state.members:
+        periods = life.state.periods_of(person(life.state, user))
+        assert [each for each in periods if each.is_open()] in ([], [periods[-1]])
+
+
+def _says_nothing_it_cannot_prove(life: Life, since: int) -> None:
+    verdicts = [each.event for each in life.records[since:] if isinstance(each.event, r.VerdictReached)]
+    assert not [each for each in verdicts if each.code or each.staff or each.status not in PLAIN]
+
+
+PLAIN = {Status.UNKNOWN, Status.NON_INVITE}
+
+
+def _is_forgotten(life: Life, forgotten: Sequence[r.MemberForgotten], since: int) -> None:
+    known = {each.event.user for each in life.records[:since] if isinstance(each.event, r.MemberForgotten)}
+    for user in {each.user for each in forgotten} - known:
+        assert user not in life.state.members
+        said = [each.event for each in life.records[since:] if not isinstance(each.event, r.MemberForgotten)]
+        assert not [each for each in said if user in _people(each)]
+
+
+def _people(event: r.Event) -> list[UserId]:
+    return [user for field in r.PEOPLE if (user := getattr(event, field, None)) is not None]
+
+
+# Examples
+
+
+def join(user: UserId, joined_s: int, number: int, *, flags: int = 0, bot: bool = False) -> m.RecordJoin:
+    return m.RecordJoin(
+        cause=r.GatewayCause(session=SessionId("s1"), number=number, lane="members"),
+        session=SessionId("s1"),
+        user=user,
+        joined_at_us=at(joined_s),
+        arrived_us=at(joined_s),
+        flags=flags,
+        bot=bot,
+    )
+
+
+def leave(user: UserId, left_s: int, number: int) -> m.RecordLeave:
+    cause = r.GatewayCause(session=SessionId("s1"), number=number, lane="members")
+    return m.RecordLeave(cause=cause, user=user, arrived_us=at(left_s))
+
+
+def assign(code: InviteCode, staff: UserId, at_s: int, interaction: int) -> m.AssignInvite:
+    return m.AssignInvite(
+        interaction=InteractionId(str(interaction)), code=code, staff=staff, by=DORA, at_us=at(at_s)
+    )
+
+
+def sampled(life: Life, at_s: int) -> Life:
+    """Live, with a baseline of that time."""
+    life.tell(unchanged(life, at(at_s)))
+    assert life.state.baseline is not None
+    return life
+
+
+def begun() -> tuple[Life, Life, int]:
+    """A guild in two branches."""
+    life = sampled(played([GREETING]), 1)
+    return life, forked(life), len(life.records)
+
+
+def periods(life: Life, user: UserId) -> list[tuple[int, int]]:
+    """When each membership began and ended, in seconds; 0 = open, -1 = nobody knows."""
+    return [
+        (
+            (each.opened_us - START_US) // SECOND,
+            (each.left_us - START_US) // SECOND if each.left_us > 0 else each.left_us,
+        )
+        for each in life.state.periods_of(user)
+    ]
+
+
+def newest(life: Life, user: UserId) -> Period:
+    found = life.state.current(user)
+    assert found is not None
+    return found
+
+
+def test_a_join_that_no_sample_here_can_tell_of_is_unknown_because_it_was_salvaged():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(ANNA, 5, 1)])
+    sampled(winner, 20)
+    salvaged(winner, loser, since)
+    assert (newest(winner, ANNA).status, newest(winner, ANNA).reason) == (Status.UNKNOWN, "salvaged")
+    assert winner.state.broken == ("salvaged",)
+
+
+def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_most_likely():
+    counter = r.Counter(code=A, created_at_us=at(-100), uses=0, inviter=BEN)
+    life = played([GREETING])
+    first = unchanged(life, at(1))
+    life.tell(m.SampleArrived(sample=_with(first, counter), request=life.presence.request))
+    loser, since = gone_on(forked(life), [GREETING, join(ANNA, 50, 1)]), len(life.records)
+    decision = life.tell(m.Salvage(branch="lost", records=tuple(loser.records[since:]), forgotten=(), at_us=at(60)))
+    assert [type(each) for each in decision.effects] == [m.FetchSample]
+    assert newest(life, ANNA).status is Status.PENDING
+    used = unchanged(life, at(70))
+    life.tell(m.SampleArrived(sample=_with(used, _used(counter)), request=life.presence.request))
+    assert (newest(life, ANNA).status, newest(life, ANNA).code) == (Status.LIKELY, A)
+    assert newest(life, ANNA).credited is None
+
+
+def _used(counter: r.Counter) -> r.Counter:
+    return r.Counter(code=counter.code, created_at_us=counter.created_at_us, uses=counter.uses + 1, inviter=BEN)
+
+
+def _with(arrived: m.SampleArrived, counter: r.Counter) -> Sample:
+    sample = arrived.sample
+    return Sample(
+        requested_us=sample.requested_us,
+        answered_us=sample.answered_us,
+        session=sample.session,
+        counters=(counter,),
+        vanity=sample.vanity,
+    )
+
+
+def test_a_bot_needs_no_invite_also_when_it_is_salvaged():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(ANNA, 5, 1, bot=True)])
+    salvaged(winner, loser, since)
+    assert newest(winner, ANNA).status is Status.NON_INVITE
+
+
+def test_an_earlier_membership_takes_its_place_in_front_of_the_open_one():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(ANNA, 5, 1), leave(ANNA, 9, 2)])
+    gone_on(winner, [join(ANNA, 50, 1)])
+    salvaged(winner, loser, since)
+    assert periods(winner, ANNA) == [(5, 9), (50, 0)]
+    assert newest(winner, ANNA).status is Status.PENDING, "the open one is what it was"
+
+
+def test_a_later_membership_ends_the_one_that_was_thought_to_be_open():
+    winner, loser, since = begun()
+    gone_on(winner, [join(ANNA, 5, 1)])
+    gone_on(loser, [GREETING, join(ANNA, 50, 1)])
+    salvaged(winner, loser, since)
+    assert periods(winner, ANNA) == [(5, LEFT_UNKNOWN), (50, 0)]
+    assert newest(winner, ANNA).rejoin
+
+
+def test_a_leave_ends_the_membership_that_both_branches_know():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    winner, loser, since = life, forked(life), len(life.records)
+    gone_on(loser, [GREETING, leave(ANNA, 30, 2)])
+    salvaged(winner, loser, since)
+    assert periods(winner, ANNA) == [(5, 30)]
+
+
+def test_a_leave_tells_the_time_of_an_end_that_nobody_had_seen():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    winner, loser, since = forked(life), life, len(life.records)
+    gone_on(loser, [leave(ANNA, 30, 2)])
+    gone_on(winner, [GREETING, join(ANNA, 50, 3, flags=1)])
+    assert periods(winner, ANNA) == [(5, LEFT_UNKNOWN), (50, 0)]
+    salvaged(winner, loser, since)
+    assert periods(winner, ANNA) == [(5, 30), (50, 0)]
+
+
+def test_who_came_back_in_the_other_branch_had_left_in_between():
+    """Row 12 took the event for the open membership told again; the other branch had seen the leave."""
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    winner, loser, since = life, forked(life), len(life.records)
+    gone_on(loser, [GREETING, leave(ANNA, 20, 2), join(ANNA, 30, 3)])
+    whole_list = m.ReviewMembers(
+        session=winner.presence.session,
+        members=(m.ListedMember(user=ANNA, joined_at_us=at(5)),),
+        after=UserId("0"),
+        upto="",
+        started_us=at(6),
+        at_us=at(6),
+    )
+    gone_on(winner, [whole_list, join(ANNA, 30, 3)])
+    assert periods(winner, ANNA) == [(5, 0)]
+    salvaged(winner, loser, since)
+    assert periods(winner, ANNA) == [(5, LEFT_UNKNOWN), (30, 0)]
+
+
+def test_an_assignment_of_before_counts_for_its_time_and_not_for_later():
+    winner, loser, since = begun()
+    gone_on(loser, [assign(A, ANNA, 10, 1), assign(B, CLEO, 40, 2)])
+    gone_on(winner, [assign(A, BEN, 30, 3)])
+    salvaged(winner, loser, since)
+    held = {code: [(each.staff, each.since_us) for each in known] for code, known in winner.state.assignments.items()}
+    assert held == {A: [(ANNA, at(10)), (BEN, at(30))], B: [(CLEO, at(40))]}
+    assert sorted(each.version for known in winner.state.assignments.values() for each in known) == [1, 2, 3]
+
+
+def test_a_decision_of_a_person_stays():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    since = len(life.records)
+    decided = r.VerdictReached(user=ANNA, opened_us=at(5), status=Status.MANUAL, code=A, staff=BEN, reason="saw it")
+    draft = r.Draft(event=decided, cause=r.InternalCause(what="x"), key="any")
+    derived = r.VerdictReached(user=ANNA, opened_us=at(5), status=Status.CERTAIN, code=B, staff=CLEO)
+    records = numbered(since, [r.Draft(event=derived, cause=draft.cause, key="other"), draft])
+    salvage(life, records, ())
+    assert (newest(life, ANNA).status, newest(life, ANNA).staff) == (Status.MANUAL, BEN)
+    assert salvage(life, records, ()) == []
+
+
+def test_who_was_forgotten_there_is_forgotten_here_and_their_joins_count_without_a_name():
+    winner, loser, since = begun()
+    gone_on(winner, [join(BEN, 3, 1), m.ForgetMember(user=BEN)])
+    gone_on(loser, [GREETING, join(ANNA, 5, 1), m.ForgetMember(user=ANNA), join(ANNA, 60, 2)])
+    drafts = salvaged(winner, loser, since)
+    assert [each.event for each in drafts[:1]] == [r.MemberForgotten(user=ANNA, tombstone=2)]
+    assert ANNA not in winner.state.members
+    assert [each.opened_us for each in winner.state.members[tombstone(2)]] == [at(5), at(60)]
+    assert [each.opened_us for each in winner.state.members[tombstone(1)]] == [at(3)]
+
+
+def test_a_tombstone_of_the_branch_is_not_taken_for_one_of_ours():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1), join(BEN, 6, 2)])
+    winner, loser, since = life, forked(life), len(life.records)
+    gone_on(winner, [m.ForgetMember(user=BEN)])
+    gone_on(loser, [GREETING, m.ForgetMember(user=ANNA), leave(ANNA, 30, 3)])
+    salvaged(winner, loser, since)
+    assert (periods(winner, ANNA), periods(winner, BEN)) == ([(5, 30)], [(6, 0)])
+    assert set(winner.state.members) == {tombstone(1), tombstone(2)}
+
+
+def test_who_was_forgotten_here_stays_so_whatever_the_other_branch_says_of_them():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    winner, loser, since = life, forked(life), len(life.records)
+    gone_on(winner, [m.ForgetMember(user=ANNA)])
+    gone_on(loser, [GREETING, leave(ANNA, 20, 2), join(ANNA, 30, 3), assign(A, ANNA, 40, 1)])
+    salvaged(winner, loser, since)
+    assert ANNA not in winner.state.members
+    assert periods(winner, ANNA) == [(5, 20), (30, 0)]
+    assert winner.state.assignments[A][0].staff == tombstone(1)
+
+
+def test_a_guild_that_was_forgotten_there_is_forgotten_here_but_for_what_came_after():
+    winner, loser, since = begun()
+    gone_on(winner, [join(ANNA, 5, 1), join(BEN, 100, 2), join(CLEO, 110, 3), leave(CLEO, 115, 4)])
+    gone_on(loser, [GREETING, join(DORA, 5, 1), m.ForgetGuild(at_us=at(50)), join(DORA, 60, 2)])
+    salvaged(winner, loser, since)
+    assert set(winner.state.members) == {BEN, CLEO, DORA}
+    assert [periods(winner, each) for each in (BEN, CLEO, DORA)] == [[(100, 0)], [(110, 115)], [(60, 0)]]
+    assert winner.state.era == 1
+    assert salvaged(winner, loser, since) == []
+
+
+def test_a_guild_that_this_history_never_knew_is_adopted_as_it_was_there():
+    loser = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    winner = Life()
+    salvaged(winner, loser, 0)
+    assert winner.state.counting_since_us == START_US
+    assert newest(winner, ANNA).reason == "salvaged"
+
+
+def test_who_was_there_before_is_no_join_here_either_but_a_join_there_is_one_here():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(BEN, 5, 1)])
+    loser.records += numbered(
+        len(loser.records),
+        [
+            r.Draft(
+                event=r.MembersSeeded(members=(r.SeededMember(ANNA, at(-50)),)),
+                cause=r.InternalCause(what="x"),
+                key="any",
+            )
+        ],
+    )
+    winner.records += numbered(
+        since,
+        [
+            r.Draft(
+                event=r.MembersSeeded(members=(r.SeededMember(BEN, at(5)),)), cause=r.InternalCause(what="x"), key="y"
+            )
+        ],
+    )
+    gone_on(winner, [KILL])
+    salvaged(winner, loser, since)
+    assert [newest(winner, each).counted for each in (ANNA, BEN)] == [False, True]
