@@ -632,7 +632,7 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
-    warn_of_disk(settings, log)
+    warn_of_disk(settings.ledger_data, settings, log)
     disk, data = RealDisk(), settings.ledger_data
     holding = spawn(hold(disk, data, asyncio.sleep, log), "hold")
     either: set[asyncio.Future[Held] | asyncio.Future[str]] = {holding, stop}

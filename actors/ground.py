@@ -28,15 +28,15 @@ class FolderRefused(BadSettings):
     hint = "give it to the user who runs the bot (chown), or name another folder in LEDGER_DATA"
 
 
-def warn_of_disk(settings: Settings, log: FilteringBoundLogger) -> None:
-    """Says loudly, at each start, when what is recorded will not outlive a deploy."""
-    footing = find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo())
+def warn_of_disk(data: Path, settings: Settings, log: FilteringBoundLogger) -> None:
+    """Says loudly, at each start, when what is kept in a folder will not outlive a deploy."""
+    footing = find_footing(data, settings.ledger_disk, os.environ, read_mountinfo())
     if footing.kind == "ephemeral":
         log.warning(
             "disk.ephemeral_found",
             why=footing.why,
-            data=str(settings.ledger_data),
-            hint="what is recorded goes with this disk: mount a volume at LEDGER_DATA (or say LEDGER_DISK=lasting)",
+            data=str(data),
+            hint="what is kept there goes with this disk: mount a volume at `data` (or say LEDGER_DISK=lasting)",
         )
 
 

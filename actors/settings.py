@@ -80,7 +80,8 @@ def parse_token(text: str) -> SecretStr:
     raise BadSettings([f"DISCORD_TOKEN must be {said}."])  # behind pydantic's error, which knows the value
 
 
-def _parse_endpoint(text: str) -> Endpoint:
+def parse_endpoint(text: str) -> Endpoint:
+    """Where to listen, as people write it. Raises ``ValueError`` for what is no ``host:port``."""
     parts = urlsplit(f"//{text}")
     if not parts.hostname or parts.port is None or parts.netloc != text or "@" in text:
         raise ValueError
@@ -175,7 +176,7 @@ class Settings(BaseSettings):
     @field_validator("ledger_http")
     @classmethod
     def _check_http(cls, value: str) -> str:
-        _parse_endpoint(value)
+        parse_endpoint(value)
         return value
 
     @field_validator("ledger_http_token", "ledger_cloud_token")
@@ -211,7 +212,7 @@ class Settings(BaseSettings):
         """Where health and metrics are served: as said, else the host's PORT on all addresses, else loopback."""
         if self.ledger_http is None and self.port is not None:
             return Endpoint("0.0.0.0", self.port)  # noqa: S104 -- a host that sets PORT asks from outside
-        return _parse_endpoint(self.ledger_http or LOCAL_HTTP)
+        return parse_endpoint(self.ledger_http or LOCAL_HTTP)
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret in the clear, for those who have to keep it out of what they write."""

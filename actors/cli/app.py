@@ -6,6 +6,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeAlias
 
 from cyclopts import App, CycloptsError
@@ -18,6 +19,7 @@ from actors.cli.export import export_joins
 from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
 from actors.cli.setup import set_up
+from actors.cli.vault import endpoint_of, serve_vault
 from actors.cli.verify import verify_layers
 from actors.command import command
 from actors.forgetting import ForgetRequest
@@ -48,6 +50,7 @@ def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], i
         print_error=False,
     )
     _add_running(app, settings, run, demo)
+    _add_vault(app, settings)
     _add_first_run(app, settings)
     _add_reading(app, settings)
     _add_forgetting(app, settings, forget)
@@ -90,6 +93,20 @@ def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Cal
 
     app.command(run_bot, name="run")
     app.command(play_demo, name="demo")
+
+
+def _add_vault(app: App, settings: Callable[[], Settings]) -> None:
+    def vault(*, listen: str | None = None, folder: Path | None = None) -> int:
+        """Keep a bot's cloud layer in a folder, served over HTTP, where there is no bucket. Needs LEDGER_CLOUD_TOKEN.
+
+        Args:
+            listen: HOST:PORT; without it, LEDGER_HTTP.
+            folder: where it is kept; without it, `vault` in LEDGER_DATA.
+        """
+        said = settings()
+        return serve_vault(said, folder or said.ledger_data / "vault", endpoint_of(said, listen))
+
+    app.command(vault)
 
 
 def _add_first_run(app: App, settings: Callable[[], Settings]) -> None:

@@ -1,11 +1,11 @@
-"""What the records of a guild say of each join: a fold for people and tools outside, smaller than the actor's state.
+"""What a guild's records say of joins and assignments: a fold for people and tools outside, smaller than its state.
 
 Pure. A record with a seq that came before supersedes that one and all behind it (a branch that lost); a hole loses
 only what lay in it. The same rules as ``ledger/evolve.py``: a membership is named by user and the joined_at it was
 opened with, and the latest verdict and credit are in force.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final, TypeAlias
 
 import msgspec
@@ -15,7 +15,9 @@ from ledger.records import (
     CreditGranted,
     CreditReversed,
     Evidence,
+    GuildAdopted,
     GuildForgotten,
+    InviteAssigned,
     JoinRecorded,
     MemberForgotten,
     MembersSeeded,
@@ -26,7 +28,9 @@ from ledger.records import (
 )
 
 _Settling: TypeAlias = VerdictReached | CreditGranted | CreditReversed
-_Told: TypeAlias = MembersSeeded | JoinRecorded | _Settling | MemberForgotten | GuildForgotten
+_Told: TypeAlias = (
+    GuildAdopted | MembersSeeded | JoinRecorded | _Settling | InviteAssigned | MemberForgotten | GuildForgotten
+)
 DAY_MS: Final = 86_400_000
 
 
@@ -49,6 +53,15 @@ class JoinLine(msgspec.Struct, frozen=True, kw_only=True):
     credited: UserId | None
 
 
+class AssignmentLine(msgspec.Struct, frozen=True, kw_only=True):
+    """From ``since_ms`` on the code stands for this staff member; ``by``: who said so."""
+
+    code: InviteCode
+    staff: UserId
+    since_ms: int
+    by: UserId | None
+
+
 class _Join(msgspec.Struct):
     """A join while it is folded. ``gsn`` of its record."""
 
@@ -60,11 +73,20 @@ class _Join(msgspec.Struct):
     credited: UserId | None = None
 
 
+class _Fold(msgspec.Struct):
+    """What counts of a guild's facts. ``periods``: how many memberships each user had."""
+
+    joins: dict[tuple[UserId, int], _Join] = {}
+    periods: dict[UserId, int] = {}
+    assignments: list[InviteAssigned] = []
+    counting_since_us: int = 0
+
+
 class GuildHistory:
     """The records of one guild, taken in the order in which they stand."""
 
     def __init__(self, guild: GuildId) -> None:
-        self._guild = guild
+        self.guild = guild
         self._facts: list[tuple[int, int, _Told]] = []
 
     def take(self, record: Record) -> None:
@@ -79,7 +101,7 @@ class GuildHistory:
 
     def joins(self) -> Iterator[tuple[int, JoinLine]]:
         """Every join with its record's gsn, oldest first."""
-        for join in self._folded():
+        for join in self._folded().joins.values():
             verdict = join.verdict or VerdictReached(
                 user=join.user, opened_us=join.joined_at_us, status=Status.PENDING
             )
@@ -87,7 +109,7 @@ class GuildHistory:
             yield (
                 join.gsn,
                 JoinLine(
-                    guild=self._guild,
+                    guild=self.guild,
                     user=_shown(join.user),
                     joined_at_ms=joined_at_ms // DAY_MS * DAY_MS if is_tombstone(join.user) else joined_at_ms,
                     period=join.period,
@@ -100,38 +122,54 @@ class GuildHistory:
                 ),
             )
 
-    def _folded(self) -> Iterator[_Join]:
-        joins: dict[tuple[UserId, int], _Join] = {}
-        periods: dict[UserId, int] = {}
+    def assignments(self) -> Iterator[AssignmentLine]:
+        """Every assignment, oldest first; of those of a code the newest is in force."""
+        for each in self._folded().assignments:
+            since_ms, by = each.since_us // 1_000, each.by and _shown(each.by)
+            yield AssignmentLine(code=each.code, staff=_shown(each.staff), since_ms=since_ms, by=by)
+
+    def counting_since_ms(self) -> int:
+        """When the bot began to count there; 0 = it has not, or was told to forget the guild."""
+        return self._folded().counting_since_us // 1_000
+
+    def _folded(self) -> _Fold:
+        fold = _Fold()
         for _, gsn, event in self._facts:
             match event:
+                case GuildAdopted():
+                    fold.counting_since_us = event.counting_since_us
                 case MembersSeeded():
-                    periods.update((seed.user, 1) for seed in event.members)
+                    fold.periods.update((seed.user, 1) for seed in event.members)
                 case JoinRecorded(user=user, joined_at_us=at_us):
-                    periods[user] = periods.get(user, 0) + 1
-                    joins[user, at_us] = _Join(gsn, user, at_us, periods[user])
+                    fold.periods[user] = fold.periods.get(user, 0) + 1
+                    fold.joins[user, at_us] = _Join(gsn, user, at_us, fold.periods[user])
+                case InviteAssigned():
+                    fold.assignments.append(event)
                 case MemberForgotten():
-                    joins = _forget(joins, periods, event.user, tombstone(event.tombstone))
+                    _forget(fold, event.user, tombstone(event.tombstone))
                 case GuildForgotten():
-                    joins, periods = {}, {}
+                    fold = _Fold()
                 case _:
-                    _settle(joins.get((event.user, event.opened_us)), event)
-        yield from joins.values()
+                    _settle(fold.joins.get((event.user, event.opened_us)), event)
+        return fold
 
 
-def _forget(
-    joins: Mapping[tuple[UserId, int], _Join], periods: dict[UserId, int], user: UserId, name: UserId
-) -> dict[tuple[UserId, int], _Join]:
+def _forget(fold: _Fold, user: UserId, name: UserId) -> None:
     """Renames a person in what was said up to now; their memberships go on counting under the tombstone."""
-    before = periods.get(name, 0)
-    periods[name] = before + periods.pop(user, 0)
-    for join in joins.values():
+
+    def name_of(each: UserId) -> UserId:
+        return name if each == user else each
+
+    before = fold.periods.get(name, 0)
+    fold.periods[name] = before + fold.periods.pop(user, 0)
+    for join in fold.joins.values():
         if join.user == user:
             join.user, join.period = name, join.period + before
         if join.verdict is not None:
-            join.verdict = renamed(join.verdict, lambda each: name if each == user else each)
+            join.verdict = renamed(join.verdict, name_of)
         join.credited = name if join.credited == user else join.credited
-    return {(join.user, join.joined_at_us): join for join in joins.values()}
+    fold.joins = {(join.user, join.joined_at_us): join for join in fold.joins.values()}
+    fold.assignments = [renamed(each, name_of) for each in fold.assignments]
 
 
 def _shown(user: UserId) -> UserId:

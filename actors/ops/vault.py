@@ -27,7 +27,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.ops.serving import bears, listen
 from actors.settings import BadSettings, Endpoint
-from ledger.errors import DiskFull, LedgerError, NotConfirmed, StorageError
+from ledger.errors import DiskFull, LedgerError, NotConfirmed
 from ledger.ports import Clock
 from persistence.objects import MAX_OBJECT_BYTES, Objects, Refused, check_key
 from persistence.vault_objects import OBJECTS_PATH, PAGE_KEYS, VAULT_FORMAT, VAULT_HEADER, KeysPage
@@ -179,7 +179,7 @@ class VaultServer:
             return await handler(request)
         except ConnectionError:  # whoever asked has left: nobody reads what is answered
             return web.Response(status=400)
-        except StorageError as error:
+        except LedgerError as error:
             failed = error
         self._log.error("vault.failed", method=request.method, path=request.path, error=str(failed), hint=failed.hint)
         match failed:
@@ -188,7 +188,7 @@ class VaultServer:
             case NotConfirmed():
                 return web.Response(status=500, text="the vault does not know whether it was written\n")
             case _:
-                return web.Response(status=503, text="the vault's disk failed\n")
+                return web.Response(status=503, text="the vault could not read or write it\n")
 
     async def _health(self, _request: web.Request) -> web.Response:
         body = msgspec.json.encode(Serving(ready=not self._draining)) + b"\n"

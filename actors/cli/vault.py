@@ -1,0 +1,100 @@
+"""``inviteledger vault``: keeps a bot's cloud layer in a folder and serves it over HTTP (``actors/ops/vault.py``)."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from actors.cli.exits import OK, BadWords
+from actors.clock import SystemClock, SystemRandomness
+from actors.ground import warn_of_disk
+from actors.logs import adopt_libraries, make_logger
+from actors.ops.vault import Document, VaultServer
+from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
+from ledger.errors import StorageError
+from persistence.disk import RealDisk
+from persistence.folder_objects import FolderObjects
+from persistence.objects import Objects
+from persistence.offload import ThreadOffload
+
+
+class BadAddress(BadWords):
+    """What was said is nothing to listen on."""
+
+    hint = "HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+
+
+def endpoint_of(settings: Settings, said: str | None) -> Endpoint:
+    """Where a vault listens: as said on the command line, else as LEDGER_HTTP or the host's PORT says.
+
+    Raises:
+        BadAddress: when it cannot be meant.
+    """
+    try:
+        return settings.http() if said is None else parse_endpoint(said)
+    except ValueError as error:
+        raise BadAddress(f"{said!r} is nothing to listen on") from error
+
+
+def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
+    """Serves until SIGTERM or Ctrl-C.
+
+    Raises:
+        BadSettings: without a token on an address that others can reach; when the folder cannot be written.
+        CannotListen: when the address cannot be had.
+    """
+    clock = SystemClock()
+    log = make_logger(settings, clock, sys.stdout)
+    adopt_libraries(settings, clock, sys.stdout)
+    offload = ThreadOffload("disk")
+    objects = FolderObjects(RealDisk(), folder, offload, SystemRandomness())
+    server = VaultServer(
+        endpoint=endpoint,
+        token=settings.ledger_cloud_token,
+        objects=objects,
+        document=_document(objects),
+        clock=clock,
+        log=log,
+    )
+    _check_folder(folder)
+    warn_of_disk(folder, settings, log)
+    try:
+        asyncio.run(_serve(server))
+    finally:
+        offload.close()
+    log.info("vault.stopped")
+    return OK
+
+
+def _document(_objects: Objects) -> Document:
+    async def away() -> AsyncGenerator[bytes, None]:
+        raise StorageError("the cloud layer cannot be read yet")
+        yield b""
+
+    return away
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        RealDisk().make_folder(folder)
+    except StorageError as error:
+        raise BadSettings([f"The vault's folder, {folder}, cannot be made ({error})."]) from error
+    if not os.access(folder, os.W_OK):
+        raise BadSettings(
+            [f"The vault's folder, {folder}, cannot be written: give it to user {os.getuid()} (chown)."]
+        )
+
+
+async def _serve(server: VaultServer) -> None:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _ask_to_stop, stop, number)
+    await server.run(stop)
+
+
+def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
+    if not stop.done():
+        stop.set_result(number.name)
