@@ -88,7 +88,8 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
     sizes = Counter[GuildId]()
     async for frame in frames():
         sizes[frame.record.guild] += 1
-    yield _encode(_head(summary, clock))[:-1] + b',\n"guilds":['
+    notes = summary.notes + layer.take_notes()
+    yield _encode(_head(summary, notes, clock))[:-1] + b',\n"guilds":['
     between = b"\n"
     for group in _groups(sizes):
         histories = {guild: GuildHistory(guild) for guild in group}
@@ -110,10 +111,8 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
     yield b'],\n"complete":true}\n'
 
 
-def _head(summary: LayerSummary, clock: Clock) -> Head:
-    return Head(
-        format=FORMAT, made_at_ms=clock.now_ms(), gsn=summary.gsn, missing=summary.missing, notes=summary.notes
-    )
+def _head(summary: LayerSummary, notes: tuple[str, ...], clock: Clock) -> Head:
+    return Head(format=FORMAT, made_at_ms=clock.now_ms(), gsn=summary.gsn, missing=summary.missing, notes=notes)
 
 
 def _groups(sizes: Mapping[GuildId, int]) -> Iterator[list[GuildId]]:

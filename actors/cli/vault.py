@@ -7,16 +7,17 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from actors.cli.document import document
 from actors.cli.exits import OK, BadWords
 from actors.clock import SystemClock, SystemRandomness
 from actors.ground import warn_of_disk
 from actors.logs import adopt_libraries, make_logger
-from actors.ops.vault import Document, VaultServer
+from actors.ops.vault import VaultServer
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
 from ledger.errors import StorageError
+from persistence.cloud import CloudLayer
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
-from persistence.objects import Objects
 from persistence.offload import ThreadOffload
 
 
@@ -48,13 +49,17 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     clock = SystemClock()
     log = make_logger(settings, clock, sys.stdout)
     adopt_libraries(settings, clock, sys.stdout)
-    offload = ThreadOffload("disk")
-    objects = FolderObjects(RealDisk(), folder, offload, SystemRandomness())
+    disk, reading = ThreadOffload("disk"), ThreadOffload("document")
+    objects = FolderObjects(RealDisk(), folder, disk, SystemRandomness())
+
+    def everything() -> AsyncGenerator[bytes, None]:
+        return document(CloudLayer(objects, reading, SystemRandomness(), clock, "vault"), clock)
+
     server = VaultServer(
         endpoint=endpoint,
         token=settings.ledger_cloud_token,
         objects=objects,
-        document=_document(objects),
+        document=everything,
         clock=clock,
         log=log,
     )
@@ -63,17 +68,10 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     try:
         asyncio.run(_serve(server))
     finally:
-        offload.close()
+        disk.close()
+        reading.close()
     log.info("vault.stopped")
     return OK
-
-
-def _document(_objects: Objects) -> Document:
-    async def away() -> AsyncGenerator[bytes, None]:
-        raise StorageError("the cloud layer cannot be read yet")
-        yield b""
-
-    return away
 
 
 def _check_folder(folder: Path) -> None:

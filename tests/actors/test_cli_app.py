@@ -94,7 +94,7 @@ def test_help_and_version_need_no_settings(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setenv("LEDGER_ACK", "broken")
     assert (Program()("--help"), Program()("run", "--help"), Program()("--version"), Program()()) == (0, 0, 0, 0)
     said = capsys.readouterr().out
-    for command in ("run", "demo", "export", "verify", "config", "healthcheck"):
+    for command in ("run", "demo", "export", "verify", "config", "healthcheck", "vault"):
         assert command in said
     assert re.search(r"^\d+\.\d+\.\d+$", said, re.MULTILINE)
 
@@ -283,3 +283,30 @@ def test_config_shows_the_other_settings_when_one_cannot_be_used(
     assert "127.0.0.1:1" in rows["LEDGER_HTTP"]
     assert "LEDGER_ACK must be" in said.err
     assert TOKEN not in said.out + said.err
+
+
+@pytest.mark.parametrize("said", ["8080", "localhost", "127.0.0.1:x", "http://127.0.0.1:80", ":80", ""])
+def test_a_vault_listens_on_what_is_an_address(said: str, capsys: pytest.CaptureFixture[str]):
+    assert Program()("vault", f"--listen={said}") == 2
+    assert "HOST:PORT" in capsys.readouterr().err
+
+
+def test_a_vault_that_others_can_reach_needs_a_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert Program()("vault", "--listen", "0.0.0.0:0") == 78
+    assert "LEDGER_CLOUD_TOKEN must be set in the environment" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_vault_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").touch()
+    assert Program()("vault", "--folder", str(tmp_path / "file" / "kept")) == 78
+    assert f"The vault's folder, {tmp_path}/file/kept, cannot be made" in capsys.readouterr().err
+
+
+def test_a_vault_whose_address_is_taken_ends_with_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert Program()("vault", "--listen", f"127.0.0.1:{taken.getsockname()[1]}") == 69
+    assert "cannot listen on" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["vault"]
