@@ -54,7 +54,7 @@ class Place(msgspec.Struct, frozen=True):
 def seaweed() -> Iterator[S3]:
     for _ in range(STARTS):
         ports = free_ports(2 * len(_PORTS))
-        s3 = _s3(f"http://127.0.0.1:{ports[2 * _PORTS.index('s3')]}")
+        s3 = s3_at(f"http://127.0.0.1:{ports[2 * _PORTS.index('s3')]}")
         with tempfile.TemporaryDirectory(prefix="weed-", ignore_cleanup_errors=True) as folder:
             with _weed(Path(folder), ports) as process:
                 try:
@@ -80,7 +80,7 @@ def moto() -> Iterator[S3]:
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     urlopen(Request(f"{endpoint}/{BUCKET}", method="PUT"), timeout=UP_WITHIN_S).close()
-    yield _s3(endpoint)
+    yield s3_at(endpoint)
     server.stop()
 
 
@@ -99,7 +99,7 @@ def free_ports(number: int) -> list[int]:
         return [each.getsockname()[1] for each in sockets]
 
 
-def _s3(endpoint: str) -> S3:
+def s3_at(endpoint: str) -> S3:
     return S3(
         endpoint,
         {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY},

@@ -6,6 +6,8 @@ from actors.forgetting import WHERE_IDS_ARE, BadForgetting
 from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat
+from persistence.objects import Refused
+from persistence.probe import StoreUnfit
 
 OK: Final = 0
 WRONG: Final = 1
@@ -29,7 +31,8 @@ def exit_code_of(error: LedgerError) -> int:
     """78 where only the operator can help, 2 where the words are wrong, else 69."""
     if isinstance(error, BadForgetting | BadWords):
         return USAGE
-    return CONFIGURATION if isinstance(error, BadSettings | NewerFormat | LibraryMismatch) else AWAY
+    only_by_hand = isinstance(error, BadSettings | NewerFormat | LibraryMismatch | Refused | StoreUnfit)
+    return CONFIGURATION if only_by_hand else AWAY
 
 
 def explain(error: LedgerError) -> str:

@@ -20,6 +20,8 @@ from actors.sources import read_settings
 from ledger.errors import FolderInUse, LedgerError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import InternalCause, JoinRecorded, Record
+from persistence.objects import Refused
+from persistence.probe import StoreUnfit
 from tests.actors.written import Sealer, make_log
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +130,12 @@ def test_broken_settings_end_every_command_with_78(
     ("error", "code", "text"),
     [
         (FolderInUse("data", "process 7 on host"), 69, "data is in use by process 7 on host: stop the other process"),
+        (StoreUnfit("s3://bucket", ["forgets"]), 78, "s3://bucket cannot keep two writers apart: it forgets: use S3"),
+        (
+            Refused("s3://bucket: read x: HTTP 403"),
+            78,
+            "s3://bucket: read x: HTTP 403: check the address in LEDGER_CLOUD",
+        ),
         (LibraryMismatch("discord.py 2.8.0 is installed"), 78, "discord.py 2.8.0 is installed: install discord.py=="),
     ],
 )
