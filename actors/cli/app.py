@@ -3,30 +3,38 @@
 ``run`` and ``demo`` are handed in by whoever composes the program; nothing here knows the supervisor.
 """
 
+import asyncio
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
+from actors.cli.backup import back_up
 from actors.cli.config import show_config
 from actors.cli.doctor import examine
 from actors.cli.exits import OK, USAGE, BadWords, exit_code_of, explain
 from actors.cli.export import export_joins
 from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
+from actors.cli.replay import Question, replay
+from actors.cli.restore import CLOUD, Wish, restore_backup
 from actors.cli.setup import set_up
+from actors.cli.surroundings import Surroundings
+from actors.cli.times import parse_time
 from actors.cli.vault import endpoint_of, serve_vault
 from actors.cli.verify import verify_layers
+from actors.clock import SystemClock, SystemRandomness
 from actors.command import command
 from actors.forgetting import ForgetRequest
 from actors.settings import Settings
 from actors.sources import look
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_id
+from persistence.disk import RealDisk
 
 Run: TypeAlias = Callable[[Settings, bool], int]
 """Runs the bot until it is stopped: settings, whether chaos is on; the exit code."""
@@ -53,6 +61,7 @@ def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], i
     _add_vault(app, settings)
     _add_first_run(app, settings)
     _add_reading(app, settings)
+    _add_backups(app, settings)
     _add_forgetting(app, settings, forget)
     return app
 
@@ -152,11 +161,22 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         Args:
             guild: the id of a guild; without it, all guilds.
         """
-        only = None if guild is None else GuildId(guild)
-        if only is not None and not is_id(only):
-            raise BadWords(f"{only!r} is no id")
+        only = _guild(guild)
         said = settings()
         return export_joins(said.ledger_data, said.database(), only, sys.stdout.buffer, sys.stderr)
+
+    def replay_until(*, until: str | None = None, guild: str | None = None, json: bool = False) -> int:
+        """Show guilds as they were, from their records; also beside a running bot.
+
+        Args:
+            until: a time, such as 2026-11-28T18:00Z or "2h ago"; without it, now.
+            guild: the id of a guild; without it, all guilds.
+            json: one JSON object a line.
+        """
+        around = _surroundings()
+        question = Question(guild=_guild(guild), until_ms=_time(until, around))
+        said = settings()
+        return replay(around, said.ledger_data, said.database(), question, json=json)
 
     def verify() -> int:
         """Walk every chain of every layer and say what is wrong, and where; the database only while no bot runs."""
@@ -173,3 +193,46 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
 
     for each in (export, verify, config, healthcheck):
         app.command(each)
+    app.command(replay_until, name="replay")
+
+
+def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
+    def backup(*, to: Path | None = None) -> int:
+        """Copy the history into a folder, and read it back; also beside a running bot.
+
+        Args:
+            to: an empty folder, or one that is not there; without it, one named by the time.
+        """
+        return back_up(_surroundings(), settings().ledger_data, to)
+
+    def restore(*, to: Path, source: Annotated[str, Parameter(name="--from")] = CLOUD, at: str | None = None) -> int:
+        """Make a data folder of a backup, or of the cloud.
+
+        Args:
+            to: an empty folder, or one that is not there.
+            source: a folder that `backup` wrote, or `cloud`: what LEDGER_CLOUD names.
+            at: a time, such as 2026-11-28T18:00Z or "2h ago": what was recorded later is left out, for good.
+        """
+        around = _surroundings()
+        wish = Wish(to=to, until_ms=_time(at, around))
+        return asyncio.run(restore_backup(around, Path(source), wish))
+
+    app.command(backup)
+    app.command(restore)
+
+
+def _guild(said: str | None) -> GuildId | None:
+    guild = None if said is None else GuildId(said)
+    if guild is not None and not is_id(guild):
+        raise BadWords(f"{guild!r} is no id")
+    return guild
+
+
+def _time(said: str | None, around: Surroundings) -> int | None:
+    return None if said is None else parse_time(said, around.clock.now_ms())
+
+
+def _surroundings() -> Surroundings:
+    return Surroundings(
+        disk=RealDisk(), clock=SystemClock(), randomness=SystemRandomness(), out=sys.stdout, err=sys.stderr
+    )

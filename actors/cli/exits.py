@@ -6,6 +6,8 @@ from actors.forgetting import WHERE_IDS_ARE, BadForgetting
 from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat
+from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged
+from persistence.copying import CopyDiffers, NothingThen
 from persistence.objects import Refused
 from persistence.probe import StoreUnfit
 
@@ -28,9 +30,11 @@ class BadWords(LedgerError):
 
 
 def exit_code_of(error: LedgerError) -> int:
-    """78 where only the operator can help, 2 where the words are wrong, else 69."""
-    if isinstance(error, BadForgetting | BadWords):
+    """78 where only the operator can help, 2 where the words are wrong, 1 where what was asked about is; else 69."""
+    if isinstance(error, BadForgetting | BadWords | FolderNotEmpty | NoBackup | NothingThen):
         return USAGE
+    if isinstance(error, SourceDamaged | CopyDiffers):
+        return WRONG
     only_by_hand = isinstance(error, BadSettings | NewerFormat | LibraryMismatch | Refused | StoreUnfit)
     return CONFIGURATION if only_by_hand else AWAY
 

@@ -10,13 +10,13 @@ from typing import BinaryIO, TextIO
 
 import msgspec
 
-from actors.cli.anchors import CheckpointAnchors
 from actors.cli.exits import OK, WRONG
 from actors.cli.history import GuildHistory, JoinLine
 from actors.cli.piping import printing
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.gateway.wording import count
 from ledger.ids import GuildId
+from persistence.anchors import CheckpointAnchors
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 

@@ -105,28 +105,27 @@ class GuildHistory:
             verdict = join.verdict or VerdictReached(
                 user=join.user, opened_us=join.joined_at_us, status=Status.PENDING
             )
-            joined_at_ms = join.joined_at_us // 1_000
             yield (
                 join.gsn,
                 JoinLine(
                     guild=self.guild,
-                    user=_shown(join.user),
-                    joined_at_ms=joined_at_ms // DAY_MS * DAY_MS if is_tombstone(join.user) else joined_at_ms,
+                    user=shown_as(join.user),
+                    joined_at_ms=shown_joined_ms(join.user, join.joined_at_us),
                     period=join.period,
                     status=verdict.status,
                     code=verdict.code,
-                    inviter=verdict.inviter and _shown(verdict.inviter),
-                    staff=verdict.staff and _shown(verdict.staff),
+                    inviter=verdict.inviter and shown_as(verdict.inviter),
+                    staff=verdict.staff and shown_as(verdict.staff),
                     candidates=verdict.candidates,
-                    credited=join.credited and _shown(join.credited),
+                    credited=join.credited and shown_as(join.credited),
                 ),
             )
 
     def assignments(self) -> Iterator[AssignmentLine]:
         """Every assignment, oldest first; of those of a code the newest is in force."""
         for each in self._folded().assignments:
-            since_ms, by = each.since_us // 1_000, each.by and _shown(each.by)
-            yield AssignmentLine(code=each.code, staff=_shown(each.staff), since_ms=since_ms, by=by)
+            since_ms, by = each.since_us // 1_000, each.by and shown_as(each.by)
+            yield AssignmentLine(code=each.code, staff=shown_as(each.staff), since_ms=since_ms, by=by)
 
     def counting_since_ms(self) -> int:
         """When the bot began to count there; 0 = it has not, or was told to forget the guild."""
@@ -172,8 +171,15 @@ def _forget(fold: _Fold, user: UserId, name: UserId) -> None:
     fold.assignments = [renamed(each, name_of) for each in fold.assignments]
 
 
-def _shown(user: UserId) -> UserId:
+def shown_as(user: UserId) -> UserId:
+    """Who a reader is told of: ``forgotten-1`` where it is somebody who was forgotten."""
     return UserId(f"forgotten{user}") if is_tombstone(user) else user
+
+
+def shown_joined_ms(user: UserId, joined_at_us: int) -> int:
+    """When somebody joined, milliseconds; of who was forgotten only the day."""
+    joined_at_ms = joined_at_us // 1_000
+    return joined_at_ms // DAY_MS * DAY_MS if is_tombstone(user) else joined_at_ms
 
 
 def _settle(join: _Join | None, event: _Settling) -> None:

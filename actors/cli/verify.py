@@ -8,13 +8,13 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import Progress
 
-from actors.cli.anchors import CheckpointAnchors
 from actors.cli.database import inspect_database
 from actors.cli.exits import OK, WRONG
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
 from actors.cli.piping import printing
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.gateway.wording import count
+from persistence.anchors import CheckpointAnchors
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 from persistence.scan import survey

@@ -1,0 +1,60 @@
+"""``inviteledger backup``: a copy of the history in a folder of its own, read back; also beside a running bot."""
+
+import asyncio
+from pathlib import Path
+
+from actors.cli.contents import Say, said_of
+from actors.cli.exits import OK, WRONG
+from actors.cli.piping import printing
+from actors.cli.progress import progress
+from actors.cli.recorded import nothing_recorded
+from actors.cli.surroundings import Surroundings
+from actors.cli.times import compact
+from actors.command import command
+from persistence.backups import Backup, becoming_whole, write_note
+from persistence.copying import Copied, copy_history
+from persistence.histories import FolderHistory
+
+
+def back_up(around: Surroundings, data: Path, to: Path | None) -> int:
+    """Copies what is durable in the log of ``data``, and the newest checkpoints, into ``to``.
+
+    Args:
+        around: what it works with.
+        data: the data folder.
+        to: an empty folder, or one that is not there; None = one named by the time, in the working folder.
+
+    Returns:
+        0, or 1 when nothing is recorded, or records were missing already (the rest is kept all the same).
+
+    Raises:
+        LedgerError: when it could not be made: then nothing that looks like a backup is there.
+    """
+    disk = around.disk
+    if not disk.names(data / "log"):
+        around.err.write(nothing_recorded(data))
+        return WRONG
+    now_ms = around.clock.now_ms()
+    folder = to or Path(f"inviteledger-backup-{compact(now_ms)}")
+    with becoming_whole(disk, folder, "inviteledger backup") as place:
+        with progress(around.err, "copying") as advance:
+            copied = asyncio.run(copy_history(FolderHistory(disk, data), disk, place, None, advance))
+        write_note(disk, place, _note(copied, now_ms))
+    with printing(around.out):
+        say = Say("backup", around.out)
+        say(*said_of(copied))
+        say(f"written to {folder.absolute()}, and read back")
+        for note in copied.notes:
+            say(f"the log itself is not whole: {note}")
+        say(f"to put it back: {command('restore')} --from {folder} --to DIR")
+    return WRONG if copied.notes else OK
+
+
+def _note(copied: Copied, now_ms: int) -> Backup:
+    return Backup(
+        made_ms=now_ms,
+        contents=copied.contents,
+        epoch=copied.epoch,
+        lineage=copied.lineage,
+        checkpoints=copied.checkpoints,
+    )

@@ -1,0 +1,89 @@
+"""``inviteledger restore``: a backup, or the cloud, becomes a data folder; compared with its source, or not there."""
+
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from actors.cli.contents import Say, said_of, sum_of
+from actors.cli.exits import OK, WRONG
+from actors.cli.piping import printing
+from actors.cli.progress import progress
+from actors.cli.surroundings import Surroundings
+from actors.cli.times import shown
+from actors.gateway.wording import count
+from ledger.errors import Corrupt
+from persistence.backups import SourceDamaged, becoming_whole, read_note
+from persistence.copying import Copied, Cut, copy_history
+from persistence.histories import FolderHistory, History
+from persistence.marker import folder_id
+
+CLOUD: Final = "cloud"
+_CUT: Final = (
+    "this is another history from now on: give the bot a LEDGER_CLOUD of its own (another prefix), and no",
+    "DATABASE_URL of before, or they may bring back what was cut off",
+)
+
+
+class Wish(msgspec.Struct, frozen=True, kw_only=True):
+    """What is to be restored: into which folder, and up to when (milliseconds since 1970; None = all)."""
+
+    to: Path
+    until_ms: int | None
+
+
+async def restore_backup(around: Surroundings, backup: Path, wish: Wish) -> int:
+    """Restores what ``inviteledger backup`` wrote.
+
+    Returns:
+        0, or 1 when the history had lost records already before it was backed up.
+
+    Raises:
+        SourceDamaged: when the backup is not what was written.
+        LedgerError: when it could not be restored. In either case the folder is as it was.
+    """
+    try:
+        note = read_note(around.disk, backup)
+        with becoming_whole(around.disk, wish.to, "inviteledger restore") as place:
+            copied = await _copy(around, FolderHistory(around.disk, backup), place, wish)
+            if copied.source != note.contents:
+                told = f"{sum_of(copied.source)} can be read of {sum_of(note.contents)}"
+                raise SourceDamaged(f"{backup} is damaged: {told}")
+    except Corrupt as error:
+        raise SourceDamaged(f"{backup} is damaged: {error}") from error
+    return _tell(around, str(backup), copied, wish)
+
+
+async def restore_history(around: Surroundings, history: History, name: str, wish: Wish) -> int:
+    """Restores a history that tells itself what it holds: the cloud (see ``restore_backup``)."""
+    try:
+        with becoming_whole(around.disk, wish.to, "inviteledger restore") as place:
+            copied = await _copy(around, history, place, wish)
+    except Corrupt as error:
+        raise SourceDamaged(f"{name} is damaged: {error}") from error
+    return _tell(around, name, copied, wish)
+
+
+async def _copy(around: Surroundings, history: History, place: Path, wish: Wish) -> Copied:
+    cut = None
+    if wish.until_ms is not None:
+        lineage, now_ms = around.randomness.token(), around.clock.now_ms()
+        cut = Cut(until_ms=wish.until_ms, lineage=lineage, now_ms=now_ms)
+    with progress(around.err, "restoring") as advance:
+        copied = await copy_history(history, around.disk, place, cut, advance)
+    folder_id(around.disk, place, around.randomness)
+    return copied
+
+
+def _tell(around: Surroundings, name: str, copied: Copied, wish: Wish) -> int:
+    with printing(around.out):
+        say = Say("restore", around.out)
+        say(*said_of(copied), f"from {name} into {wish.to.absolute()}, read back, and the same as there")
+        if wish.until_ms is not None:
+            say(f"cut at {shown(wish.until_ms)}: {count(copied.left_out, 'later record')} left out", *_CUT)
+        if copied.reforgotten:
+            say(f"{copied.reforgotten} times somebody was forgotten later than that: so they are here, too")
+        for note in copied.notes:
+            say(f"the history was not whole: {note}")
+        say(f"to run on it: set LEDGER_DATA to {wish.to.absolute()}; names are asked of Discord again")
+    return WRONG if copied.notes else OK

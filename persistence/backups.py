@@ -1,0 +1,140 @@
+"""Backups: folders laid out like a data folder, with a note of what they hold; and folders that become whole at once.
+
+DIR/log/, DIR/checkpoints/   as in a data folder, so that every command that reads one reads a backup
+DIR/backup.json              one sealed line, which gets its name last: a folder without it is no backup
+DIR/unfinished/              what is being written; a folder that has it only is neither backup nor data folder
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Corrupt, LedgerError, NewerFormat, StorageError
+from persistence.copying import Contents
+from persistence.disk import Disk, lock_owner
+from persistence.marker import NAME as MARKER
+from persistence.sealed import seal_line, unseal_line
+from persistence.writing import replace
+
+BACKUP_FORMAT: Final = 1
+NOTE: Final = "backup.json"
+UNFINISHED: Final = "unfinished"
+LOCK: Final = "lock"
+PARTS: Final = ("log", "checkpoints", MARKER, NOTE)
+"""What a folder gets when it becomes whole, in this order: the log makes it a data folder, the note a backup."""
+_TOLD: Final = 3
+"""So many names of what lies in a folder are told."""
+
+
+class FolderNotEmpty(LedgerError):
+    """What is to be written needs a folder of its own."""
+
+    hint = "name a folder that is empty, or not there yet"
+
+
+class NoBackup(LedgerError):
+    """A folder holds no whole backup."""
+
+    hint = "name the folder that `inviteledger backup` wrote, or `cloud`"
+
+
+class SourceDamaged(LedgerError):
+    """What was to be restored is not what was written."""
+
+    hint = (
+        "nothing was restored; take another backup, or the cloud. What can still be read of a damaged backup comes "
+        "back when a bot is started on a copy of it (LEDGER_DATA)"
+    )
+
+
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backup holds. ``made_ms``: when it was made (clock of its maker, milliseconds since 1970)."""
+
+    made_ms: int
+    contents: Contents
+    epoch: int
+    lineage: str
+    checkpoints: int
+    format: int = BACKUP_FORMAT
+
+
+class _Format(msgspec.Struct, frozen=True):
+    format: int
+
+
+def write_note(disk: Disk, folder: Path, backup: Backup) -> None:
+    """Says what a folder holds, durably."""
+    replace(disk, folder / NOTE, seal_line(msgspec.json.encode(backup)))
+
+
+def read_note(disk: Disk, folder: Path) -> Backup:
+    """What a backup says that it holds.
+
+    Raises:
+        NoBackup: when it is none, or one that was never finished.
+        Corrupt: when the note is not what was written.
+        NewerFormat: when a later release wrote it.
+    """
+    where = folder / NOTE
+    if disk.identity(where) is None:
+        raise NoBackup(f"{folder} holds no whole backup: there is no {NOTE} in it")
+    body = unseal_line(disk.read(where).removesuffix(b"\n"), str(where))
+    try:
+        if (found := msgspec.json.decode(body, type=_Format).format) > BACKUP_FORMAT:
+            raise NewerFormat(str(where), f"format {found}, known here up to {BACKUP_FORMAT}")
+        return msgspec.json.decode(body, type=Backup)
+    except msgspec.MsgspecError as error:
+        raise Corrupt(str(where), f"unreadable: {error}") from error
+
+
+@contextmanager
+def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
+    """A place to write what the folder is to hold, which gets it at the end, or nothing at all.
+
+    Locks the folder meanwhile, so that no bot starts on it. What an earlier try left unfinished is removed.
+
+    Raises:
+        FolderNotEmpty: when it holds anything else.
+        FolderInUse: when another process is writing there.
+        StorageError: when it cannot be made or written.
+    """
+    _refuse_unless_empty(disk, folder)
+    new = disk.identity(folder) is None
+    disk.make_folder(folder)
+    held = disk.lock(folder / LOCK, owner)
+    place = folder / UNFINISHED
+    try:
+        shutil.rmtree(place, ignore_errors=True)
+        disk.make_folder(place)
+        yield place
+        _publish(disk, folder, place)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+        with suppress(StorageError):
+            disk.remove(folder / LOCK)
+        held.release()
+        if new:
+            with suppress(OSError):  # not where it has become whole
+                folder.rmdir()
+
+
+def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
+    names = [name for name in disk.names(folder) if name not in (UNFINISHED, LOCK)]
+    if not names:
+        return
+    told = ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
+    owner = lock_owner(folder / LOCK)
+    live = f"; it is in use by {owner}" if owner else ""
+    raise FolderNotEmpty(f"{folder} is not empty ({told}){live}: nothing in it was touched")
+
+
+def _publish(disk: Disk, folder: Path, place: Path) -> None:
+    there = disk.names(place)
+    for name in PARTS:
+        if name in there:
+            disk.rename(place / name, folder / name)
+            disk.sync_folder(folder)

@@ -1,0 +1,269 @@
+"""Copying a history into an empty folder: read once, written as a data folder's log and checkpoints, read back.
+
+Rules: what was copied is compared with what is read back from the disk, record by record (one digest over all) and
+along every chain; a copy whose comparison fails is no copy. A *cut* keeps what was recorded up to a time, and only
+whole appends; it is another history from then on, so it gets a lineage and an epoch of its own, and every forgetting
+that came later: who was forgotten does not come back. Memory stays flat, whatever is copied.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger.errors import LedgerError
+from ledger.ids import GuildId
+from ledger.records import ContinuityBroken, Draft, InternalCause
+from persistence.anchors import CheckpointAnchors
+from persistence.chains import appends
+from persistence.checkpoints import Checkpoints
+from persistence.disk import Disk
+from persistence.frames import Frame
+from persistence.histories import History, Opening
+from persistence.layer import Checkpoint, Head
+from persistence.log import Log
+from persistence.numbering import Append, Numbering
+from persistence.quarantine import Quarantine
+from persistence.reading import Reading
+from persistence.scan import Gap, Spotted
+from persistence.until import Until
+
+BATCH_RECORDS: Final = 5_000
+"""So many are written with one fsync, at least; an append is not split."""
+
+
+RESTORE: Final = InternalCause(what="restore")
+
+
+class CopyDiffers(LedgerError):
+    """What was read back is not what was copied."""
+
+    hint = "look at the disk it was written to, and copy again to another one"
+
+
+class NothingThen(LedgerError):
+    """A history has no record, or none of so early."""
+
+    hint = "name a later time, or another source"
+
+
+class Contents(msgspec.Struct, frozen=True, kw_only=True):
+    """What a history holds.
+
+    ``gsn``: its last record; ``newest_ms``: when that was recorded (our clock), 0 = there is none; ``missing``:
+    ranges of gsn that could not be read; ``digest``: SHA-256 (hex) over all frames in order.
+    """
+
+    records: int
+    guilds: int
+    gsn: int
+    newest_ms: int
+    missing: tuple[Gap, ...]
+    digest: str
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a history is cut: what was recorded later than ``until_ms`` is left out. ``lineage``: the new one."""
+
+    until_ms: int
+    lineage: str
+    now_ms: int
+
+
+class Copied(msgspec.Struct, frozen=True, kw_only=True):
+    """A copy that was read back.
+
+    ``source``: what the history held; ``contents``: what the copy holds; ``left_out``: how many records were cut off;
+    ``heads``: the copy's, along every chain; ``checkpoints``: how many were copied; ``reforgotten``: how often
+    somebody was forgotten anew in a cut; ``notes``: what is wrong with the history itself, a sentence each.
+    """
+
+    source: Contents
+    contents: Contents
+    heads: Mapping[GuildId, Head]
+    left_out: int
+    epoch: int
+    lineage: str
+    checkpoints: int
+    reforgotten: int
+    notes: tuple[str, ...]
+
+
+class Tally:
+    """Counts frames as they pass."""
+
+    def __init__(self) -> None:
+        self.records = self.gsn = self._newest_ms = 0
+        self.guilds: set[GuildId] = set()
+        self._missing: list[Gap] = []
+        self._digest = hashlib.sha256()
+
+    def take(self, frames: Sequence[Frame]) -> None:
+        for frame in frames:
+            record = frame.record
+            if record.gsn > self.gsn + 1:
+                self._missing.append((self.gsn + 1, record.gsn - 1))
+            self.gsn = record.gsn
+            self._newest_ms = record.at_ms
+            self.guilds.add(record.guild)
+            self._digest.update(frame.data)
+        self.records += len(frames)
+
+    def contents(self) -> Contents:
+        return Contents(
+            records=self.records,
+            guilds=len(self.guilds),
+            gsn=self.gsn,
+            newest_ms=self._newest_ms,
+            missing=tuple(self._missing),
+            digest=self._digest.hexdigest(),
+        )
+
+
+async def copy_history(
+    history: History, disk: Disk, folder: Path, cut: Cut | None, advance: Callable[[int, int], None]
+) -> Copied:
+    """Copies a history into ``folder``, which holds nothing yet, and closes it.
+
+    ``advance`` is told how many of how many records were read.
+
+    Raises:
+        Corrupt: when the history, or what was just written, cannot be read.
+        CopyDiffers: when what was read back is not what was copied.
+        NothingThen: when there is nothing to copy, or everything was recorded later than the cut.
+        NewerFormat: when a later release wrote the history.
+        StorageError: when the history cannot be read, or nothing be written.
+    """
+    try:
+        return await _copied(history, _Copy(disk, folder, await history.open(), cut), advance)
+    finally:
+        await history.close()
+
+
+async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int], None]) -> Copied:
+    copy.begin()
+    try:
+        async for batch in _batches(history.frames()):
+            copy.take(batch)
+            advance(copy.seen.records, max(copy.opening.records, copy.seen.records))
+    finally:
+        copy.end()
+    if not copy.kept.records:
+        raise NothingThen("nothing was recorded by then" if copy.seen.records else "no record is there")
+    for guild in sorted(copy.kept.guilds):
+        for checkpoint in reversed(await history.checkpoints(guild)):
+            copy.keep(checkpoint)
+    copy.set_out()
+    copied = copy.read_back()
+    if copy.cut is None and copy.opening.heads not in (None, copied.heads):
+        raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
+    return msgspec.structs.replace(copied, notes=(*copied.notes, *history.notes()))
+
+
+async def _batches(frames: AsyncIterator[Frame]) -> AsyncIterator[Sequence[Frame]]:
+    """Frames in whole appends, about ``BATCH_RECORDS`` at once."""
+    batch: list[Frame] = []
+    async for frame in frames:
+        batch.append(frame)
+        if len(batch) >= BATCH_RECORDS and frame.record.seq == frame.record.last:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+class _Copy:
+    """A copy while it is made. ``seen``: what the history holds, ``kept``: what of it the copy holds."""
+
+    def __init__(self, disk: Disk, folder: Path, opening: Opening, cut: Cut | None) -> None:
+        self._disk = disk
+        self._folder = folder
+        self.cut = cut
+        self.opening = opening
+        self._term = (opening.epoch, opening.lineage) if cut is None else (opening.epoch + 1, cut.lineage)
+        quarantine = Quarantine(disk, folder / "quarantine")
+        self._anchors = CheckpointAnchors(disk, folder / "checkpoints")
+        self._log = Log(disk, folder / "log", quarantine, anchors=self._anchors)
+        self._checkpoints = Checkpoints(disk, folder / "checkpoints", quarantine)
+        self._until = Until(None if cut is None else cut.until_ms)
+        self._numbers = {"left_out": 0, "checkpoints": 0, "reforgotten": 0}
+        self.seen, self.kept = Tally(), Tally()
+
+    def begin(self) -> None:
+        self._log.open()
+        self._log.begin(*self._term)
+
+    def take(self, batch: Sequence[Frame]) -> None:
+        """The next frames of the history, whole appends."""
+        kept = [frame for frame in batch if self._until.keeps(frame.record)]
+        if kept:
+            self._log.append(kept)
+            self.kept.take(kept)
+        self.seen.take(batch)
+        self._numbers["left_out"] += len(batch) - len(kept)
+
+    def end(self) -> None:
+        self._log.close()
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """A checkpoint of what was kept, unless it knows what is to be forgotten, or is of another history."""
+        header = checkpoint.header
+        if (
+            header.gsn > self.kept.gsn
+            or self._until.later.get(header.guild)
+            or header.lineage != self.opening.lineage
+        ):
+            return
+        header = msgspec.structs.replace(header, lineage=self._term[1])
+        self._checkpoints.save(Checkpoint(header=header, pages=checkpoint.pages))
+        self._numbers["checkpoints"] += 1
+
+    def set_out(self) -> None:
+        """Behind a cut, says in each guild that its history goes on from there, and whom it has to forget again.
+
+        By the epoch of these records it wins over layers that hold what was cut off.
+        """
+        cut = self.cut
+        if cut is None:
+            return
+        heads = self._log.open().heads
+        numbering = Numbering(heads, self.kept.gsn, self._term[0], cut.now_ms)
+        for guild, head in heads.items():
+            drafts = [
+                Draft(event=each.event, cause=each.cause, key=each.key) for each in self._until.later.get(guild, ())
+            ]
+            self._numbers["reforgotten"] += len(drafts)
+            broken = ContinuityBroken(reason="restored", at_us=cut.now_ms * 1_000)
+            drafts.append(Draft(event=broken, cause=RESTORE, key=f"restored/{cut.lineage}"))
+            numbering.take(Append(guild=guild, base_seq=head.seq, drafts=tuple(drafts)))
+        self._log.begin(*self._term)
+        self._log.append(numbering.frames)
+        self.kept.take(numbering.frames)
+        self._log.close()
+
+    def read_back(self) -> Copied:
+        """Reads what was written, and compares."""
+        reading = Reading(self._disk, self._folder / "log", self._anchors)
+        back = Tally()
+        for append in appends(reading.scan, _frame_of):
+            reading.take(append)
+            back.take([spotted.frame for spotted in append])
+        if back.contents() != self.kept.contents():
+            raise CopyDiffers(f"{self._folder}: {back.records} of {self.kept.records} records read back as they were")
+        return Copied(
+            source=self.seen.contents(),
+            contents=back.contents(),
+            heads=reading.chains.heads,
+            left_out=self._numbers["left_out"],
+            epoch=self._term[0],
+            lineage=self._term[1],
+            checkpoints=self._numbers["checkpoints"],
+            reforgotten=self._numbers["reforgotten"],
+            notes=reading.notes(),
+        )
+
+
+def _frame_of(spotted: Spotted) -> Frame:
+    return spotted.frame

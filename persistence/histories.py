@@ -1,0 +1,142 @@
+"""Histories that are only read: what a data folder holds (a backup is one), or the cloud.
+
+Nothing here changes, locks or fences what it reads, so it works beside whoever writes there.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger.errors import Corrupt, StorageError
+from ledger.ids import GuildId
+from persistence.checkpoints import unpack
+from persistence.disk import Disk
+from persistence.frames import Frame
+from persistence.layer import Checkpoint, Head, Layer
+from persistence.scan import Scan, Survey, survey
+from persistence.segments import Batch, lines
+
+CHECKPOINT_SUFFIX: Final = ".ckpt"
+_TAIL_BYTES: Final = 1024 * 1024
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A history before its records are read: the newest term in it, and about how many records there are.
+
+    ``heads``: by guild, where they are known before all is read; else None.
+    """
+
+    epoch: int
+    lineage: str
+    records: int
+    heads: Mapping[GuildId, Head] | None
+
+
+class History(Protocol):
+    """One history. Opened, read to its end, closed."""
+
+    async def open(self) -> Opening:
+        """Looks what there is.
+
+        Raises:
+            NewerFormat: when a later release wrote it.
+            StorageError: when it cannot be read.
+        """
+        ...
+
+    def frames(self) -> AsyncIterator[Frame]:
+        """Every frame that can be read, in the order of gsn, checksums verified."""
+        ...
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        """The guild's checkpoints that can be read, newest first."""
+        ...
+
+    def notes(self) -> tuple[str, ...]:
+        """What could not be believed in all that was read, a sentence each."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class FolderHistory:
+    """What lies in a data folder, up to what was whole when it was read."""
+
+    def __init__(self, disk: Disk, folder: Path) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._found = Survey(files=(), unreadable=())
+
+    async def open(self) -> Opening:
+        self._found = survey(self._disk, self._folder / "log")
+        headers = [file.header for file in self._found.files if file.header is not None]
+        return Opening(
+            epoch=max((header.epoch for header in headers), default=0),
+            lineage=headers[-1].lineage if headers else "",
+            records=self._last_gsn(),
+            heads=None,
+        )
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        for spotted in Scan(self._disk, self._found.files):
+            yield spotted.frame
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        return kept_checkpoints(self._disk, self._folder / "checkpoints" / guild, guild)
+
+    def notes(self) -> tuple[str, ...]:
+        """What is missing shows in the copy."""
+        return ()
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def _last_gsn(self) -> int:
+        if not self._found.files:
+            return 0
+        newest = self._found.files[-1]
+        named = [newest.first_gsn - 1]
+        for line in lines(self._disk.read(newest.path)[-_TAIL_BYTES:], newest.path.name):
+            if isinstance(line.content, Frame):
+                named.append(line.content.record.gsn)
+            elif isinstance(line.content, Batch):
+                named.append(line.content.confirmed)
+        return max(named)
+
+
+class LayerHistory:
+    """What a layer holds that is opened, read and closed, and never begun or fenced: the cloud."""
+
+    def __init__(self, layer: Layer) -> None:
+        self._layer = layer
+        self._notes: list[str] = []
+
+    async def open(self) -> Opening:
+        summary = await self._layer.open()
+        self._notes += summary.notes
+        return Opening(epoch=summary.epoch, lineage=summary.lineage, records=summary.gsn, heads=summary.heads)
+
+    def frames(self) -> AsyncIterator[Frame]:
+        return self._layer.frames_after(0)
+
+    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        return await self._layer.checkpoints(guild)
+
+    def notes(self) -> tuple[str, ...]:
+        return (*self._notes, *self._layer.take_notes())
+
+    async def close(self) -> None:
+        await self._layer.close()
+
+
+def kept_checkpoints(disk: Disk, folder: Path, guild: GuildId) -> list[Checkpoint]:
+    """A guild's checkpoints in a folder that can be read, newest first."""
+    found: list[Checkpoint] = []
+    for name in reversed(disk.names(folder)):
+        if name.endswith(CHECKPOINT_SUFFIX):
+            with suppress(Corrupt, StorageError):  # the records have it all; it may just have been replaced
+                found.append(unpack(disk.read(folder / name), name))
+    return [checkpoint for checkpoint in found if checkpoint.header.guild == guild]

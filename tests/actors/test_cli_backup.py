@@ -1,0 +1,546 @@
+"""Backups are whole or no backups, and what is restored from them is what they held, or nothing."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import pytest
+
+from actors.cli.app import make_app, perform
+from actors.cli.backup import back_up
+from actors.cli.exits import exit_code_of
+from actors.cli.restore import Wish, restore_backup
+from actors.settings import Settings
+from actors.sources import read_settings
+from ledger.errors import DiskFull, FolderInUse, NewerFormat
+from ledger.ids import GuildId, UserId
+from ledger.records import ContinuityBroken, Forgetting, Record
+from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged, read_note
+from persistence.copying import CopyDiffers, NothingThen
+from persistence.disk import RealDisk, RealHandle
+from persistence.frames import Frame
+from persistence.layer import Head
+from persistence.local import LocalLayer, hold_folder
+from persistence.offload import inline
+from persistence.reading import read_log
+from persistence.sealed import seal_line
+from persistence.sqlite import SqliteLayer
+from persistence.store import StartReport, Store
+from tests.actors.written import Around, Sealer, in_time, keep_checkpoint, make_log, write_history
+from tests.ledger.worlds import START_US, World
+from tests.persistence.making import Chain, TestClock, TestRandomness
+
+ROOT = Path(__file__).parents[2]
+START_MS = START_US // 1000
+
+
+def played(seed: int, forgotten: list[tuple[int, str | None]] | None = None) -> list[Record]:
+    world = World(seed)
+    for second, user in forgotten or ():
+        world.forget_at(START_US + second * 1_000_000, UserId(user) if user else None)
+    world.run()
+    return world.records
+
+
+def back(data: Path, to: Path) -> str:
+    around = Around()
+    assert back_up(around.all, data, to) == 0
+    assert around.err.getvalue() == ""
+    return around.out.getvalue()
+
+
+def restore(backup: Path, to: Path, until_ms: int | None = None, disk: RealDisk | None = None) -> tuple[int, str]:
+    around = Around(disk)
+    code = asyncio.run(restore_backup(around.all, backup, Wish(to=to, until_ms=until_ms)))
+    return code, around.out.getvalue()
+
+
+def records_in(data: Path) -> list[Record]:
+    return [frame.record for frame in read_log(RealDisk(), data / "log")]
+
+
+def heads_in(data: Path) -> dict[GuildId, Head]:
+    reading = read_log(RealDisk(), data / "log")
+    for _ in reading:
+        pass
+    return reading.chains.heads
+
+
+def tree(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def started(data: Path) -> tuple[StartReport, dict[GuildId, Head]]:
+    """What a bot that starts on the folder finds."""
+    disk = RealDisk()
+    layers = LocalLayer(disk, data, inline), SqliteLayer(disk, data / "ledger.db", data / "quarantine")
+    store = Store(layers, TestClock(), TestRandomness(first=99))
+    try:
+        report = await store.start()
+        for guild in store.guilds():
+            opened = await store.open_guild(guild)
+            assert opened.notes == ()
+        return report, {guild: store.head_of(guild) for guild in store.guilds()}
+    finally:
+        await store.close()
+
+
+# What a backup is
+
+
+def test_a_backup_holds_the_same_bytes_and_says_what_they_are(tmp_path: Path):
+    frames = write_history(tmp_path / "data", played(1), played(2), segment_bytes=2_000)
+    said = back(tmp_path / "data", tmp_path / "kept")
+    note = read_note(RealDisk(), tmp_path / "kept")
+    assert (note.contents.records, note.contents.guilds, note.contents.gsn) == (len(frames), 2, len(frames))
+    assert (note.contents.newest_ms, note.contents.missing) == (frames[-1].record.at_ms, ())
+    assert (note.lineage, note.epoch) == ("lineage", 1)
+    kept = read_log(RealDisk(), tmp_path / "kept" / "log")
+    assert [frame.data for frame in kept] == [frame.data for frame in frames]
+    assert f"{len(frames)} records of 2 guilds, up to 2023-11-14" in said
+    assert note.contents.digest in said
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["backup.json", "log"]
+
+
+def test_a_backup_is_restored_to_the_same_heads_and_a_bot_starts_on_it(tmp_path: Path):
+    frames = write_history(tmp_path / "data", played(3))
+    for seq in (len(frames) // 2, len(frames) - 2):
+        keep_checkpoint(tmp_path / "data", frames, seq)
+    back(tmp_path / "data", tmp_path / "kept")
+    code, said = restore(tmp_path / "kept", tmp_path / "new")
+    assert code == 0
+    assert "2 checkpoints" in said
+    assert tree(tmp_path / "new" / "checkpoints") == tree(tmp_path / "data" / "checkpoints")
+    assert heads_in(tmp_path / "new") == heads_in(tmp_path / "data")
+    report, heads = asyncio.run(started(tmp_path / "new"))
+    assert (report.lineage, report.epoch, report.missing) == ("lineage", 2, ())
+    assert heads == heads_in(tmp_path / "data")
+
+
+def test_a_backup_beside_a_writer_is_what_was_durable_then(tmp_path: Path):
+    """A process appends all the time; the backup is a prefix of what it has written in the end."""
+    writer = subprocess.Popen(
+        (sys.executable, "-c", WRITER, str(tmp_path / "data")), cwd=ROOT, stdout=subprocess.PIPE
+    )
+    try:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"going\n"
+        for number in range(3):
+            back(tmp_path / "data", tmp_path / f"kept{number}")
+    finally:
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        if writer.stdout is not None:
+            writer.stdout.close()
+    written = [frame.data for frame in read_log(RealDisk(), tmp_path / "data" / "log")]
+    sizes = []
+    for number in range(3):
+        held = [frame.data for frame in read_log(RealDisk(), tmp_path / f"kept{number}" / "log")]
+        assert held == written[: len(held)]
+        sizes.append(len(held))
+    assert 0 < sizes[0] < sizes[-1]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from ledger.ids import GuildId
+from tests.actors.written import make_log
+from tests.persistence.making import Chain
+log, chain = make_log(Path(sys.argv[1]), segment_bytes=20_000), Chain()
+log.append(chain.append(GuildId("1"), size=5))
+print("going", flush=True)
+while True:
+    log.append([*chain.append(GuildId("1"), size=3), *chain.append(GuildId("2"))])
+"""
+
+
+def test_records_that_were_missing_before_are_missing_in_it_and_said(tmp_path: Path):
+    frames = write_history(tmp_path / "data", played(5), played(6), segment_bytes=100)
+    hurt = sorted((tmp_path / "data" / "log").iterdir())[3]
+    hurt.write_bytes(hurt.read_bytes().replace(b'"gsn"', b'"gsm"'))
+    around = Around()
+    assert back_up(around.all, tmp_path / "data", tmp_path / "kept") == 1
+    assert "the log itself is not whole: gsn " in around.out.getvalue()
+    note = read_note(RealDisk(), tmp_path / "kept")
+    assert note.contents.missing
+    assert note.contents.records < len(frames)
+    code, said = restore(tmp_path / "kept", tmp_path / "new")
+    assert code == 1
+    assert "the history was not whole: gsn " in said
+    scan = read_log(RealDisk(), tmp_path / "new" / "log")
+    for _ in scan:
+        pass
+    assert tuple(scan.scan.missing) == note.contents.missing
+
+
+def test_a_backup_of_nothing_is_none(tmp_path: Path):
+    around = Around()
+    assert back_up(around.all, tmp_path / "data", tmp_path / "kept") == 1
+    assert "is LEDGER_DATA the bot's?" in around.err.getvalue()
+    assert not (tmp_path / "kept").exists()
+    make_log(tmp_path / "data").close()
+    with pytest.raises(NothingThen):
+        back_up(around.all, tmp_path / "data", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
+# Where it goes
+
+
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_a_folder_that_holds_anything_is_refused_and_left_as_it_is(tmp_path: Path, what: str):
+    write_history(tmp_path / "data", played(7))
+    back(tmp_path / "data", tmp_path / "kept")
+    before = tree(tmp_path)
+    again, to = (back, "kept") if what == "backup" else (restore, "data")
+    source = tmp_path / ("data" if what == "backup" else "kept")
+    with pytest.raises(FolderNotEmpty, match=r"is not empty \(") as caught:
+        again(source, tmp_path / to)
+    assert exit_code_of(caught.value) == 2
+    assert tree(tmp_path) == before
+
+
+def test_the_folder_of_a_running_bot_is_refused_by_its_name(tmp_path: Path):
+    write_history(tmp_path / "data", played(7))
+    back(tmp_path / "data", tmp_path / "kept")
+    held = hold_folder(RealDisk(), tmp_path / "data", "today")
+    with pytest.raises(FolderNotEmpty, match=f"it is in use by process {os.getpid()} on "):
+        restore(tmp_path / "kept", tmp_path / "data")
+    held.release()
+    empty = hold_folder(RealDisk(), tmp_path / "fresh", "today")
+    with pytest.raises(FolderInUse, match=f"process {os.getpid()}"):
+        restore(tmp_path / "kept", tmp_path / "fresh")
+    empty.release()
+
+
+def test_an_empty_folder_serves_and_what_an_earlier_try_left_is_removed(tmp_path: Path):
+    frames = write_history(tmp_path / "data", played(8))
+    back(tmp_path / "data", tmp_path / "kept")
+    (tmp_path / "new" / "unfinished" / "log").mkdir(parents=True)
+    shutil.copy(next((tmp_path / "data" / "log").iterdir()), tmp_path / "new" / "unfinished" / "log")
+    assert restore(tmp_path / "kept", tmp_path / "new")[0] == 0
+    assert len(records_in(tmp_path / "new")) == len(frames)
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["log", "marker"]
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "empty", "data"])
+def test_what_is_no_backup_is_refused(tmp_path: Path, folder: str):
+    write_history(tmp_path / "data", played(9))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoBackup, match="holds no whole backup") as caught:
+        restore(tmp_path / folder, tmp_path / "new")
+    assert exit_code_of(caught.value) == 2
+    assert not (tmp_path / "new").exists()
+
+
+def write_little(data: Path) -> list[Frame]:
+    """Two joins, each a batch."""
+    log, chain = make_log(data), Chain()
+    frames = [frame for _ in range(2) for frame in chain.append(GuildId("1"))]
+    for frame in frames:
+        log.append([frame])
+    log.close()
+    return frames
+
+
+@pytest.mark.parametrize("kind", ["backup.json", "*.ckpt", "*.jsonl"])
+def test_a_backup_damaged_at_any_byte_is_refused_or_gives_all_that_it_held(tmp_path: Path, kind: str):
+    frames = write_little(tmp_path / "data")
+    keep_checkpoint(tmp_path / "data", frames, 1)
+    back(tmp_path / "data", tmp_path / "kept")
+    heads, refused = heads_in(tmp_path / "data"), 0
+    (path,) = (tmp_path / "kept").rglob(kind)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        refused += is_refused(tmp_path, heads)
+    path.write_bytes(whole)
+    assert not is_refused(tmp_path, heads)
+    frame_bytes = sum(len(frame.data) for frame in frames)
+    assert refused >= {"backup.json": len(whole) - 1, "*.ckpt": 0, "*.jsonl": frame_bytes}[kind]
+
+
+def test_a_backup_that_was_cut_short_anywhere_is_refused_or_gives_all_that_it_held(tmp_path: Path):
+    write_little(tmp_path / "data")
+    back(tmp_path / "data", tmp_path / "kept")
+    heads = heads_in(tmp_path / "data")
+    for path in sorted(path for path in (tmp_path / "kept").rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        for size in range(0, len(whole), 5):
+            path.write_bytes(whole[:size])
+            is_refused(tmp_path, heads)
+        path.unlink()
+        assert is_refused(tmp_path, heads)
+        path.write_bytes(whole)
+
+
+class Hasty(RealDisk):
+    """Syncs nothing, so that a thousand restores take no time."""
+
+    def append_to(self, path: Path) -> RealHandle:
+        handle = super().append_to(path)
+        handle.sync = lambda: None  # type: ignore[method-assign]
+        return handle
+
+    def sync_folder(self, folder: Path) -> None:
+        del folder
+
+
+def is_refused(folder: Path, heads: dict[GuildId, Head]) -> bool:
+    new = folder / "new"
+    try:
+        restore(folder / "kept", new, disk=Hasty())
+    except (SourceDamaged, NoBackup, NothingThen):
+        assert not new.exists()
+        return True
+    assert heads_in(new) == heads
+    shutil.rmtree(new)
+    return False
+
+
+def test_a_backup_of_a_later_release_is_refused(tmp_path: Path):
+    write_history(tmp_path / "data", played(9))
+    back(tmp_path / "data", tmp_path / "kept")
+    later = msgspec.structs.replace(read_note(RealDisk(), tmp_path / "kept"), format=2)
+    (tmp_path / "kept" / "backup.json").write_bytes(seal_line(msgspec.json.encode(later)))
+    with pytest.raises(NewerFormat, match=r"backup\.json was written by a later release") as caught:
+        restore(tmp_path / "kept", tmp_path / "new")
+    assert exit_code_of(caught.value) == 78
+    assert not (tmp_path / "new").exists()
+
+
+class FullDisk(Hasty):
+    """Has room for so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def append_to(self, path: Path) -> RealHandle:
+        handle = super().append_to(path)
+        write = handle.write
+
+        def limited(data: bytes) -> None:
+            self.room -= len(data)
+            if self.room < 0:
+                raise DiskFull(f"write {path}: No space left on device")
+            write(data)
+
+        handle.write = limited  # type: ignore[method-assign]
+        return handle
+
+
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_where_the_disk_is_full_nothing_looks_whole(tmp_path: Path, what: str):
+    frames = write_history(tmp_path / "data", played(10), segment_bytes=1_000)
+    keep_checkpoint(tmp_path / "data", frames, len(frames) - 1)
+    back(tmp_path / "data", tmp_path / "kept")
+    done: Callable[[FullDisk], object] = (
+        (lambda disk: back_up(Around(disk).all, tmp_path / "data", tmp_path / "new"))
+        if what == "backup"
+        else (lambda disk: restore(tmp_path / "kept", tmp_path / "new", disk=disk))
+    )
+    room, failed = 0, 0
+    while True:
+        try:
+            done(FullDisk(room))
+        except DiskFull:
+            assert not (tmp_path / "new").exists()
+            room, failed = room + 2_003, failed + 1
+        else:
+            break
+    assert failed > 5
+    assert heads_in(tmp_path / "new") == heads_in(tmp_path / "data")
+
+
+class RottenDisk(RealDisk):
+    """Gives back a log that it was not given."""
+
+    def read(self, path: Path) -> bytes:
+        data = super().read(path)
+        return (
+            data.replace(b'"user"', b'"uses"', 1) if "unfinished" in path.parts and path.suffix == ".jsonl" else data
+        )
+
+
+def test_what_does_not_read_back_is_no_restored_folder(tmp_path: Path):
+    write_history(tmp_path / "data", played(9))
+    back(tmp_path / "data", tmp_path / "kept")
+    with pytest.raises(CopyDiffers) as caught:
+        restore(tmp_path / "kept", tmp_path / "new", disk=RottenDisk())
+    assert exit_code_of(caught.value) == 1
+    assert not (tmp_path / "new").exists()
+
+
+# A time
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_history_is_cut_at_a_time_and_is_another_one_from_then_on(tmp_path: Path, seed: int):
+    write_history(tmp_path / "data", played(seed), played(seed + 50), segment_bytes=3_000)
+    all_records = records_in(tmp_path / "data")
+    until_ms = all_records[len(all_records) // 2].at_ms
+    kept = [record for record in all_records if record.at_ms <= until_ms]
+    back(tmp_path / "data", tmp_path / "kept")
+    code, said = restore(tmp_path / "kept", tmp_path / "new", until_ms)
+    assert code == 0
+    assert f"{len(all_records) - len(kept)} later records left out" in said
+    restored = records_in(tmp_path / "new")
+    assert restored[: len(kept)] == kept
+    assert all(isinstance(record.event, ContinuityBroken) and record.epoch == 2 for record in restored[len(kept) :])
+    report, _ = asyncio.run(started(tmp_path / "new"))
+    assert report.lineage not in ("", "lineage")
+    assert report.epoch == 3
+
+
+def test_a_cut_history_wins_over_the_layer_that_holds_what_was_cut(tmp_path: Path):
+    """The database of before lies beside the restored log: it is set aside, and brings nothing back."""
+    frames = write_history(tmp_path / "data", played(3))
+    asyncio.run(started(tmp_path / "data"))
+    back(tmp_path / "data", tmp_path / "kept")
+    until_ms = frames[len(frames) // 2].record.at_ms
+    restore(tmp_path / "kept", tmp_path / "new", until_ms)
+    cut = heads_in(tmp_path / "new")
+    shutil.copy(tmp_path / "data" / "ledger.db", tmp_path / "new")
+    report, heads = asyncio.run(started(tmp_path / "new"))
+    assert report.leader == "log"
+    assert any("LOST BRANCH" in note for note in report.notes)
+    assert heads == cut
+
+
+def test_checkpoints_of_before_the_cut_are_kept_in_the_new_lineage(tmp_path: Path):
+    frames = write_history(tmp_path / "data", played(3))
+    early = frames[len(frames) // 3].record.last
+    for seq in (early, len(frames)):
+        keep_checkpoint(tmp_path / "data", frames, seq)
+    back(tmp_path / "data", tmp_path / "kept")
+    restore(tmp_path / "kept", tmp_path / "new", frames[-1].record.at_ms - 1)
+    (path,) = (tmp_path / "new" / "checkpoints" / "1").iterdir()
+    assert path.name == f"0000000001-{early:020d}.ckpt"
+    asyncio.run(started(tmp_path / "new"))
+
+
+def test_who_was_forgotten_later_does_not_come_back_with_an_earlier_time(tmp_path: Path):
+    records = played(3, [(60, "1000"), (70, "1001")])
+    forgettings = [record for record in records if isinstance(record.event, Forgetting)]
+    assert len(forgettings) == 2
+    frames = write_history(tmp_path / "data", records)
+    keep_checkpoint(tmp_path / "data", frames, frames[len(frames) // 4].record.last)
+    back(tmp_path / "data", tmp_path / "kept")
+    code, said = restore(tmp_path / "kept", tmp_path / "new", forgettings[0].at_ms - 1)
+    assert code == 0
+    assert "2 times somebody was forgotten later" in said
+    added = [record.event for record in records_in(tmp_path / "new") if record.epoch == 2]
+    assert added[:2] == [record.event for record in forgettings]
+    assert not (tmp_path / "new" / "checkpoints").exists()
+    asyncio.run(started(tmp_path / "new"))
+
+
+def test_before_the_beginning_there_is_nothing_to_restore(tmp_path: Path):
+    write_history(tmp_path / "data", played(3))
+    back(tmp_path / "data", tmp_path / "kept")
+    with pytest.raises(NothingThen) as caught:
+        restore(tmp_path / "kept", tmp_path / "new", START_MS - 1)
+    assert exit_code_of(caught.value) == 2
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_append_is_kept_whole_or_not_at_all(tmp_path: Path):
+    records = played(4)
+    appends = in_time(records)
+    wide = next(append for append in appends[3:] if len(append) > 1)
+    later = [msgspec.structs.replace(record, at_ms=wide[0].at_ms + place) for place, record in enumerate(wide)]
+    stretched = [later if append is wide else append for append in appends]
+    log, seal = make_log(tmp_path / "data"), Sealer()
+    log.append(seal(stretched))
+    log.close()
+    back(tmp_path / "data", tmp_path / "kept")
+    restore(tmp_path / "kept", tmp_path / "new", wide[0].at_ms)
+    assert [record.seq for record in records_in(tmp_path / "new") if record.epoch == 1][-1] >= wide[-1].seq
+
+
+# As a user runs it
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]:
+    """The program with these words, in this folder; what it prints goes where ``capfd`` sees it."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.chdir(tmp_path)
+    app = make_app(settings=read_settings, run=never, demo=never, forget=never)
+
+    def run(data: str, *words: str) -> int:
+        monkeypatch.setenv("LEDGER_DATA", data)
+        return perform(app, words)
+
+    return run
+
+
+def never(*_: object) -> NoReturn:
+    pytest.fail("nobody asked for this")
+
+
+def test_a_user_backs_up_restores_looks_and_reads(
+    tmp_path: Path, typed: Callable[..., int], capfd: pytest.CaptureFixture[str]
+):
+    write_history(tmp_path / "data", played(1))
+    assert typed("data", "backup") == 0
+    (kept,) = tmp_path.glob("inviteledger-backup-*Z")
+    assert typed("data", "restore", "--from", str(kept), "--to", "new") == 0
+    capfd.readouterr()
+    shown = []
+    for folder in ("data", kept.name, "new"):
+        assert typed(folder, "replay", "--json", "--guild", "1") == typed(folder, "export") == 0
+        shown.append(capfd.readouterr().out)
+    assert shown[0] == shown[1] == shown[2]
+    assert json.loads(shown[0].splitlines()[0])["place"]["guild"] == "1"
+    assert typed("data", "restore", "--from", str(kept), "--to", "new") == 2
+    said = capfd.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "is not empty" in said.err
+
+
+def test_the_program_s_own_entry_backs_up(tmp_path: Path):
+    write_history(tmp_path / "data", played(1))
+    ended = subprocess.run(
+        (sys.executable, "-m", "supervisor", "backup", "--to", "kept"),
+        env={**os.environ, "PYTHONPATH": str(ROOT), "LEDGER_DATA": "data"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert read_note(RealDisk(), tmp_path / "kept").contents.guilds == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("restore", "--from", "b"), "--to"),
+        (("restore", "--from", "b", "--to", "new"), "holds no whole backup"),
+        (("restore", "--from", "b", "--to", "new", "--at", "noon"), "is no time"),
+        (("replay", "--until", "noon"), "is no time"),
+        (("replay", "--guild", "x"), "is no id"),
+    ],
+)
+def test_bad_words_end_with_2_and_touch_nothing(
+    tmp_path: Path, typed: Callable[..., int], capfd: pytest.CaptureFixture[str], words: tuple[str, ...], said: str
+):
+    assert typed("data", *words) == 2
+    assert said in capfd.readouterr().err
+    assert list(tmp_path.iterdir()) == []
