@@ -38,7 +38,7 @@ from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
-from actors.ground import hold, warn_of_disk
+from actors.ground import hold, warn_of_disk, warn_of_first_start
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
@@ -73,6 +73,7 @@ from ledger.ports import Clock, Randomness
 from persistence.disk import Held, RealDisk
 from persistence.lists import Lists
 from persistence.local import LocalLayer, hold_folder
+from persistence.marker import folder_id
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
 from persistence.salvage import FileSalvage
@@ -643,7 +644,9 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     held = holding.result()
     store = _store(settings, offload)
     try:
-        await _recover(store, log)
+        _, seen = folder_id(disk, data, SystemRandomness())
+        epoch = await _recover(store, log)
+        warn_of_first_start(data, settings, log, seen=seen, earlier=epoch - 1)
         await Program(settings, store, offload, log, chaos=chaos).run(stop)
     finally:
         await store.close()
@@ -700,7 +703,8 @@ def _store(settings: Settings, offload: ThreadOffload) -> Store:
     return Store(layers, SystemClock(), SystemRandomness(), salvage=FileSalvage(disk, data, offload))
 
 
-async def _recover(store: Store, log: FilteringBoundLogger) -> None:
+async def _recover(store: Store, log: FilteringBoundLogger) -> int:
+    """Compares the layers, says what came of it, and gives the epoch that was taken."""
     clock = SystemClock()
     began_s = clock.monotonic_s()
     report = await store.start()
@@ -714,6 +718,7 @@ async def _recover(store: Store, log: FilteringBoundLogger) -> None:
     )
     if report.missing:
         log.error("records.missing", gsn=[list(gap) for gap in report.missing], hint=MISSING_HINT)
+    return report.epoch
 
 
 MISSING_HINT: Final = (

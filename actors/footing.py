@@ -1,6 +1,7 @@
 """What the data folder stands on: a disk that lasts, or one that goes with the container or the next deploy.
 
-Only signs are read: the operator's word first, then the mount the folder lies on, then variables of known hosts.
+Only signs are read: the operator's word first, then the mount the folder lies on, then variables of known hosts; once
+the layers are read, whether one of them knows of a start that the folder has not seen.
 What may be lost by it, and the warning, are the supervisor's business.
 """
 
@@ -57,6 +58,20 @@ def find_footing(data: Path, said: Kind | None, environ: Mapping[str, str], moun
         return Footing("ephemeral", why)
     where = f"on {mount.kind}, mounted at {mount.point}" if mount else "no sign of a container"
     return Footing("lasting", where)
+
+
+def look_back(footing: Footing, said: Kind | None, *, seen: bool, earlier: int) -> Footing:
+    """The footing once the layers were read.
+
+    Args:
+        footing: what ``find_footing`` found.
+        said: LEDGER_DISK.
+        seen: whether the folder has seen a start before (``persistence/marker.py``).
+        earlier: the epoch that the layers knew of before this start; 0 = none.
+    """
+    if said is not None or footing.kind == "ephemeral" or seen or not earlier:
+        return footing
+    return Footing("ephemeral", "a layer elsewhere remembers an earlier start, and the folder does not")
 
 
 def read_mountinfo() -> str:

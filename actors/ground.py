@@ -11,7 +11,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep, SystemClock
-from actors.footing import find_footing, read_mountinfo
+from actors.footing import Footing, find_footing, look_back, read_mountinfo
 from actors.settings import BadSettings, Settings
 from ledger.errors import FolderInUse, StorageError
 from persistence.disk import Disk, Held
@@ -30,7 +30,24 @@ class FolderRefused(BadSettings):
 
 def warn_of_disk(data: Path, settings: Settings, log: FilteringBoundLogger) -> None:
     """Says loudly, at each start, when what is kept in a folder will not outlive a deploy."""
-    footing = find_footing(data, settings.ledger_disk, os.environ, read_mountinfo())
+    _warn(_footing(data, settings), data, log)
+
+
+def warn_of_first_start(
+    data: Path, settings: Settings, log: FilteringBoundLogger, *, seen: bool, earlier: int
+) -> None:
+    """Says so when only the layers elsewhere remember an earlier start; after recovery (see ``look_back``)."""
+    before = _footing(data, settings)
+    after = look_back(before, settings.ledger_disk, seen=seen, earlier=earlier)
+    if after != before:
+        _warn(after, data, log)
+
+
+def _footing(data: Path, settings: Settings) -> Footing:
+    return find_footing(data, settings.ledger_disk, os.environ, read_mountinfo())
+
+
+def _warn(footing: Footing, data: Path, log: FilteringBoundLogger) -> None:
     if footing.kind == "ephemeral":
         log.warning(
             "disk.ephemeral_found",

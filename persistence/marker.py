@@ -1,7 +1,7 @@
 """The data folder's marker: a random id, written at the folder's first start and never again.
 
 Two things are read from it: whether this folder has seen a start before (where a layer outside of it knows of one and
-the marker does not, the disk went with a container), and the folder's id, which is the writer's name in the cloud.
+the folder does not, the disk went with a container), and the folder's id, which is the writer's name in the cloud.
 A copied folder has the same id: no safety rests on it, that is the fences' business.
 """
 
@@ -26,23 +26,24 @@ class Marker(msgspec.Struct, frozen=True):
 
 
 def folder_id(disk: Disk, data: Path, randomness: Randomness) -> tuple[str, bool]:
-    """The folder's id, durable on return, and whether it was there before. For whoever holds the folder's lock.
+    """The folder's id, durable on return, and whether the folder has seen a start before.
 
-    A marker that cannot be believed is one of an earlier start all the same; it gets a new id.
+    For whoever holds the folder's lock, before a log is begun. A marker that cannot be believed is one of an earlier
+    start all the same, and gets a new id; a log without a marker is of a release that wrote none.
 
     Raises:
         DiskFull, NotConfirmed: when a new marker could not be written, or it is unknown whether it was.
         StorageError: when the one that is there cannot be read.
     """
     path = data / NAME
-    was_there = disk.identity(path) is not None
-    folder = _read(disk, path) if was_there else None
+    marked = disk.identity(path) is not None
+    folder = _read(disk, path) if marked else None
     if folder is not None:
         disk.sync_folder(data)  # whoever wrote it may have been killed before its name was durable
         return folder, True
     folder = randomness.token()
     replace(disk, path, seal_line(msgspec.json.encode(Marker(folder))))
-    return folder, was_there
+    return folder, marked or bool(disk.names(data / "log"))
 
 
 def _read(disk: Disk, path: Path) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.footing import find_footing, mount_of, read_mountinfo
+from actors.footing import Footing, Kind, find_footing, look_back, mount_of, read_mountinfo
 
 DISK = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
 CONTAINER = "600 500 0:51 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/a\n"
@@ -46,6 +46,32 @@ def test_each_sign_is_read(mounts: str, environ: dict[str, str], kind: str, sign
 def test_the_operators_word_is_taken():
     assert find_footing(DATA, "lasting", {"DYNO": "web.1"}, CONTAINER).kind == "lasting"
     assert find_footing(DATA, "ephemeral", {}, DISK).kind == "ephemeral"
+
+
+@pytest.mark.parametrize(
+    ("said", "seen", "earlier", "kind"),
+    [
+        (None, False, 3, "ephemeral"),
+        (None, True, 3, "lasting"),
+        (None, False, 0, "lasting"),
+        ("lasting", False, 3, "lasting"),
+    ],
+)
+def test_a_start_that_only_a_layer_elsewhere_remembers_is_a_sign(
+    said: Kind | None,
+    seen: bool,  # noqa: FBT001 -- a parameter of the table
+    earlier: int,
+    kind: str,
+):
+    footing = Footing("lasting", "on ext4, mounted at /")
+    found = look_back(footing, said, seen=seen, earlier=earlier)
+    assert found.kind == kind
+    assert (found == footing) == (kind == "lasting")
+
+
+def test_a_better_sign_is_not_overruled():
+    memory = Footing("ephemeral", "in memory")
+    assert look_back(memory, None, seen=False, earlier=3) == memory
 
 
 def test_a_place_with_a_blank_in_its_name_is_found():

@@ -25,6 +25,14 @@ def test_a_folder_keeps_its_id_and_a_new_one_gets_another(tmp_path: Path):
     assert not was_there
 
 
+def test_a_log_without_a_marker_is_of_an_earlier_release(tmp_path: Path):
+    (tmp_path / "log").mkdir()
+    assert not folder_id(RealDisk(), tmp_path, TestRandomness())[1]
+    (tmp_path / NAME).unlink()
+    (tmp_path / "log" / "0000000001.log").touch()
+    assert folder_id(RealDisk(), tmp_path, TestRandomness())[1]
+
+
 def test_every_flip_and_every_truncation_is_seen_and_still_tells_of_an_earlier_start(tmp_path: Path):
     first, _ = folder_id(RealDisk(), tmp_path, TestRandomness())
     path = tmp_path / NAME

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 
@@ -147,6 +148,25 @@ async def test_an_ephemeral_disk_is_warned_of(stage: Stage):
     stage.bot = stage.make_bot("bot.log", LEDGER_DISK="ephemeral")
     await stage.bot.start(guilds=1)
     assert (await stage.bot.line("disk.ephemeral_found"))["level"] == "warning"
+
+
+async def test_a_folder_that_forgot_what_the_database_elsewhere_remembers_is_a_sign_of_an_ephemeral_disk(
+    stage: Stage,
+):
+    stage.bot = stage.make_bot("bot.log", LEDGER_DISK="", DATABASE_URL=f"sqlite:///{stage.folder}/elsewhere.db")
+    await stage.bot.start(guilds=1)
+    join = stage.world.join(stage.guild, via=stage.invite.code)
+    await stage.worked_out(join)
+    await stage.bot.stop()
+    known_already = "disk.ephemeral_found" in stage.said()  # where the tests' own folder lies on such a disk
+    assert "a layer elsewhere" not in stage.said()
+    shutil.rmtree(stage.data)
+    await stage.bot.start(guilds=1)
+    await stage.worked_out(join)
+    await stage.bot.stop()
+    assert known_already or stage.said().count("a layer elsewhere remembers") == 1
+    await stage.bot.start(guilds=1)
+    assert known_already or stage.said().count("a layer elsewhere remembers") == 1
 
 
 def test_a_setting_of_a_later_release_ends_with_78_and_one_sentence(stage: Stage):
