@@ -38,7 +38,7 @@ from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
-from actors.ground import hold, warn_of_disk, warn_of_first_start
+from actors.ground import hold, warn_of_data, warn_of_first_start
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
@@ -633,7 +633,7 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _ask_to_stop, stop, number)
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
-    warn_of_disk(settings.ledger_data, settings, log)
+    warn_of_data(settings, log)
     disk, data = RealDisk(), settings.ledger_data
     holding = spawn(hold(disk, data, asyncio.sleep, log), "hold")
     either: set[asyncio.Future[Held] | asyncio.Future[str]] = {holding, stop}

@@ -1,6 +1,7 @@
-"""What the bot stands on before it starts: the data folder's lock, and a disk that lasts.
+"""What the bot stands on before it starts: the data folder's lock, a disk that lasts, the cloud's store.
 
-What kind of disk it is, is found out in ``actors/footing.py``; the lock itself is ``persistence/local.py``'s.
+What kind of disk it is, is found out in ``actors/footing.py``; the lock itself is ``persistence/local.py``'s, and
+stores are opened in ``persistence/stores.py``.
 """
 
 import os
@@ -14,8 +15,12 @@ from actors.clock import Sleep, SystemClock
 from actors.footing import Footing, find_footing, look_back, read_mountinfo
 from actors.settings import BadSettings, Settings
 from ledger.errors import FolderInUse, StorageError
+from ledger.ports import Randomness
 from persistence.disk import Disk, Held
 from persistence.local import hold_folder
+from persistence.objects import Objects
+from persistence.offload import Offload
+from persistence.stores import open_objects
 
 LOCK_TRIES: Final = 5
 LOCK_PAUSE_S: Final = 2.0
@@ -49,12 +54,43 @@ def _footing(data: Path, settings: Settings) -> Footing:
 
 def _warn(footing: Footing, data: Path, log: FilteringBoundLogger) -> None:
     if footing.kind == "ephemeral":
-        log.warning(
-            "disk.ephemeral_found",
-            why=footing.why,
-            data=str(data),
-            hint="what is kept there goes with this disk: mount a volume at `data` (or say LEDGER_DISK=lasting)",
-        )
+        hint = "what is kept there goes with this disk: mount a volume at `data` (or say LEDGER_DISK=lasting)"
+        log.warning("disk.ephemeral_found", why=footing.why, data=str(data), hint=hint)
+
+
+def warn_of_data(settings: Settings, log: FilteringBoundLogger) -> None:
+    """The same of LEDGER_DATA, unless the cloud has whatever is acknowledged."""
+    if remedy := remedy_of(settings):
+        why = settings.footing().why
+        log.warning("disk.ephemeral_found", why=why, data=str(settings.ledger_data), hint=remedy)
+
+
+def remedy_of(settings: Settings) -> str:
+    """What to do lest acknowledged records go with their disk; "" where they do not."""
+    if settings.footing().kind == "lasting" or settings.ack() == "cloud":
+        return ""
+    if settings.cloud() is None:
+        return "mount a volume at LEDGER_DATA or name a store in LEDGER_CLOUD (or say LEDGER_DISK=lasting)"
+    return "leave LEDGER_ACK out: else what was acknowledged in the last second may be in no cloud when the disk goes"
+
+
+def open_cloud(settings: Settings, disk: Disk, offload: Offload, randomness: Randomness) -> Objects | None:
+    """The store of LEDGER_CLOUD; None where there is none. ``offload`` stays the caller's to close.
+
+    Raises:
+        Refused: when it cannot even be asked with the variables that are set.
+    """
+    address, token = settings.cloud(), settings.ledger_cloud_token
+    if address is None:
+        return None
+    return open_objects(
+        address,
+        token.get_secret_value() if token else None,
+        settings.store_variables(),
+        disk=disk,
+        offload=offload,
+        randomness=randomness,
+    )
 
 
 async def hold(disk: Disk, data: Path, sleep: Sleep, log: FilteringBoundLogger) -> Held:

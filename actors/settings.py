@@ -2,8 +2,8 @@
 
 A validator that raises ``ValueError`` means "not what the field's description says"; ``Unusable`` says it better. No
 error and no repr holds a value: a secret may stand in the wrong place (the path of a file that is there is none).
-What does not live here: where settings are read from (``actors/sources.py``), and on what kind of disk LEDGER_DATA
-lies (``actors/footing.py``).
+What does not live here: where settings are read from (``actors/sources.py``), and how it is found out on what kind of
+disk LEDGER_DATA lies (``actors/footing.py``).
 """
 
 import os
@@ -13,16 +13,24 @@ from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from actors.command import command
+from actors.footing import Footing
 from ledger.errors import LedgerError
-from persistence.address import is_loopback
+from persistence.address import EXAMPLES, SECRET_VARIABLES, BadAddress, is_loopback, parse_address
 
 DISCORD_API_URL: Final = "https://discord.com/api/v10"
 SQLITE: Final = "sqlite:///"
 LOCAL_HTTP: Final = "127.0.0.1:8080"
+Ack = Literal["local", "database", "cloud"]
+NAMED_LAYERS: Final[Mapping[Ack, frozenset[str]]] = {
+    "local": frozenset({"log"}),
+    "database": frozenset({"log", "database"}),
+    "cloud": frozenset({"log", "database", "cloud"}),
+}
+"""What LEDGER_ACK names, by the layers' names (``Layer.name``)."""
 EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what a server listens on, and how to ask it
 
 
@@ -36,6 +44,18 @@ class BadSettings(LedgerError):
 
 class Unusable(ValueError):
     """A value that is refused for a reason of its own; the text completes "NAME must be …"."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found beside the settings where they were read.
+
+    ``origins``: where each value came from, by name; ``footing``: of LEDGER_DATA; ``store_variables``: those of the
+    stores that LEDGER_CLOUD can name, by name.
+    """
+
+    origins: Mapping[str, str] = {}
+    footing: Footing = Footing("lasting", "nobody looked")
+    store_variables: Mapping[str, str] = {}
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -103,7 +123,7 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         validate_default=False,
     )
-    _origins: Mapping[str, str] = PrivateAttr(default_factory=dict)
+    _around: Surroundings = PrivateAttr(default_factory=Surroundings)
 
     discord_token: Annotated[SecretStr | None, BeforeValidator(_bare_token)] = Field(
         default=None, description="the bot's token as Discord's developer portal shows it: one word, nothing round it"
@@ -118,11 +138,11 @@ class Settings(BaseSettings):
     ledger_disk: Literal["lasting", "ephemeral"] | None = Field(
         default=None, description="`lasting` or `ephemeral`; left out, it is found out"
     )
-    ledger_cloud: None = Field(default=None, description="left out: the cloud layer comes with a later release")
+    ledger_cloud: str | None = Field(default=None, description=EXAMPLES)
     ledger_cloud_token: SecretStr | None = Field(default=None, description="a word of letters and digits")
-    cloud_api_url: None = Field(default=None, description="left out: the vault comes with a later release")
-    ledger_ack: Literal["local", "database"] = Field(
-        default="database", description="`local` or `database`; `cloud` comes with a later release"
+    cloud_api_url: str | None = Field(default=None, description="a vault's address, such as https://vault")
+    ledger_ack: Ack | None = Field(
+        default=None, description="`local`, `database` or `cloud`; left out, it goes by the disk and LEDGER_CLOUD"
     )
     ledger_log: Literal["json", "console"] | None = Field(
         default=None, description="`json` or `console`; left out, it is console on a terminal, else json"
@@ -164,6 +184,17 @@ class Settings(BaseSettings):
             raise ValueError
         return value
 
+    @field_validator("ledger_cloud", "cloud_api_url")
+    @classmethod
+    def _check_cloud(cls, value: str, info: ValidationInfo) -> str:
+        try:
+            address = parse_address(value)
+        except BadAddress as error:
+            raise Unusable(str(error)) from None  # the library's text may hold a part of the value
+        if info.field_name == "cloud_api_url" and address.scheme not in {"http", "https"}:
+            raise ValueError
+        return str(address)
+
     @field_validator("ledger_data")
     @classmethod
     def _check_data(cls, value: Path) -> Path:
@@ -204,9 +235,26 @@ class Settings(BaseSettings):
             return self.ledger_data / "ledger.db"
         return Path(self.database_url.removeprefix(SQLITE))
 
+    def footing(self) -> Footing:
+        """On what kind of disk LEDGER_DATA lies, and the sign that says so."""
+        return self._around.footing
+
+    def cloud(self) -> str | None:
+        """The address of the cloud layer's store; None = there is none."""
+        return self.ledger_cloud or self.cloud_api_url
+
+    def store_variables(self) -> Mapping[str, str]:
+        """The variables of stores that were found (AWS_ACCESS_KEY_ID …): for ``persistence/stores.py``."""
+        return self._around.store_variables
+
+    def ack(self) -> Ack:
+        """What acknowledges a record: as said, else the cloud where it is what outlives a deploy."""
+        goes_away = self.footing().kind == "ephemeral" and self.cloud() is not None
+        return self.ledger_ack or ("cloud" if goes_away else "database")
+
     def named_layers(self) -> frozenset[str]:
         """Layers that have to hold a record before it is acknowledged, by their names (``Layer.name``)."""
-        return frozenset({"log"} if self.ledger_ack == "local" else {"log", "database"})
+        return NAMED_LAYERS[self.ack()]
 
     def http(self) -> Endpoint:
         """Where health and metrics are served: as said, else the host's PORT on all addresses, else loopback."""
@@ -217,15 +265,18 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret in the clear, for those who have to keep it out of what they write."""
         held = (self.discord_token, self.ledger_http_token, self.ledger_cloud_token)
-        return tuple(secret.get_secret_value() for secret in held if secret is not None)
+        ours = (secret.get_secret_value() for secret in held if secret is not None)
+        return (*ours, *(value for name, value in self.store_variables().items() if name in SECRET_VARIABLES))
 
     def origin(self, name: str) -> str:
         """Where the value of a setting came from."""
         if name == "LEDGER_HTTP" and self.ledger_http is None and self.port is not None:
             return "PORT"
-        return self._origins.get(name, "default")
+        if name == "LEDGER_CLOUD" and self.ledger_cloud is None and self.cloud_api_url is not None:
+            return "CLOUD_API_URL"
+        return self._around.origins.get(name, "default")
 
-    def with_origins(self, origins: Mapping[str, str]) -> Self:
-        """The same settings, now knowing by name where each value came from."""
-        self._origins = origins
+    def read_in(self, around: Surroundings) -> Self:
+        """The same settings, now knowing where they were read."""
+        self._around = around
         return self

@@ -1,11 +1,13 @@
 """Where settings are read from, once, in ``main``: the environment, files in /run/secrets, .env.
 
 Rules: the first source that has a value wins, and an empty value is none; nothing is read at import; every finding is
-told at once, a sentence each with its fix; an unknown ``LEDGER_*`` is an error, other unknown names are not ours.
+told at once, a sentence each with its fix; an unknown ``LEDGER_*`` is an error, other unknown names are not ours (but
+for the variables of stores, which are kept beside the settings).
 What settings mean is the business of ``actors/settings.py``.
 """
 
 import difflib
+import os
 from collections.abc import Collection, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
@@ -18,13 +20,17 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import EnvSettingsSource, SecretsSettingsSource
 
 from actors.command import command
-from actors.settings import SQLITE, BadSettings, Settings, Unusable
+from actors.footing import find_footing, read_mountinfo
+from actors.settings import SQLITE, BadSettings, Settings, Surroundings, Unusable
+from persistence.address import VARIABLES
 
 SECRETS_FOLDER: Final = Path("/run/secrets")
 ENV_FILE: Final = Path(".env")
 MASK: Final = "********"
 REFUSED: Final = "cannot be used"
+NO_CLOUD: Final = "`local` or `database` while LEDGER_CLOUD is not set"
 _OURS: Final = "ledger_"
+_STORES: Final = frozenset(name.lower() for name in VARIABLES)
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -62,11 +68,18 @@ def look(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) -> Readin
     origins: dict[str, str] = {}
     for source, values in _said(env_file, secrets, findings):
         findings += _unknown(values, source)
-        news = {name: value for name, value in values.items() if name in Settings.model_fields and name not in found}
+        known = Settings.model_fields.keys() | _STORES
+        news = {name: value for name, value in values.items() if value and name in known and name not in found}
         found |= news
         origins |= {name.upper(): source for name in news}
+    stores = {name.upper(): str(found.pop(name)) for name in _STORES & found.keys()}
     settings, refused = _validated(found, findings)
-    return Reading(settings=settings.with_origins(origins), refused=refused, findings=tuple(findings))
+    around = Surroundings(
+        origins=origins,
+        footing=find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo()),
+        store_variables=stores,
+    )
+    return Reading(settings=settings.read_in(around), refused=refused, findings=tuple(findings))
 
 
 def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, ...]:
@@ -76,19 +89,19 @@ def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, .
         "DISCORD_API_URL": settings.discord_api_url,
         "DATABASE_URL": settings.database_url or f"{SQLITE}{settings.database()}",
         "LEDGER_DATA": str(settings.ledger_data),
-        "LEDGER_DISK": settings.ledger_disk or "found out",
-        "LEDGER_CLOUD": "none",
+        "LEDGER_DISK": settings.footing().kind,
+        "LEDGER_CLOUD": settings.cloud() or "none",
         "LEDGER_CLOUD_TOKEN": _masked(settings.ledger_cloud_token),
-        "LEDGER_ACK": settings.ledger_ack,
+        "LEDGER_ACK": settings.ack(),
         "LEDGER_LOG": settings.ledger_log or "console on a terminal, else json",
         "LEDGER_HTTP": str(settings.http()),
         "LEDGER_HTTP_TOKEN": _masked(settings.ledger_http_token),
         "LEDGER_SECOND_WITNESS": settings.ledger_second_witness,
         "PORT": "not set" if settings.port is None else str(settings.port),
     }
-    return tuple(
-        Row(name, REFUSED if name in refused else value, settings.origin(name)) for name, value in values.items()
-    )
+    sources = {name: settings.origin(name) for name in values}
+    sources["LEDGER_DISK"] += f": {settings.footing().why}"
+    return tuple(Row(name, REFUSED if name in refused else value, sources[name]) for name, value in values.items())
 
 
 def _said(env_file: Path, secrets: Path, findings: list[str]) -> Iterator[tuple[str, Mapping[str, object]]]:
@@ -118,9 +131,10 @@ def _env_file(path: Path, findings: list[str]) -> Mapping[str, str]:
 def _secret_files(folder: Path) -> Mapping[str, object]:
     if not folder.is_dir():
         return {}
-    names: dict[str, object] = {path.name.lower(): "" for path in folder.iterdir()}
-    texts = SecretsSettingsSource(Settings, folder)()
-    return {name: texts.get(name, "") for name in names if texts.get(name) or name not in Settings.model_fields}
+    files = {path.name.lower(): path for path in folder.iterdir()}
+    texts: dict[str, object] = SecretsSettingsSource(Settings, folder)()
+    texts |= {name: files[name].read_text(encoding="utf-8").strip() for name in _STORES & files.keys()}
+    return {name: texts.get(name, "") for name in files if texts.get(name) or name not in Settings.model_fields}
 
 
 def _why(error: OSError | UnicodeDecodeError) -> str:
@@ -143,11 +157,17 @@ def _unknown(names: Mapping[str, object], source: str) -> Iterator[str]:
 
 def _validated(found: Mapping[str, object], findings: list[str]) -> tuple[Settings, frozenset[str]]:
     """The settings without those that cannot be used, and the names of these; each field is checked for itself."""
+    bad: set[str] = set()
     try:
-        return Settings.model_validate(found), frozenset()
+        settings = Settings.model_validate(found)
     except ValidationError as error:
         findings += _sentences(error)
         bad = {str(each["loc"][0]) for each in error.errors(include_url=False, include_input=False)}
+    else:
+        if settings.ledger_ack != "cloud" or settings.cloud() is not None:
+            return settings, frozenset()
+        findings.append(f"LEDGER_ACK must be {NO_CLOUD}.")
+        bad = {"ledger_ack"}
     usable = {name: value for name, value in found.items() if name not in bad}
     return Settings.model_validate(usable), frozenset(name.upper() for name in bad)
 

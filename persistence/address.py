@@ -1,4 +1,4 @@
-"""Where a cloud layer's objects are, as an operator writes it (LEDGER_CLOUD). Pure.
+"""Where a cloud layer's objects are, as an operator writes it (LEDGER_CLOUD), and its variables. Pure.
 
 s3://bucket/prefix    gs://bucket/prefix    az://container/prefix    file:///folder    https://vault
 """
@@ -17,6 +17,38 @@ Scheme = Literal["s3", "gs", "az", "file", "http", "https"]
 EXAMPLES: Final = "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, file:///folder or https://vault"
 PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".home.arpa")
 """Ends of names that no public name has: Railway's, Fly's and Kubernetes' inner ones among them."""
+S3_VARIABLES: Final = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "AWS_ALLOW_HTTP",
+)
+GCS_VARIABLES: Final = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")
+AZURE_VARIABLES: Final = (
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_TENANT_ID",
+)
+SECRET_VARIABLES: Final = frozenset(
+    {
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "AZURE_STORAGE_ACCOUNT_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_CLIENT_SECRET",
+    }
+)
+VARIABLES: Final = frozenset({*S3_VARIABLES, *GCS_VARIABLES, *AZURE_VARIABLES})
+"""What is read for the stores beside an address; roles of containers and machines obstore finds by itself."""
 _BUCKETS: Final = frozenset({"s3", "gs", "az"})
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,221}[A-Za-z0-9]", re.ASCII)
 

@@ -5,14 +5,14 @@ machine brings by itself (roles) obstore finds. Nothing is asked of the store he
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from ledger.ports import Randomness
-from persistence.address import Address, is_loopback, parse_address
+from persistence.address import AZURE_VARIABLES, GCS_VARIABLES, S3_VARIABLES, Address, is_loopback, parse_address
 from persistence.buckets import CLIENT, NO_RETRIES, BucketObjects, Store
 from persistence.disk import Disk
 from persistence.folder_objects import FolderObjects
@@ -22,36 +22,6 @@ from persistence.vault_objects import VaultObjects
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, S3Config
-
-S3_VARIABLES: Final = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AWS_REGION",
-    "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
-    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
-)
-GCS_VARIABLES: Final = ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_KEY")
-AZURE_VARIABLES: Final = (
-    "AZURE_STORAGE_ACCOUNT_NAME",
-    "AZURE_STORAGE_ACCOUNT_KEY",
-    "AZURE_STORAGE_SAS_TOKEN",
-    "AZURE_CLIENT_ID",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_TENANT_ID",
-)
-SECRET_VARIABLES: Final = frozenset(
-    {
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "GOOGLE_SERVICE_ACCOUNT_KEY",
-        "AZURE_STORAGE_ACCOUNT_KEY",
-        "AZURE_STORAGE_SAS_TOKEN",
-        "AZURE_CLIENT_SECRET",
-    }
-)
 
 
 def open_objects(

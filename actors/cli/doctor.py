@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final, TextIO
 
+from actors.cli.cloud import try_cloud
 from actors.cli.exits import AWAY, CONFIGURATION, OK
 from actors.cli.piping import printing
 from actors.cli.premises import look_round
@@ -20,6 +21,7 @@ from actors.sources import Reading
 
 MARKS: Final = {Severity.BLOCKING: "STOP", Severity.AWAY: "away", Severity.WARNING: "warn", Severity.FINE: "ok"}
 UNASKED: Final = Preflight(findings=(), grant=None)
+CLOUD_SETTINGS: Final = {"LEDGER_CLOUD", "LEDGER_CLOUD_TOKEN", "CLOUD_API_URL"}
 NO_TOKEN: Final = Preflight(findings=(token_missing(),), grant=None)
 
 
@@ -31,7 +33,8 @@ def examine(reading: Reading, out: TextIO) -> int:
     settings, refused = reading.settings, reading.refused
     preflight = UNASKED if refused & {"DISCORD_TOKEN", "DISCORD_API_URL"} else inquire(settings)
     broken = tuple(setting_refused(sentence) for sentence in reading.findings)
-    findings = worst_first((*broken, *preflight.findings, *look_round(settings, refused)))
+    cloud = () if refused & CLOUD_SETTINGS else try_cloud(settings)
+    findings = worst_first((*broken, *preflight.findings, *look_round(settings, refused), *cloud))
     with printing(out):
         show(findings, out)
         if preflight.link and not any(preflight.link in finding.fix for finding in findings):

@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from actors.footing import find_footing, read_mountinfo
 from actors.gateway.findings import Finding, Severity, Topic
+from actors.ground import remedy_of
 from actors.ops.http import Liveness
 from actors.settings import Endpoint, Settings
 from persistence.disk import lock_owner
@@ -53,11 +53,12 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _disk(settings: Settings) -> Finding:
-    footing = find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo())
+    footing, remedy = settings.footing(), remedy_of(settings)
+    if remedy:
+        return _found(Severity.WARNING, f"What is recorded goes with its disk ({footing.why})", remedy)
     if footing.kind == "lasting":
         return _fine(f"LEDGER_DATA lies on a disk that lasts ({footing.why})")
-    fix = "mount a volume at LEDGER_DATA, or say LEDGER_DISK=lasting if it does last"
-    return _found(Severity.WARNING, f"What is recorded goes with its disk ({footing.why})", fix)
+    return _fine(f"LEDGER_DATA goes with its disk ({footing.why}); what is acknowledged is in the cloud")
 
 
 def _address(endpoint: Endpoint, bot: int, owner: str) -> Finding:

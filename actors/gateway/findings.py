@@ -52,6 +52,7 @@ class Topic(StrEnum):
     ENDPOINT = "endpoint"
     CLOSED = "closed"
     LOCAL = "local"
+    CLOUD = "cloud"
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):

@@ -116,13 +116,13 @@ def test_broken_settings_end_every_command_with_78(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ):
     monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
-    monkeypatch.setenv("LEDGER_CLOUD", "s3://bucket")
+    monkeypatch.setenv("LEDGER_CLOUD", f"s3://id:{TOKEN}@bucket")
     monkeypatch.setenv("LEDGER_DISC", TOKEN)
     assert Program()(command) == 78
     said = capsys.readouterr().err
     assert said.splitlines() == [
         "inviteledger: LEDGER_DISC (environment) is no setting: did you mean LEDGER_DISK?",
-        "inviteledger: LEDGER_CLOUD must be left out: the cloud layer comes with a later release.",
+        "inviteledger: LEDGER_CLOUD must be an address without credentials in it: they have variables of their own.",
     ]
 
 

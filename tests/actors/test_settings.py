@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from actors.settings import BadSettings, Endpoint, Settings
-from actors.sources import Row, described, read_settings
+from actors.sources import Row, described, look, read_settings
+from persistence.address import VARIABLES
 
 TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 Say = Callable[..., Settings]
@@ -17,7 +18,7 @@ Say = Callable[..., Settings]
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting is said, and the working folder is empty."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
+    for name in (*Settings.model_fields, *VARIABLES):
         monkeypatch.delenv(name.upper(), raising=False)
 
 
@@ -73,6 +74,14 @@ def test_the_token_is_in_no_text_of_settings_or_errors(say: Say):
     assert settings.secrets() == (TOKEN, "metrics-secret", "cloud-secret")
 
 
+def test_a_stores_secrets_are_kept_out_of_every_text_too(say: Say):
+    settings = say(
+        AWS_ACCESS_KEY_ID="an-id", AWS_SECRET_ACCESS_KEY="store-secret", AZURE_STORAGE_SAS_TOKEN="sig=secret"
+    )
+    assert "secret" not in f"{settings!r} {settings} {described(settings)!r}"
+    assert set(settings.secrets()) == {"store-secret", "sig=secret"}
+
+
 def test_a_token_in_the_wrong_place_is_not_shown_either(say: Say):
     for name in (
         "LEDGER_ACK",
@@ -106,12 +115,20 @@ def test_the_environment_wins_over_secrets_and_secrets_over_the_file(say: Say, t
 @pytest.mark.parametrize(
     ("name", "value", "fix"),
     [
-        ("LEDGER_CLOUD", "s3://bucket", "left out: the cloud layer comes with a later release"),
+        (
+            "LEDGER_CLOUD",
+            "bucket",
+            "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, file:///folder or",
+        ),
+        ("LEDGER_CLOUD", "s3://id:key@bucket", "without credentials in it: they have variables of their own"),
+        ("LEDGER_CLOUD", "file://folder", "file:/// and the path of a folder"),
+        ("LEDGER_CLOUD", "http://vault.example.org", "https://, since the vault's token"),
         ("LEDGER_CLOUD_TOKEN", "two words", "a word"),
-        ("CLOUD_API_URL", "https://vault", "left out: the vault comes with a later release"),
+        ("CLOUD_API_URL", "s3://bucket", "a vault's address, such as https://vault"),
+        ("CLOUD_API_URL", "vault", "s3://bucket/prefix, gs://"),
         ("DATABASE_URL", "postgresql://db/ledger", "PostgreSQL comes with the fleet"),
-        ("LEDGER_ACK", "cloud", "`local` or `database`; `cloud` comes with a later release"),
-        ("LEDGER_ACK", "databse", "`local` or `database`"),
+        ("LEDGER_ACK", "cloud", "`local` or `database` while LEDGER_CLOUD is not set"),
+        ("LEDGER_ACK", "databse", "`local`, `database` or `cloud`; left out, it goes by the disk"),
         ("LEDGER_DISK", "ssd", "`lasting` or `ephemeral`"),
         ("LEDGER_LOG", "text", "`json` or `console`"),
         ("LEDGER_HTTP", "8080", "host:port"),
@@ -133,7 +150,8 @@ def test_what_cannot_be_used_is_said_with_its_fix(say: Say, name: str, value: st
     (finding,) = findings_of(say, **{name: value})
     assert finding.startswith(f"{name} must be ")
     assert fix in finding
-    assert value not in finding.removeprefix(name) or value in {"x", "on", "cloud", "8080", "sqlite:///", __file__}
+    told = {"x", "on", "cloud", "8080", "sqlite:///", __file__, "bucket", "vault"}
+    assert value not in finding.removeprefix(name) or value in told
 
 
 def test_every_finding_is_told_at_once(say: Say, tmp_path: Path):
@@ -143,7 +161,7 @@ def test_every_finding_is_told_at_once(say: Say, tmp_path: Path):
         "LEDGER_DISC (environment) is no setting: did you mean LEDGER_DISK?",
         "LEDGER_NOTHING_LIKE_IT (environment) is no setting: remove it (`inviteledger config` lists all).",
         f"LEDGER_SECOND_WITNES ({tmp_path / '.env'}) is no setting: did you mean LEDGER_SECOND_WITNESS?",
-        "LEDGER_ACK must be `local` or `database`; `cloud` comes with a later release.",
+        "LEDGER_ACK must be `local`, `database` or `cloud`; left out, it goes by the disk and LEDGER_CLOUD.",
     )
 
 
@@ -184,3 +202,66 @@ def test_a_database_may_lie_elsewhere(say: Say):
 
 def test_the_log_alone_may_acknowledge(say: Say):
     assert say(LEDGER_ACK="local").named_layers() == {"log"}
+
+
+# The cloud
+
+CLOUD = "s3://bucket/prefix"
+VAULT = "https://vault.example.org"
+
+
+@pytest.mark.parametrize(
+    ("said", "address", "source"),
+    [
+        ({}, None, "default"),
+        ({"LEDGER_CLOUD": CLOUD}, CLOUD, "environment"),
+        ({"LEDGER_CLOUD": f"{CLOUD}/"}, CLOUD, "environment"),
+        ({"CLOUD_API_URL": VAULT}, VAULT, "CLOUD_API_URL"),
+        ({"CLOUD_API_URL": VAULT, "LEDGER_CLOUD": CLOUD}, CLOUD, "environment"),
+        ({"CLOUD_API_URL": VAULT, "LEDGER_CLOUD": ""}, VAULT, "CLOUD_API_URL"),
+    ],
+)
+def test_where_the_cloud_is(say: Say, said: dict[str, str], address: str | None, source: str):
+    settings = say(**said)
+    assert settings.cloud() == address
+    (row,) = (row for row in described(settings) if row.name == "LEDGER_CLOUD")
+    assert row == Row("LEDGER_CLOUD", address or "none", source)
+
+
+@pytest.mark.parametrize(
+    ("said", "layers"),
+    [
+        ({"LEDGER_DISK": "lasting"}, {"log", "database"}),
+        ({"LEDGER_DISK": "ephemeral"}, {"log", "database"}),
+        ({"LEDGER_DISK": "lasting", "LEDGER_CLOUD": CLOUD}, {"log", "database"}),
+        ({"LEDGER_DISK": "ephemeral", "LEDGER_CLOUD": CLOUD}, {"log", "database", "cloud"}),
+        ({"LEDGER_DISK": "ephemeral", "CLOUD_API_URL": VAULT}, {"log", "database", "cloud"}),
+        ({"LEDGER_DISK": "ephemeral", "LEDGER_CLOUD": CLOUD, "LEDGER_ACK": "local"}, {"log"}),
+        ({"LEDGER_DISK": "lasting", "LEDGER_CLOUD": CLOUD, "LEDGER_ACK": "cloud"}, {"log", "database", "cloud"}),
+        ({"DYNO": "web.1", "LEDGER_CLOUD": CLOUD}, {"log", "database", "cloud"}),
+    ],
+)
+def test_what_acknowledges_goes_by_the_disk_and_the_cloud(say: Say, said: dict[str, str], layers: set[str]):
+    settings = say(**said)
+    assert settings.named_layers() == layers
+    (row,) = (row for row in described(settings) if row.name == "LEDGER_ACK")
+    assert row.value == settings.ack()
+
+
+def test_without_a_cloud_nothing_waits_for_it(say: Say, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LEDGER_ACK", "cloud")
+    reading = look()
+    assert (reading.refused, reading.settings.ack()) == ({"LEDGER_ACK"}, "database")
+    assert findings_of(say, LEDGER_CLOUD="bucket")[0].startswith("LEDGER_CLOUD must be"), "and nothing more"
+
+
+def test_a_stores_variables_come_from_every_source(say: Say, tmp_path: Path):
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "aws_secret_access_key").write_text("from-a-secret\n")
+    (tmp_path / ".env").write_text("AWS_REGION=eu-north-1\nAWS_ACCESS_KEY_ID=other\nAWS_PROFILE=mine\n")
+    settings = say(AWS_ACCESS_KEY_ID="an-id", AWS_ENDPOINT_URL="")
+    assert settings.store_variables() == {
+        "AWS_ACCESS_KEY_ID": "an-id",
+        "AWS_SECRET_ACCESS_KEY": "from-a-secret",
+        "AWS_REGION": "eu-north-1",
+    }

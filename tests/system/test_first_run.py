@@ -324,6 +324,8 @@ async def test_run_holds_without_an_identify_and_says_why_on_readyz(newcomer: Ne
         ("doctor", {"DISCORD_TOKEN": "a1" * 32}, 78, "which looks like an application's public key"),
         ("doctor", {"DISCORD_API_URL": "http://127.0.0.1:9/api/v10"}, 69, "could not be reached"),
         ("doctor", {"LEDGER_DISK": "ephemeral"}, 0, "What is recorded goes with its disk"),
+        ("run", {"LEDGER_CLOUD": "s3://"}, 78, "LEDGER_CLOUD must be s3:// and a bucket's name"),
+        ("doctor", {"LEDGER_CLOUD": "file:///proc/inviteledger"}, 78, "LEDGER_CLOUD cannot be used"),
         ("doctor", {"DISCORD_TOKEN": "x y", "LEDGER_DTA": "d"}, 78, "LEDGER_DATA, data, can be written"),
         ("doctor", {"DISCORD_TOKEN": "x y", "LEDGER_DTA": "d"}, 78, "did you mean LEDGER_DATA?\n"),
         ("doctor", {"DISCORD_TOKEN": "x y"}, 78, "DISCORD_TOKEN must be the bot's token"),
