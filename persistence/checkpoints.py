@@ -11,6 +11,7 @@ read back; the two newest stay; one that cannot be read goes to quarantine. Bloc
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -182,6 +183,15 @@ class Checkpoints:
             except Corrupt as error:
                 self._quarantine.move(path, str(error))
         return tuple(found)
+
+    def set_aside(self, after_gsn: int) -> None:
+        """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
+        for guild in self._disk.names(self._folder):
+            for path in self._paths(GuildId(guild)):
+                line, _, _ = self._disk.read_parts(path, [(0, _HEAD_BYTES)])[0].partition(b"\n")
+                with suppress(Corrupt):  # found again, and set aside, when it is read
+                    if read_header(line, path.name).gsn > after_gsn:
+                        self._quarantine.move(path, f"of a branch behind gsn {after_gsn} that lost")
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
         """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``)."""

@@ -123,8 +123,8 @@ class Layer(Protocol):
     async def set_aside(self, after_gsn: int) -> LayerSummary:
         """Moves all frames behind ``after_gsn`` to quarantine: they are a branch that lost against another layer's.
 
-        Durable on return; the layer's last record is then at most ``after_gsn``. Checkpoints stay: whoever reads
-        them asks whether their digest lies on the chain.
+        Durable on return; the layer's last record is then at most ``after_gsn``. Checkpoints of behind it go first,
+        likewise: without their records they would stand for a hole.
         """
         ...
 

@@ -71,6 +71,7 @@ class LocalLayer:
         return await self._offload(lambda: self._log.fill(frames))
 
     async def set_aside(self, after_gsn: int) -> LayerSummary:
+        await self._offload(lambda: self._checkpoints.set_aside(after_gsn))
         return await self._offload(lambda: self._log.set_aside(after_gsn))
 
     async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:

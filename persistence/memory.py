@@ -118,6 +118,8 @@ class MemoryLayer:
         self._use()
         self.quarantine += [data for gsn, data in self._frames.items() if gsn > after_gsn]
         self._frames = {gsn: data for gsn, data in self._frames.items() if gsn <= after_gsn}
+        for guild, known in self._checkpoints.items():
+            self._checkpoints[guild] = [each for each in known if each.header.gsn <= after_gsn]
         return self._summary()
 
     async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:

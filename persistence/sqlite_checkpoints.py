@@ -59,7 +59,7 @@ def load_all(db: sqlite3.Connection, path: Path, guild: GuildId, quarantine: Qua
         try:
             found.append(load(db, path, place))
         except Corrupt as error:
-            _expel(db, path, place, quarantine, error)
+            _expel(db, path, place, quarantine, str(error))
     return found
 
 
@@ -126,11 +126,19 @@ def copy(source: sqlite3.Connection, source_path: Path, db: sqlite3.Connection, 
             save(db, path, load(source, source_path, place))
 
 
-def _expel(db: sqlite3.Connection, path: Path, place: Place, quarantine: Quarantine, error: Corrupt) -> None:
+def set_aside(db: sqlite3.Connection, path: Path, after_gsn: int, quarantine: Quarantine) -> None:
+    """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
+    for place in places(db, path):
+        with suppress(Corrupt):  # found again, and set aside, when it is read
+            if load(db, path, place).header.gsn > after_gsn:
+                _expel(db, path, place, quarantine, f"of a branch behind gsn {after_gsn} that lost")
+
+
+def _expel(db: sqlite3.Connection, path: Path, place: Place, quarantine: Quarantine, why: str) -> None:
     """Moves a checkpoint's bytes to quarantine."""
     with storing(path):
         (row,) = rows(db, _FILE, *place)
-    quarantine.keep("{}-{}-{}.ckpt".format(*place), _bytes(row[3]), str(error))
+    quarantine.keep("{}-{}-{}.ckpt".format(*place), _bytes(row[3]), why)
     with committing(db, path):
         db.execute(_REMOVE, place)
 

@@ -74,6 +74,7 @@ class Database:
         return self._open_anew([])
 
     def set_aside(self, after_gsn: int) -> LayerSummary:
+        sqlite_checkpoints.set_aside(self.connection, self.path, after_gsn, self._quarantine)
         kept = up_to(self.frames_after(0), after_gsn)
         self._rewrite(kept, f"a branch behind gsn {after_gsn} lost against another layer's")
         return self._open_anew([])

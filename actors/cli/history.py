@@ -68,16 +68,16 @@ class _Join(msgspec.Struct):
     gsn: int
     user: UserId
     joined_at_us: int
-    period: int
+    period: int = 0
     verdict: VerdictReached | None = None
     credited: UserId | None = None
 
 
 class _Fold(msgspec.Struct):
-    """What counts of a guild's facts. ``periods``: how many memberships each user had."""
+    """What counts of a guild's facts. ``opened``: when each user's memberships began, in order."""
 
     joins: dict[tuple[UserId, int], _Join] = {}
-    periods: dict[UserId, int] = {}
+    opened: dict[UserId, list[int]] = {}
     assignments: list[InviteAssigned] = []
     counting_since_us: int = 0
 
@@ -138,19 +138,33 @@ class GuildHistory:
                 case GuildAdopted():
                     fold.counting_since_us = event.counting_since_us
                 case MembersSeeded():
-                    fold.periods.update((seed.user, 1) for seed in event.members)
+                    fold.opened.update((seed.user, [seed.joined_at_us]) for seed in event.members)
                 case JoinRecorded(user=user, joined_at_us=at_us):
-                    fold.periods[user] = fold.periods.get(user, 0) + 1
-                    fold.joins[user, at_us] = _Join(gsn, user, at_us, fold.periods[user])
+                    _open(fold.opened.setdefault(user, []), event)
+                    fold.joins[user, at_us] = _Join(gsn, user, at_us)
                 case InviteAssigned():
                     fold.assignments.append(event)
+                    if event.salvaged:
+                        fold.assignments.sort(key=lambda each: each.since_us)
                 case MemberForgotten():
                     _forget(fold, event.user, tombstone(event.tombstone))
                 case GuildForgotten():
                     fold = _Fold()
                 case _:
                     _settle(fold.joins.get((event.user, event.opened_us)), event)
+        for join in fold.joins.values():
+            join.period = fold.opened[join.user].index(join.joined_at_us) + 1
         return fold
+
+
+def _open(opened: list[int], event: JoinRecorded) -> None:
+    """Notes when a membership began; a salvaged one stands where it belongs, or was taken for a seed until now."""
+    at_us = event.joined_at_us
+    if event.origin != "salvaged":
+        opened.append(at_us)
+    elif at_us not in opened:
+        later = (place for place, other_us in enumerate(opened) if other_us > at_us)
+        opened.insert(next(later, len(opened)), at_us)
 
 
 def _forget(fold: _Fold, user: UserId, name: UserId) -> None:
@@ -159,11 +173,10 @@ def _forget(fold: _Fold, user: UserId, name: UserId) -> None:
     def name_of(each: UserId) -> UserId:
         return name if each == user else each
 
-    before = fold.periods.get(name, 0)
-    fold.periods[name] = before + fold.periods.pop(user, 0)
+    fold.opened[name] = fold.opened.get(name, []) + fold.opened.pop(user, [])
     for join in fold.joins.values():
         if join.user == user:
-            join.user, join.period = name, join.period + before
+            join.user = name
         if join.verdict is not None:
             join.verdict = renamed(join.verdict, name_of)
         join.credited = name if join.credited == user else join.credited

@@ -11,10 +11,12 @@ from io import StringIO
 
 import msgspec
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from actors.clock import SystemRandomness
 from actors.guild import Outside
 from actors.journal import Journal
+from actors.salvager import Salvager
 from actors.supervision import ChildSpec, journal_spec, spawn
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
@@ -23,6 +25,7 @@ from ledger.samples import Sample
 from persistence.layer import Layer
 from persistence.memory import MemoryLayer
 from persistence.memory_database import MemoryDatabase
+from persistence.salvage import Salvage
 from persistence.store import Store
 from supervisor import Supervisor
 
@@ -73,32 +76,36 @@ class Scripted(Outside):
 class Bot:
     """Everything behind the gateway, over the layers ``log`` and ``database``, or over others (the bench's)."""
 
-    def __init__(self, layers: Sequence[Layer] = ()) -> None:
+    def __init__(self, layers: Sequence[Layer] = (), salvage: Salvage | None = None) -> None:
         self.clock = VirtualClock()
         self.lines = StringIO()
         self.log = MemoryLayer("log")
         self.database = MemoryDatabase("database")
         self.naps: list[float] = []
         self.kept: dict[str, bytes] = {}
-        logger = structlog.wrap_logger(
+        self.logger: FilteringBoundLogger = structlog.wrap_logger(
             structlog.PrintLogger(self.lines),
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         ).bind()
-        self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness())
+        self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness(), salvage=salvage)
         names = frozenset(layer.name for layer in layers) or frozenset({"log", "database"})
-        self.journal = Journal(self.store, names, self.clock, self._nap, logger)
+        self.journal = Journal(self.store, names, self.clock, self._nap, self.logger)
         self.supervisor = Supervisor(
             journal=self.journal,
             keep=lambda digest, payload: self.kept.update({digest: payload}),
             clock=self.clock,
             randomness=Steady(),
             sleep=self._nap,
-            log=logger,
+            log=self.logger,
         )
         self.outside = Scripted(self)
         self.supervisor.connect(self.outside)
         self._dispatches = 0
+
+    def salvager(self) -> Salvager:
+        """What hands out branches that lost; it is no child here, and runs when a test says so."""
+        return Salvager(self.store.salvage, self.supervisor.roster, self.clock, self._nap, self.logger)
 
     async def _nap(self, seconds: float) -> None:
         """Time passes at once; others get their turn."""
