@@ -1,16 +1,19 @@
 """``make prove BUDGET=20m``: every proof that is too long for ``make test``, each for its share of the time.
 
 A proof is a program of its own (``python -m tests.NAME --budget SECONDS --resume``): it shows its progress, stops
-about in time, keeps in ``.prove/`` where it stopped, and ends with 1 and a command that repeats what failed.
+about in time, keeps in ``.prove/`` where it stopped, and ends with 1 and a command that repeats what failed. Where
+nobody sits at a terminal, the end of what failed is told once more at the end: a CI shows little else.
 """
 
 import argparse
 import re
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import IO, Final
 
 import msgspec
 from rich.console import Console
@@ -18,6 +21,9 @@ from rich.table import Table
 
 UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600}
 LEAST_S: Final = 5
+TAIL_LINES: Final = 25
+ORPHANS_S: Final = 5.0
+"""What a proof has started may hold its output open; so long it is waited for after the proof's own end."""
 
 
 class Proof(msgspec.Struct, frozen=True):
@@ -39,9 +45,12 @@ PROOFS: Final = (
 
 
 class Result(msgspec.Struct, frozen=True):
+    """``tail``: the last lines that it said, where they were listened to."""
+
     proof: Proof
     code: int
     took_s: float
+    tail: tuple[str, ...]
 
 
 def seconds(text: str) -> int:
@@ -61,16 +70,48 @@ def run(proof: Proof, budget_s: int, console: Console) -> Result:
     console.rule(f"{proof.what} ({share_s} s)", align="left")
     began_s = time.monotonic()
     command = [sys.executable, "-m", f"tests.{proof.name}", "--budget", str(share_s), "--resume"]
-    code = subprocess.run(command, check=False).returncode
-    return Result(proof, code, time.monotonic() - began_s)
+    code, tail = (leave_alone if console.is_terminal else listen)(command)
+    return Result(proof, code, time.monotonic() - began_s, tail)
 
 
-def table_of(results: Sequence[Result]) -> Table:
+def leave_alone(command: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    """Lets a program draw its progress on the terminal; its exit code, and nothing: one can scroll there."""
+    return subprocess.run(command, check=False).returncode, ()
+
+
+def listen(command: Sequence[str]) -> tuple[int, tuple[str, ...]]:
+    """Shows what a program says line by line; its exit code and the last ``TAIL_LINES`` of it."""
+    tail = deque[str](maxlen=TAIL_LINES)
+
+    def show(said: IO[str]) -> None:
+        with said:
+            for line in said:
+                sys.stdout.write(line)
+                sys.stdout.flush()
+                tail.append(line.rstrip("\n"))
+
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace"
+    )
+    assert process.stdout is not None, "it was asked for"
+    listener = threading.Thread(target=show, args=(process.stdout,), name="listener", daemon=True)
+    listener.start()
+    code = process.wait()
+    listener.join(ORPHANS_S)
+    return code, tuple(tail)
+
+
+def tell(results: Sequence[Result], console: Console) -> None:
+    """The table of what holds, then the end of each that does not."""
     table = Table("proof", "what", "took", "")
     for each in results:
-        said = "holds" if each.code == 0 else f"FAILED (exit {each.code}, see above)"
+        said = "holds" if each.code == 0 else f"FAILED (exit {each.code}, see {'below' if each.tail else 'above'})"
         table.add_row(each.proof.name, each.proof.what, f"{each.took_s:.0f} s", said)
-    return table
+    console.print(table)
+    for each in results:
+        if each.code and each.tail:
+            console.rule(f"the end of {each.proof.name}", align="left")
+            console.print("\n".join(each.tail), markup=False, highlight=False, soft_wrap=True)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,7 +120,7 @@ def main(arguments: Sequence[str]) -> int:
     budget_s = parser.parse_args(arguments).budget
     console = Console()
     results = [run(proof, budget_s, console) for proof in PROOFS]
-    console.print(table_of(results))
+    tell(results, console)
     return 1 if any(each.code for each in results) else 0
 
 

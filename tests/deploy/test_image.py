@@ -35,7 +35,7 @@ def test_what_is_copied_is_there_and_nothing_else_is_sent_to_the_builder():
     assert rules == ["*", *(f"!{source}" for source in sources), "**/__pycache__"]
 
 
-@pytest.mark.parametrize("word", ["run", "healthcheck"])
+@pytest.mark.parametrize("word", ["run", "healthcheck", "vault"])
 def test_what_is_copied_is_enough_for_each_command(installed: Path, word: str, tmp_path: Path):
     environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(installed), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", PLAY, word, "--help"]
