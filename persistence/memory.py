@@ -11,7 +11,7 @@ import msgspec
 
 from ledger.errors import Corrupt, LayerRefused, StorageError
 from ledger.ids import GuildId
-from persistence.chains import Chains, appends
+from persistence.chains import NO_HEAD, Chains, appends
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.lists import Lists
@@ -102,10 +102,15 @@ class MemoryLayer:
             self._take(append)
 
     def _refuse_known_keys(self, frames: Sequence[Frame]) -> None:
-        """As a database does, by its unique index."""
-        for frame in frames:
-            if frame.record.key in self._keys.get(frame.record.guild, ()):
-                raise LayerRefused(f"{self._name}: the key {frame.record.key} is taken")
+        """As the database does. A branch that won may tell what the one tells whose place it takes."""
+        for append in appends(frames, _itself):
+            first = append[0].record
+            known = self._keys.get(first.guild, ())
+            if first.seq <= self._chains.heads.get(first.guild, NO_HEAD).seq:
+                continue
+            for frame in append:
+                if frame.record.key in known:
+                    raise LayerRefused(f"{self._name}: the key {frame.record.key} is taken")
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         self._use()

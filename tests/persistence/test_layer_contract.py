@@ -9,7 +9,7 @@ import pytest
 from ledger.errors import NewerFormat
 from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
-from persistence.frames import Frame, seal
+from persistence.frames import GENESIS, Frame, seal
 from persistence.layer import Layer, LayerSummary
 from tests.persistence.layers import FACTORIES, IN_OBJECT_ALONE
 from tests.persistence.making import BLUE, RED, Chain, bytes_of, of_a_later_release
@@ -206,6 +206,19 @@ async def test_a_branch_that_lost_is_set_aside_and_another_takes_its_place(layer
     summary = await layer.open()
     assert (summary.gsn, summary.heads) == (3, winner.heads)
     assert bytes_of(await everything(layer)) == bytes_of(common + branch)
+
+
+async def test_a_branch_of_a_higher_epoch_takes_the_place_of_records_and_may_tell_the_same(layer: Layer):
+    frames = Chain().append(RED, 2)
+    await layer.append(frames)
+    again = [msgspec.structs.replace(frame.record, gsn=frame.record.gsn + 2, epoch=2) for frame in frames]
+    first = seal(again[0], GENESIS)
+    branch = [first, seal(again[1], first.digest)]
+    await layer.append(branch)
+    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of(branch)
+    await layer.close()
+    summary = await layer.open()
+    assert (summary.gsn, summary.heads) == (4, {RED: head_of(branch[-1])})
 
 
 async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
