@@ -3,6 +3,7 @@
     main
     └── Supervisor
         ├── journal            permanent; its death voids every guild's life, mailboxes stay
+        ├── uploader, pulse    permanent, where a cloud is; nothing waits for them but LEDGER_ACK=cloud
         ├── gateway            permanent; never restarted for storage
         ├── http               permanent
         ├── caretaker          permanent; goes round: hung turns, parked guilds, guilds at rest
@@ -22,12 +23,12 @@ import signal
 import sys
 import traceback
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import Final, TypeVar
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.care import Breaker, Caretaker
@@ -35,10 +36,11 @@ from actors.cli.app import make_app, perform
 from actors.cli.demo import play
 from actors.cli.exits import OK, exit_code_of
 from actors.clock import Sleep, SystemClock, SystemRandomness
+from actors.cloud_side import Cloud, CloudSide
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
-from actors.ground import hold, warn_of_data, warn_of_first_start
+from actors.ground import hold, open_cloud, warn_of_data, warn_of_first_start
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
 from actors.logs import adopt_libraries, make_logger
@@ -47,6 +49,7 @@ from actors.memory import MANY_GUILDS, calm_collector, set_apart
 from actors.ops.health import Vitals
 from actors.ops.http import OpsServer
 from actors.ops.serving import CannotListen
+from actors.recovered import tell_recovery
 from actors.roster import Roster
 from actors.runtime import Jobs, live
 from actors.salvager import Salvager
@@ -70,6 +73,7 @@ from ledger.errors import Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
+from persistence.cloud import CloudLayer
 from persistence.disk import Held, RealDisk
 from persistence.lists import Lists
 from persistence.local import LocalLayer, hold_folder
@@ -198,6 +202,9 @@ class Supervisor(Inside):
 
     # What commands ask (``standing.Inside``)
 
+    def is_standby(self) -> bool:
+        return self._journal.is_standby()
+
     def standing(self, guild: GuildId) -> Standing | None:
         child = self._guilds.get(guild)
         if child is None or child.actor is None:
@@ -226,8 +233,11 @@ class Supervisor(Inside):
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         return await self._journal.read(query)
 
-    async def drain(self) -> None:
-        """Intake has stopped: empties the mailboxes, writes a checkpoint of every guild, ends every child."""
+    async def drain(self, leave: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Intake has stopped: empties the mailboxes, writes a checkpoint of every guild, ends every child.
+
+        ``leave``: called once nothing is recorded any more, while the journal still reads.
+        """
         if self._stopping:
             return
         deadline_s = self._clock.monotonic_s() + DRAIN_S
@@ -236,6 +246,8 @@ class Supervisor(Inside):
         self._stopping = True
         await self._end(tuple(self._guilds.values()))
         await self._keep_checkpoints()
+        if leave is not None:
+            await leave()
         await self.jobs.stop()
         await self._end(tuple(reversed(self._children)))
         for guild, child in self._guilds.items():
@@ -476,14 +488,26 @@ class Program:
     """The whole bot: its parts, made once from the settings, and how they start and end."""
 
     def __init__(
-        self, settings: Settings, store: Store, offload: ThreadOffload, log: FilteringBoundLogger, *, chaos: bool
+        self,
+        settings: Settings,
+        store: Store,
+        offload: ThreadOffload,
+        log: FilteringBoundLogger,
+        *,
+        cloud: Cloud | None,
+        began: Callable[[int], None],
+        chaos: bool,
     ) -> None:
         clock, randomness = SystemClock(), SystemRandomness()
         self._log = log
         self._store = store
         self._draining = False
         self._release = version("inviteledger")
-        self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log)
+        self.cloud = None if cloud is None else _cloud_side(cloud, store, self._hears_discord, log)
+        turn = None if self.cloud is None else self.cloud.await_turn
+        self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log, turn=turn, began=began)
+        if self.cloud is not None:
+            self.cloud.attach(self.journal, settings.named_layers())
         self.supervisor = Supervisor(
             journal=self.journal,
             keep=self._keep,
@@ -518,6 +542,10 @@ class Program:
             log=log,
         )
 
+    def _hears_discord(self) -> bool:
+        status = self.gateway.status()
+        return status.connected and not status.awaited
+
     def _keep(self, digest: str, payload: bytes) -> None:
         """Puts an event that could not be read aside, beside the loop: a storm of them must not stop it."""
 
@@ -531,6 +559,7 @@ class Program:
         """The root's children, in the order of their start."""
         return (
             journal_spec(self.journal),
+            *(() if self.cloud is None else self.cloud.specs()),
             ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
             ChildSpec(name="salvager", start=self.salvager.run),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
@@ -552,6 +581,7 @@ class Program:
             shards=gateway.shards,
             awaited=gateway.awaited,
             draining=self._draining,
+            standby=self.journal.is_standby(),
             tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),
             mailboxes=self.supervisor.roster.statistics(),
@@ -575,11 +605,13 @@ class Program:
             tree.result()
 
     async def _drain(self, tree: asyncio.Task[None], why: str) -> None:
-        """Stop intake, empty the mailboxes, keep checkpoints, end the children, close layers and socket."""
+        """Let a newcomer pass, stop intake, empty the mailboxes, keep checkpoints, flush, end all, say goodbye."""
         self._draining = True
         self._log.info("bot.draining", why=why)
+        if self.cloud is not None:
+            await self.cloud.let_pass()
         self.gateway.stop_intake()
-        await self.supervisor.drain()
+        await self.supervisor.drain(None if self.cloud is None else self.cloud.leave)
         tree.cancel()
         await asyncio.wait({tree})
         await self._store.close()
@@ -642,14 +674,16 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
         holding.cancel()
         return
     held = holding.result()
-    store = _store(settings, offload)
     try:
-        _, seen = folder_id(disk, data, SystemRandomness())
-        epoch = await _recover(store, log)
-        warn_of_first_start(data, settings, log, seen=seen, earlier=epoch - 1)
-        await Program(settings, store, offload, log, chaos=chaos).run(stop)
+        async with _opened(settings, offload) as (store, cloud, seen):
+
+            def began(epoch: int) -> None:
+                warn_of_first_start(data, settings, log, seen=seen, earlier=epoch - 1)
+
+            if cloud is None:
+                began(await _recover(store, log))
+            await Program(settings, store, offload, log, cloud=cloud, began=began, chaos=chaos).run(stop)
     finally:
-        await store.close()
         held.release()
 
 
@@ -673,34 +707,54 @@ def forget_alone(settings: Settings, request: ForgetRequest, progress: Progress)
 async def _forget_alone(
     settings: Settings, request: ForgetRequest, progress: Progress, offload: ThreadOffload, log: FilteringBoundLogger
 ) -> ForgetReport:
-    store = _store(settings, offload)
-    try:
+    async with _opened(settings, offload) as (store, cloud, _):
+        clock, named = SystemClock(), settings.named_layers()
+        side = None
+        if cloud is not None:
+            side = _cloud_side(cloud, store, lambda: False, log)
+            await side.handover.expect_nobody()
         await _recover(store, log)
-        journal = Journal(store, settings.named_layers(), SystemClock(), asyncio.sleep, log)
+        journal = Journal(store, named, clock, asyncio.sleep, log)
         supervisor = Supervisor(
             journal=journal,
             keep=lambda _digest, _payload: None,
-            clock=SystemClock(),
+            clock=clock,
             randomness=SystemRandomness(),
             sleep=asyncio.sleep,
             log=log,
         )
         supervisor.connect(Nowhere())
-        tree = spawn(supervisor.run((journal_spec(journal),)), "supervisor")
+        if side is not None:
+            side.attach(journal, named)
+        specs = (journal_spec(journal), *(() if side is None else side.specs()))
+        tree = spawn(supervisor.run(specs), "supervisor")
         report = await forgetting(supervisor, journal, settings, offload).forget(request, progress)
-        await supervisor.drain()
+        await supervisor.drain(None if side is None else side.leave)
         tree.cancel()
         await asyncio.wait({tree})
         return report
+
+
+def _cloud_side(cloud: Cloud, store: Store, hears: Callable[[], bool], log: FilteringBoundLogger) -> CloudSide:
+    randomness, clock = SystemRandomness(), SystemClock()
+    return CloudSide(cloud, store, hears=hears, randomness=randomness, clock=clock, sleep=asyncio.sleep, log=log)
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, offload: ThreadOffload) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
+    """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before."""
+    disk, data, randomness = RealDisk(), settings.ledger_data, SystemRandomness()
+    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
+    writer, seen = folder_id(disk, data, randomness)
+    objects = open_cloud(settings, disk, offload, randomness)
+    cloud = None if objects is None else CloudLayer(objects, offload, randomness, SystemClock(), writer)
+    store = Store(layers, SystemClock(), randomness, cloud, salvage=FileSalvage(disk, data, offload))
+    try:
+        yield store, None if objects is None else Cloud(objects, writer), seen
     finally:
         await store.close()
-
-
-def _store(settings: Settings, offload: ThreadOffload) -> Store:
-    """The layers of a data folder, whose lock the caller holds."""
-    disk, data = RealDisk(), settings.ledger_data
-    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
-    return Store(layers, SystemClock(), SystemRandomness(), salvage=FileSalvage(disk, data, offload))
+        if objects is not None:
+            await objects.close()
 
 
 async def _recover(store: Store, log: FilteringBoundLogger) -> int:
@@ -708,23 +762,8 @@ async def _recover(store: Store, log: FilteringBoundLogger) -> int:
     clock = SystemClock()
     began_s = clock.monotonic_s()
     report = await store.start()
-    log.info(
-        "recovery.finished",
-        epoch=report.epoch,
-        leader=report.leader,
-        layers=msgspec.to_builtins(report.layers),
-        notes=list(report.notes),
-        ms=round((clock.monotonic_s() - began_s) * 1_000, 1),
-    )
-    if report.missing:
-        log.error("records.missing", gsn=[list(gap) for gap in report.missing], hint=MISSING_HINT)
+    tell_recovery(log, report, clock.monotonic_s() - began_s)
     return report.epoch
-
-
-MISSING_HINT: Final = (
-    "these records were durable and are in no layer any more: put an older copy of the log or the database in place, "
-    "if there is one; the rest goes on without them"
-)
 
 
 def main() -> None:

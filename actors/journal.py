@@ -4,7 +4,8 @@ Rules. First come, first served; ``open`` is a barrier: what was asked before it
 carries its life's incarnation and the seq it stands on, and is refused when either is stale. Whatever appends are
 queued together become one batch: one write and one fsync of the log, one transaction of the database. Nobody is
 answered before the batch is durable in every layer that ``LEDGER_ACK`` names, or ``WAIT_FOR_LAYER_S`` after such a
-layer's first failure. When no layer took a batch, its outcome is unknown: the store takes a new epoch and every guild
+layer's first failure; the cloud, where it is named, is waited for likewise while the uploader gives it the batch.
+When no layer took a batch, its outcome is unknown: the store takes a new epoch and every guild
 has to open again. A read of lists is served between two batches, or while a layer is waited for.
 
 The queue outlives a life of the actor; ``run`` is one life. How layers store is ``persistence/store.py``'s business.
@@ -14,6 +15,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from typing import Final, TypeVar, assert_never
 
@@ -23,7 +25,8 @@ from structlog.typing import FilteringBoundLogger
 from actors import requests
 from actors.clock import Sleep
 from actors.histogram import Distribution
-from actors.reads import Reads
+from actors.reads import Reads, in_time
+from actors.recovered import tell_recovery
 from actors.requests import Committed
 from actors.standing import UNKNOWN_SEQ, LayerStanding
 from actors.tally import Tally
@@ -31,6 +34,7 @@ from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock
 from ledger.records import Draft, JoinRecorded, Record, Status, VerdictReached
+from persistence.frames import Frame
 from persistence.layer import Head
 from persistence.lists import Lists
 from persistence.store import Append, Appended, LayerHealth, Opened, Store
@@ -80,6 +84,9 @@ class Journal:
         clock: for the wait on a broken layer.
         sleep: pauses between retries.
         log: where ``join.acknowledged`` and failures are told.
+        turn: returns when this process may take the history over; until then the journal stands by, and nothing is
+            read or written. None: the store was started by whoever made it.
+        began: called with the epoch once the journal has started the store.
     """
 
     def __init__(
@@ -89,8 +96,14 @@ class Journal:
         clock: Clock,
         sleep: Sleep,
         log: FilteringBoundLogger,
+        *,
+        turn: Callable[[], Awaitable[None]] | None = None,
+        began: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._store = store
+        self._following = store.following
+        self._turn = turn
+        self._began = began
         self._named = named
         self._clock = clock
         self._sleep = sleep
@@ -102,6 +115,7 @@ class Journal:
         self._unacknowledged: list[Record] = []
         self._doubtful: dict[GuildId, set[str]] = {}
         self._whole = True
+        self._cloud_given_up = False
         self._next_try_s = 0.0
         self._needs_epoch = False
         self._broken_since_s: float | None = None
@@ -165,9 +179,31 @@ class Journal:
         Raises:
             StorageError: when they cannot be read now; a query that failed with it has broken its layer.
         """
-        done = self._reads.put(query)
+        return await self._read(lambda store: store.read(partial(in_time, query)))
+
+    async def frames_after(self, gsn: int, limit: int) -> Sequence[Frame]:
+        """At least ``limit`` frames behind a gsn, if there are so many, read between two batches.
+
+        Raises:
+            StorageError: when no layer can be read now.
+        """
+        return await self._read(lambda store: store.frames_after(gsn, limit))
+
+    async def _read(self, work: Callable[[Store], Awaitable[T]]) -> T:
+        done = self._reads.put(work)
         self._arrived.set()
         return await done
+
+    # What the uploader tells
+
+    def take_note(self) -> None:
+        """The cloud has confirmed something, or failed."""
+        self._arrived.set()
+
+    def require_epoch(self) -> None:
+        """The cloud, which was away when the epoch was taken, answers: it has to be asked who writes."""
+        self._needs_epoch = True
+        self._arrived.set()
 
     def statistics(self) -> JournalStatistics:
         return JournalStatistics(
@@ -203,12 +239,21 @@ class Journal:
     # The actor
 
     async def run(self) -> None:
-        """One life: serves the queue until it is cancelled."""
+        """One life: serves the queue until it is cancelled.
+
+        Raises:
+            Stale: when another process has taken over in the cloud.
+            WrongHistory, NewerFormat: when what is found at the start is not this bot's, or not this release's.
+        """
+        if self._turn is not None:
+            await self._turn()
+            self._turn, self._needs_epoch = None, True
         while True:
             if self._needs_epoch:
                 await self._take_epoch()
             if not self._whole and self._clock.monotonic_s() >= self._next_try_s:
                 await self._catch_up()
+            self._look_at_cloud()
             if self.is_idle():
                 await self._wait()
                 continue
@@ -232,13 +277,19 @@ class Journal:
 
     def is_degraded(self) -> bool:
         """Whether a layer that LEDGER_ACK names is behind."""
+        if self._cloud_given_up:
+            return True
         if self._whole:
             return False
         return any(not layer.healthy for layer in self._store.health() if layer.name in self._named)
 
     def is_ready(self) -> bool:
         """Whether the layers take records; if not, whoever asks has to wait."""
-        return not self._needs_epoch
+        return not self._needs_epoch and not self.is_standby()
+
+    def is_standby(self) -> bool:
+        """Whether another process still writes the history, or what there is has not been read yet."""
+        return self._turn is not None or not self._store.leader
 
     async def _queued(self, request: requests.Request, done: asyncio.Future[T]) -> T:
         self._queue.append(request)
@@ -333,6 +384,7 @@ class Journal:
         self._look_at_layers()
         appended = [result for result in results if isinstance(result, Appended)]
         degraded = await self._await_named_layers(appended)
+        degraded = await self._await_cloud() or degraded
         records = [record for result in appended for record in result.records]
         if records:
             self._tally.take_batch(records, took_s)
@@ -396,9 +448,10 @@ class Journal:
         """Reads every layer back and takes a new epoch; until then nothing is answered (``stalled``)."""
         self._incarnations.clear()
         for attempt in count():
+            began_s = self._clock.monotonic_s()
             try:
                 with self._at_work():
-                    report = await self._store.restart_epoch()
+                    first, report = not self._store.leader, await self._store.restart_epoch()
             except StorageError as error:
                 self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
                 self._reads.void(error)
@@ -407,13 +460,16 @@ class Journal:
                 self._needs_epoch, self._whole = False, True
                 self._epochs += 1
                 self._log.info("epoch.taken", epoch=report.epoch)
+                if first:
+                    tell_recovery(self._log, report, self._clock.monotonic_s() - began_s)
+                    self._began(report.epoch)
                 self._look_at_layers()
                 self._tell_recovered()
                 return
 
     async def _await_named_layers(self, appended: Sequence[Appended]) -> bool:
         """Waits for a named layer that missed the batch; True when it is still missing after the wait."""
-        if all(result.durable_in >= self._named for result in appended):
+        if all(result.durable_in >= self._near() for result in appended):
             return False
         if self._is_given_up_for_now():
             return True
@@ -426,6 +482,40 @@ class Journal:
                 await self._serve_read()
             await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
         raise AssertionError("count() ends")
+
+    async def _await_cloud(self) -> bool:
+        """Where it is named: until it has all that was appended; True when it has not after the wait.
+
+        What the uploader reads for it meanwhile is served here.
+        """
+        following = self._following
+        if following is None or following.layer.name not in self._named or not following.behind():
+            return False
+        end_s = self._clock.monotonic_s() + WAIT_FOR_LAYER_S
+        while following.behind() and not self._cloud_given_up:
+            for _ in range(len(self._reads)):
+                await self._serve_read()
+            self._arrived.clear()
+            if following.behind() and not self._reads:
+                self._cloud_given_up = not await self._heard_until(end_s)
+        return self._cloud_given_up
+
+    async def _heard_until(self, end_s: float) -> bool:
+        try:
+            async with asyncio.timeout(max(0.0, end_s - self._clock.monotonic_s())):
+                await self._arrived.wait()
+        except TimeoutError:
+            return False
+        return self._clock.monotonic_s() < end_s
+
+    def _look_at_cloud(self) -> None:
+        if self._cloud_given_up and self._following is not None and not self._following.behind():
+            self._cloud_given_up = False
+            self._tell_acknowledged()
+
+    def _near(self) -> frozenset[str]:
+        """The named layers that are written in each batch."""
+        return self._named if self._following is None else self._named - {self._following.layer.name}
 
     def _is_given_up_for_now(self) -> bool:
         """From so long after its first failure on nobody waits for a layer; ``run`` goes on trying, now and then."""
@@ -446,11 +536,18 @@ class Journal:
         if self._whole and self._broken_since_s is not None:
             self._broken_since_s = None
             self._log.info("layer.recovered", layers=[health.name for health in self._store.health()])
+            self._tell_acknowledged()
+
+    def _tell_acknowledged(self) -> None:
+        if self._whole and not self._cloud_given_up:
             recovered, self._unacknowledged = self._unacknowledged, []
             self._tell_joins(recovered, degraded=False)
 
     def _sick_layers(self) -> Mapping[str, str]:
-        return {health.name: health.error for health in self._store.health() if not health.healthy}
+        """Those that every batch is written into; the cloud is the uploader's."""
+        cloud = None if self._following is None else self._following.layer.name
+        health = self._store.health()
+        return {each.name: each.error for each in health if not each.healthy and each.name != cloud}
 
     def _tell_joins(self, records: Sequence[Record], *, degraded: bool) -> None:
         """The line an operator and the tests go by: a join is acknowledged when this was written."""

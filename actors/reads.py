@@ -1,6 +1,6 @@
-"""Reads of lists, waiting until the journal has a moment: between two batches, on the connection that they share.
+"""Reads, waiting until the journal has a moment: between two batches, on the connection that they share.
 
-Rules: one at a time, first come, first served. What the layer raises breaks the layer (``Store.read``); whatever else
+Rules: one at a time, first come, first served. What a layer raises breaks the layer (``Store.read``); whatever else
 a query raises is its author's bug, which whoever asked is told, and nobody else. All joins wait for a query, so its
 time is limited; one that is cut off may have left a transaction open, and breaks its layer as well.
 """
@@ -22,12 +22,12 @@ MAX_READ_S: Final = 10.0
 
 
 class _Read(Generic[T_co]):
-    """A query and who waits for it."""
+    """What is to be read of the store, and who waits for it."""
 
-    __slots__ = ("_done", "_query")
+    __slots__ = ("_done", "_work")
 
-    def __init__(self, query: Callable[[Lists], Awaitable[T_co]], done: asyncio.Future[T_co]) -> None:
-        self._query = query
+    def __init__(self, work: Callable[[Store], Awaitable[T_co]], done: asyncio.Future[T_co]) -> None:
+        self._work = work
         self._done = done
 
     def is_over(self) -> bool:
@@ -35,7 +35,7 @@ class _Read(Generic[T_co]):
         return self._done.done()
 
     async def serve(self, store: Store) -> None:
-        (outcome,) = await asyncio.gather(store.read(self._in_time), return_exceptions=True)
+        (outcome,) = await asyncio.gather(self._work(store), return_exceptions=True)
         if isinstance(outcome, BaseException):
             self.fail(outcome)
         elif not self.is_over():
@@ -45,16 +45,6 @@ class _Read(Generic[T_co]):
         if not self.is_over():
             self._done.set_exception(error)
             self._done.exception()  # whoever waited may be gone by the time it is fetched, and that is no news
-
-    async def _in_time(self, lists: Lists) -> T_co:
-        limit = asyncio.timeout(MAX_READ_S)
-        try:
-            async with limit:
-                return await self._query(lists)
-        except TimeoutError as error:
-            if not limit.expired():
-                raise  # the query's own
-            raise StorageError(f"a query was not done after {MAX_READ_S:g} s") from error
 
 
 class Reads:
@@ -67,10 +57,10 @@ class Reads:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, query: Callable[[Lists], Awaitable[T]]) -> asyncio.Future[T]:
-        """Puts a query behind those that wait; the future has its result, or what it raised."""
+    def put(self, work: Callable[[Store], Awaitable[T]]) -> asyncio.Future[T]:
+        """Puts a read behind those that wait; the future has its result, or what it raised."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        read: _Read[T] = _Read(query, done)
+        read: _Read[T] = _Read(work, done)
         self._waiting.append(read)
         return done
 
@@ -90,3 +80,19 @@ class Reads:
         """Answers all that wait with an error."""
         while self._waiting:
             self._waiting.popleft().fail(error)
+
+
+async def in_time(query: Callable[[Lists], Awaitable[T]], lists: Lists) -> T:
+    """A query's result, if it comes in time.
+
+    Raises:
+        StorageError: when it does not.
+    """
+    limit = asyncio.timeout(MAX_READ_S)
+    try:
+        async with limit:
+            return await query(lists)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise  # the query's own
+        raise StorageError(f"a query was not done after {MAX_READ_S:g} s") from error

@@ -73,6 +73,10 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
 class Inside(Protocol):
     """The process, for commands."""
 
+    def is_standby(self) -> bool:
+        """Whether another process still writes the history, and answers."""
+        ...
+
     def standing(self, guild: GuildId) -> Standing | None:
         """What is known of a guild; None for one that has no actor."""
         ...

@@ -15,10 +15,11 @@ import msgspec
 
 from actors.guild import GuildActor, GuildAddress
 from actors.journal import Journal
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, NewerFormat, Stale, WrongHistory
 from ledger.ids import GuildId
 from ledger.messages import Presence
 from ledger.phases import Phase
+from persistence.probe import StoreUnfit
 
 T = TypeVar("T")
 
@@ -68,7 +69,9 @@ class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 def journal_spec(journal: Journal) -> ChildSpec:
     """The journal as a child, wherever one runs: and what its death leaves is void."""
-    return ChildSpec(name="journal", start=journal.run, on_death=journal.void)
+    return ChildSpec(
+        name="journal", start=journal.run, on_death=journal.void, fatal=(Stale, WrongHistory, NewerFormat, StoreUnfit)
+    )
 
 
 class Child:

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
+from ledger.errors import Corrupt, StorageError, WrongHistory
 from persistence.frames import Frame
 from persistence.layer import FencedLayer
-from persistence.seats import Seat
+from persistence.seats import Seat, Trouble
 
 QUEUED_BYTES: Final = 8 * 1024 * 1024
 PIECE_RECORDS: Final = 10_000
@@ -34,19 +35,22 @@ class Following:
         self.seat = Seat(layer, trails=True)
         self.fenced = False
         self.alone = asyncio.Lock()
+        self._begun = asyncio.Event()
         self.arrived = asyncio.Event()
         self._piece: Sequence[Frame] = ()
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
         self._head = 0
-        self._confirmed = asyncio.Event()
+        self._lineage = ""
 
-    def begin(self, head: int) -> None:
-        """A new epoch: the others are at ``head``."""
+    def begin(self, head: int, lineage: str) -> None:
+        """A new epoch: the others are at ``head`` of this history."""
         self.fenced = self.seat.healthy
+        self._lineage = lineage
         self._waiting.clear()
         self._piece = ()
         self._bytes, self._head = 0, head
+        self._begun.set()
         self._notify()
 
     def push(self, frames: Sequence[Frame]) -> None:
@@ -58,6 +62,28 @@ class Following:
             self._bytes += size
         self._head = frames[-1].record.gsn
         self._notify()
+
+    def fail(self, error: StorageError | Corrupt, now_ms: int) -> None:
+        """Notes that it does not take anything now."""
+        since_ms = now_ms if self.seat.trouble is None else self.seat.trouble.since_ms
+        self.seat.trouble = Trouble(since_ms=since_ms, error=error)
+
+    async def ask(self) -> None:
+        """Whether it answers, and would be asked who writes at a new epoch.
+
+        Raises:
+            StorageError: when it does not answer, or holds another history.
+        """
+        async with self.alone:
+            await self.layer.close()
+            summary = await self.layer.open()
+        if summary.lineage not in {"", self._lineage}:
+            raise StorageError(str(WrongHistory(summary.lineage, self._lineage)))
+
+    async def begun(self) -> None:
+        """Returns at the next epoch."""
+        self._begun.clear()
+        await self._begun.wait()
 
     def behind(self) -> int:
         """How many records it lacks."""
@@ -71,20 +97,14 @@ class Following:
             StorageError: when the layer did not take it, or it could not be read. Whether it has it may be unknown:
                 the next call gives it the same piece again.
         """
-        self._piece = self._piece or tuple(self._waiting) or await source(self.seat.gsn, PIECE_RECORDS)
-        if not self._piece:
-            return 0
+        piece = self._piece or tuple(self._waiting) or await source(self.seat.gsn, PIECE_RECORDS)
         async with self.alone:
-            piece = self._piece
+            if not piece or piece[0].record.gsn <= self.seat.gsn or not self.fenced:
+                return 0  # somebody else gave it meanwhile, or a new epoch began
+            self._piece = piece
             await self.layer.append(piece)
             self._take(piece[-1].record.gsn)
         return len(piece)
-
-    async def reach(self, gsn: int) -> None:
-        """Returns when everything up to ``gsn`` is confirmed."""
-        while self.seat.gsn < gsn:
-            self._confirmed.clear()
-            await self._confirmed.wait()
 
     def _take(self, gsn: int) -> None:
         self.seat.gsn = gsn
@@ -92,10 +112,11 @@ class Following:
         self._piece = ()
         while self._waiting and self._waiting[0].record.gsn <= gsn:
             self._bytes -= len(self._waiting.popleft().data)
-        self._confirmed.set()
-        if not self.behind():
-            self.arrived.clear()
+        self._notify()
 
     def _notify(self) -> None:
-        if self.behind():
+        """Something is to be done while it lacks records, or has not been asked who writes."""
+        if self.behind() or not self.fenced:
             self.arrived.set()
+        else:
+            self.arrived.clear()

@@ -271,6 +271,11 @@ class Store:
         """Every guild that anything is recorded of."""
         return tuple(self._heads)
 
+    @property
+    def epoch(self) -> int:
+        """The epoch of this process, 0 = none yet."""
+        return self._epoch
+
     def is_in_doubt(self) -> bool:
         """Whether the layers have to be read back (``restart_epoch``) before anything else."""
         return self._in_doubt
@@ -302,7 +307,7 @@ class Store:
         self._gsn = self._acknowledged = max(seat.gsn for seat in self._healthy())
         self._heads = recovery.merged_heads(self._healthy())
         if self.following is not None:
-            self.following.begin(self._gsn)
+            self.following.begin(self._gsn, self._lineage)
 
     def _healthy(self) -> list[Seat]:
         """Those that every batch is written into, and that work."""

@@ -75,6 +75,16 @@ class BotProcess:
         await self._spawn()
         await self.until(lambda: any(line.get("phase") == "blind" for line in self._seen), "blindness")
 
+    async def start_standby(self) -> None:
+        """Starts a life beside one that holds the history, and waits until a host would call it ready."""
+        await self._spawn()
+        await self.line("http.started")
+        while True:
+            told = await self._readyz()
+            if told.get("standby") and told.get("ready"):
+                return
+            await self._hear("the bot to stand by")
+
     async def start_held(self) -> None:
         """Starts a life that must not identify, and waits until it says why."""
         await self._spawn()
@@ -83,8 +93,12 @@ class BotProcess:
     async def run_to_its_end(self) -> int:
         """Starts a life that ends by itself; its exit code."""
         await self._spawn()
-        assert self._process is not None, "just started"
-        assert self._reader is not None, "just started"
+        return await self.wait()
+
+    async def wait(self) -> int:
+        """Waits until the newest life has ended by itself; its exit code."""
+        assert self._process is not None, "started before"
+        assert self._reader is not None, "started before"
         code = await self._process.wait()
         await asyncio.wait([self._reader])
         return code
@@ -136,18 +150,18 @@ class BotProcess:
     async def _end(self, number: signal.Signals) -> int:
         if self._process is None:
             return 0
-        assert self._reader is not None, "started before"
         if self._process.returncode is None:
             self._process.send_signal(number)
-        code = await self._process.wait()
-        await asyncio.wait([self._reader])
-        return code
+        return await self.wait()
 
     async def _is_ready(self, guilds: int) -> bool:
+        told = await self._readyz()
+        return told.get("ready") is True and told.get("guilds_live") == guilds
+
+    async def _readyz(self) -> Mapping[str, object]:
         url = f"http://127.0.0.1:{self._port}/readyz"
         async with aiohttp.ClientSession() as session, session.get(url) as answer:
-            told = msgspec.json.decode(await answer.read(), type=dict[str, object])
-            return answer.ok and told.get("guilds_live") == guilds
+            return msgspec.json.decode(await answer.read(), type=dict[str, object])
 
     async def _hear(self, what: str) -> None:
         """Waits for the next line, or a moment where nothing is said."""

@@ -5,7 +5,7 @@ from typing import Final
 from actors.forgetting import WHERE_IDS_ARE, BadForgetting
 from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
-from ledger.errors import LedgerError, NewerFormat
+from ledger.errors import LedgerError, NewerFormat, WrongHistory
 from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged
 from persistence.copying import CopyDiffers, NothingThen
 from persistence.objects import Refused
@@ -35,7 +35,9 @@ def exit_code_of(error: LedgerError) -> int:
         return USAGE
     if isinstance(error, SourceDamaged | CopyDiffers):
         return WRONG
-    only_by_hand = isinstance(error, BadSettings | NewerFormat | LibraryMismatch | Refused | StoreUnfit)
+    only_by_hand = isinstance(
+        error, BadSettings | NewerFormat | LibraryMismatch | WrongHistory | Refused | StoreUnfit
+    )
     return CONFIGURATION if only_by_hand else AWAY
 
 

@@ -4,6 +4,7 @@ Each is for staff. Who may use them is said twice: to Discord (default permissio
 run time. Nothing is decided here.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal, TypeAlias
 
 import discord
@@ -38,6 +39,12 @@ class Tree(app_commands.CommandTree[discord.Client]):
     def __init__(self, client: discord.Client, log: FilteringBoundLogger) -> None:
         super().__init__(client)
         self.log = log
+        self.is_silent: Callable[[], bool] = lambda: False
+
+    async def interaction_check(self, interaction: Interaction, /) -> bool:
+        """Both of two processes hear every interaction; the one that stands by leaves it to the other."""
+        del interaction
+        return not self.is_silent()
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
         """An error in a command: told to the log and, if it can still be, to whoever gave the command."""
@@ -51,6 +58,7 @@ class Tree(app_commands.CommandTree[discord.Client]):
 
 def install(tree: Tree, desk: Desk) -> None:
     """Puts the commands into the tree, and the answers to clicks into its client."""
+    tree.is_silent = desk.is_standby
     _install_debugging(tree, desk)
     _install_staff_invites(tree, desk)
     _install_people(tree, desk)
@@ -119,7 +127,7 @@ def _install_leaderboard(tree: Tree, desk: Desk) -> None:
     @tree.client.event
     async def on_interaction(interaction: Interaction) -> None:
         wish = wish_of(_clicked(interaction))
-        if wish is None:
+        if wish is None or desk.is_standby():
             return
         try:
             await turned(interaction, lambda: desk.rankings.board(_guild(interaction), wish), tree.log)

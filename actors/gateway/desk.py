@@ -38,6 +38,10 @@ class Desk:
         self._roster = roster
         self._inside = inside
 
+    def is_standby(self) -> bool:
+        """Whether another process answers for this bot."""
+        return self._inside.is_standby()
+
     async def debug(self, guild: GuildId, permitted: Permitted) -> str:
         """The guild in numbers, from inside its actor and from outside."""
         outcome = await self._roster.ask(guild, m.DescribeGuild(), QUICK_S)

@@ -1,8 +1,9 @@
 """What the process says of its health, and what is concluded from it. Values and rules; nothing here serves or waits.
 
 Alive: the loop turns (a child that cannot be kept alive ends the process). Ready: connected, every guild of READY has
-come or is reported unavailable, and the journal takes records. A broken layer is told but does not make unready:
-joins are still taken.
+come or is reported unavailable, and the journal takes records. A process that stands by is ready as soon as it hears
+Discord, so that the host stops the one it waits for. A broken layer is told but does not make unready: joins are
+still taken.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +23,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
 
     ``held``: what stops the bot from identifying, a sentence each; ``connected``: every shard has a session and its
     socket; ``awaited``: guilds of READY that have neither come nor been reported unavailable; ``draining``: it is on
-    its way out; ``release`` of InviteLedger.
+    its way out; ``standby``: another process writes the history; ``release`` of InviteLedger.
     """
 
     release: str
@@ -31,6 +32,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     shards: tuple[ShardStatus, ...]
     awaited: int
     draining: bool
+    standby: bool
     tree: SupervisorStatistics
     journal: JournalStatistics
     mailboxes: RosterStatistics
@@ -47,9 +49,13 @@ class Health(Protocol):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer of /readyz. ``why``: what it is not ready for, a sentence each; ``layers``: "ok" or the error."""
+    """The answer of /readyz. ``why``: what it is not ready for, a sentence each; ``layers``: "ok" or the error.
+
+    ``standby``: it is ready as a standby.
+    """
 
     ready: bool
+    standby: bool
     why: tuple[str, ...]
     gateway_connected: bool
     journal_ready: bool
@@ -66,6 +72,7 @@ def readiness(vitals: Vitals) -> Readiness:
     live = phases.get(Phase.LIVE, 0) + phases.get(PASSIVATED, 0)
     return Readiness(
         ready=not why,
+        standby=vitals.standby,
         why=why,
         gateway_connected=vitals.connected,
         journal_ready=vitals.journal.ready,
@@ -84,7 +91,7 @@ def _unready(vitals: Vitals) -> Iterator[str]:
         yield "the gateway is not connected"
     if vitals.awaited:
         yield f"guilds of READY that have not come yet: {vitals.awaited}"
-    if not vitals.journal.ready:
+    if not vitals.journal.ready and not vitals.standby:
         yield "no layer takes records"
     if vitals.tree.hung_s:
         yield f"the journal has not moved for {vitals.tree.hung_s:.0f} s"

@@ -5,8 +5,9 @@ Nothing here is a mock: the layers keep the contract of real ones, ``Scripted`` 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from io import StringIO
 
 import msgspec
@@ -18,11 +19,13 @@ from actors.guild import Outside
 from actors.journal import Journal
 from actors.salvager import Salvager
 from actors.supervision import ChildSpec, journal_spec, spawn
+from actors.uploader import Uploader
 from ledger import messages as m
+from ledger.errors import Stale
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Record, VerdictReached
 from ledger.samples import Sample
-from persistence.layer import Layer
+from persistence.layer import FencedLayer, Layer
 from persistence.memory import MemoryLayer
 from persistence.memory_database import MemoryDatabase
 from persistence.salvage import Salvage
@@ -76,7 +79,15 @@ class Scripted(Outside):
 class Bot:
     """Everything behind the gateway, over the layers ``log`` and ``database``, or over others (the bench's)."""
 
-    def __init__(self, layers: Sequence[Layer] = (), salvage: Salvage | None = None) -> None:
+    def __init__(
+        self,
+        layers: Sequence[Layer] = (),
+        salvage: Salvage | None = None,
+        *,
+        cloud: FencedLayer | None = None,
+        ack: str = "",
+    ) -> None:
+        """``cloud``: with an uploader; ``ack``: a layer that LEDGER_ACK names beside the others."""
         self.clock = VirtualClock()
         self.lines = StringIO()
         self.log = MemoryLayer("log")
@@ -88,9 +99,10 @@ class Bot:
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         ).bind()
-        self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness(), salvage=salvage)
+        self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness(), cloud, salvage)
         names = frozenset(layer.name for layer in layers) or frozenset({"log", "database"})
-        self.journal = Journal(self.store, names, self.clock, self._nap, self.logger)
+        self.named = names | {ack} - {""}
+        self.journal = Journal(self.store, self.named, self.clock, self._nap, self.logger)
         self.supervisor = Supervisor(
             journal=self.journal,
             keep=lambda digest, payload: self.kept.update({digest: payload}),
@@ -114,7 +126,22 @@ class Bot:
         await asyncio.sleep(0)
 
     def specs(self) -> tuple[ChildSpec, ...]:
-        return (journal_spec(self.journal),)
+        return (journal_spec(self.journal), *self._cloud_specs())
+
+    def _cloud_specs(self) -> Iterator[ChildSpec]:
+        following = self.store.following
+        if following is not None:
+            awaited = following.layer.name in self.named
+            uploader = Uploader(
+                following,
+                self.journal,
+                probe=partial(asyncio.sleep, 0),
+                awaited=awaited,
+                clock=self.clock,
+                sleep=self._nap,
+                log=self.logger,
+            )
+            yield ChildSpec(name="uploader", start=uploader.run, fatal=(Stale,))
 
     def come_up(self, guild: GuildId = GUILD) -> None:
         self.supervisor.roster.tell(guild, m.GuildCameUp(session=SESSION, at_us=self.clock.stamp_us()))

@@ -25,6 +25,7 @@ from persistence.probe import StoreUnfit
 from tests.actors.written import Sealer, make_log
 
 ROOT = Path(__file__).parents[2]
+
 TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 
 

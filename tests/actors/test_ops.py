@@ -38,6 +38,7 @@ WELL = Vitals(
     shards=(ShardStatus(number=0, session=SessionId("s"), connected=True, latency_s=0.05, awaited=0),),
     awaited=0,
     draining=False,
+    standby=False,
     tree=SupervisorStatistics(
         restarts=2,
         dead_letters=1,
@@ -176,6 +177,7 @@ async def test_readiness_says_what_there_is():
         assert ready.status == 200
         assert json.loads(ready.text) == {
             "ready": True,
+            "standby": False,
             "why": [],
             "gateway_connected": True,
             "journal_ready": True,
@@ -184,6 +186,17 @@ async def test_readiness_says_what_there_is():
             "guilds_not_live": 1,
             "guilds_awaited": 0,
         }
+
+
+async def test_a_process_that_stands_by_is_ready_once_it_hears_discord():
+    bot = Bot()
+    waiting = msgspec.structs.replace(WELL.journal, ready=False)
+    bot.now = msgspec.structs.replace(WELL, standby=True, journal=waiting)
+    async with serving(bot) as client:
+        ready = await client.ask("/readyz")
+        assert (ready.status, json.loads(ready.text)["standby"]) == (200, True)
+        bot.now = msgspec.structs.replace(bot.now, connected=False)
+        assert (await client.ask("/readyz")).status == 503
 
 
 @pytest.mark.parametrize(

@@ -170,13 +170,13 @@ async def test_a_folder_that_forgot_what_the_database_elsewhere_remembers_is_a_s
 
 
 def test_a_setting_of_a_later_release_ends_with_78_and_one_sentence(stage: Stage):
-    environ = {**os.environ, "DISCORD_TOKEN": stage.sandbox.token, "LEDGER_CLOUD": "s3://bucket"}
+    environ = {**os.environ, "DISCORD_TOKEN": stage.sandbox.token, "LEDGER_SECOND_WITNESS": "on"}
     done = subprocess.run(
         [sys.executable, "-m", "supervisor", "run"], env=environ, capture_output=True, text=True, check=False
     )
     assert done.returncode == 78
     assert done.stderr.count("\n") == 1
-    assert "LEDGER_CLOUD" in done.stderr
+    assert "LEDGER_SECOND_WITNESS" in done.stderr
 
 
 def verify(stage: Stage) -> int:

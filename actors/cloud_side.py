@@ -1,0 +1,126 @@
+"""What the program does with its cloud: upload beside the work, keep a pulse, let a newcomer pass, say goodbye.
+
+Made where a cloud is set; everything else of the program is the same with it and without.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import Sleep
+from actors.handover import Handover
+from actors.journal import Journal
+from actors.supervision import ChildSpec
+from actors.uploader import Uploader
+from ledger.errors import LedgerError, Stale, StorageError
+from ledger.ports import Clock, Randomness
+from persistence.following import Following
+from persistence.objects import Objects
+from persistence.presence import Presence
+from persistence.probe import StoreUnfit, probe
+from persistence.store import Store
+
+FLUSH_S: Final = 3.0
+"""On the way out, what the cloud lacks may take so long to go up."""
+
+
+class Cloud(msgspec.Struct, frozen=True):
+    """A store of objects, and the name by which this data folder goes there."""
+
+    objects: Objects
+    writer: str
+
+
+class CloudSide:
+    """The uploader and the hand-over of one process.
+
+    Args:
+        cloud: what the store's cloud layer stands on.
+        store: of this process.
+        hears: whether this process hears Discord.
+        randomness, clock, sleep, log: as everywhere.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        store: Store,
+        *,
+        hears: Callable[[], bool],
+        randomness: Randomness,
+        clock: Clock,
+        sleep: Sleep,
+        log: FilteringBoundLogger,
+    ) -> None:
+        assert store.following is not None, "made where a cloud is"
+        self._following: Following = store.following
+        self._store = store
+        self._objects = cloud.objects
+        self._randomness = randomness
+        self._is_fit = False
+        self._clock = clock
+        self._sleep = sleep
+        self._log = log
+        presence = Presence(cloud.objects, cloud.writer)
+        self.handover = Handover(presence, epoch=self._epoch, hears=hears, clock=clock, sleep=sleep, log=log)
+
+    def attach(self, journal: Journal, named: frozenset[str]) -> None:
+        """``named``: the layers that LEDGER_ACK asks for."""
+        self._journal = journal
+        self._uploader = Uploader(
+            self._following,
+            journal,
+            probe=self._prove_fit,
+            awaited=self._following.layer.name in named,
+            clock=self._clock,
+            sleep=self._sleep,
+            log=self._log,
+        )
+
+    def specs(self) -> tuple[ChildSpec, ...]:
+        """Its children."""
+        return (
+            ChildSpec(name="uploader", start=self._uploader.run, fatal=(Stale, StoreUnfit)),
+            ChildSpec(name="pulse", start=self.handover.run),
+        )
+
+    async def await_turn(self) -> None:
+        """Before the history is read: until nobody else holds it.
+
+        Raises:
+            StoreUnfit: when the cloud cannot keep two writers apart.
+        """
+        try:
+            await self._prove_fit()
+        except StorageError as error:
+            self._log.warning("cloud.untried", error=str(error), hint=error.hint)
+        await self.handover.await_turn()
+
+    async def _prove_fit(self) -> None:
+        """Once a process; a store that was away is tried before it gets anything."""
+        if not self._is_fit:
+            await probe(self._objects, self._randomness)
+            self._is_fit = True
+
+    async def let_pass(self) -> None:
+        """Before the intake stops: a newcomer shall hear Discord by then."""
+        if self._journal.is_ready():
+            await self.handover.await_newcomer()
+
+    async def leave(self) -> None:
+        """Nothing is recorded any more: the rest goes up, and whoever stands by may go on from there."""
+        if not self._journal.is_ready():
+            return
+        try:
+            async with asyncio.timeout(FLUSH_S):
+                await self._uploader.flush()
+        except (TimeoutError, LedgerError) as error:
+            self._log.warning("cloud.left_behind", behind=self._following.behind(), error=repr(error))
+        else:
+            await self.handover.say_goodbye()
+
+    def _epoch(self) -> int:
+        return self._store.epoch if self._following.fenced else 0

@@ -1,0 +1,127 @@
+"""The hand-over: how a newcomer waits until the holder of the history has gone, and how the holder lets it pass.
+
+Rules: nothing here makes two writers safe (the fence does); no clock of another machine is read. A holder is gone
+when it said goodbye, or when its pulse stood still for ``SILENT_S`` of our own clock; one that cannot be asked about
+for so long is taken for gone as well. A life on the same folder is nobody to wait for: the lock has ended it.
+"""
+
+from collections.abc import Callable
+from itertools import count
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import Sleep
+from ledger.errors import LedgerError, StorageError
+from ledger.ports import Clock
+from persistence.presence import Holder, Presence
+
+BEAT_S: Final = 10.0
+SILENT_S: Final = 30.0
+"""Three beats that did not come."""
+POLL_S: Final = 0.5
+NEWCOMER_S: Final = 2.0
+"""So long a holder that is told to stop goes on taking joins, until the newcomer hears Discord."""
+
+
+class HeldElsewhere(LedgerError):
+    """Another process, with a folder of its own, holds the history."""
+
+    hint = "ask that bot (`POST /forget`, or `forget` where it runs), or stop it first"
+
+
+class Handover:
+    """One process's side of it.
+
+    Args:
+        presence: the marks in the cloud.
+        epoch: the epoch that this process holds, 0 = none.
+        hears: whether this process hears Discord: every guild it is in has come, or is known to be away.
+        clock, sleep, log: as everywhere.
+    """
+
+    def __init__(
+        self,
+        presence: Presence,
+        *,
+        epoch: Callable[[], int],
+        hears: Callable[[], bool],
+        clock: Clock,
+        sleep: Sleep,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._presence = presence
+        self._epoch = epoch
+        self._hears = hears
+        self._clock = clock
+        self._sleep = sleep
+        self._log = log
+
+    async def await_turn(self) -> None:
+        """Stands by until the holder is gone; returns at once where there is none."""
+        seen, since_s, announced = "", self._clock.monotonic_s(), 0
+        while self._clock.monotonic_s() - since_s < SILENT_S:
+            try:
+                holder = await self._presence.holder()
+                if holder is None or holder.gone or self._presence.is_ours(holder):
+                    return
+                if _signs(holder) != seen:
+                    self._tell_if_new(holder, seen)
+                    seen, since_s = _signs(holder), self._clock.monotonic_s()
+                if announced != holder.epoch and self._hears():
+                    await self._presence.stand_by(holder.epoch)
+                    announced = holder.epoch
+            except StorageError as error:
+                self._log.warning("holder.unknown", error=str(error), hint=error.hint)
+            await self._sleep(POLL_S)
+        self._log.warning("holder.silent", seconds=SILENT_S, hint=SILENT_HINT)
+
+    async def expect_nobody(self) -> None:
+        """For a tool that writes: nobody else may hold the history.
+
+        Raises:
+            HeldElsewhere: when somebody does.
+            StorageError: when the cloud cannot be asked.
+        """
+        holder = await self._presence.holder()
+        if holder is not None and not holder.gone and not self._presence.is_ours(holder):
+            raise HeldElsewhere(f"the history is held by the bot with the folder {holder.writer[:8]}")
+
+    async def run(self) -> None:
+        """One life of the pulse, while this process holds the history."""
+        for number in count():
+            if self._epoch():
+                try:
+                    await self._presence.beat(self._epoch(), number)
+                except StorageError as error:
+                    self._log.warning("pulse.missed", error=str(error))
+            await self._sleep(BEAT_S)
+
+    async def await_newcomer(self) -> None:
+        """On the way out: until a newcomer hears Discord, at most ``NEWCOMER_S``."""
+        end_s = self._clock.monotonic_s() + NEWCOMER_S
+        try:
+            while self._epoch() and self._clock.monotonic_s() < end_s:
+                if await self._presence.is_awaited(self._epoch()):
+                    return
+                await self._sleep(POLL_S / 2)
+        except StorageError as error:
+            self._log.warning("newcomer.unknown", error=str(error))
+
+    async def say_goodbye(self) -> None:
+        """Last: whoever stands by may take over at once."""
+        try:
+            await self._presence.say_goodbye(self._epoch())
+        except StorageError as error:
+            self._log.warning("goodbye.unsaid", error=str(error), hint=f"the next one waits {SILENT_S:g} s")
+
+    def _tell_if_new(self, holder: Holder, seen: str) -> None:
+        if not seen:
+            self._log.info("standby.began", epoch=holder.epoch, holder=holder.writer)
+
+
+SILENT_HINT: Final = "this process takes the history over now; if the other one still runs, it will find out and stop"
+
+
+def _signs(holder: Holder) -> str:
+    return f"{holder.epoch} {holder.pulse}"

@@ -1,0 +1,201 @@
+"""Journal, uploader and a cloud in memory: what waits for it, what does not, and how it catches up."""
+
+import asyncio
+
+import pytest
+
+from actors.clock import SystemRandomness
+from actors.journal import WAIT_FOR_LAYER_S
+from ledger.errors import Stale
+from ledger.records import JoinRecorded
+from persistence.cloud import CloudLayer
+from persistence.memory import MemoryLayer
+from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
+from persistence.objects import Unreachable
+from persistence.offload import inline
+from persistence.store import Store
+from tests.actors.harness import GUILD, Bot, VirtualClock, running
+from tests.actors.test_journal import draft
+
+
+class Sky:
+    """A bucket, and this process's way to it."""
+
+    def __init__(self) -> None:
+        self.bucket = MemoryBucket()
+        self.objects = MemoryObjects(self.bucket)
+        self._there = self.objects.before
+
+    def layer(self, writer: str = "a") -> CloudLayer:
+        objects = self.objects if writer == "a" else MemoryObjects(self.bucket)
+        return CloudLayer(objects, inline, SystemRandomness(), VirtualClock(), writer)
+
+    def go_away(self) -> None:
+        async def away(call: Call) -> None:
+            raise Unreachable(f"no answer to {call.verb}")
+
+        self.objects.before = away
+
+    def come_back(self) -> None:
+        self.objects.before = self._there
+
+    async def users(self) -> list[str]:
+        """Whose joins are in the cloud, in order."""
+        layer = self.layer("reader")
+        await layer.open()
+        frames = [frame async for frame in layer.frames_after(0)]
+        return [frame.record.event.user for frame in frames if isinstance(frame.record.event, JoinRecorded)]
+
+    async def overtake(self) -> None:
+        """Another process with a folder of its own takes over."""
+        layers = [MemoryLayer("log")]
+        await Store(layers, VirtualClock(), SystemRandomness(), self.layer("b")).start()
+
+
+def segments(sky: Sky) -> int:
+    return sum(key.startswith("seg/") for key in sky.bucket.objects)
+
+
+async def test_what_is_acknowledged_nearby_goes_up_beside_the_work():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        await bot.journal.open(GUILD, 1)
+        for user in range(1, 6):
+            committed = await bot.journal.append(GUILD, 1, user - 1, (draft(user),))
+            assert not committed.degraded
+        await bot.until(lambda: bot.store.following is not None and not bot.store.following.behind())
+        assert await sky.users() == ["1", "2", "3", "4", "5"]
+        assert [health.behind for health in bot.journal.statistics().layers] == [0, 0, 0]
+
+
+async def test_a_cloud_that_is_not_named_and_away_holds_nobody_up():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        await bot.journal.open(GUILD, 1)
+        sky.go_away()
+        assert not (await bot.journal.append(GUILD, 1, 0, (draft(1),))).degraded
+        assert bot.events("join.acknowledged")
+        await bot.until(lambda: bool(bot.events("cloud.failed")))
+        sky.come_back()
+        await bot.until(lambda: bool(bot.events("cloud.recovered")))
+        assert await sky.users() == ["1"]
+        assert not bot.events("layer.failed")
+
+
+async def test_a_cloud_that_is_named_has_the_records_before_anybody_is_answered():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:
+        await bot.journal.open(GUILD, 1)
+        for user in range(1, 4):
+            assert not (await bot.journal.append(GUILD, 1, user - 1, (draft(user),))).degraded
+            assert await sky.users() == [str(each) for each in range(1, user + 1)]
+        assert [line["user"] for line in bot.events("join.acknowledged")] == ["1", "2", "3"]
+
+
+async def test_a_named_cloud_that_is_away_is_waited_for_then_answers_are_degraded_then_all_is_acknowledged():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:
+        await bot.journal.open(GUILD, 1)
+        sky.go_away()
+        began_s = bot.clock.now_s
+        assert (await bot.journal.append(GUILD, 1, 0, (draft(1),))).degraded
+        assert bot.clock.now_s - began_s >= WAIT_FOR_LAYER_S
+        assert bot.journal.is_degraded()
+        assert (await bot.journal.append(GUILD, 1, 1, (draft(2),))).degraded
+        assert [line["user"] for line in bot.events("join.recorded_unacknowledged")] == ["1", "2"]
+        assert not bot.events("join.acknowledged")
+        sky.come_back()
+        await bot.until(lambda: len(bot.events("join.acknowledged")) == 2)
+        assert await sky.users() == ["1", "2"]
+        assert not bot.journal.is_degraded()
+        assert not (await bot.journal.append(GUILD, 1, 2, (draft(3),))).degraded
+        assert [line["user"] for line in bot.events("join.acknowledged")] == ["1", "2", "3"]
+
+
+async def test_all_who_wait_for_the_cloud_share_its_uploads():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:
+        guilds = [type(GUILD)(str(each)) for each in range(1, 101)]
+        for guild in guilds:
+            await bot.journal.open(guild, 1)
+        before = segments(sky)
+        await asyncio.gather(*(bot.journal.append(guild, 1, 0, (draft(1),)) for guild in guilds))
+        assert segments(sky) - before == 1
+
+
+async def test_a_burst_of_a_thousand_joins_costs_few_requests():
+    sky = Sky()
+    calls: list[str] = []
+
+    async def count(call: Call) -> None:
+        calls.append(call.verb)
+
+    async with running(Bot(cloud=sky.layer())) as bot:
+        guilds = [type(GUILD)(str(each)) for each in range(1, 101)]
+        for guild in guilds:
+            await bot.journal.open(guild, 1)
+        sky.objects.before = count
+        for seq in range(10):
+            await asyncio.gather(*(bot.journal.append(guild, 1, seq, (draft(seq + 1),)) for guild in guilds))
+        await bot.until(lambda: bot.store.following is not None and not bot.store.following.behind())
+        assert len(calls) <= 20
+    assert len(await sky.users()) == 1_000
+
+
+async def test_a_process_that_was_overtaken_ends_and_acknowledges_nothing_more():
+    sky = Sky()
+    bot = Bot(cloud=sky.layer(), ack="cloud")
+    await bot.store.start()
+    tree = asyncio.ensure_future(bot.supervisor.run(bot.specs()))
+    await bot.journal.open(GUILD, 1)
+    await bot.journal.append(GUILD, 1, 0, (draft(1),))
+    await sky.overtake()
+    late = asyncio.ensure_future(bot.journal.append(GUILD, 1, 1, (draft(2),)))
+    with pytest.raises(Stale):
+        await tree
+    late.cancel()
+    assert [line["user"] for line in bot.events("join.acknowledged")] == ["1"]
+    assert await sky.users() == ["1"]
+    await bot.supervisor.drain()
+
+
+async def test_a_cloud_that_was_away_at_the_start_is_fenced_when_it_answers():
+    sky = Sky()
+    bot = Bot(cloud=sky.layer())
+    async with running(bot):
+        await bot.journal.open(GUILD, 1)
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+    second = Bot((bot.log, bot.database), cloud=sky.layer())
+    sky.go_away()
+    async with running(second):
+        assert second.store.following is not None
+        assert not second.store.following.fenced
+        await second.journal.open(GUILD, 1)
+        assert not (await second.journal.append(GUILD, 1, 1, (draft(2),))).degraded
+        await second.until(lambda: bool(second.events("cloud.failed")))
+        sky.come_back()
+        await second.until(lambda: second.store.following is not None and not second.store.following.behind())
+        assert second.store.following.fenced
+        assert await sky.users() == ["1", "2"]
+        assert len(second.events("epoch.taken")) == 1
+
+
+async def test_an_uploader_that_dies_with_an_upload_in_flight_gives_nothing_twice():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        await bot.journal.open(GUILD, 1)
+        held = asyncio.Event()
+
+        async def hold(call: Call) -> None:
+            if call.verb == "create":
+                held.set()
+                await asyncio.get_running_loop().create_future()
+
+        nothing, sky.objects.after = sky.objects.after, hold
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        await held.wait()
+        sky.objects.after = nothing
+        bot.supervisor.kill("uploader")
+        await bot.journal.append(GUILD, 1, 1, (draft(2),))
+        await bot.until(lambda: bot.store.following is not None and not bot.store.following.behind())
+        assert await sky.users() == ["1", "2"]

@@ -1,0 +1,181 @@
+"""The hand-over: two processes over one bucket, in time that passes only in naps."""
+
+import asyncio
+import logging
+from io import StringIO
+
+import msgspec
+import structlog
+
+from actors.handover import BEAT_S, NEWCOMER_S, SILENT_S, Handover
+from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
+from persistence.objects import Unreachable
+from persistence.presence import Presence
+from tests.actors.harness import VirtualClock
+
+EPOCH = 4
+
+
+class Side:
+    """One process: its marks, its hand-over, what it wrote into its log."""
+
+    def __init__(self, bucket: MemoryBucket, clock: VirtualClock, writer: str, epoch: int = 0) -> None:
+        self.objects = MemoryObjects(bucket)
+        self.presence = Presence(self.objects, writer)
+        self.lines = StringIO()
+        self.epoch, self.hears = epoch, False
+        self.clock = clock
+        self.before_nap = lambda: None
+        log = structlog.wrap_logger(
+            structlog.PrintLogger(self.lines),
+            processors=[structlog.processors.JSONRenderer()],
+            wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        )
+        self.handover = Handover(
+            self.presence,
+            epoch=lambda: self.epoch,
+            hears=lambda: self.hears,
+            clock=clock,
+            sleep=self.nap,
+            log=log,
+        )
+
+    async def nap(self, seconds: float) -> None:
+        self.before_nap()
+        self.clock.now_s += seconds
+        await asyncio.sleep(0)
+
+    def events(self) -> list[str]:
+        return [msgspec.json.decode(line)["event"] for line in self.lines.getvalue().splitlines()]
+
+
+def claimed(writer: str) -> MemoryBucket:
+    return MemoryBucket({f"epoch/{EPOCH:010d}": msgspec.json.encode({"epoch": EPOCH, "writer": writer})})
+
+
+async def test_nobody_is_waited_for_in_an_empty_cloud():
+    clock = VirtualClock()
+    await Side(MemoryBucket(), clock, "new").handover.await_turn()
+    assert clock.now_s == VirtualClock().now_s
+
+
+async def test_an_earlier_life_on_the_same_folder_is_not_waited_for():
+    clock = VirtualClock()
+    await Side(claimed("same"), clock, "same").handover.await_turn()
+    assert clock.now_s == VirtualClock().now_s
+
+
+async def test_a_goodbye_ends_the_wait_at_once():
+    bucket, clock = claimed("old"), VirtualClock()
+    await Side(bucket, clock, "old", EPOCH).handover.say_goodbye()
+    await Side(bucket, clock, "new").handover.await_turn()
+    assert clock.now_s == VirtualClock().now_s
+
+
+async def test_a_goodbye_of_an_older_epoch_says_nothing():
+    bucket, clock = claimed("old"), VirtualClock()
+    await Side(bucket, clock, "older", EPOCH - 1).handover.say_goodbye()
+    new = Side(bucket, clock, "new")
+    await new.handover.await_turn()
+    assert new.events() == ["standby.began", "holder.silent"]
+
+
+async def test_a_holder_that_shows_no_sign_is_waited_for_so_long_and_no_longer():
+    clock = VirtualClock()
+    new = Side(claimed("old"), clock, "new")
+    await new.handover.await_turn()
+    assert SILENT_S <= clock.now_s - VirtualClock().now_s < SILENT_S + 1
+    assert new.events() == ["standby.began", "holder.silent"]
+
+
+async def test_each_beat_makes_it_wait_again():
+    bucket, clock = claimed("old"), VirtualClock()
+    old, new = Side(bucket, clock, "old", EPOCH), Side(bucket, clock, "new")
+    beats = [f"{number}".encode() for number in range(40)]
+
+    def beat() -> None:
+        if beats:
+            bucket.objects[f"pulse/{EPOCH:010d}"] = beats.pop()
+
+    new.before_nap = beat
+    await new.handover.await_turn()
+    assert not beats
+    assert clock.now_s - VirtualClock().now_s >= 40 * 0.5 + SILENT_S
+    del old
+
+
+async def test_a_newcomer_says_once_that_it_hears_discord_and_the_holder_lets_it_pass():
+    bucket, clock = claimed("old"), VirtualClock()
+    old, new = Side(bucket, clock, "old", EPOCH), Side(bucket, clock, "new")
+    waiting = asyncio.ensure_future(new.handover.await_turn())
+    await asyncio.sleep(0)
+    assert not await old.presence.is_awaited(EPOCH)
+    new.hears = True
+    began_s = clock.now_s
+    await old.handover.await_newcomer()
+    assert clock.now_s - began_s < NEWCOMER_S
+    await old.handover.say_goodbye()
+    await waiting
+    assert new.events() == ["standby.began"]
+
+
+async def test_a_holder_waits_for_a_newcomer_only_for_a_moment():
+    clock = VirtualClock()
+    await Side(claimed("old"), clock, "old", EPOCH).handover.await_newcomer()
+    assert NEWCOMER_S <= clock.now_s - VirtualClock().now_s < NEWCOMER_S + 1
+
+
+async def test_a_process_without_an_epoch_waits_for_nobody_on_its_way_out():
+    clock = VirtualClock()
+    await Side(MemoryBucket(), clock, "old").handover.await_newcomer()
+    assert clock.now_s == VirtualClock().now_s
+
+
+async def test_a_cloud_that_does_not_answer_is_a_silent_holder():
+    clock = VirtualClock()
+    new = Side(claimed("old"), clock, "new")
+
+    async def away(call: Call) -> None:
+        raise Unreachable(f"no answer to {call.verb}")
+
+    new.objects.before = away
+    await new.handover.await_turn()
+    assert clock.now_s - VirtualClock().now_s >= SILENT_S
+    assert set(new.events()) == {"holder.unknown", "holder.silent"}
+
+
+async def test_another_newcomer_that_was_quicker_is_the_holder_now():
+    bucket, clock = claimed("old"), VirtualClock()
+    new = Side(bucket, clock, "new")
+
+    def overtake() -> None:
+        if clock.now_s - VirtualClock().now_s >= SILENT_S - 1:
+            body = msgspec.json.encode({"epoch": EPOCH + 1, "writer": "quick"})
+            bucket.objects.setdefault(f"epoch/{EPOCH + 1:010d}", body)
+
+    new.before_nap = overtake
+    await new.handover.await_turn()
+    assert clock.now_s - VirtualClock().now_s >= 2 * SILENT_S - 2
+
+
+async def test_the_pulse_is_shown_while_an_epoch_is_held_and_only_then():
+    bucket, clock = MemoryBucket(), VirtualClock()
+    side = Side(bucket, clock, "old")
+    shown: list[dict[str, bytes]] = []
+    side.before_nap = lambda: shown.append(dict(bucket.objects))
+    life = asyncio.ensure_future(side.handover.run())
+    await turns(4)
+    assert shown
+    assert not any(shown)
+    side.epoch, before = EPOCH, len(shown)
+    await turns(8)
+    life.cancel()
+    assert set(shown[-1]) == {f"pulse/{EPOCH:010d}"}
+    assert shown[-2] != shown[-1]
+    assert clock.now_s - VirtualClock().now_s == len(shown) * BEAT_S
+    assert len(shown) > before + 1
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)

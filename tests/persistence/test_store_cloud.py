@@ -1,0 +1,281 @@
+"""Stores with folders of their own over one bucket: what the cloud brings back, and who may write."""
+
+import pytest
+
+from ledger.errors import NotConfirmed, Stale, StorageError, WrongHistory
+from ledger.ids import GuildId
+from persistence import following
+from persistence.cloud import CloudLayer
+from persistence.memory import MemoryLayer
+from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
+from persistence.objects import Unreachable
+from persistence.offload import inline
+from persistence.store import Appended, Store
+from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
+
+
+class Machine:
+    """A data folder with its process, over a bucket that others share."""
+
+    def __init__(self, bucket: MemoryBucket, writer: str) -> None:
+        self.log, self.database = MemoryLayer("log"), MemoryLayer("database")
+        self.objects = MemoryObjects(bucket)
+        self.writer = writer
+        self.users = int(writer, 36) * 1_000
+        self.seqs: dict[GuildId, int] = {}
+        self.store = self.process()
+
+    def process(self) -> Store:
+        """A fresh process on the same folder."""
+        clock, randomness = TestClock(), TestRandomness(int(self.writer, 36) * 1_000)
+        cloud = CloudLayer(self.objects, inline, randomness, clock, self.writer)
+        self.store = Store([self.log, self.database], clock, randomness, cloud)
+        return self.store
+
+    async def started(self) -> "Machine":
+        await self.store.start()
+        self.seqs = {guild: self.store.head_of(guild).seq for guild in self.store.guilds()}
+        return self
+
+    async def join(self, guild: GuildId = RED, count: int = 1) -> Appended:
+        base = self.seqs.get(guild, 0)
+        (result,) = await self.store.append([joins(guild, base, *range(self.users + 1, self.users + count + 1))])
+        assert isinstance(result, Appended)
+        self.users += count
+        self.seqs[guild] = base + count
+        return result
+
+    async def upload(self) -> None:
+        assert self.store.following is not None
+        while self.store.following.behind():
+            await self.store.following.give(self.store.frames_after)
+
+    async def users_of(self, guild: GuildId = RED) -> list[str]:
+        opened = await self.store.open_guild(guild)
+        return [record.event.user for record in opened.tail]
+
+    def cut_off(self) -> None:
+        """The cloud does not answer this machine."""
+
+        async def away(call: Call) -> None:
+            raise Unreachable(f"no answer to {call.verb}")
+
+        self.objects.before = away
+
+    def connect(self) -> None:
+        self.objects.before = MemoryObjects(MemoryBucket()).before
+
+
+async def test_a_wiped_folder_comes_back_from_the_cloud():
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    await old.join(RED, 3)
+    await old.join(BLUE, 2)
+    await old.upload()
+    new = await Machine(bucket, "b").started()
+    assert new.store.leader == "cloud"
+    assert await new.users_of(RED) == await old.users_of(RED)
+    assert await new.users_of(BLUE) == await old.users_of(BLUE)
+    assert (await new.log.open()).gsn == (await new.database.open()).gsn == 5
+
+
+async def test_what_is_durable_here_is_given_to_the_cloud_in_order_and_once():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    for _ in range(5):
+        await machine.join()
+        await machine.upload()
+    await machine.upload()
+    new = await Machine(bucket, "b").started()
+    assert len(await new.users_of()) == 5
+
+
+async def test_an_outage_of_any_length_needs_no_memory(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(following, "QUEUED_BYTES", 1_000)
+    monkeypatch.setattr(following, "PIECE_RECORDS", 7)
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    machine.cut_off()
+    for _ in range(40):
+        await machine.join()
+    assert machine.store.following is not None
+    with pytest.raises(StorageError):
+        await machine.store.following.give(machine.store.frames_after)
+    machine.connect()
+    await machine.upload()
+    await machine.join()
+    await machine.upload()
+    new = await Machine(bucket, "b").started()
+    assert await new.users_of() == await machine.users_of()
+
+
+async def test_a_lost_answer_writes_nothing_twice():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join(count=2)
+    nothing = machine.objects.after
+
+    async def lose(call: Call) -> None:
+        if call.verb == "create":
+            machine.objects.after = nothing
+            raise Unreachable("the answer was lost")
+
+    machine.objects.after = lose
+    assert machine.store.following is not None
+    with pytest.raises(NotConfirmed):
+        await machine.store.following.give(machine.store.frames_after)
+    await machine.join()  # what comes meanwhile belongs to another piece
+    await machine.upload()
+    new = await Machine(bucket, "b").started()
+    assert await new.users_of() == await machine.users_of()
+
+
+async def test_the_same_folder_goes_on_behind_what_the_cloud_has():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join()
+    await machine.upload()
+    await machine.join(count=2)  # never went up
+    machine.process()
+    await machine.started()
+    assert machine.store.leader in {"log", "database"}
+    await machine.upload()
+    new = await Machine(bucket, "b").started()
+    assert await new.users_of() == await machine.users_of()
+    assert len(await new.users_of()) == 3
+
+
+async def test_a_writer_that_was_overtaken_is_stale_at_its_next_upload():
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    await old.join()
+    await old.upload()
+    new = await Machine(bucket, "b").started()
+    await old.join()
+    with pytest.raises(Stale):
+        await old.upload()
+    await new.join()
+    await new.upload()
+    assert len(await new.users_of()) == 2
+
+
+async def test_a_stale_process_does_not_take_an_epoch_again():
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    await Machine(bucket, "b").started()
+    with pytest.raises(Stale):
+        await old.store.restart_epoch()
+
+
+async def test_a_new_epoch_of_the_holder_goes_on_in_the_cloud():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join()
+    await machine.store.restart_epoch()
+    await machine.join()
+    await machine.upload()
+    assert len(await (await Machine(bucket, "b").started()).users_of()) == 2
+
+
+async def test_an_empty_folder_waits_for_a_cloud_that_is_away_and_writes_nothing():
+    bucket = MemoryBucket()
+    machine = Machine(bucket, "a")
+    machine.cut_off()
+    with pytest.raises(StorageError, match="all is empty here"):
+        await machine.store.start()
+    assert (await machine.log.open()).epoch == 0
+    machine.connect()
+    await machine.started()
+    await machine.join()
+
+
+async def test_a_folder_with_a_history_goes_on_without_the_cloud_and_brings_it_up_to_date_later():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join()
+    await machine.upload()
+    machine.process()
+    machine.cut_off()
+    await machine.started()
+    await machine.join()
+    following = machine.store.following
+    assert following is not None
+    assert not following.fenced
+    assert await following.give(machine.store.frames_after) == 0
+    machine.connect()
+    await following.ask()
+    await machine.store.restart_epoch()
+    assert following.fenced
+    await machine.upload()
+    assert len(await (await Machine(bucket, "b").started()).users_of()) == 2
+
+
+async def test_a_provisional_writer_that_finds_another_with_its_epoch_is_stale():
+    bucket = MemoryBucket()
+    first = await Machine(bucket, "a").started()
+    await first.join()
+    await first.upload()
+    first.process()
+    first.cut_off()
+    await first.started()  # epoch 2, which nobody has confirmed
+    await first.join()
+    other = await Machine(bucket, "b").started()  # epoch 2 in the cloud
+    await other.join()
+    await other.upload()
+    first.connect()
+    with pytest.raises(Stale):
+        await first.store.restart_epoch()
+
+
+async def test_of_two_branches_of_one_epoch_that_in_the_cloud_wins():
+    bucket = MemoryBucket()
+    first = await Machine(bucket, "a").started()
+    await first.join()
+    await first.upload()
+    first.process()
+    first.cut_off()
+    await first.started()
+    await first.join(count=4)
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    first.process()
+    first.connect()
+    await first.started()
+    assert first.store.leader == "cloud"
+    assert len(await first.users_of(RED)) == 1
+    assert await first.users_of(BLUE) == await other.users_of(BLUE)
+    await first.join()
+    await first.upload()
+
+
+async def test_another_bots_cloud_is_refused_and_not_touched():
+    bucket = MemoryBucket()
+    first = await Machine(bucket, "a").started()
+    await first.join()
+    await first.upload()
+    second = await Machine(MemoryBucket(), "b").started()
+    await second.join()
+    second.objects = MemoryObjects(bucket)
+    second.process()
+    before = dict(bucket.objects)
+    with pytest.raises(WrongHistory):
+        await second.store.start()
+    assert bucket.objects == before
+
+
+async def test_a_cloud_that_was_rolled_back_is_brought_up_to_date():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join()
+    await machine.upload()
+    yesterday = bucket.copy()
+    await machine.join(count=2)
+    await machine.upload()
+    bucket.roll_back(yesterday)
+    machine.process()
+    await machine.started()
+    await machine.upload()
+    new = await Machine(bucket, "b").started()
+    assert await new.users_of() == await machine.users_of()
+    assert len(await new.users_of()) == 3
