@@ -678,7 +678,7 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
         async with _opened(settings, offload) as (store, cloud, seen):
 
             def began(epoch: int) -> None:
-                warn_of_first_start(data, settings, log, seen=seen, earlier=epoch - 1)
+                warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
 
             if cloud is None:
                 began(await _recover(store, log))

@@ -35,21 +35,15 @@ class FolderRefused(BadSettings):
 
 def warn_of_disk(data: Path, settings: Settings, log: FilteringBoundLogger) -> None:
     """Says loudly, at each start, when what is kept in a folder will not outlive a deploy."""
-    _warn(_footing(data, settings), data, log)
+    _warn(find_footing(data, settings.ledger_disk, os.environ, read_mountinfo()), data, log)
 
 
-def warn_of_first_start(
-    data: Path, settings: Settings, log: FilteringBoundLogger, *, seen: bool, earlier: int
-) -> None:
+def warn_of_first_start(settings: Settings, log: FilteringBoundLogger, *, seen: bool, earlier: int) -> None:
     """Says so when only the layers elsewhere remember an earlier start; after recovery (see ``look_back``)."""
-    before = _footing(data, settings)
+    before = settings.footing()
     after = look_back(before, settings.ledger_disk, seen=seen, earlier=earlier)
     if after != before:
-        _warn(after, data, log)
-
-
-def _footing(data: Path, settings: Settings) -> Footing:
-    return find_footing(data, settings.ledger_disk, os.environ, read_mountinfo())
+        _warn(after, settings.ledger_data, log)
 
 
 def _warn(footing: Footing, data: Path, log: FilteringBoundLogger) -> None:

@@ -3,8 +3,12 @@
 from pathlib import Path
 
 import pytest
+import structlog
+from structlog.testing import capture_logs
 
 from actors.footing import Footing, Kind, find_footing, look_back, mount_of, read_mountinfo
+from actors.ground import warn_of_first_start
+from actors.settings import Settings
 
 DISK = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
 CONTAINER = "600 500 0:51 / / rw,relatime master:1 - overlay overlay rw,lowerdir=/a\n"
@@ -72,6 +76,16 @@ def test_a_start_that_only_a_layer_elsewhere_remembers_is_a_sign(
 def test_a_better_sign_is_not_overruled():
     memory = Footing("ephemeral", "in memory")
     assert look_back(memory, None, seen=False, earlier=3) == memory
+
+
+def test_an_operator_hears_of_it_once_the_layers_are_read():
+    settings, log = Settings.model_validate({}), structlog.get_logger()
+    with capture_logs() as lines:
+        warn_of_first_start(settings, log, seen=True, earlier=3)
+        warn_of_first_start(settings, log, seen=False, earlier=0)
+        assert lines == []
+        warn_of_first_start(settings, log, seen=False, earlier=3)
+    assert [line["event"] for line in lines] == ["disk.ephemeral_found"]
 
 
 def test_a_place_with_a_blank_in_its_name_is_found():
