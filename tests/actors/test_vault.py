@@ -316,25 +316,27 @@ async def test_of_many_who_create_one_key_exactly_one_does(vault: Vault, objects
         await client.close()
 
 
-async def test_no_more_bodies_than_a_few_are_held_at_once(vault: Vault, objects: MemoryObjects):
-    held, most, free = 0, 0, asyncio.Event()
+async def test_no_more_bodies_than_a_few_are_held_at_once(vault: Vault, say: Say, objects: MemoryObjects):
+    held, free, all_held = 0, asyncio.Event(), asyncio.Event()
 
     async def hold(call: Call) -> None:
-        nonlocal held, most
+        nonlocal held
         if call.verb == "put":
             held += 1
-            most = max(most, held)
             if held == serving_of.MAX_BODIES:
-                free.set()
+                all_held.set()
             await free.wait()
-            held -= 1
 
     objects.before = hold
-    client = VaultObjects(vault.address, TOKEN)
-    await asyncio.gather(*(client.put(f"seg/{number}", b"x") for number in range(3 * serving_of.MAX_BODIES)))
-    await client.close()
-    assert most == serving_of.MAX_BODIES
-    assert len(objects.bucket.objects) == 3 * serving_of.MAX_BODIES
+    said = [await say(begin(f"seg/{number}", 1) + b"x") for number in range(serving_of.MAX_BODIES + 3)]
+    await all_held.wait()
+    for _ in range(3):
+        assert (await ask(vault, "GET", "/health")).status == 200
+    assert held == serving_of.MAX_BODIES
+    free.set()
+    for reader, _ in said:
+        assert b" 204 " in await reader.readline()
+    assert len(objects.bucket.objects) == serving_of.MAX_BODIES + 3
 
 
 FULL = Refused("full")
@@ -377,8 +379,9 @@ async def test_what_the_disk_cannot_do_is_told(
 
 
 async def test_what_is_in_hand_is_ended_and_what_comes_then_is_told_to_come_later(
-    vault: Vault, say: Say, objects: MemoryObjects
+    vault: Vault, say: Say, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(serving_of, "DRAIN_S", 600.0)  # the end is not waited for longer than it takes
     reader, writer = await say(begin("seg/1", 3, ASKS_FIRST))
     assert b" 100 " in await reader.readline()
     vault.stop()
@@ -484,3 +487,16 @@ async def test_who_leaves_in_the_middle_of_the_document_is_in_nobodys_way(object
             answer.close()
         await left.wait()
         assert await vault.lines.line("document.failed")
+
+
+async def test_who_does_not_read_on_is_not_waited_for(objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(serving_of, "PIECE_S", 0.05)
+
+    async def endless() -> AsyncGenerator[bytes, None]:
+        while True:
+            yield bytes(1_000_000)
+
+    async with serving(objects, document=endless) as vault, aiohttp.ClientSession() as session:
+        answer = await session.get(f"{vault.address}/get_discord_data_backup", headers=BEARER)
+        assert (await vault.lines.line("document.failed"))["error"] == "nobody reads on"
+        answer.close()

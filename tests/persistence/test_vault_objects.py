@@ -140,9 +140,11 @@ async def test_cookies_are_not_kept():
         heard.append(request.headers.get("Cookie"))
         return web.Response(headers=SIGNED | {"Set-Cookie": "a=b"})
 
-    async with answering(bake) as client:
+    async with answering(bake) as near:
+        client = VaultObjects(near.address.replace("127.0.0.1", "localhost"), TOKEN)
         await client.get("a")
         await client.get("a")
+        await client.close()
     assert heard == [None, None]
 
 
