@@ -6,7 +6,7 @@ redirect is followed, so that the token goes nowhere else. Nothing is tried agai
 uploads do); but aiohttp sends a request anew where a kept connection turned out to be closed, which is one more way
 in which a ``create`` can meet its own object.
 
-Over plain ``http://`` only hosts are asked that no public name or address leads to (``check_address``).
+Over plain ``http://`` only hosts are asked that no public name or address leads to (``persistence/address.py``).
 """
 
 from collections.abc import AsyncIterator, Mapping
@@ -18,8 +18,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from ledger.errors import LedgerError
-from persistence.address import is_private
+from persistence.address import parse_address
 from persistence.objects import MAX_OBJECT_BYTES, Refused, Unreachable, check_key
 
 OBJECTS_PATH: Final = "v1/objects"
@@ -36,17 +35,11 @@ TOTAL_S: Final = 120.0
 
 _CREATE_ONLY: Final = MappingProxyType({"If-None-Match": "*"})
 _LATER: Final = frozenset({408, 429})
-_FOR_GOOD: Final = frozenset({*range(300, 400), 401, 403, 407})
+_FOR_GOOD: Final = frozenset({*range(300, 400), 401, 403, 407, 413})
 """What a proxy says that only an operator can change; a 404 or 502 may be that of a vault's deploy."""
 _OK, _CREATED, _DONE, _NONE, _EXISTS, _SERVER_ERROR, _FULL = 200, 201, 204, 404, 412, 500, 507
 SAID_BYTES: Final = 200
 """So much of an answer's text is told."""
-
-
-class BadVaultAddress(LedgerError):
-    """What was given as a vault's address cannot be one, or is not safe to send a token to."""
-
-    hint = "put TLS in front of the vault and write https://…, or reach it by a private name or address"
 
 
 class KeysPage(msgspec.Struct, frozen=True):
@@ -64,24 +57,6 @@ class _Answer(msgspec.Struct, frozen=True):
 _pages: Final = msgspec.json.Decoder(KeysPage)
 
 
-def check_address(address: str) -> URL:
-    """The address of a vault, taken apart.
-
-    Raises:
-        BadVaultAddress: when it is none: not http(s), with a user, a query or a fragment in it, or ``http://`` to a
-            host that may be a public one.
-    """
-    try:
-        url = URL(address)
-        if url.scheme not in {"http", "https"} or not url.host or url.user or url.query_string or url.fragment:
-            raise BadVaultAddress("a vault's address is https://HOST[:PORT][/PATH], with nothing else in it")
-    except ValueError:
-        raise BadVaultAddress("a vault's address cannot be read") from None  # the library's text holds the address
-    if url.scheme == "http" and not is_private(url.host):
-        raise BadVaultAddress(f"the token would go to {url.host} for all to read")
-    return url
-
-
 class VaultObjects:
     """``Objects`` of a vault. One session, made at the first call, in the loop of that call.
 
@@ -90,11 +65,11 @@ class VaultObjects:
         token: the vault's LEDGER_CLOUD_TOKEN, "" where it needs none.
 
     Raises:
-        BadVaultAddress: see ``check_address``.
+        BadAddress: when it is none, or would send the token over a public network for all to read.
     """
 
     def __init__(self, address: str, token: str) -> None:
-        self._base = check_address(address)
+        self._base = URL(str(parse_address(address)))
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._open: aiohttp.ClientSession | None = None
 

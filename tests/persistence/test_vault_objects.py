@@ -9,8 +9,9 @@ from aiohttp import web
 
 from ledger.errors import StorageError
 from persistence import vault_objects
+from persistence.address import BadAddress
 from persistence.objects import Objects, Refused, Unreachable, create_once
-from persistence.vault_objects import VAULT_HEADER, BadVaultAddress, VaultObjects, check_address
+from persistence.vault_objects import VAULT_HEADER, VaultObjects
 
 TOKEN = "a-token-of-a-vault"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -67,13 +68,13 @@ async def _listed(objects: Objects) -> list[str]:
     return [key async for key in objects.keys("")]
 
 
-@pytest.mark.parametrize("code", [200, 201, 204, 206, 400, 404, 405, 412, 413, 429, 500, 502, 503, 504, 507])
+@pytest.mark.parametrize("code", [200, 201, 204, 206, 400, 404, 405, 412, 429, 500, 502, 503, 504, 507])
 async def test_what_is_not_a_vaults_is_no_answer(code: int):
     async with answering(status(code, "<html>not found</html>" if code != 204 else "", {})) as client:
         assert await called(client) == [Unreachable] * 5
 
 
-@pytest.mark.parametrize("code", [301, 302, 307, 308, 401, 403, 407])
+@pytest.mark.parametrize("code", [301, 302, 307, 308, 401, 403, 407, 413])
 async def test_what_only_an_operator_can_change_is_refused(code: int):
     async with answering(status(code, headers={"Location": "/elsewhere"})) as client:
         assert await called(client) == [Refused] * 5
@@ -248,26 +249,26 @@ async def test_a_path_of_a_proxy_stands_before_every_call():
     ],
 )
 def test_these_are_addresses(address: str):
-    assert str(check_address(address)).rstrip("/") == address
+    assert VaultObjects(address, TOKEN).address.rstrip("/") == address
 
 
 @pytest.mark.parametrize(
-    ("address", "why"),
+    "address",
     [
-        ("http://vault.example.org", "for all to read"),
-        ("http://8.8.8.8", "for all to read"),
-        ("http://[2001:4860:4860::8888]", "for all to read"),
-        ("http://vault.internal.example.org", "for all to read"),
-        ("https://user:secret-word@vault.example.org", "nothing else in it"),
-        ("https://vault.example.org?token=secret-word", "nothing else in it"),
-        ("https://vault.example.org#secret-word", "nothing else in it"),
-        ("ftp://vault.example.org", "nothing else in it"),
-        ("vault.example.org", "nothing else in it"),
-        ("https://", "cannot be read|nothing else in it"),
-        ("https://vault:port", "cannot be read"),
+        "http://vault.example.org",
+        "http://8.8.8.8",
+        "http://[2001:4860:4860::8888]",
+        "http://vault.internal.example.org",
+        "https://user:secret-word@vault.example.org",
+        "https://vault.example.org?token=secret-word",
+        "https://vault.example.org#secret-word",
+        "ftp://vault.example.org",
+        "vault.example.org",
+        "https://",
+        "https://vault:port",
     ],
 )
-def test_these_are_none(address: str, why: str):
-    with pytest.raises(BadVaultAddress, match=why) as caught:
+def test_these_are_none(address: str):
+    with pytest.raises(BadAddress) as caught:
         VaultObjects(address, TOKEN)
     assert "secret-word" not in f"{caught.value!r}"
