@@ -150,9 +150,13 @@ def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
 
 
 def _leave(state: GuildState, event: r.LeaveRecorded) -> None:
-    named = state.membership(event.user, event.opened_us) if event.opened_us else None
-    period = named or state.current(event.user)
-    if period is not None and (period.is_open() or (named is not None and period.left_us == LEFT_UNKNOWN)):
+    if event.opened_us:
+        period = state.membership(event.user, event.opened_us)
+        is_news = period is not None and period.left_us == LEFT_UNKNOWN
+    else:
+        period = state.current(event.user)
+        is_news = period is not None and period.is_open()
+    if period is not None and is_news:
         left_us = LEFT_UNKNOWN if event.inferred else event.arrived_us
         _put_period(state, event.user, msgspec.structs.replace(period, left_us=left_us))
 

@@ -173,7 +173,7 @@ class RepeatRecorded(_Event, frozen=True, tag="repeat_recorded"):
 class LeaveRecorded(_Event, frozen=True, tag="leave_recorded"):
     """A member left. ``inferred``: seen by the member list, the time is unknown.
 
-    ``opened_us``: which membership ended; 0 = the newest. It may tell the time of an end that is known already.
+    ``opened_us``: 0 = it ends the open membership; else it adds the time to the end of that one, which was known.
     """
 
     user: UserId

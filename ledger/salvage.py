@@ -160,12 +160,12 @@ class Salvaging:
         period = self.state.membership(who, opened_us)
         if period is None or max(opened_us, *period.aliases, 0) >= event.arrived_us:
             return
-        adds_the_time = period.left_us == LEFT_UNKNOWN and not event.inferred
-        if period.is_open() or adds_the_time:
-            name = self.state.holder_of(who, opened_us)
-            leave = msgspec.structs.replace(event, user=name, opened_us=opened_us)
-            suffix = f"/{LATER}" if adds_the_time else ""
-            self._write(leave, f"leave/{name}/{opened_us}{suffix}")
+        name = self.state.holder_of(who, opened_us)
+        if period.is_open():
+            self._write(msgspec.structs.replace(event, user=name, opened_us=0), f"leave/{name}/{opened_us}")
+        elif period.left_us == LEFT_UNKNOWN and not event.inferred:
+            known = msgspec.structs.replace(event, user=name, opened_us=opened_us)
+            self._write(known, f"leave/{name}/{opened_us}/{LATER}")
 
     def _decided(self, event: r.VerdictReached) -> None:
         """A person's decision stays; of two of one join this history's."""

@@ -57,7 +57,7 @@ def join_rows(records: Iterable[Record]) -> list[JoinRow]:
             case JoinRecorded() as join:
                 joins = _ended(joins, join.user, LEFT_UNKNOWN) if join.missed_leave else joins
                 joins.append(_pending(record.seq, join))
-            case LeaveRecorded() as leave:
+            case LeaveRecorded(opened_us=0) as leave:
                 joins = _ended(joins, leave.user, LEFT_UNKNOWN if leave.inferred else leave.arrived_us)
             case VerdictReached() as verdict:
                 verdicts[verdict.user, verdict.opened_us] = record.seq, verdict

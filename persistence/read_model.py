@@ -2,9 +2,10 @@
 
 Rules: it follows from the records alone, changes in their transaction, and can be made anew from them. Rows are only
 ever added, each by one record (``changes``, which is pure); what is in force now is the business of views and sums.
-So the order within a batch does not matter, and a sum over the rows' checksums tells whether the tables are what the
-records say. One thing reaches back: what is forgotten is renamed in the rows of earlier records, or goes with them
-(``persistence/renaming.py``). Names are not here, nor is anything that only a guild's state knows.
+A leave that only adds the time to an end is none. So the order within a batch does not matter, and a sum over the
+rows' checksums tells whether the tables are what the records say. One thing reaches back: what is forgotten is
+renamed in the rows of earlier records, or goes with them (``persistence/renaming.py``). Names are not here, nor is
+anything that only a guild's state knows.
 
 Each table has a *fresh* one beside it, in the order in which rows come. They are sorted into the tables by guild many
 at a time, and before anybody reads or changes those: a row put at its place at once costs a page of disk.
@@ -99,7 +100,7 @@ def changes(record: r.Record) -> list[Change]:
     match event:
         case r.JoinRecorded():
             return _join(event, here)
-        case r.LeaveRecorded():
+        case r.LeaveRecorded(opened_us=0):
             return [_leave(event.user, LEFT_UNKNOWN if event.inferred else event.arrived_us, here)]
         case r.VerdictReached():
             return [_verdict(event, here)]
@@ -108,9 +109,9 @@ def changes(record: r.Record) -> list[Change]:
         case r.CreditGranted() | r.CreditReversed():
             return [_credit(event, here)]
         case (
-            r.GuildAdopted() | r.MembersSeeded() | r.RepeatRecorded() | r.InviteCreated() | r.InviteDied()
-            | r.ContinuityBroken() | r.SampleTaken() | r.WindowClosed() | r.EventUnreadable() | r.GuildLeft()
-            | r.MemberForgotten() | r.GuildForgotten()
+            r.LeaveRecorded() | r.GuildAdopted() | r.MembersSeeded() | r.RepeatRecorded() | r.InviteCreated()
+            | r.InviteDied() | r.ContinuityBroken() | r.SampleTaken() | r.WindowClosed() | r.EventUnreadable()
+            | r.GuildLeft() | r.MemberForgotten() | r.GuildForgotten()
         ):  # fmt: skip
             return []
         case _:

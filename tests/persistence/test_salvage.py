@@ -1,44 +1,25 @@
 """Branches that lost: kept before they are set aside, handed out by guild, done when all of it is recorded anew."""
 
-from collections.abc import AsyncIterator, Callable, Iterable
-from copy import deepcopy
-from itertools import count
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterable
 from random import Random
 
 import msgspec
 import pytest
 
-from ledger import messages as m
 from ledger import records as r
-from ledger.decide import decide
 from ledger.errors import DiskFull
-from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
-from ledger.phases import Phase
-from ledger.state import GuildState
 from persistence import salvage
 from persistence.frames import GENESIS, Frame, seal
-from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
-from persistence.numbering import Append
-from persistence.offload import inline
-from persistence.salvage import FileSalvage, MemorySalvage, Salvage
-from persistence.store import Appended, Store
-from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
-from tests.persistence.simdisk import PowerCut, SimDisk
-
-DATA = Path("data")
-FOLDER = DATA / "salvage"
+from persistence.salvage import MemorySalvage, Salvage
+from tests.persistence.forks import DATA, FOLDER, cut_short, forked, joined, nothing_fails, on, salvaging
+from tests.persistence.making import BLUE, RED, Chain
+from tests.persistence.simdisk import SimDisk
 
 
 async def stream(frames: Iterable[Frame]) -> AsyncIterator[Frame]:
     for frame in frames:
         yield frame
-
-
-def on(disk: SimDisk) -> FileSalvage:
-    return FileSalvage(disk, DATA, inline)
 
 
 async def held(keeper: Salvage) -> dict[GuildId, list[int]]:
@@ -142,75 +123,6 @@ async def test_a_long_file_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch):
 # Forks: two layers went on separately
 
 
-class Fork:
-    """A log on a simulated disk and a database in memory that share three joins, and have one or two of their own."""
-
-    def __init__(self, disk: SimDisk, database: MemoryLayer) -> None:
-        self.disk = disk
-        self.database = database
-        self.acknowledged: set[tuple[GuildId, UserId]] = set()
-
-    def process(self) -> Store:
-        layers = [LocalLayer(self.disk, DATA, inline), self.database]
-        return Store(layers, TestClock(), TestRandomness(), salvage=on(self.disk))
-
-    async def join(self, store: Store, guild: GuildId, base: int, *numbers: int) -> None:
-        (result,) = await store.append([joins(guild, base, *numbers)])
-        assert isinstance(result, Appended)
-        self.acknowledged |= {(guild, UserId(str(number))) for number in numbers}
-
-    def copied(self) -> "Fork":
-        copy = Fork(self.disk.crashed(Random(1), luck=1.0), deepcopy(self.database))
-        copy.acknowledged = set(self.acknowledged)
-        return copy
-
-
-async def forked(*, newer: str) -> Fork:
-    """``newer``: the layer whose own branch has the higher epoch."""
-    fork = Fork(SimDisk(), MemoryLayer("database"))
-    both = fork.process()
-    await both.start()
-    await fork.join(both, RED, 0, 1, 2)
-    await fork.join(both, BLUE, 0, 3)
-    await both.close()
-    own = {"log": LocalLayer(fork.disk, DATA, inline), "database": fork.database}
-    for number, (name, layer) in enumerate(own.items()):
-        for life in range(2 if name == newer else 1):
-            alone = Store([layer], TestClock(), TestRandomness())
-            await alone.start()
-            if life == 0:
-                await fork.join(alone, RED, 2, 10 + number, 20 + number)
-            else:
-                await fork.join(alone, RED, 4, 30)
-        await fork.join(alone, BLUE, 1, 40 + number)
-        await alone.close()
-    return fork
-
-
-async def salvaging(store: Store) -> None:
-    """What the guilds' actors do, one after the other and without tasks."""
-    await store.start()
-    for lot in store.salvage.pending():
-        async for piece in store.salvage.pieces(lot):
-            opened = await store.open_guild(lot[1])
-            state = GuildState(guild=lot[1])
-            for record in opened.tail:
-                state = evolve(state, record)
-            message = m.Salvage(branch=lot[0], records=piece.records, forgotten=piece.forgotten, at_us=1)
-            drafts = decide(state, m.Presence(phase=Phase.REHYDRATING), message).drafts
-            if drafts:
-                await store.append([Append(guild=lot[1], base_seq=state.seq, drafts=drafts)])
-        await store.salvage.finish(lot)
-
-
-async def joined(store: Store) -> list[tuple[GuildId, UserId]]:
-    found: list[tuple[GuildId, UserId]] = []
-    for guild in store.guilds():
-        opened = await store.open_guild(guild)
-        found += [(guild, each.event.user) for each in opened.tail if isinstance(each.event, r.JoinRecorded)]
-    return found
-
-
 @pytest.mark.parametrize("newer", ["log", "database"])
 async def test_what_either_branch_acknowledged_is_in_the_history_once(newer: str):
     fork = await forked(newer=newer)
@@ -227,7 +139,7 @@ async def test_a_branch_that_cannot_be_kept_stays_in_its_layer_which_is_broken()
     store = fork.process()
     await store.start()
     assert [health.healthy for health in store.health()] == [False, True]
-    fork.disk.before = _nothing
+    fork.disk.before = nothing_fails
     assert await store.catch_up()
     again = fork.process()
     await store.close()
@@ -241,39 +153,10 @@ def _no_room_for_salvage(number: int, what: str) -> None:
         raise DiskFull("full")
 
 
-def _nothing(number: int, what: str) -> None:
-    del number, what
-
-
-def cut_at(operation: int) -> Callable[[int, str], None]:
-    def cut(number: int, what: str) -> None:
-        if number == operation:
-            raise PowerCut(what)
-
-    return cut
-
-
 @pytest.mark.parametrize("newer", ["log", "database"])
 @pytest.mark.parametrize("luck", [0.0, 0.5, 1.0])
 async def test_the_power_is_cut_at_every_disk_operation_of_a_salvage_twice_in_a_row(newer: str, luck: float):
-    whole = await forked(newer=newer)
-    for operation in count(1):
-        fork = whole.copied()
-        fork.disk.before = cut_at(operation)
-        try:
-            await salvaging(fork.process())
-        except PowerCut:
-            fork.disk = fork.disk.crashed(Random(operation), luck)
-        else:
-            break
-        fork.disk.before = cut_at(operation // 2)
-        try:
-            await salvaging(fork.process())
-        except PowerCut:
-            fork.disk = fork.disk.crashed(Random(-operation), luck)
-        fork.disk.before = _nothing
-        last = fork.process()
-        await salvaging(last)
-        assert sorted(await joined(last)) == sorted(fork.acknowledged), f"cut before operation {operation}"
-        assert not [name for name in fork.disk.names(FOLDER) if name.endswith(".jsonl")]
+    operation = 1
+    while await cut_short(newer, operation, luck):
+        operation += 1
     assert operation > 20

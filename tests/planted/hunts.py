@@ -33,9 +33,10 @@ from tests.disk.sweep import Sweep, Tally
 from tests.kills import campaign
 from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
-from tests.ledger import test_fates, test_model, test_worlds
+from tests.ledger import test_fates, test_model, test_salvage, test_worlds
 from tests.ledger.lives import START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence.damaged import damaged, flip_and_read
+from tests.persistence.forks import cut_short
 from tests.persistence.ordeal import Database, ordeal, wearing
 from tests.simulation import invariants
 from tests.simulation.dials import draw
@@ -201,6 +202,21 @@ SCRIPTS: Final = (
 )
 
 
+FORKS: Final = few(
+    test_salvage.test_in_any_forked_world_every_join_of_either_branch_is_there_once,
+    shared=scripts(forgetting=True),
+    here=scripts(forgetting=True),
+    there=scripts(forgetting=True),
+    data=st.data(),
+)
+
+
+def in_a_fork(seed: int) -> None:
+    """Two branches of hostile messages, of which one is salvaged."""
+    with breaking("I2"):
+        hypothesis.seed(seed)(FORKS)()
+
+
 # L2: the disk
 
 
@@ -210,6 +226,12 @@ def on_a_log(number: int) -> None:
     wear = wearing(Random(seed)) if number % 3 else None
     with breaking("I1"):
         asyncio.run(ordeal(seed, wear, Database("database") if number % 3 == 2 else None))
+
+
+def in_a_salvage(number: int) -> None:
+    """The power is cut at an operation of it, and again on the way back."""
+    with breaking("I1"):
+        asyncio.run(cut_short(("log", "database")[number % 2], 1 + number // 2, luck=0.5))
 
 
 def on_a_damaged_log(number: int) -> None:
@@ -275,6 +297,8 @@ HUNTS: Final = {
         Hunt(name="verdicts", layer="L0", runs=10, step=while_a_verdict_falls),
         Hunt(name="pages", layer="L0", runs=10, step=while_pages_are_pulled),
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
+        Hunt(name="forks", layer="L0", runs=40, step=in_a_fork),
+        Hunt(name="salvage", layer="L2", runs=80, step=in_a_salvage),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),
         Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
         Hunt(name="operations", layer="L2", runs=_SHARES, step=at_an_operation),

@@ -8,10 +8,17 @@ from typing import Final
 
 import msgspec
 
-from tests.planted import in_actors, in_disk, in_ledger, in_storage, in_turns
+from tests.planted import in_actors, in_disk, in_ledger, in_salvage, in_storage, in_turns
 from tests.planted.bug import Bug, Origin
 
-BUGS: Final[tuple[Bug, ...]] = (*in_storage.BUGS, *in_disk.BUGS, *in_actors.BUGS, *in_turns.BUGS, *in_ledger.BUGS)
+BUGS: Final[tuple[Bug, ...]] = (
+    *in_storage.BUGS,
+    *in_disk.BUGS,
+    *in_actors.BUGS,
+    *in_turns.BUGS,
+    *in_ledger.BUGS,
+    *in_salvage.BUGS,
+)
 
 _BUGS: Final = {bug.name: bug for bug in BUGS}
 
