@@ -1,7 +1,7 @@
 # The bot in a container: docs/deploy.md says what a redeploy does to its data, and what to set where.
 #
 #     docker build -t inviteledger .
-#     docker run --env-file .env -v inviteledger-data:/data --stop-timeout 40 inviteledger
+#     docker run --env-file .env -v inviteledger-data:/data --stop-timeout 50 inviteledger
 
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1

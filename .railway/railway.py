@@ -23,7 +23,7 @@ def main() -> Project:
         healthcheckTimeout=300,
         replicas=1,
         deploy={
-            "drainingSeconds": 40,  # Railway's own is 0: SIGKILL at once
+            "drainingSeconds": 50,  # Railway's own is 0: SIGKILL at once
             "overlapSeconds": 0,  # who is ready as standby waits for nothing but the other's goodbye
             "restartPolicyType": "ALWAYS",
         },
