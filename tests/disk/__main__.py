@@ -16,11 +16,12 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import TaskID
 from rich.table import Table
 
 from ledger.errors import LedgerError
 from tests.disk.sections import Bench, Section, sections
+from tests.progress import Bars
 
 BUDGET_S: Final = 120.0
 TURN_S: Final = 1.0
@@ -38,7 +39,7 @@ class Failed(Exception):
 class Run:
     """Sections in turns. ``next``: of each, the number of the job that comes next; ``first``: that it began with."""
 
-    def __init__(self, parts: Mapping[str, Section], first: Mapping[str, int], progress: Progress) -> None:
+    def __init__(self, parts: Mapping[str, Section], first: Mapping[str, int], progress: Bars) -> None:
         self.parts = parts
         self.first = {name: first.get(name, 0) for name in parts}
         self.next = dict(self.first)
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     names = [options.only] if options.only else list(known)
     first = noted() if options.resume else {options.only: options.first}
     end_s = time.monotonic() + options.budget
-    with tempfile.TemporaryDirectory() as folder, Progress(console=console) as progress:
+    with tempfile.TemporaryDirectory() as folder, Bars(console=console) as progress:
         bench = Bench(Path(folder))
         run = Run({name: known[name](bench) for name in names}, first, progress)
         try:

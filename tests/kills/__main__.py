@@ -17,7 +17,7 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 
 from tests.kills import campaign, gateway
 from tests.kills.acts import Mode
@@ -26,6 +26,7 @@ from tests.kills.gateway import GatewayCase
 from tests.kills.points import GATEWAY, KERNEL, Point, inventory
 from tests.kills.scenarios import SCENARIOS
 from tests.kills.unreached import why_not
+from tests.progress import Bars
 
 KEPT: Final = Path(".prove")
 GATEWAY_SHARE: Final = 0.4
@@ -99,7 +100,7 @@ def perform(part: Part, budget_s: float, console: Console, *, resume: bool) -> T
     """As many runs as the time allows, from where it stopped; then all over again."""
     at, tally, end_s = _kept(part) if resume else 0, Tally(), time.monotonic() + budget_s
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Bars(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(part.name, total=len(part.runs), completed=at)
         while time.monotonic() < end_s and at < len(part.runs):
             case = part.runs[at]

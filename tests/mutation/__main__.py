@@ -42,6 +42,7 @@ from tests.mutation.running import (
     with_collected,
 )
 from tests.mutation.targets import GROUPS, Group
+from tests.progress import Spoken
 
 T = TypeVar("T")
 
@@ -132,12 +133,14 @@ class Run:
                 child.stop()
 
     def _go(self, collected: Collected, ends_s: float, live: Live) -> None:
+        spoken = Spoken(live.console)
         while self._running or (self.todo and time.monotonic() < ends_s):
             while self.todo and len(self._running) < CHILDREN and time.monotonic() < ends_s:
                 each = self.todo.pop(0)
                 self._begin(collected, Attempt(planted=each, nodeids=self._tests_of(collected, each)))
             self._collect(collected)
             live.update(self.table())
+            spoken.say(lambda: f"{len(self.tried())} of {len(self.planted)} mutants tried")
             time.sleep(0.02)
 
     def _tests_of(self, collected: Collected, each: Planted) -> list[str]:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from tests.planted.bug import Bug
 from tests.planted.hunts import HUNTS
 from tests.planted.registry import ALL, BY_NAME
 from tests.planted.search import Result, Verdict, search, untried
+from tests.progress import Bars
 
 BUDGET_S: Final = 600.0
 NOTES: Final = Path(".prove/planted")
@@ -54,7 +54,7 @@ def searched(bugs: Sequence[Bug], budget_s: float, console: Console) -> list[Res
     """All results, made by as many processes as there are cores; each bug has a fresh one."""
     end_s = time.time() + budget_s
     results: list[Result] = []
-    with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool, Progress(console=console) as progress:
+    with multiprocessing.get_context("fork").Pool(maxtasksperchild=1) as pool, Bars(console=console) as progress:
         task = progress.add_task("", total=len(bugs))
         for result in pool.imap_unordered(partial(search_until, end_s), [bug.name for bug in bugs]):
             progress.update(task, advance=1, description=f"{result.bug}: {result.verdict}")

@@ -22,9 +22,9 @@ from typing import Final
 
 import msgspec
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
+from tests.progress import Bars
 from tests.simulation import corpus
 from tests.simulation.dials import Dials, draw
 from tests.simulation.kill_points import KillPoint
@@ -113,7 +113,7 @@ def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
     summary = Summary()
     wanted = all_dials(first, seeds)
     cores = os.cpu_count() or 1
-    with multiprocessing.get_context("fork").Pool(cores) as pool, Progress(console=console) as progress:
+    with multiprocessing.get_context("fork").Pool(cores) as pool, Bars(console=console) as progress:
         total = None if seeds == sys.maxsize else seeds + len(corpus.kept())
         task = progress.add_task("", total=total)
         begun: deque[AsyncResult[tuple[Outcome, float]]] = deque()
