@@ -1,6 +1,7 @@
 """``inviteledger demo``: the main job, played against a Discord on loopback. No token, no network.
 
-Two processes over real sockets: this one is the sandbox and the director, the other is the bot as ``run`` starts it.
+Processes over real sockets: this one is the sandbox and the director, the others are bots as ``run`` starts them; a
+folder is their cloud.
 The sandbox keeps the truth; at the end it is compared with what the bot's records say. Exit 0 only if nothing was
 lost, nothing credited twice, and no name is wrong.
 """
@@ -19,6 +20,7 @@ from actors.cli.bot_process import BotProcess
 from actors.cli.exits import OK, WRONG
 from actors.cli.scoreboard import exported, score, table_of, truth_of
 from actors.cli.transcript import readable
+from actors.supervision import spawn
 from ledger.records import Status
 from sandbox import NI, VANITY, Guild, Invite, Sandbox, User
 from sandbox.slash import Options
@@ -44,40 +46,44 @@ def play() -> int:
 
 async def _play(console: Console, scratch: Path) -> int:
     async with Sandbox(seed=7, identify_every_s=0.0) as sandbox:
-        bot = BotProcess(
-            {
-                "DISCORD_TOKEN": sandbox.token,
-                "DISCORD_API_URL": sandbox.api_url,
-                "LEDGER_DATA": str(scratch / "data"),
-                "LEDGER_DISK": "lasting",
-                "LEDGER_HTTP": "127.0.0.1:0",
-                "LEDGER_LOG": "json",
-            },
-            scratch / "bot.log",
-        )
-        story = Story(sandbox, bot, scratch / "data", console)
+        story = Story(sandbox, scratch, console)
         try:
             for title, act in story.acts():
                 console.print(f"[bold]·[/] {title} …", end="")
                 await act()
                 console.print(f" [green]done[/] ({len(sandbox.world.truth)} joins so far)")
         finally:
-            await bot.kill()
+            await story.close()
         return story.tell_the_end()
 
 
 class Story:
     """Three guilds, their staff and their invites, and what happens to them."""
 
-    def __init__(self, sandbox: Sandbox, bot: BotProcess, data: Path, console: Console) -> None:
+    def __init__(self, sandbox: Sandbox, scratch: Path, console: Console) -> None:
         self._sandbox = sandbox
         self._world = sandbox.world
-        self._bot = bot
-        self._data = data
+        self._scratch = scratch
         self._console = console
+        self._data = scratch / "data"
+        self._bot = self._make_bot()
+        self._bots = [self._bot]
         self._guilds: list[Guild] = []
         self._staff: dict[int, list[User]] = {}
         self._invites: dict[int, list[Invite]] = {}
+
+    def _make_bot(self) -> BotProcess:
+        """A bot on the data folder of now, and on the one cloud."""
+        environ = {
+            "DISCORD_TOKEN": self._sandbox.token,
+            "DISCORD_API_URL": self._sandbox.api_url,
+            "LEDGER_DATA": str(self._data),
+            "LEDGER_DISK": "ephemeral",
+            "LEDGER_CLOUD": (self._scratch / "cloud").as_uri(),
+            "LEDGER_HTTP": "127.0.0.1:0",
+            "LEDGER_LOG": "json",
+        }
+        return BotProcess(environ, self._scratch / f"{self._data.name}.log")
 
     def acts(self) -> Sequence[tuple[str, Callable[[], Awaitable[None]]]]:
         return (
@@ -92,12 +98,20 @@ class Story:
             ("SIGKILL in the middle of a burst, joins while the bot is away, restart", self._killed_process),
             ("the log is deleted, restart", self._log_deleted),
             ("the database is deleted, restart", self._database_deleted),
+            ("the whole data folder is deleted, restart: the cloud has it all", self._folder_deleted),
+            ("a redeploy: a second bot on an empty disk, while people join", self._redeploy),
             ("SIGTERM: the bot drains", self._curtain),
         )
 
+    async def close(self) -> None:
+        """Ends whatever still runs."""
+        for bot in self._bots:
+            await bot.kill()
+
     def tell_the_end(self) -> int:
         truth, told = truth_of(self._world.truth), exported(self._data)
-        result = score(truth, told, self._bot.acknowledged, self._data)
+        acknowledged = {join for bot in self._bots for join in bot.acknowledged}
+        result = score(truth, told, acknowledged, self._data)
         self._console.print(table_of(truth, told))
         self._console.print(str(result))
         return OK if result.is_clean() else WRONG
@@ -191,8 +205,31 @@ class Story:
             path.unlink()
         await self._joins_after_a_start()
 
+    async def _folder_deleted(self) -> None:
+        await self._bot.stop()
+        shutil.rmtree(self._data)
+        await self._joins_after_a_start()
+
+    async def _redeploy(self) -> None:
+        """The new one hears Discord and waits; the old one is told to stop, gives the cloud all it has, and goes."""
+        old, guild = self._bot, self._guilds[0]
+        self._data = self._scratch / "second"
+        self._bot = self._make_bot()
+        self._bots.append(self._bot)
+        await self._bot.start_standby()
+        stopping = spawn(old.stop(), "demo/stop")
+        for each in range(10):
+            self._world.join(guild, via=self._invites[guild.id][each % 2].code)
+            await asyncio.sleep(PAUSE_S)
+        await stopping
+        await self._bot.line("recovery.finished")
+        await self._joins_everywhere()
+
     async def _joins_after_a_start(self) -> None:
         await self._bot.start(len(self._guilds))
+        await self._joins_everywhere()
+
+    async def _joins_everywhere(self) -> None:
         for guild in self._guilds:
             self._world.join(guild, via=self._invites[guild.id][1].code)
         await self._all_worked_out()
