@@ -32,7 +32,7 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from actors.care import Breaker, Caretaker
-from actors.cli.app import make_app, perform
+from actors.cli.app import RunOptions, make_app, perform
 from actors.cli.demo import play
 from actors.cli.exits import OK, exit_code_of
 from actors.clock import Sleep, SystemClock, SystemRandomness
@@ -641,7 +641,7 @@ def forgetting(supervisor: Supervisor, journal: Journal, settings: Settings, off
     )
 
 
-def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the command line's signature
+def run_bot(settings: Settings, options: RunOptions) -> int:
     """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code."""
     clock = SystemClock()
     log = make_logger(settings, clock, sys.stdout)
@@ -649,7 +649,7 @@ def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the comm
     offload = ThreadOffload("disk")
     calm_collector()
     try:
-        asyncio.run(_run(settings, log, offload, chaos=chaos))
+        asyncio.run(_run(settings, log, offload, options))
     except LedgerError as error:
         log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
         return exit_code_of(error)
@@ -659,7 +659,7 @@ def run_bot(settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the comm
     return OK
 
 
-async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, *, chaos: bool) -> None:
+async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, options: RunOptions) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -675,14 +675,14 @@ async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOff
         return
     held = holding.result()
     try:
-        async with _opened(settings, offload) as (store, cloud, seen):
+        async with _opened(settings, offload, options) as (store, cloud, seen):
 
             def began(epoch: int) -> None:
                 warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
 
             if cloud is None:
                 began(await _recover(store, log))
-            await Program(settings, store, offload, log, cloud=cloud, began=began, chaos=chaos).run(stop)
+            await Program(settings, store, offload, log, cloud=cloud, began=began, chaos=options.chaos).run(stop)
     finally:
         held.release()
 
@@ -707,7 +707,7 @@ def forget_alone(settings: Settings, request: ForgetRequest, progress: Progress)
 async def _forget_alone(
     settings: Settings, request: ForgetRequest, progress: Progress, offload: ThreadOffload, log: FilteringBoundLogger
 ) -> ForgetReport:
-    async with _opened(settings, offload) as (store, cloud, _):
+    async with _opened(settings, offload, RunOptions()) as (store, cloud, _):
         clock, named = SystemClock(), settings.named_layers()
         side = None
         if cloud is not None:
@@ -741,14 +741,23 @@ def _cloud_side(cloud: Cloud, store: Store, hears: Callable[[], bool], log: Filt
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, offload: ThreadOffload) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
+async def _opened(
+    settings: Settings, offload: ThreadOffload, options: RunOptions
+) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
     """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before."""
     disk, data, randomness = RealDisk(), settings.ledger_data, SystemRandomness()
     layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
     writer, seen = folder_id(disk, data, randomness)
     objects = open_cloud(settings, disk, offload, randomness)
     cloud = None if objects is None else CloudLayer(objects, offload, randomness, SystemClock(), writer)
-    store = Store(layers, SystemClock(), randomness, cloud, salvage=FileSalvage(disk, data, offload))
+    store = Store(
+        layers,
+        SystemClock(),
+        randomness,
+        cloud,
+        salvage=FileSalvage(disk, data, offload),
+        may_begin_anew=options.abandon_history,
+    )
     try:
         yield store, None if objects is None else Cloud(objects, writer), seen
     finally:

@@ -24,9 +24,14 @@ FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
 
 
+async def fill(seats: Sequence[Seat], now_ms: int) -> list[str]:
+    """Puts back what a layer cannot read any more and another has. Gives what was done, a sentence each."""
+    return [note for seat in seats for note in await _fill(seat, _others(seat, seats), now_ms)]
+
+
 async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
     """Makes all healthy seats equal to the leader. Gives what was done, a sentence each."""
-    said = [note for seat in seats for note in await _fill(seat, _others(seat, seats), now_ms)]
+    said: list[str] = []
     for seat in _others(leader, seats):
         if seat.healthy and leader.readable:
             said += await follow(seat, leader, salvage, now_ms)

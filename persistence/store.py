@@ -96,11 +96,15 @@ class Store:
         randomness: Randomness,
         cloud: FencedLayer | None = None,
         salvage: Salvage | None = None,
+        *,
+        may_begin_anew: bool = False,
     ) -> None:
         """``layers``: the log first. They and the cloud belong to the store: ``close`` closes them.
 
-        ``salvage``: who keeps branches that lost; None = in memory, for layers that are.
+        ``salvage``: who keeps branches that lost; None = in memory, for layers that are. ``may_begin_anew``: a new
+        history begins where all is empty here and the cloud does not answer.
         """
+        self._may_begin_anew = may_begin_anew
         self.salvage: Salvage = MemorySalvage() if salvage is None else salvage
         self._near = tuple(Seat(layer) for layer in layers)
         self.following = None if cloud is None else Following(cloud)
@@ -138,6 +142,7 @@ class Store:
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
         notes += await self._take_term(now_ms)
+        notes += await recovery.fill(self._seats, now_ms)
         leader = await recovery.leader_of(self._seats, now_ms)
         if leader is None:
             raise self._nobody()
@@ -320,10 +325,8 @@ class Store:
         seat, lineage = self.following.seat, self.following.seat.summary.lineage
         own = {near.summary.lineage for near in self._healthy() if near.summary.lineage}
         if not seat.healthy:
-            if not own:
-                raise StorageError(
-                    f"all is empty here, and what the cloud knows is not to be had: {self._troubles()}"
-                )
+            if not own and not self._may_begin_anew:
+                raise StorageError(f"all is empty here, and the cloud cannot be asked: {self._troubles()}")
             return
         if own and lineage and lineage not in own:
             with seat.minding(self._clock.now_ms()):

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
+import msgspec
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
@@ -36,8 +37,16 @@ from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_id
 from persistence.disk import RealDisk
 
-Run: TypeAlias = Callable[[Settings, bool], int]
-"""Runs the bot until it is stopped: settings, whether chaos is on; the exit code."""
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said of one run: see the options of ``run``."""
+
+    chaos: bool = False
+    abandon_history: bool = False
+
+
+Run: TypeAlias = Callable[[Settings, RunOptions], int]
+"""Runs the bot until it is stopped; the exit code."""
 
 
 def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], int], forget: Alone) -> App:
@@ -86,15 +95,17 @@ def _in_words(error: CycloptsError) -> str:
 
 
 def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Callable[[], int]) -> None:
-    def run_bot(*, chaos: bool = False) -> int:
+    def run_bot(*, chaos: bool = False, abandon_history: bool = False) -> int:
         """Run the bot. Needs DISCORD_TOKEN.
 
         Args:
             chaos: let POST /chaos/kill/CHILD end actors (guild/ID, journal); on a loopback address only.
+            abandon_history: begin a new history where nothing is recorded here and the cloud, which may hold one,
+                does not answer; without it the bot waits until it does.
         """
         said = settings()
         said.token()
-        return run(said, chaos)
+        return run(said, RunOptions(chaos=chaos, abandon_history=abandon_history))
 
     def play_demo() -> int:
         """Show the main job against a Discord on loopback. Needs no token."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.app import make_app, perform
+from actors.cli.app import RunOptions, make_app, perform
 from actors.cli.healthcheck import check_health
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.gateway.names import LibraryMismatch
@@ -51,10 +51,10 @@ class Program:
         self._fails = fails
         self._app = make_app(settings=read_settings, run=self.run, demo=self.demo, forget=self.forget)
 
-    def run(self, settings: Settings, chaos: bool) -> int:  # noqa: FBT001 -- the composed program's signature
+    def run(self, settings: Settings, options: RunOptions) -> int:
         if self._fails is not None:
             raise self._fails
-        self.ran.append((settings.token().get_secret_value(), chaos))
+        self.ran.append((settings.token().get_secret_value(), options))
         return 0
 
     def forget(self, settings: Settings, request: ForgetRequest, progress: Progress) -> ForgetReport:
@@ -74,7 +74,9 @@ def test_run_gets_settings_and_chaos(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
     program = Program()
     assert (program("run"), program("run", "--chaos"), program("demo")) == (0, 0, 1)
-    assert program.ran == [(TOKEN, False), (TOKEN, True), "demo"]
+    assert program("run", "--abandon-history") == 0
+    chaos, anew = RunOptions(chaos=True), RunOptions(abandon_history=True)
+    assert program.ran == [(TOKEN, RunOptions()), (TOKEN, chaos), "demo", (TOKEN, anew)]
 
 
 @pytest.mark.parametrize(
