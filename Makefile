@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo setup test run bench stress prove simulate kills disk chaos planted mutate cases fmt lock clean
+.PHONY: demo setup test run bench stress prove simulate fencing kills disk chaos planted mutate cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -39,6 +39,9 @@ kills: .venv/dev.stamp ## make kills BUDGET=600: killed at every await, in every
 
 simulate: .venv/dev.stamp ## make simulate SEEDS=1000 FROM=0, or SEED=7 for one: whole processes on a simulated disk, clock and Discord
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED) $(if $(DIALS),--dials '$(DIALS)'),--seeds $(or $(SEEDS),1000) --from $(or $(FROM),0))
+
+fencing: .venv/dev.stamp ## make fencing SCHEDULES=10000: two writers of one cloud, paused, killed, their answers lost, their writes late
+	@$(BIN)/python -m tests.fencing --schedules $(or $(SCHEDULES),10000) --from $(or $(FROM),0)
 
 chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, starved of disk, their files deleted, for so long
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)

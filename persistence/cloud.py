@@ -82,8 +82,8 @@ class CloudLayer:
         await self._reader.look()
         while self._reader.layout.epoch < epoch and not await self._write(Kind.FENCE):
             await self._reader.look()
-        await self._refuse_if_overtaken()
         summary = await self._read()
+        await self._refuse_if_overtaken()
         if summary.lineage not in (self._found, lineage):
             raise StorageError(f"another history, {summary.lineage}, was begun in the cloud meanwhile")
         return summary
@@ -100,19 +100,16 @@ class CloudLayer:
                 await self._meet_others()
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
-        missing = self._reader.layout.missing()
-        wanted = [frame for frame in frames if any(a <= frame.record.gsn <= b for a, b in missing)]
-        for part in _parts(wanted):
-            while not await self._write(Kind.MEND, part):
-                await self._meet_others()
+        while parts := _parts(self._missing_of(frames)):
+            if not await self._write(Kind.MEND, parts[0]):
+                await self._reader.look()
         return await self._read()
 
     async def set_aside(self, after_gsn: int) -> LayerSummary:
         """Lets nothing behind ``after_gsn`` count any more; it is kept where it is."""
-        layout = self._reader.layout
-        while after_gsn < layout.gsn or layout.lineage != self._lineage:
-            if not await self._write(Kind.CUT, first_gsn=min(after_gsn, layout.gsn) + 1):
-                await self._meet_others()
+        while after_gsn < self._reader.layout.gsn or self._reader.layout.lineage != self._lineage:
+            if not await self._write(Kind.CUT, first_gsn=min(after_gsn, self._reader.layout.gsn) + 1):
+                await self._reader.look()
         return await self._read()
 
     async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
@@ -155,7 +152,8 @@ class CloudLayer:
         return await self._summary()
 
     async def _write(self, kind: Kind, frames: Sequence[Frame] = (), first_gsn: int = 0) -> bool:
-        """Tries to write the next segment; False when somebody else took the slot."""
+        """Tries to write the next segment; False when the slot is taken."""
+        self._refuse_behind_higher()
         layout = self._reader.layout
         first = frames[0].record.gsn if frames else first_gsn or layout.gsn + 1
         header = SegmentHeader(
@@ -176,7 +174,7 @@ class CloudLayer:
         return True
 
     async def _refuse_if_overtaken(self) -> None:
-        """Lists the epochs: whoever claimed a higher one before our fence may not have seen that fence.
+        """Lists the epochs: another process may have claimed a higher one since, and fenced before or behind us.
 
         Raises:
             Stale: when there is a higher one.
@@ -184,17 +182,23 @@ class CloudLayer:
         if await self._epochs.highest() > self._epoch:
             raise self._stale()
 
+    def _refuse_behind_higher(self) -> None:
+        """Behind a segment with a higher epoch nothing of ours would count.
+
+        Raises:
+            Stale: when there is one.
+        """
+        if self._reader.layout.epoch > self._epoch:
+            raise self._stale()
+
     async def _meet_others(self) -> None:
         """Reads what took the slot: an earlier try of this process, or another process.
 
         Raises:
-            Stale: when it is one with a higher epoch.
             StorageError: when it left less than there was: a cut of this process, given up and done all the same.
         """
         gsn = self._reader.layout.gsn
         await self._reader.look()
-        if self._reader.layout.epoch > self._epoch:
-            raise self._stale()
         if self._reader.layout.gsn < gsn:
             raise StorageError(f"what lay behind gsn {self._reader.layout.gsn} was set aside meanwhile")
         await self._reader.verify()
@@ -209,6 +213,10 @@ class CloudLayer:
         if there:
             await self._compare(there)
         return frames[len(there) :]
+
+    def _missing_of(self, frames: Sequence[Frame]) -> list[Frame]:
+        missing = self._reader.layout.missing()
+        return [frame for frame in frames if any(a <= frame.record.gsn <= b for a, b in missing)]
 
     async def _compare(self, frames: Sequence[Frame]) -> None:
         wanted = {frame.record.gsn: frame.data for frame in frames}

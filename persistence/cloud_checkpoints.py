@@ -108,7 +108,7 @@ class CloudCheckpoints:
         there = [place async for _, place in self._list(f"{CHECKPOINTS}{guild}/")]
         kept = [place for place in there if place[1] >= forgot_seq][-KEPT:]
         self._places[guild] = kept
-        if kept == there or not kept:
+        if not kept or (kept == there and not forgot_seq):
             return
         await self._mark(guild, kept[0])
         async for _, place in self._list(f"{CHECKPOINTS}{guild}/"):

@@ -36,7 +36,8 @@ class Proof(msgspec.Struct, frozen=True):
 
 PROOFS: Final = (
     Proof("planted", 0.10, "every planted bug is caught"),
-    Proof("simulation", 0.40, "L3: whole processes on a simulated disk, clock and Discord"),
+    Proof("fencing", 0.05, "the cloud's protocol: whoever is late, nothing acknowledged is lost"),
+    Proof("simulation", 0.35, "L3: whole processes on a simulated disk, clock and Discord"),
     Proof("kills", 0.15, "L1: killed at every await"),
     Proof("disk", 0.15, "L2: every disk operation fails, every power cut"),
     Proof("chaos", 0.10, "L4: real processes, killed and starved"),

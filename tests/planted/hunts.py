@@ -30,6 +30,7 @@ from tests.disk import vfs
 from tests.disk.crashes import Workshop
 from tests.disk.database_cases import DATABASE_CASES
 from tests.disk.sweep import Sweep, Tally
+from tests.fencing import schedule
 from tests.kills import campaign
 from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
@@ -288,11 +289,22 @@ def twice_in_the_swarm(seed: int) -> None:
         raise Broken(error.name, str(error)) from error
 
 
+# The cloud's protocol, whoever is late
+
+
+def in_a_schedule(seed: int) -> None:
+    """A few processes, and a bucket between them."""
+    outcome = schedule.run(seed)
+    if outcome.broken:
+        raise Broken(outcome.broken, outcome.why)
+
+
 HUNTS: Final = {
     hunt.name: hunt
     for hunt in (
         Hunt(name="swarm", layer="L3", runs=600, step=in_the_swarm),
         Hunt(name="traces", layer="L3", runs=100, step=twice_in_the_swarm),
+        Hunt(name="fencing", layer="model", runs=2_000, step=in_a_schedule),
         Hunt(name="worlds", layer="L0", runs=300, step=in_a_world),
         Hunt(name="verdicts", layer="L0", runs=10, step=while_a_verdict_falls),
         Hunt(name="pages", layer="L0", runs=10, step=while_pages_are_pulled),

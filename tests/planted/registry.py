@@ -8,16 +8,20 @@ from typing import Final
 
 import msgspec
 
-from tests.planted import in_actors, in_disk, in_ledger, in_salvage, in_storage, in_turns
+from tests.planted import in_actors, in_cloud, in_disk, in_ledger, in_salvage, in_storage, in_turns
 from tests.planted.bug import Bug, Origin
 
 BUGS: Final[tuple[Bug, ...]] = (
     *in_storage.BUGS,
+    *in_cloud.BUGS,
     *in_disk.BUGS,
     *in_actors.BUGS,
     *in_turns.BUGS,
     *in_ledger.BUGS,
+<<<<<<< HEAD
     *in_salvage.BUGS,
+=======
+>>>>>>> a8a4c5b (The cloud's protocol under random schedules: two writers, pauses, kills, lost answers, late writes)
 )
 
 _BUGS: Final = {bug.name: bug for bug in BUGS}

@@ -1,0 +1,528 @@
+"""The cloud layer beside another process, behind damage, and over a long history. Its contract: ``test_layer_contract``;
+its protocol under any schedule: ``tests/fencing``.
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import pytest
+
+from ledger.errors import NewerFormat, Stale, StorageError
+from ledger.ids import GuildId
+from persistence import cloud, cloud_packs
+from persistence.chains import head_of
+from persistence.checkpoints import make_checkpoint
+from persistence.cloud import CloudLayer
+from persistence.cloud_bytes import SegmentHeader, read_header, segment, segment_key, wrap
+from persistence.frames import Frame
+from persistence.layer import LayerSummary
+from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
+from persistence.objects import Unreachable
+from persistence.offload import inline
+from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, bytes_of
+
+
+class Process:
+    """One that reaches the bucket; ``asked``: what it asked for since this was last emptied."""
+
+    def __init__(self, bucket: MemoryBucket, number: int = 1) -> None:
+        self.objects = MemoryObjects(bucket)
+        self.objects.before = self._note
+        self.layer = CloudLayer(self.objects, inline, TestRandomness(number * 1_000_000), TestClock(), f"w{number}")
+        self.asked: list[Call] = []
+
+    async def _note(self, call: Call) -> None:
+        self.asked.append(call)
+
+    async def take_over(self, lineage: str = "lineage") -> LayerSummary:
+        epoch = (await self.layer.open()).epoch + 1
+        assert await self.layer.claim(epoch)
+        return await self.layer.fence(epoch, lineage)
+
+    async def frames(self) -> list[Frame]:
+        return [frame async for frame in self.layer.frames_after(0)]
+
+    def lose_answers(self, verb: str = "create") -> None:
+        """From now on writes take effect and are not answered."""
+
+        async def after(call: Call) -> None:
+            if call.verb == verb:
+                raise Unreachable("no answer")
+
+        self.objects.after = after
+
+    def answer_again(self) -> None:
+        async def after(call: Call) -> None:
+            del call
+
+        self.objects.after = after
+
+
+@pytest.fixture
+def bucket() -> MemoryBucket:
+    return MemoryBucket()
+
+
+async def filled(
+    bucket: MemoryBucket, chain: Chain, batches: int, guilds: Sequence[GuildId] = (RED, BLUE)
+) -> Process:
+    """A process that uploaded so many segments of records, behind its fence in slot 1."""
+    process = Process(bucket)
+    await process.take_over()
+    for _ in range(batches):
+        await process.layer.append(chain.batch(*guilds))
+    return process
+
+
+def flip(bucket: MemoryBucket, key: str, at: int = -1) -> None:
+    data = bytearray(bucket.objects[key])
+    data[at] ^= 1
+    bucket.objects[key] = bytes(data)
+
+
+def packs_of(bucket: MemoryBucket, prefix: str = "pack/") -> list[str]:
+    return sorted(key for key in bucket.objects if key.startswith(prefix))
+
+
+# Two processes
+
+
+async def test_a_writer_whose_slot_is_taken_by_a_higher_epoch_is_stale(bucket: MemoryBucket):
+    chain = Chain()
+    old = await filled(bucket, chain, 1)
+    new = Process(bucket, 2)
+    assert (await new.take_over()).gsn == 2
+    with pytest.raises(Stale):
+        await old.layer.append(chain.batch(RED))
+    with pytest.raises(Stale):
+        await old.layer.append(chain.batch(RED))
+    assert len(await new.frames()) == 2
+
+
+async def test_an_epoch_that_another_process_has_is_not_claimed_and_ones_own_is_claimed_again(bucket: MemoryBucket):
+    a, b = Process(bucket), Process(bucket, 2)
+    a.lose_answers()
+    with pytest.raises(Unreachable):
+        await a.layer.claim(5)
+    a.answer_again()
+    assert await a.layer.claim(5)
+    assert not await b.layer.claim(5)
+
+
+async def test_whoever_fences_while_another_one_has_a_higher_epoch_is_stale(bucket: MemoryBucket):
+    a, b = Process(bucket), Process(bucket, 2)
+    await a.layer.open()
+    assert await a.layer.claim(1)
+    assert await b.layer.claim(2)
+    with pytest.raises(Stale):
+        await a.layer.fence(1, "lineage")
+
+
+async def test_what_a_shut_out_writer_writes_behind_the_fence_does_not_count(bucket: MemoryBucket):
+    chain = Chain()
+    await filled(bucket, chain, 1)
+    await Process(bucket, 2).take_over()
+    late = chain.batch(RED)
+    header = read_header(bucket.objects[segment_key(2)], SegmentHeader, "")
+    ghost = SegmentHeader(
+        k=4,
+        kind=Kind.RECORDS,
+        epoch=1,
+        lineage="lineage",
+        writer="w1",
+        put_id="",
+        first_gsn=3,
+        last_gsn=3,
+        previous="",
+    )
+    bucket.objects[segment_key(4)] = segment(ghost, late)
+    reader = Process(bucket, 3)
+    summary = await reader.layer.open()
+    assert (header.epoch, summary.gsn, summary.heads[RED].seq) == (1, 2, 1)
+    assert [note for note in summary.notes if "does not count" in note]
+
+
+async def test_another_history_that_was_begun_since_is_not_fenced_as_ones_own(bucket: MemoryBucket):
+    a = Process(bucket)
+    await a.layer.open()
+    await Process(bucket, 2).take_over("of b")
+    assert await a.layer.claim(2)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="another history, of b"):
+            await a.layer.fence(2, "of a")
+    assert (await a.layer.open()).lineage == "of b"
+
+
+async def test_a_history_is_abandoned_by_a_cut_and_not_by_the_fence(bucket: MemoryBucket):
+    await filled(bucket, Chain(), 2)
+    other = Process(bucket, 2)
+    assert (await other.take_over("new")).lineage == "lineage"
+    assert (await other.layer.set_aside(0)).lineage == "new"
+    await other.layer.append(Chain(2).batch(RED))
+    summary = await Process(bucket, 3).layer.open()
+    assert (summary.lineage, summary.gsn) == ("new", 1)
+
+
+# Lost answers
+
+
+async def test_a_segment_whose_answer_was_lost_is_not_written_twice(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 1)
+    batch = chain.batch(RED, BLUE)
+    process.lose_answers()
+    with pytest.raises(Unreachable):
+        await process.layer.append(batch)
+    process.answer_again()
+    await process.layer.append([*batch, *chain.batch(RED)])
+    assert [frame.record.gsn for frame in await process.frames()] == [1, 2, 3, 4, 5]
+    assert len(packs_of(bucket, "seg/")) == 4
+    assert (await Process(bucket, 2).layer.open()).heads == chain.heads
+
+
+async def test_a_write_that_lands_when_it_was_given_up_long_ago_is_known_for_ones_own(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 1)
+    kept: list[Call] = []
+
+    async def give_up(call: Call) -> None:
+        if call.verb == "create":
+            kept.append(call)
+            raise Unreachable("given up")
+
+    batch = chain.batch(RED)
+    process.objects.before = give_up
+    with pytest.raises(Unreachable):
+        await process.layer.append(batch)
+    bucket.take(kept[0])
+    process.objects.before = process._note
+    await process.layer.close()
+    await process.layer.append(batch)
+    assert len(packs_of(bucket, "seg/")) == 3
+
+
+async def test_a_fence_and_a_cut_whose_answers_were_lost_are_not_written_twice(bucket: MemoryBucket):
+    process = await filled(bucket, Chain(), 2)
+    await process.layer.open()
+    assert await process.layer.claim(2)
+    for ask in (lambda: process.layer.fence(2, "lineage"), lambda: process.layer.set_aside(1)):
+        before = len(packs_of(bucket, "seg/"))
+        process.lose_answers()
+        with pytest.raises(Unreachable):
+            await ask()
+        process.answer_again()
+        await ask()
+        assert len(packs_of(bucket, "seg/")) == before + 1
+
+
+async def test_other_records_in_the_place_of_ones_own_are_an_error(bucket: MemoryBucket):
+    process = await filled(bucket, Chain(), 1)
+    with pytest.raises(StorageError, match="another record at gsn 1"):
+        await process.layer.append(Chain(9).batch(RED, BLUE, RED))
+
+
+# Incremental
+
+
+async def test_opened_again_it_reads_only_what_is_new(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await filled(bucket, chain, 5)
+    reader = Process(bucket, 2)
+    await reader.layer.open()
+    await writer.layer.append(chain.batch(RED))
+    reader.asked.clear()
+    await reader.layer.close()
+    assert (await reader.layer.open()).heads == chain.heads
+    assert [call.key for call in reader.asked if call.verb == "get"] == [segment_key(6), segment_key(7)]
+
+
+async def test_opening_writes_nothing(bucket: MemoryBucket):
+    await filled(bucket, Chain(), 2)
+    flip(bucket, segment_key(2))
+    before = dict(bucket.objects)
+    await Process(bucket, 2).layer.open()
+    assert bucket.objects == before
+
+
+async def test_a_store_that_was_put_back_to_yesterday_is_read_anew(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 2)
+    yesterday = bucket.copy()
+    heads = dict(chain.heads)
+    await process.layer.append(chain.batch(RED))
+    bucket.roll_back(yesterday)
+    summary = await process.layer.open()
+    assert (summary.gsn, summary.heads) == (4, heads)
+
+
+async def test_a_store_that_went_on_from_yesterday_is_read_anew(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 2)
+    yesterday = bucket.copy()
+    await process.layer.append(chain.batch(RED))
+    bucket.roll_back(yesterday)
+    other = Process(bucket, 2)
+    summary = await other.take_over()
+    branch = Chain(2)
+    branch.gsn, branch.heads = summary.gsn, dict(summary.heads)
+    await other.layer.append(branch.batch(BLUE, BLUE))
+    assert (await process.layer.open()).heads == branch.heads
+
+
+# Damage
+
+
+@pytest.mark.parametrize("at", [3, -1], ids=["header", "body"])
+async def test_a_damaged_segment_is_reported_left_and_mended_by_new_objects(bucket: MemoryBucket, at: int):
+    chain = Chain()
+    await filled(bucket, chain, 3)
+    good = await Process(bucket, 2).layer.open()
+    frames = [frame async for frame in (await opened(bucket)).layer.frames_after(0)]
+    flip(bucket, segment_key(3), at)
+    damaged = bucket.objects[segment_key(3)]
+    process = Process(bucket, 3)
+    summary = await process.take_over()
+    assert (summary.gsn, summary.missing) == (6, ((3, 4),))
+    assert summary.heads != good.heads
+    summary = await process.layer.fill(frames)
+    assert (summary.gsn, summary.missing, summary.heads) == (6, (), good.heads)
+    assert bucket.objects[segment_key(3)] == damaged
+    for reader in (process, await opened(bucket)):
+        assert bytes_of(await reader.frames()) == bytes_of(frames)
+        assert bytes_of(await reader.layer.guild_frames(RED, 1)) == bytes_of([frames[2], frames[4]])
+
+
+async def opened(bucket: MemoryBucket) -> Process:
+    process = Process(bucket, 9)
+    await process.layer.open()
+    return process
+
+
+@pytest.mark.parametrize("at", range(0, 700, 7))
+async def test_no_flipped_bit_is_believed(bucket: MemoryBucket, at: int):
+    chain = Chain()
+    writer = await filled(bucket, chain, 2)
+    frames = await writer.frames()
+    key = segment_key(2)
+    flip(bucket, key, at % len(bucket.objects[key]))
+    reader = Process(bucket, 2)
+    summary = await reader.layer.open()
+    assert summary.missing == ((1, 2),)
+    assert any("seg/0000000002" in note for note in summary.notes)
+    assert bytes_of(await reader.frames()) == bytes_of(frames[2:])
+
+
+async def test_a_segment_that_is_gone_is_reported(bucket: MemoryBucket):
+    await filled(bucket, Chain(), 3)
+    del bucket.objects[segment_key(3)]
+    summary = await Process(bucket, 2).layer.open()
+    assert (summary.gsn, summary.missing) == (6, ((3, 4),))
+    assert "seg/0000000003: it is gone; it is left as it is" in summary.notes
+
+
+async def test_a_segment_that_was_exchanged_for_another_one_is_not_believed(bucket: MemoryBucket):
+    await filled(bucket, Chain(), 3)
+    header = read_header(bucket.objects[segment_key(2)], SegmentHeader, "")
+    bucket.objects[segment_key(2)] = segment(header, Chain(7).batch(RED, BLUE))
+    summary = await Process(bucket, 2).layer.open()
+    assert summary.missing == ((1, 2),)
+
+
+async def test_a_segment_of_a_later_release_is_refused(bucket: MemoryBucket):
+    await filled(bucket, Chain(), 1)
+    header = read_header(bucket.objects[segment_key(2)], SegmentHeader, "")
+    bucket.objects[segment_key(2)] = wrap(msgspec.structs.replace(header, format=2), b"")
+    with pytest.raises(NewerFormat, match="format 2"):
+        await Process(bucket, 2).layer.open()
+
+
+# Packs
+
+
+@pytest.fixture
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 6)
+
+
+async def packed(bucket: MemoryBucket, chain: Chain, batches: int) -> Process:
+    process = Process(bucket)
+    await process.take_over()
+    for _ in range(batches):
+        await process.layer.append(chain.batch(RED, BLUE))
+        await process.layer.pack()
+    return process
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_start_reads_the_index_and_what_is_behind_it(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await packed(bucket, chain, 21)
+    reader = Process(bucket, 2)
+    summary = await reader.layer.open()
+    assert (summary.gsn, summary.heads, summary.notes) == (42, chain.heads, ())
+    read = [call.key for call in reader.asked if call.verb == "get"]
+    assert read == ["index/0000000018", segment_key(18), *[segment_key(k) for k in range(19, 23)]]
+    reader.asked.clear()
+    assert bytes_of(await reader.frames()) == bytes_of(await writer.frames())
+    assert not [call.key for call in reader.asked if call.key.startswith("seg/")], "packs, and what was read just now"
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_small_packs_are_merged_and_two_indexes_stay(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await packed(bucket, chain, 80)
+    assert len(packs_of(bucket)) <= 4
+    assert len(packs_of(bucket, "index/")) == 2
+    assert len(packs_of(bucket, "seg/")) == 81
+    assert [frame.record.gsn for frame in await writer.frames()] == list(range(1, 161))
+    assert bytes_of(await (await opened(bucket)).frames()) == bytes_of(await writer.frames())
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_guilds_frames_come_out_of_packs_and_segments(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await packed(bucket, chain, 21)
+    reader = await opened(bucket)
+    for layer in (writer.layer, reader.layer):
+        found = await layer.guild_frames(BLUE, 3)
+        assert [frame.record.seq for frame in found] == list(range(4, 22))
+
+
+@pytest.mark.usefixtures("small_packs")
+@pytest.mark.parametrize("what", ["flipped", "gone"])
+async def test_a_pack_that_cannot_be_read_is_done_without(bucket: MemoryBucket, what: str):
+    chain = Chain()
+    writer = await packed(bucket, chain, 21)
+    frames = await writer.frames()
+    for key in packs_of(bucket):
+        if what == "gone":
+            del bucket.objects[key]
+        else:
+            flip(bucket, key)
+    reader = await opened(bucket)
+    assert bytes_of(await reader.frames()) == bytes_of(frames)
+    assert [note for note in reader.layer.take_notes() if "pack/" in note]
+    assert (await reader.layer.open()).missing == ()
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_behind_a_damaged_pack_a_damaged_segment_is_missing_until_it_is_mended(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await packed(bucket, chain, 21)
+    frames = await writer.frames()
+    flip(bucket, packs_of(bucket)[0])
+    flip(bucket, segment_key(4))
+    process = Process(bucket, 2)
+    await process.take_over()
+    assert len(await process.frames()) == 40, "it is found out when it is read"
+    summary = await process.layer.open()
+    assert summary.missing == ((5, 6),)
+    assert (await process.layer.fill(frames)).missing == ()
+    assert bytes_of(await process.frames()) == bytes_of(frames)
+    assert bytes_of(await (await opened(bucket)).frames()) == bytes_of(frames)
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_damaged_index_is_passed_over_for_the_one_before_and_then_for_the_segments(bucket: MemoryBucket):
+    chain = Chain()
+    await packed(bucket, chain, 21)
+    for key in reversed(packs_of(bucket, "index/")):
+        flip(bucket, key)
+        summary = await Process(bucket, 2).layer.open()
+        assert (summary.gsn, summary.heads) == (42, chain.heads)
+        assert [note for note in summary.notes if key in note]
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_an_index_of_segments_that_are_gone_is_not_believed(bucket: MemoryBucket):
+    chain = Chain()
+    await packed(bucket, chain, 10)
+    for k in range(6, 12):
+        del bucket.objects[segment_key(k)]
+    summary = await Process(bucket, 2).layer.open()
+    assert summary.gsn == 8
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_cut_below_a_pack_takes_its_end_away(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await packed(bucket, chain, 8)
+    frames = await writer.frames()
+    await writer.layer.set_aside(5)
+    branch = Chain(2)
+    await writer.layer.append(branch_of(branch, frames[:5]).batch(RED, RED))
+    for reader in (writer, await opened(bucket)):
+        summary = await reader.layer.open()
+        assert (summary.gsn, summary.heads) == (7, branch.heads)
+        assert bytes_of(await reader.frames())[:5] == bytes_of(frames[:5])
+
+
+def branch_of(branch: Chain, frames: Sequence[Frame]) -> Chain:
+    branch.gsn = frames[-1].record.gsn
+    branch.heads = {frame.record.guild: head_of(frame) for frame in frames}
+    return branch
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_nobody_packs_who_was_overtaken(bucket: MemoryBucket):
+    process = await filled(bucket, Chain(), 8)
+    assert await Process(bucket, 2).layer.claim(7)
+    with pytest.raises(Stale):
+        await process.layer.pack()
+    assert packs_of(bucket) == []
+
+
+async def test_a_large_batch_becomes_several_segments_that_end_with_an_append(
+    bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cloud, "SEGMENT_BYTES", 1_000)
+    chain = Chain()
+    process = Process(bucket)
+    await process.take_over()
+    await process.layer.append([*chain.append(RED, 5), *chain.append(BLUE, 1), *chain.append(RED, 4)])
+    headers = [read_header(bucket.objects[key], SegmentHeader, key) for key in packs_of(bucket, "seg/")]
+    assert [(header.first_gsn, header.last_gsn) for header in headers] == [(1, 0), (1, 5), (6, 10)]
+
+
+# Checkpoints
+
+
+async def test_a_checkpoint_that_was_on_its_way_for_long_brings_nothing_back(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 1)
+    old = make_checkpoint(RED, chain.heads[RED], "lineage", (b"forget me",))
+    await process.layer.append(chain.batch(RED))
+    new = make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",), forgot_seq=2)
+    await process.layer.save_checkpoint(new)
+    await Process(bucket, 2).layer.save_checkpoint(old)
+    assert len(packs_of(bucket, "checkpoint/")) == 1
+    reader = await opened(bucket)
+    assert list(await reader.layer.checkpoints(RED)) == [new]
+
+
+async def test_readers_heed_the_boundary_where_nobody_was_left_to_clean(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 1)
+    old = make_checkpoint(RED, chain.heads[RED], "lineage", (b"forget me",))
+    await process.layer.save_checkpoint(old)
+    key = packs_of(bucket, "checkpoint/")[0]
+    data = bucket.objects[key]
+    await process.layer.append(chain.batch(RED))
+    new = make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",), forgot_seq=2)
+    await process.layer.save_checkpoint(new)
+    bucket.objects[key] = data
+    reader = await opened(bucket)
+    assert list(await reader.layer.checkpoints(RED)) == [new]
+
+
+async def test_a_damaged_checkpoint_is_said_and_written_anew_when_it_is_saved_again(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 1)
+    checkpoint = make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",))
+    await process.layer.save_checkpoint(checkpoint)
+    flip(bucket, packs_of(bucket, "checkpoint/")[0])
+    reader = await opened(bucket)
+    assert list(await reader.layer.checkpoints(RED)) == []
+    assert [note for note in reader.layer.take_notes() if "checkpoint/" in note]
+    await process.layer.save_checkpoint(checkpoint)
+    assert list(await reader.layer.checkpoints(RED)) == [checkpoint]
