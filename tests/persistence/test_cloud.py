@@ -1,5 +1,6 @@
-"""The cloud layer beside another process, behind damage, and over a long history. Its contract: ``test_layer_contract``;
-its protocol under any schedule: ``tests/fencing``.
+"""The cloud layer beside another process, behind damage, and over a long history.
+
+Its contract: ``test_layer_contract.py``; its protocol under any schedule: ``tests/fencing``.
 """
 
 from collections.abc import Sequence
@@ -124,17 +125,7 @@ async def test_what_a_shut_out_writer_writes_behind_the_fence_does_not_count(buc
     await Process(bucket, 2).take_over()
     late = chain.batch(RED)
     header = read_header(bucket.objects[segment_key(2)], SegmentHeader, "")
-    ghost = SegmentHeader(
-        k=4,
-        kind=Kind.RECORDS,
-        epoch=1,
-        lineage="lineage",
-        writer="w1",
-        put_id="",
-        first_gsn=3,
-        last_gsn=3,
-        previous="",
-    )
+    ghost = msgspec.structs.replace(header, k=4, first_gsn=3, last_gsn=3, previous="")
     bucket.objects[segment_key(4)] = segment(ghost, late)
     reader = Process(bucket, 3)
     summary = await reader.layer.open()

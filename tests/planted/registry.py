@@ -18,10 +18,7 @@ BUGS: Final[tuple[Bug, ...]] = (
     *in_actors.BUGS,
     *in_turns.BUGS,
     *in_ledger.BUGS,
-<<<<<<< HEAD
     *in_salvage.BUGS,
-=======
->>>>>>> a8a4c5b (The cloud's protocol under random schedules: two writers, pauses, kills, lost answers, late writes)
 )
 
 _BUGS: Final = {bug.name: bug for bug in BUGS}
