@@ -40,7 +40,8 @@ NO_RETRIES: Final["RetryConfig"] = {"max_retries": 0, "retry_timeout": timedelta
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
 _CAUSE: Final = re.compile(r'(?:message|error): "([^"\n]{1,120})"')
-_MACHINE_ROLE: Final = "//169.254.169.254/"
+_ROLE: Final = re.compile(r"169\.254\.|metadata\.google|/latest/api/token|/latest/meta-data")
+"""Where a machine's role is asked for: last, when no variable holds credentials."""
 _NO_OBJECT: Final = frozenset({"NoSuchKey", "BlobNotFound"})
 """Any other 404 may be a missing bucket's or a proxy's: an empty store would be believed by a recovery."""
 _LATER: Final = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
@@ -81,7 +82,10 @@ class BucketObjects:
         check_key(key)
         with self._told("read", key):
             try:
-                return bytes(await (await obstore.get_async(self._store, key)).bytes_async())
+                found = await obstore.get_async(self._store, key)
+                if found.meta["e_tag"] is None:
+                    raise Unreachable(f"{self._address}: read {key}: what answers is no store (it gives no ETag)")
+                return bytes(await found.bytes_async())
             except FileNotFoundError as error:
                 if _code(str(error)) in _NO_OBJECT:
                     return None
@@ -153,12 +157,21 @@ def _code(text: str) -> str:
 def _told(text: str, what: str) -> Unreachable | Refused:
     """What happened, and whether asking again may help, from the text that obstore gives its errors."""
     status, code = int((_STATUS.search(text) or ["", "0"])[1]), _code(text)
-    if _MACHINE_ROLE in text:
+    if _ROLE.search(text):
         return Refused(f"{what}: there are no credentials: no variable holds any, and this machine has no role")
+    if "InvalidCertificate" in text:
+        return Refused(f"{what}: the endpoint's certificate is not one that this machine trusts")
     if not status:
-        cause = _CAUSE.search(text)
-        return Unreachable(f"{what}: no answer ({cause[1] if cause else 'none in time'})")
+        return Unreachable(f"{what}: no answer ({_cause(text)})")
     named = f"HTTP {status} {code}".rstrip()
     if status in _LATER or code in _LATER_CODES:
         return Unreachable(f"{what}: the store says later ({named})")
     return Refused(f"{what}: {_WHY.get(code) or _WHY_STATUS.get(status, 'the store refuses')} ({named})")
+
+
+def _cause(text: str) -> str:
+    if found := _CAUSE.search(text):
+        return found[1]
+    if "kind: Timeout" in text:
+        return "none in time"
+    return "it broke off" if "kind: Interrupted" in text else "none that can be read"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from tests.servers import S3, s3_at
 
@@ -40,9 +41,16 @@ class CarelessS3:
 
 
 @asynccontextmanager
-async def careless_s3() -> AsyncIterator[S3]:
-    store = CarelessS3()
-    app = web.Application()
+async def careless_s3() -> AsyncIterator[tuple[S3, list[web.Request]]]:
+    """It, and what it was asked."""
+    store, asked = CarelessS3(), list[web.Request]()
+
+    @web.middleware
+    async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
+        asked.append(request)
+        return await handler(request)
+
+    app = web.Application(client_max_size=10_000_000, middlewares=[note])
     app.add_routes(
         [
             web.get("/{bucket}", store.list),
@@ -57,6 +65,6 @@ async def careless_s3() -> AsyncIterator[S3]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        yield s3_at(f"http://{host}:{port}")
+        yield s3_at(f"http://{host}:{port}"), asked
     finally:
         await runner.cleanup()

@@ -29,7 +29,7 @@ async def test_a_fit_store_passes_and_nothing_stays(request: pytest.FixtureReque
 
 
 async def test_an_s3_that_ignores_conditions_is_found_out():
-    async with careless_s3() as s3:
+    async with careless_s3() as (s3, _):
         objects = opened(s3)
         with pytest.raises(StoreUnfit, match=r"^s3://ledger/.* cannot keep two writers apart") as caught:
             await probe(objects, TestRandomness())

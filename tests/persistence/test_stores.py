@@ -1,21 +1,29 @@
 """Stores by their address, and what an operator is told when one cannot be used; never a secret."""
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from persistence.address import BadAddress
-from persistence.buckets import BucketObjects
+from persistence.buckets import CLIENT, BucketObjects
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.objects import Objects, Refused, Unreachable
 from persistence.offload import inline
 from persistence.stores import open_objects
 from persistence.vault_objects import VaultObjects
+from tests.persistence.careless_s3 import careless_s3
 from tests.persistence.making import TestRandomness
 from tests.servers import Place, free_ports
 
@@ -74,7 +82,7 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(address: str, environ: 
         {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"},
         {"AWS_ENDPOINT_URL": "https://s3.example.org"},
         {"AWS_ENDPOINT_URL": "http://s3.example.org", "AWS_ENDPOINT_URL_S3": "https://s3.example.org"},
-        {"AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": ""},
+        {"AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": "", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": ""},
     ],
 )
 def test_an_endpoint_is_asked_where_nobody_listens_on_the_way(environ: Mapping[str, str]):
@@ -147,7 +155,7 @@ def saying(code: str) -> str:
 @pytest.mark.parametrize(
     ("answer", "kind", "why"),
     [
-        (None, Unreachable, "no answer"),
+        (None, Unreachable, "no answer (none that can be read)"),
         ((500, saying("InternalError")), Unreachable, "later (HTTP 500 InternalError)"),
         ((503, saying("SlowDown")), Unreachable, "later (HTTP 503 SlowDown)"),
         ((429, ""), Unreachable, "later (HTTP 429)"),
@@ -190,10 +198,103 @@ async def test_a_404_of_who_knows_whom_is_no_missing_object(call: str):
             assert await CALLS[call](opened("s3://bucket", environ)) is None
 
 
+async def speak_of(raw: bytes, tls: ssl.SSLContext | None = None) -> tuple[asyncio.Server, Mapping[str, str]]:
+    """A server that says these bytes to whoever asks."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        writer.close()
+
+    server = await asyncio.start_server(speak, "127.0.0.1", 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    return server, {**VARIABLES, "AWS_ENDPOINT_URL": f"{'https' if tls else 'http'}://127.0.0.1:{port}"}
+
+
+HEAD: Final = b'HTTP/1.1 200 OK\r\nETag: "x"\r\nLast-Modified: Wed, 01 Jan 2025 00:00:00 GMT\r\n'
+
+
+@pytest.mark.parametrize(
+    ("raw", "why"),
+    [
+        (HEAD + b"Content-Length: 100\r\n\r\npart of it", "it broke off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>", "what answers is no store"),
+        (b"SSH-2.0-x\r\n", "none that can be read"),
+    ],
+)
+async def test_what_is_no_whole_answer_of_a_store_is_no_object(raw: bytes, why: str):
+    server, environ = await speak_of(raw)
+    async with server:
+        with pytest.raises(Unreachable, match=why):
+            await opened("s3://bucket", environ).get("seg/1")
+
+
+async def test_a_store_that_anybody_could_be_is_refused(tmp_path: Path):
+    server, environ = await speak_of(HEAD, self_signed(tmp_path / "store.pem"))
+    async with server:
+        with pytest.raises(Refused, match="certificate is not one that this machine trusts"):
+            await opened("s3://bucket", environ).get("seg/1")
+
+
+async def test_a_store_that_is_silent_is_unreachable(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(CLIENT, "read_timeout", timedelta(milliseconds=200))
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        environ = {**VARIABLES, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{listening.getsockname()[1]}"}
+        with pytest.raises(Unreachable, match="none in time"):
+            await opened("s3://bucket", environ).create("seg/1", b"x")
+
+
+async def test_who_has_no_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch):
+    """Obstore then asks the machine for its role, here one that has none."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    with pytest.raises(Refused, match="there are no credentials"):
+        await opened("s3://bucket", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).get("seg/1")
+
+
+def self_signed(path: Path) -> ssl.SSLContext:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    begin = datetime(2025, 1, 1, tzinfo=UTC)
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1, begin, begin + timedelta(days=36_500))
+    pem = made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    path.write_bytes(pem + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
 async def test_a_store_that_is_not_there_is_unreachable():
     environ = {**VARIABLES, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
     with pytest.raises(Unreachable, match=r"no answer \(Connection refused"):
         await opened("s3://bucket", environ).get("seg/1")
+
+
+async def test_each_call_is_one_request_with_what_it_needs():
+    """Written whole, however large; created only where nothing is; listed from where one was."""
+    async with careless_s3() as (s3, asked):
+        store = opened("s3://ledger/prefix", s3.environ)
+        await store.create("seg/1", b"x")
+        await store.put("seg/2", bytes(6_000_000))
+        await store.delete("seg/2")
+        assert await listing(store) == ["seg/1"]
+        assert [key async for key in store.keys("seg/", after="seg/1")] == []
+    said = [(request.method, request.rel_url.query.get("start-after")) for request in asked]
+    assert said == [("PUT", None), ("PUT", None), ("DELETE", None), ("GET", None), ("GET", "prefix/seg/1")]
+    assert [request.headers.get("If-None-Match") for request in asked[:2]] == ["*", None]
+    assert {request.headers["X-Tigris-Consistent"] for request in asked} == {"true"}
+
+
+async def test_a_vault_is_shown_the_token():
+    async with careless_s3() as (s3, asked):
+        store = opened(s3.endpoint, token="a-token")
+        with pytest.raises((Refused, Unreachable), match="is not a vault"):
+            await store.get("seg/1")
+        await store.close()
+    assert asked[0].headers["Authorization"] == "Bearer a-token"
 
 
 def test_a_folder_is_opened_where_it_is(tmp_path: Path):
