@@ -68,6 +68,17 @@ async def test_debug_invites_shows_the_guild_in_numbers_and_what_is_missing(
     assert "missing**: Manage Channels\n" in reply.text
 
 
+async def test_a_standby_answers_nothing_that_it_hears(guild: Guild, staff: User, sandbox: Sandbox, town: Town):
+    """It hears both; the one that it does not answer has a second to be answered by mistake."""
+    await town.until_heard(guild.id, m.GuildCameUp)
+    town.answer = lambda _: REPORT
+    town.inside.standby = True
+    with pytest.raises(TimeoutError):
+        await sandbox.slash(guild, staff, "debug_invites", timeout_s=1.0)
+    town.inside.standby = False
+    assert (await sandbox.slash(guild, staff, "debug_invites")).text
+
+
 async def test_debug_invites_names_channels_in_which_manage_channels_is_missing(
     guild: Guild, staff: User, sandbox: Sandbox, town: Town
 ):

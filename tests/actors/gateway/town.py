@@ -110,6 +110,10 @@ class Clerk:
         self.kept = Kept(seq=41, layers={"log": "", "database": ""})
         self.checkpoints: list[GuildId] = []
         self.reads = 0
+        self.standby = False
+
+    def is_standby(self) -> bool:
+        return self.standby
 
     def standing(self, guild: GuildId) -> Standing | None:
         del guild
