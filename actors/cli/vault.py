@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -77,12 +78,14 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
 def _check_folder(folder: Path) -> None:
     try:
         RealDisk().make_folder(folder)
-    except StorageError as error:
-        raise BadSettings([f"The vault's folder, {folder}, cannot be made ({error})."]) from error
-    if not os.access(folder, os.W_OK):
+        with tempfile.TemporaryFile(dir=folder):  # permissions alone tell root nothing of a disk that is read-only
+            return
+    except (OSError, StorageError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        fix = f"give it to user {os.getuid()} (chown), or name another with --folder"
         raise BadSettings(
-            [f"The vault's folder, {folder}, cannot be written: give it to user {os.getuid()} (chown)."]
-        )
+            [f"The vault's folder, {folder}, must be one that can be written ({why}): {fix}."]
+        ) from error
 
 
 async def _serve(server: VaultServer) -> None:

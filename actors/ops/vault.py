@@ -61,7 +61,7 @@ class VaultServer:
     Args:
         endpoint: where to listen; port 0 takes a free one, told by ``vault.started``.
         token: guards all but health.
-        objects: what is served; closed by whoever made it.
+        objects: what is served; its listings come in the order of bytes. Closed by whoever made it.
         document: makes the document of everything.
         clock: how long ago something was told.
         log: where the real address, and what went wrong, are told.

@@ -311,7 +311,7 @@ def test_a_vault_that_others_can_reach_needs_a_token(tmp_path: Path, capsys: pyt
 def test_a_vault_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").touch()
     assert Program()("vault", "--folder", str(tmp_path / "file" / "kept")) == 78
-    assert f"The vault's folder, {tmp_path}/file/kept, cannot be made" in capsys.readouterr().err
+    assert f"The vault's folder, {tmp_path}/file/kept, must be one that can be written" in capsys.readouterr().err
 
 
 def test_a_vault_whose_address_is_taken_ends_with_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,5 +1,6 @@
 """The document of everything: what the records say by guild, and the records themselves, in flat memory."""
 
+import asyncio
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Sequence
@@ -224,6 +225,40 @@ async def test_what_comes_meanwhile_is_left_out():
                 yield frame
 
     assert [each["gsn"] for each in (await told(Growing("cloud")))["records"]] == [1]
+
+
+class Closing(MemoryLayer):
+    """Counts how often it was closed."""
+
+    closed = 0
+
+    async def close(self) -> None:
+        self.closed += 1
+        await super().close()
+
+
+async def test_the_layer_is_closed_however_the_document_ends():
+    layer = Closing("cloud")
+    await told(layer)
+    assert layer.closed == 1
+    async with aclosing(document(layer, TestClock())) as pieces:
+        await anext(pieces)
+    assert layer.closed == 2
+
+
+async def test_others_have_their_turn_while_it_is_made():
+    layer, turns = await layer_of([[record(seq, joined(str(seq), seq))] for seq in range(1, 2_001)]), 0
+
+    async def live() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(live())
+    await told(layer)
+    beside.cancel()
+    assert turns >= 4 * 2_000 // module.BREATH
 
 
 async def test_holes_and_notes_are_told():
