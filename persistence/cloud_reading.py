@@ -41,6 +41,8 @@ from persistence.offload import Offload
 AHEAD_OBJECTS: Final = 16
 AHEAD_BYTES: Final = 16 * 1024 * 1024
 """So many objects, and about so many bytes, are asked for at once."""
+SHUT_OUT: Final = "does not count"
+"""A note with these words tells of a writer that came too late, and of no damage."""
 KEPT_BYTES: Final = 16 * 1024 * 1024
 """Objects that were read or written just now stay in memory."""
 
@@ -177,7 +179,7 @@ class CloudReader:
             layout.damaged.add(layout.k)
             self._notes.append(f"{segment_key(layout.k)} is not the one that {key} was written behind")
         if not layout.take(header, digest, len(data or b"")):
-            self._notes.append(f"{key} does not count: its epoch, {header.epoch}, had been shut out before")
+            self._notes.append(f"{key} {SHUT_OUT}: its epoch, {header.epoch}, had been shut out before")
         elif layout is self.layout:
             self._mind_chains(header)
         if why:

@@ -24,8 +24,8 @@ from actors.cli.healthcheck import check_health
 from actors.cli.replay import Question, replay
 from actors.cli.restore import CLOUD, Wish, restore_backup
 from actors.cli.setup import set_up
-from actors.cli.surroundings import Surroundings
 from actors.cli.times import parse_time
+from actors.cli.tools import Tools
 from actors.cli.vault import endpoint_of, serve_vault
 from actors.cli.verify import verify_layers
 from actors.clock import SystemClock, SystemRandomness
@@ -184,10 +184,10 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
             guild: the id of a guild; without it, all guilds.
             json: one JSON object a line.
         """
-        around = _surroundings()
-        question = Question(guild=_guild(guild), until_ms=_time(until, around))
+        tools = _tools()
+        question = Question(guild=_guild(guild), until_ms=_time(until, tools))
         said = settings()
-        return replay(around, said.ledger_data, said.database(), question, json=json)
+        return replay(tools, said.ledger_data, said.database(), question, json=json)
 
     def verify() -> int:
         """Walk every chain of every layer and say what is wrong, and where; the database only while no bot runs."""
@@ -214,7 +214,7 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
         Args:
             to: an empty folder, or one that is not there; without it, one named by the time.
         """
-        return back_up(_surroundings(), settings().ledger_data, to)
+        return back_up(_tools(), settings().ledger_data, to)
 
     def restore(*, to: Path, source: Annotated[str, Parameter(name="--from")] = CLOUD, at: str | None = None) -> int:
         """Make a data folder of a backup, or of the cloud.
@@ -224,9 +224,9 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
             source: a folder that `backup` wrote, or `cloud`: what LEDGER_CLOUD names.
             at: a time, such as 2026-11-28T18:00Z or "2h ago": what was recorded later is left out, for good.
         """
-        around = _surroundings()
-        wish = Wish(to=to, until_ms=_time(at, around))
-        return asyncio.run(restore_backup(around, Path(source), wish))
+        tools = _tools()
+        wish = Wish(to=to, until_ms=_time(at, tools))
+        return asyncio.run(restore_backup(tools, Path(source), wish))
 
     app.command(backup)
     app.command(restore)
@@ -239,11 +239,9 @@ def _guild(said: str | None) -> GuildId | None:
     return guild
 
 
-def _time(said: str | None, around: Surroundings) -> int | None:
-    return None if said is None else parse_time(said, around.clock.now_ms())
+def _time(said: str | None, tools: Tools) -> int | None:
+    return None if said is None else parse_time(said, tools.clock.now_ms())
 
 
-def _surroundings() -> Surroundings:
-    return Surroundings(
-        disk=RealDisk(), clock=SystemClock(), randomness=SystemRandomness(), out=sys.stdout, err=sys.stderr
-    )
+def _tools() -> Tools:
+    return Tools(disk=RealDisk(), clock=SystemClock(), randomness=SystemRandomness(), out=sys.stdout, err=sys.stderr)

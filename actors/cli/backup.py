@@ -8,19 +8,19 @@ from actors.cli.exits import OK, WRONG
 from actors.cli.piping import printing
 from actors.cli.progress import progress
 from actors.cli.recorded import nothing_recorded
-from actors.cli.surroundings import Surroundings
 from actors.cli.times import compact
+from actors.cli.tools import Tools
 from actors.command import command
 from persistence.backups import Backup, becoming_whole, write_note
 from persistence.copying import Copied, copy_history
 from persistence.histories import FolderHistory
 
 
-def back_up(around: Surroundings, data: Path, to: Path | None) -> int:
+def back_up(tools: Tools, data: Path, to: Path | None) -> int:
     """Copies what is durable in the log of ``data``, and the newest checkpoints, into ``to``.
 
     Args:
-        around: what it works with.
+        tools: what it works with.
         data: the data folder.
         to: an empty folder, or one that is not there; None = one named by the time, in the working folder.
 
@@ -30,18 +30,18 @@ def back_up(around: Surroundings, data: Path, to: Path | None) -> int:
     Raises:
         LedgerError: when it could not be made: then nothing that looks like a backup is there.
     """
-    disk = around.disk
+    disk = tools.disk
     if not disk.names(data / "log"):
-        around.err.write(nothing_recorded(data))
+        tools.err.write(nothing_recorded(data))
         return WRONG
-    now_ms = around.clock.now_ms()
+    now_ms = tools.clock.now_ms()
     folder = to or Path(f"inviteledger-backup-{compact(now_ms)}")
     with becoming_whole(disk, folder, "inviteledger backup") as place:
-        with progress(around.err, "copying") as advance:
+        with progress(tools.err, "copying") as advance:
             copied = asyncio.run(copy_history(FolderHistory(disk, data), disk, place, None, advance))
         write_note(disk, place, _note(copied, now_ms))
-    with printing(around.out):
-        say = Say("backup", around.out)
+    with printing(tools.out):
+        say = Say("backup", tools.out)
         say(*said_of(copied))
         say(f"written to {folder.absolute()}, and read back")
         for note in copied.notes:

@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.progress import Progress
+
+PROGRESS_EVERY: Final = 1_000
+"""Records between two looks at the bar."""
 
 
 @contextmanager

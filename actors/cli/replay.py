@@ -2,17 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
 from actors.cli.exits import OK, WRONG
 from actors.cli.piping import printing
-from actors.cli.progress import progress
+from actors.cli.progress import PROGRESS_EVERY, progress
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.cli.states import States
-from actors.cli.surroundings import Surroundings
 from actors.cli.times import shown
+from actors.cli.tools import Tools
 from actors.cli.view import Place, View, lines_of, view_of
 from ledger.forgetting import forget_guild, forget_member
 from ledger.ids import GuildId
@@ -24,9 +23,6 @@ from persistence.histories import kept_checkpoints
 from persistence.reading import Reading
 from persistence.until import Until
 
-PROGRESS_EVERY: Final = 1_000
-"""Records between two looks at the bar."""
-
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
     """Which guild (None = all), and as of when (milliseconds since 1970, None = now)."""
@@ -35,7 +31,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int | None
 
 
-def replay(around: Surroundings, data: Path, database: Path, question: Question, *, json: bool) -> int:
+def replay(tools: Tools, data: Path, database: Path, question: Question, *, json: bool) -> int:
     """Prints each guild as of then; ``json``: an object a line.
 
     Returns:
@@ -46,25 +42,25 @@ def replay(around: Surroundings, data: Path, database: Path, question: Question,
         StorageError: when it cannot be read.
     """
     if not is_anything_recorded(data, database):
-        around.err.write(nothing_recorded(data))
+        tools.err.write(nothing_recorded(data))
         return WRONG
-    run = _Run(around, data, question)
+    run = _Run(tools, data, question)
     run.read()
-    with printing(around.out):
+    with printing(tools.out):
         for view in run.views():
             lines = [msgspec.json.encode(view).decode()] if json else lines_of(view)
-            around.out.writelines(f"{line}\n" for line in lines)
+            tools.out.writelines(f"{line}\n" for line in lines)
     return run.judged()
 
 
 class _Run:
-    def __init__(self, around: Surroundings, data: Path, question: Question) -> None:
-        self._around = around
+    def __init__(self, tools: Tools, data: Path, question: Question) -> None:
+        self._tools = tools
         self._question = question
         checkpoints = data / "checkpoints"
-        self._reading = Reading(around.disk, data / "log", CheckpointAnchors(around.disk, checkpoints))
+        self._reading = Reading(tools.disk, data / "log", CheckpointAnchors(tools.disk, checkpoints))
         self._until = Until(question.until_ms)
-        self._states = States(self._reading, lambda guild: kept_checkpoints(around.disk, checkpoints / guild, guild))
+        self._states = States(self._reading, lambda guild: kept_checkpoints(tools.disk, checkpoints / guild, guild))
         self._newest: dict[GuildId, Frame] = {}
         self._first_ms: int | None = None
         self._end: int | None = None
@@ -73,7 +69,7 @@ class _Run:
     def read(self) -> None:
         files = self._reading.survey.files
         of = files[-1].first_gsn if files else 0
-        with progress(self._around.err, "replaying") as advance:
+        with progress(self._tools.err, "replaying") as advance:
             for number, frame in enumerate(self._reading, start=1):
                 self._take(frame)
                 if number % PROGRESS_EVERY == 0:
@@ -113,7 +109,7 @@ class _Run:
 
     def _note(self, text: str) -> None:
         self._wrong = True
-        self._around.err.write(f"note: {text}\n")
+        self._tools.err.write(f"note: {text}\n")
 
 
 def _forget(state: GuildState, later: Sequence[Record]) -> None:

@@ -9,8 +9,8 @@ from actors.cli.contents import Say, said_of, sum_of
 from actors.cli.exits import OK, WRONG
 from actors.cli.piping import printing
 from actors.cli.progress import progress
-from actors.cli.surroundings import Surroundings
 from actors.cli.times import shown
+from actors.cli.tools import Tools
 from actors.gateway.wording import count
 from ledger.errors import Corrupt
 from persistence.backups import SourceDamaged, becoming_whole, read_note
@@ -32,7 +32,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int | None
 
 
-async def restore_backup(around: Surroundings, backup: Path, wish: Wish) -> int:
+async def restore_backup(tools: Tools, backup: Path, wish: Wish) -> int:
     """Restores what ``inviteledger backup`` wrote.
 
     Returns:
@@ -43,41 +43,41 @@ async def restore_backup(around: Surroundings, backup: Path, wish: Wish) -> int:
         LedgerError: when it could not be restored. In either case the folder is as it was.
     """
     try:
-        note = read_note(around.disk, backup)
-        with becoming_whole(around.disk, wish.to, "inviteledger restore") as place:
-            copied = await _copy(around, FolderHistory(around.disk, backup), place, wish)
+        note = read_note(tools.disk, backup)
+        with becoming_whole(tools.disk, wish.to, "inviteledger restore") as place:
+            copied = await _copy(tools, FolderHistory(tools.disk, backup), place, wish)
             if copied.source != note.contents:
                 told = f"{sum_of(copied.source)} can be read of {sum_of(note.contents)}"
                 raise SourceDamaged(f"{backup} is damaged: {told}")
     except Corrupt as error:
         raise SourceDamaged(f"{backup} is damaged: {error}") from error
-    return _tell(around, str(backup), copied, wish)
+    return _tell(tools, str(backup), copied, wish)
 
 
-async def restore_history(around: Surroundings, history: History, name: str, wish: Wish) -> int:
+async def restore_history(tools: Tools, history: History, name: str, wish: Wish) -> int:
     """Restores a history that tells itself what it holds: the cloud (see ``restore_backup``)."""
     try:
-        with becoming_whole(around.disk, wish.to, "inviteledger restore") as place:
-            copied = await _copy(around, history, place, wish)
+        with becoming_whole(tools.disk, wish.to, "inviteledger restore") as place:
+            copied = await _copy(tools, history, place, wish)
     except Corrupt as error:
         raise SourceDamaged(f"{name} is damaged: {error}") from error
-    return _tell(around, name, copied, wish)
+    return _tell(tools, name, copied, wish)
 
 
-async def _copy(around: Surroundings, history: History, place: Path, wish: Wish) -> Copied:
+async def _copy(tools: Tools, history: History, place: Path, wish: Wish) -> Copied:
     cut = None
     if wish.until_ms is not None:
-        lineage, now_ms = around.randomness.token(), around.clock.now_ms()
+        lineage, now_ms = tools.randomness.token(), tools.clock.now_ms()
         cut = Cut(until_ms=wish.until_ms, lineage=lineage, now_ms=now_ms)
-    with progress(around.err, "restoring") as advance:
-        copied = await copy_history(history, around.disk, place, cut, advance)
-    folder_id(around.disk, place, around.randomness)
+    with progress(tools.err, "restoring") as advance:
+        copied = await copy_history(history, tools.disk, place, cut, advance)
+    folder_id(tools.disk, place, tools.randomness)
     return copied
 
 
-def _tell(around: Surroundings, name: str, copied: Copied, wish: Wish) -> int:
-    with printing(around.out):
-        say = Say("restore", around.out)
+def _tell(tools: Tools, name: str, copied: Copied, wish: Wish) -> int:
+    with printing(tools.out):
+        say = Say("restore", tools.out)
         say(*said_of(copied), f"from {name} into {wish.to.absolute()}, read back, and the same as there")
         if wish.until_ms is not None:
             say(f"cut at {shown(wish.until_ms)}: {count(copied.left_out, 'later record')} left out", *_CUT)

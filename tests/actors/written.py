@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from actors.cli.surroundings import Surroundings
+from actors.cli.tools import Tools
 from ledger.evolve import evolve
 from ledger.ids import GuildId
 from ledger.records import Record
@@ -92,7 +92,7 @@ class Around:
 
     def __init__(self, disk: Disk | None = None, now_ms: int = START_US // 1000 + 3_600_000) -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
-        self.all = Surroundings(
+        self.all = Tools(
             disk=disk or RealDisk(), clock=Stopped(now_ms), randomness=TestRandomness(), out=self.out, err=self.err
         )
 

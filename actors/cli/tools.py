@@ -8,7 +8,7 @@ from ledger.ports import Clock, Randomness
 from persistence.disk import Disk
 
 
-class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
     """``out``: what was asked for; ``err``: notes, and the bar."""
 
     disk: Disk
