@@ -17,17 +17,19 @@ from cyclopts.exceptions import UnusedCliTokensError
 from actors.cli.backup import back_up
 from actors.cli.config import show_config
 from actors.cli.doctor import examine
+from actors.cli.drill import drill as hold_drill
 from actors.cli.exits import OK, USAGE, BadWords, exit_code_of, explain
 from actors.cli.export import export_joins
 from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
+from actors.cli.reach import reached
 from actors.cli.replay import Question, replay
-from actors.cli.restore import CLOUD, Wish, restore_backup
+from actors.cli.restore import CLOUD, BadRestore, Wish, restore_backup, restore_history
 from actors.cli.setup import set_up
 from actors.cli.times import parse_time
 from actors.cli.tools import Tools
 from actors.cli.vault import endpoint_of, serve_vault
-from actors.cli.verify import verify_layers
+from actors.cli.verify import verify_all_layers, verify_layers
 from actors.clock import SystemClock, SystemRandomness
 from actors.command import command
 from actors.forgetting import ForgetRequest
@@ -36,6 +38,7 @@ from actors.sources import look
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_id
 from persistence.disk import RealDisk
+from persistence.histories import LayerHistory
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -189,10 +192,16 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         said = settings()
         return replay(tools, said.ledger_data, said.database(), question, json=json)
 
-    def verify() -> int:
-        """Walk every chain of every layer and say what is wrong, and where; the database only while no bot runs."""
+    def verify(*, all_layers: bool = False) -> int:
+        """Walk every chain of every layer and say what is wrong, and where; the database only while no bot runs.
+
+        Args:
+            all_layers: also the cloud (LEDGER_CLOUD), object by object.
+        """
         said = settings()
-        return verify_layers(said.ledger_data, said.database(), sys.stdout, sys.stderr)
+        if not all_layers:
+            return verify_layers(said.ledger_data, said.database(), sys.stdout, sys.stderr)
+        return asyncio.run(_verify_all(said))
 
     def config() -> int:
         """Show each setting, its value (secrets masked) and where it came from."""
@@ -216,20 +225,52 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
         """
         return back_up(_tools(), settings().ledger_data, to)
 
-    def restore(*, to: Path, source: Annotated[str, Parameter(name="--from")] = CLOUD, at: str | None = None) -> int:
-        """Make a data folder of a backup, or of the cloud.
+    def restore(
+        *,
+        to: Path | None = None,
+        source: Annotated[str, Parameter(name="--from")] = CLOUD,
+        at: str | None = None,
+        drill: bool = False,
+    ) -> int:
+        """Make a data folder of a backup, or of the cloud; or, with --drill, prove that the cloud is enough.
 
         Args:
             to: an empty folder, or one that is not there.
             source: a folder that `backup` wrote, or `cloud`: what LEDGER_CLOUD names.
             at: a time, such as 2026-11-28T18:00Z or "2h ago": what was recorded later is left out, for good.
+            drill: restore the cloud into scratch, compare it with the history here, write a report.
         """
         tools = _tools()
+        if drill:
+            if to is not None or at is not None or source != CLOUD:
+                raise BadRestore("a drill restores the cloud into scratch, and nothing else")
+            return asyncio.run(_drill(settings(), tools))
+        if to is None:
+            raise BadRestore("it is not said where to restore to")
         wish = Wish(to=to, until_ms=_time(at, tools))
+        if source == CLOUD:
+            return asyncio.run(_restore(settings(), tools, wish))
         return asyncio.run(restore_backup(tools, Path(source), wish))
 
     app.command(backup)
     app.command(restore)
+
+
+async def _restore(settings: Settings, tools: Tools, wish: Wish) -> int:
+    async with reached(settings, tools) as cloud:
+        return await restore_history(tools, LayerHistory(cloud.layer(tools)), cloud.objects.address, wish)
+
+
+async def _drill(settings: Settings, tools: Tools) -> int:
+    async with reached(settings, tools) as cloud:
+        history = LayerHistory(cloud.layer(tools))
+        return await hold_drill(tools, settings.ledger_data, history, cloud.objects.address)
+
+
+async def _verify_all(settings: Settings) -> int:
+    tools = _tools()
+    async with reached(settings, tools) as cloud:
+        return await verify_all_layers(tools, settings.ledger_data, settings.database(), cloud)
 
 
 def _guild(said: str | None) -> GuildId | None:

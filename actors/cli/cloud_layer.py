@@ -4,7 +4,7 @@ Nothing is believed because somebody wrote that it was so: segments are read fro
 that a start goes by; packs and indexes, which a start goes by, are verified besides, and must lead to the same heads.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,8 +12,9 @@ import msgspec
 from actors.cli.inspection import Inspected
 from actors.cli.tools import Tools
 from actors.gateway.wording import count
-from ledger.errors import Corrupt, StorageError
+from ledger.errors import Corrupt
 from ledger.ids import GuildId
+from persistence.chains import NO_HEAD
 from persistence.cloud import CloudLayer
 from persistence.cloud_bytes import PACKS, SEGMENTS, body_of, read_header
 from persistence.cloud_checkpoints import CHECKPOINTS
@@ -31,11 +32,12 @@ DERIVED: Final = (PACKS, INDEXES)
 """What can be done without: the segments hold it all."""
 
 
-class InCloud(msgspec.Struct, frozen=True, kw_only=True):
-    """The cloud after a look at it. ``heads``: by guild; ``digests``: of the chains, at the seqs that were asked."""
+class InCloud(msgspec.Struct, frozen=True):
+    """The cloud after a look at it; ``layer`` is open."""
 
     inspected: Inspected
     heads: Mapping[GuildId, Head]
+    layer: CloudLayer
 
 
 class _Any(msgspec.Struct, frozen=True):
@@ -53,14 +55,11 @@ async def inspect_cloud(
         NewerFormat: when a later release wrote one.
         StorageError: when the store cannot be read.
     """
-    look = _Look(tools, objects, offload, advance)
-    return await look.run()
+    return await _Look(tools, objects, offload, advance).run()
 
 
 class _Look:
-    def __init__(
-        self, tools: Tools, objects: Objects, offload: Offload, advance: Callable[[int, int], None]
-    ) -> None:
+    def __init__(self, tools: Tools, objects: Objects, offload: Offload, advance: Callable[[int, int], None]) -> None:
         self._tools = tools
         self._offload = offload
         self._advance = advance
@@ -73,16 +72,18 @@ class _Look:
         keys = {prefix: await self._keys(prefix) for prefix in (SEGMENTS, PACKS, INDEXES, CHECKPOINTS)}
         self._of = 2 * sum(map(len, keys.values()))
         summary = await self._plain.open()
-        self._faults += [note for note in summary.notes if SHUT_OUT not in note]
-        await self._look_at_derived(keys, summary)
-        checkpoints = await self._look_at_checkpoints(keys[CHECKPOINTS], summary)
-        parts = [
-            count(len(keys[SEGMENTS]), "segment"),
-            count(len(keys[PACKS]), "pack"),
-            count(checkpoints, "checkpoint"),
-        ]
-        held = f"{count(summary.gsn, 'record')} of {count(len(summary.heads), 'guild')} in {', '.join(parts)}"
-        return InCloud(inspected=Inspected(NAME, held, tuple(self._faults)), heads=summary.heads)
+        self._faults += _faults_of(summary)
+        headers = await self._checkpoints(keys[CHECKPOINTS])
+        contents, digests = await _read(self._plain, summary.gsn, headers)
+        self._faults += [why for header in headers if (why := _compared(header, summary.heads, digests))]
+        for key in (*keys[PACKS], *keys[INDEXES]):
+            await self._look_at(key)
+        if keys[INDEXES] and not self._faults:
+            await self._compare_derived(contents)
+        parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
+        held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
+        held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}"
+        return InCloud(Inspected(NAME, held, tuple(self._faults)), summary.heads, self._plain)
 
     def _step(self) -> None:
         self._done += 1
@@ -94,14 +95,12 @@ class _Look:
     async def _keys(self, prefix: str) -> Sequence[str]:
         return [key async for key in self._objects.keys(prefix)]
 
-    async def _look_at_derived(self, keys: Mapping[str, Sequence[str]], summary: LayerSummary) -> None:
-        for key in (*keys[PACKS], *keys[INDEXES]):
-            await self._look_at(key)
-        if keys[INDEXES] and not self._faults:
-            quick = self._layer(self._objects)
-            self._faults += [note for note in (await quick.open()).notes if SHUT_OUT not in note]
-            if await _contents(quick, summary.gsn) != await _contents(self._plain, summary.gsn):
-                self._faults.append("packs do not hold what their segments hold")
+    async def _compare_derived(self, contents: Contents) -> None:
+        """What a start goes by leads to the same records."""
+        quick = self._layer(self._objects)
+        self._faults += _faults_of(await quick.open())
+        if (await _read(quick, contents.gsn, ()))[0] != contents:
+            self._faults.append("the packs do not hold what the segments hold")
 
     async def _look_at(self, key: str) -> None:
         data = await self._objects.get(key)
@@ -112,58 +111,72 @@ class _Look:
         except Corrupt as error:
             self._faults.append(str(error))
 
-    async def _look_at_checkpoints(self, keys: Sequence[str], summary: LayerSummary) -> int:
-        """How many there are; what is wrong with one is a fault."""
-        number = 0
-        for guild in sorted({GuildId(key.split("/")[1]) for key in keys}):
-            for checkpoint in await self._plain.checkpoints(guild):
-                number += 1
-                if why := await self._compared(checkpoint.header, summary.heads.get(guild)):
-                    self._faults.append(f"checkpoint of guild {guild}: {why}")
+    async def _checkpoints(self, keys: Sequence[str]) -> Sequence[CheckpointHeader]:
+        """Of all checkpoints that can be read; the others are faults."""
+        guilds = sorted({GuildId(key.split("/")[1]) for key in keys})
+        headers = [each.header for guild in guilds for each in await self._plain.checkpoints(guild)]
         self._faults += self._plain.take_notes()
-        return number
-
-    async def _compared(self, header: CheckpointHeader, head: Head | None) -> str:
-        """What is wrong with a checkpoint; empty = it stands on the chain, or is of a branch that lost."""
-        if head is None or header.seq > head.seq:
-            return f"is of seq {header.seq}, the records end at {head.seq if head else 0}"
-        try:
-            frames = await self._plain.guild_frames(header.guild, header.seq - 1)
-        except (Corrupt, StorageError) as error:
-            return f"cannot be compared: {error}"
-        if frames and frames[0].digest.hex() != header.digest and header.epoch >= head.epoch:
-            return f"does not stand on the chain at seq {header.seq}"
-        return ""
+        return headers
 
 
-async def _contents(layer: CloudLayer, gsn: int) -> Contents:
-    """All records up to a gsn."""
-    tally = Tally()
+def _faults_of(summary: LayerSummary) -> list[str]:
+    return [note for note in summary.notes if SHUT_OUT not in note]
+
+
+async def _read(
+    layer: CloudLayer, gsn: int, headers: Sequence[CheckpointHeader]
+) -> tuple[Contents, Mapping[tuple[GuildId, int], bytes]]:
+    """All records up to a gsn, and the digests of the chains where checkpoints stand."""
+    tally, digests = Tally(), dict[tuple[GuildId, int], bytes]()
+    wanted = {(header.guild, header.seq) for header in headers}
     async for frame in layer.frames_after(0):
-        if frame.record.gsn <= gsn:
+        record = frame.record
+        if record.gsn <= gsn:
             tally.take((frame,))
-    return tally.contents()
+            if (record.guild, record.seq) in wanted:
+                digests[record.guild, record.seq] = frame.digest
+    return tally.contents(), digests
 
 
-def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
+def _compared(
+    header: CheckpointHeader, heads: Mapping[GuildId, Head], digests: Mapping[tuple[GuildId, int], bytes]
+) -> str:
+    """What is wrong with a checkpoint; empty = it stands on its chain, or is of a branch that lost."""
+    head, where = heads.get(header.guild), f"checkpoint of guild {header.guild} at seq {header.seq}"
+    if head is None or header.seq > head.seq:
+        return f"{where}: the records end at {head.seq if head else 0}"
+    digest = digests.get((header.guild, header.seq))
+    if digest is not None and digest.hex() != header.digest and header.epoch >= head.epoch:
+        return f"{where}: it does not stand on the chain"
+    return ""
+
+
+async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
     """The cloud's heads beside the log's, which was read later: what it lags by is told, another chain is a fault."""
     faults: list[str] = []
     behind = ahead = 0
     for guild in sorted(cloud.heads.keys() | reading.chains.heads.keys()):
-        ours, theirs = reading.chains.heads.get(guild), cloud.heads.get(guild)
-        lag = (ours.seq if ours else 0) - (theirs.seq if theirs else 0)
-        behind, ahead = behind + max(0, lag), ahead + max(0, -lag)
-        if theirs is not None and lag >= 0 and reading.digest_at(guild, theirs.seq) != theirs.digest:
-            faults.append(f"guild {guild}: stands on another chain than the log at seq {theirs.seq}")
-    told = _lag(behind, ahead)
+        ours, theirs = reading.chains.heads.get(guild, NO_HEAD), cloud.heads.get(guild, NO_HEAD)
+        behind, ahead = behind + max(0, ours.seq - theirs.seq), ahead + max(0, theirs.seq - ours.seq)
+        seq = min(ours.seq, theirs.seq)
+        if seq and reading.digest_at(guild, seq) != await _digest_at(cloud, guild, theirs, seq):
+            faults.append(f"guild {guild}: stands on another chain than the log at seq {seq}")
     inspected = cloud.inspected
-    return Inspected(inspected.name, f"{inspected.held}; {told}", (*inspected.wrong, *faults))
+    held = f"{inspected.held}; {_lag(behind, ahead)}"
+    return Inspected(inspected.name, held, (*inspected.wrong, *faults))
+
+
+async def _digest_at(cloud: InCloud, guild: GuildId, head: Head, seq: int) -> bytes | None:
+    if seq == head.seq:
+        return head.digest
+    frames = await cloud.layer.guild_frames(guild, seq - 1)
+    return frames[0].digest if frames else None
 
 
 def _lag(behind: int, ahead: int) -> str:
     if not behind and not ahead:
         return "level with the log"
-    parts = []
+    parts: list[str] = []
     if behind:
         parts.append(f"lags the log by {count(behind, 'record')}")
     if ahead:

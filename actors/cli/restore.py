@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from actors.cli.contents import Say, said_of, sum_of
-from actors.cli.exits import OK, WRONG
+from actors.cli.exits import OK, WRONG, BadWords
 from actors.cli.piping import printing
 from actors.cli.progress import progress
 from actors.cli.times import shown
@@ -23,6 +23,12 @@ _CUT: Final = (
     "this is another history from now on: give the bot a LEDGER_CLOUD of its own (another prefix), and no",
     "DATABASE_URL of before, or they may bring back what was cut off",
 )
+
+
+class BadRestore(BadWords):
+    """What was said of a restore cannot be meant."""
+
+    hint = "`restore --to DIR [--from BACKUP] [--at TIME]`, or `restore --drill`"
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,11 +8,15 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import Progress
 
+from actors.cli.cloud_layer import compared_with_log, inspect_cloud
 from actors.cli.database import inspect_database
 from actors.cli.exits import OK, WRONG
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
 from actors.cli.piping import printing
+from actors.cli.progress import progress
+from actors.cli.reach import Reached
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
+from actors.cli.tools import Tools
 from actors.gateway.wording import count
 from persistence.anchors import CheckpointAnchors
 from persistence.disk import RealDisk
@@ -33,18 +37,38 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
     if not is_anything_recorded(data, database):
         err.write(nothing_recorded(data))
         return WRONG
+    layers, _ = _inspect(data, database, err)
+    return _told(layers, out)
+
+
+async def verify_all_layers(tools: Tools, data: Path, database: Path, cloud: Reached) -> int:
+    """The same, and the cloud: it is read first, so that what the log has besides is what it lags by.
+
+    Returns:
+        0, or 1 when anything is wrong; a layer that lags is not.
+
+    Raises:
+        NewerFormat, StorageError: as ``verify_layers``; Unreachable, Refused: when the store cannot be read.
+    """
+    with progress(tools.err, "reading the cloud") as advance:
+        there = await inspect_cloud(tools, cloud.objects, cloud.offload, advance)
+    layers, reading = _inspect(data, database, tools.err)
+    return _told([*layers, await compared_with_log(there, reading)], tools.out)
+
+
+def _inspect(data: Path, database: Path, err: TextIO) -> tuple[Sequence[Inspected], Reading]:
+    """The layers of a data folder, and the log as it was read."""
     disk = RealDisk()
     checkpoints = find_checkpoints(disk, data / "checkpoints")
     found = survey(disk, data / "log")
     reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
     with _progress(err, [file.path for file in found.files]) as advance:
         log = inspect_log(disk, found, reading, advance)
-    heads = reading.chains.heads
-    layers = [
-        log,
-        inspect_checkpoints(disk, checkpoints, reading),
-        inspect_database(disk, data, database, heads),
-    ]
+    of_checkpoints = inspect_checkpoints(disk, checkpoints, reading)
+    return (log, of_checkpoints, inspect_database(disk, data, database, reading.chains.heads)), reading
+
+
+def _told(layers: Sequence[Inspected], out: TextIO) -> int:
     with printing(out):
         for layer in layers:
             _tell(layer, out)

@@ -1,0 +1,45 @@
+"""The cloud of the settings, opened for a command that only reads it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from actors.cli.tools import Tools
+from actors.ground import open_cloud
+from actors.settings import BadSettings, Settings
+from persistence.cloud import CloudLayer
+from persistence.objects import Objects
+from persistence.offload import Offload, ThreadOffload
+from persistence.read_only import ReadOnly
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """A store that was reached for, and where its objects are worked at."""
+
+    objects: Objects
+    offload: Offload
+
+    def layer(self, tools: Tools) -> CloudLayer:
+        return CloudLayer(self.objects, self.offload, tools.randomness, tools.clock, "")
+
+
+@asynccontextmanager
+async def reached(settings: Settings, tools: Tools) -> AsyncIterator[Reached]:
+    """The store of LEDGER_CLOUD; nothing can be written through it.
+
+    Raises:
+        BadSettings: when there is none.
+        Refused: when it cannot even be asked with the variables that are set.
+    """
+    offload = ThreadOffload("cloud")
+    try:
+        objects = open_cloud(settings, tools.disk, offload, tools.randomness)
+        if objects is None:
+            raise BadSettings(["LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for."])
+        try:
+            yield Reached(ReadOnly(objects), offload)
+        finally:
+            await objects.close()
+    finally:
+        offload.close()

@@ -1,0 +1,414 @@
+"""The cloud alone brings a history back, a drill proves it, verify reads every object; none of them writes there."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from actors.cli.cloud_layer import compared_with_log, inspect_cloud
+from actors.cli.drill import drill
+from actors.cli.inspection import Inspected
+from actors.cli.restore import Wish, restore_history
+from actors.drills import NAME, Drill, last_drill
+from ledger.evolve import evolve
+from ledger.ids import GuildId
+from ledger.records import Record
+from ledger.state import GuildState, pages_of
+from persistence.backups import SourceDamaged
+from persistence.chains import head_of
+from persistence.checkpoints import make_checkpoint
+from persistence.cloud import CloudLayer
+from persistence.cloud_bytes import Kind, SegmentHeader, digest_of, segment, segment_key
+from persistence.copying import CopyDiffers, NothingThen
+from persistence.disk import RealDisk
+from persistence.folder_objects import FolderObjects
+from persistence.frames import Frame
+from persistence.histories import LayerHistory
+from persistence.layer import Checkpoint
+from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
+from persistence.objects import Unreachable
+from persistence.offload import inline
+from persistence.read_only import ReadOnly
+from persistence.reading import Reading
+from tests.actors.test_cli_backup import heads_in, played, records_in, tree, typed
+from tests.actors.written import Around, make_log, write_history
+from tests.persistence.making import TestClock, TestRandomness
+
+__all__ = ["typed"]
+
+
+def a_layer(objects: MemoryObjects | FolderObjects | ReadOnly) -> CloudLayer:
+    return CloudLayer(objects, inline, TestRandomness(), TestClock(), "writer")
+
+
+async def upload(
+    objects: MemoryObjects | FolderObjects, frames: Sequence[Frame], *, size: int = 20, checkpoint: bool = True
+) -> None:
+    """What a bot leaves in the cloud: segments of about so many records, and a checkpoint of guild 1."""
+    layer = a_layer(objects)
+    await layer.open()
+    await layer.begin(1, "lineage")
+    batch: list[Frame] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) >= size and ends(frame):
+            await layer.append(batch)
+            batch = []
+    await layer.append(batch)
+    if checkpoint:
+        await layer.save_checkpoint(checkpoint_of([frame for frame in frames if frame.record.guild == "1"]))
+
+
+def checkpoint_of(frames: Sequence[Frame]) -> Checkpoint:
+    state = GuildState(guild=frames[0].record.guild)
+    half = next(frame.record.last for frame in frames[len(frames) // 2 :])
+    for frame in frames[:half]:
+        state = evolve(state, frame.record)
+    return make_checkpoint(state.guild, head_of(frames[half - 1]), "lineage", tuple(pages_of(state)))
+
+
+def ends(frame: Frame) -> bool:
+    return frame.record.seq == frame.record.last
+
+
+class Cloud:
+    """A bucket in memory with what a bot uploaded, and the log that it has."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.bucket = MemoryBucket()
+        self.frames: list[Frame] = []
+
+    async def fill(self, *guilds: Sequence[Record], lag: int = 0) -> "Cloud":
+        self.frames = write_history(self.data, *guilds)
+        held = self.frames[: len(self.frames) - lag]
+        while held[-1].record.seq != held[-1].record.last:
+            held.pop()
+        await upload(MemoryObjects(self.bucket), held)
+        return self
+
+    def objects(self) -> ReadOnly:
+        return ReadOnly(MemoryObjects(self.bucket))
+
+    async def restore(self, to: Path, until_ms: int | None = None) -> tuple[int, str]:
+        around = Around()
+        history = LayerHistory(a_layer(self.objects()))
+        code = await restore_history(around.all, history, "memory", Wish(to=to, until_ms=until_ms))
+        return code, around.out.getvalue()
+
+    async def drill(self) -> tuple[int, list[str], Drill | None]:
+        around = Around()
+        code = await drill(around.all, self.data, LayerHistory(a_layer(self.objects())), "memory")
+        return code, around.out.getvalue().splitlines(), last_drill(RealDisk(), self.data)
+
+    async def verify(self) -> Inspected:
+        around, steps = Around(), list[tuple[int, int]]()
+        there = await inspect_cloud(around.all, self.objects(), inline, lambda done, of: steps.append((done, of)))
+        assert steps
+        assert all(done <= of for done, of in steps)
+        reading = Reading(RealDisk(), self.data / "log")
+        for _ in reading:
+            pass
+        return await compared_with_log(there, reading)
+
+
+@pytest.fixture
+async def cloud(tmp_path: Path) -> AsyncIterator[Cloud]:
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    before = dict(cloud.bucket.objects)
+    yield cloud
+    assert cloud.bucket.objects.keys() == before.keys(), "somebody who may only read has written"
+
+
+# Restoring
+
+
+async def test_the_cloud_alone_brings_back_the_same_heads_and_bytes(cloud: Cloud, tmp_path: Path):
+    code, said = await cloud.restore(tmp_path / "new")
+    assert code == 0
+    assert "1 checkpoint" in said
+    assert heads_in(tmp_path / "new") == heads_in(cloud.data)
+    assert records_in(tmp_path / "new") == [frame.record for frame in cloud.frames]
+
+
+async def test_the_cloud_is_cut_at_a_time_like_a_backup(cloud: Cloud, tmp_path: Path):
+    until_ms = cloud.frames[len(cloud.frames) // 2].record.at_ms
+    code, _ = await cloud.restore(tmp_path / "new", until_ms)
+    kept = [frame.record for frame in cloud.frames if frame.record.at_ms <= until_ms]
+    assert code == 0
+    assert records_in(tmp_path / "new")[: len(kept)] == kept
+
+
+async def test_an_empty_cloud_restores_nothing(tmp_path: Path):
+    with pytest.raises(NothingThen):
+        await Cloud(tmp_path / "data").restore(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+async def test_a_cloud_that_goes_away_leaves_nothing_that_looks_whole(cloud: Cloud, tmp_path: Path):
+    asked, failed = 0, 0
+    while True:
+        left = asked
+
+        async def away(call: Call) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Unreachable(f"{call.key}: no answer")
+
+        objects = MemoryObjects(cloud.bucket)
+        objects.before = away
+        history = LayerHistory(a_layer(ReadOnly(objects)))
+        try:
+            await restore_history(Around().all, history, "memory", Wish(to=tmp_path / "new", until_ms=None))
+        except Unreachable:
+            assert not (tmp_path / "new").exists()
+            asked, failed = asked + 1, failed + 1
+        else:
+            break
+    assert failed > 5
+    assert heads_in(tmp_path / "new") == heads_in(cloud.data)
+
+
+async def test_a_segment_that_is_damaged_or_gone_is_never_passed_over_in_silence(cloud: Cloud, tmp_path: Path):
+    """What cannot be read is missing, and said; or nothing is restored at all."""
+    segments = [key for key in cloud.bucket.objects if key.startswith("seg/")]
+    assert len(segments) > 4
+    for key in segments[1:]:
+        whole = cloud.bucket.objects[key]
+        for place in range(0, len(whole), max(1, len(whole) // 7)):
+            cloud.bucket.objects[key] = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+            try:
+                code, said = await cloud.restore(tmp_path / "new")
+            except (SourceDamaged, CopyDiffers):
+                assert not (tmp_path / "new").exists()
+            else:
+                assert code == 1
+                assert "the history was not whole: " in said
+                shutil.rmtree(tmp_path / "new")
+        cloud.bucket.objects[key] = whole
+
+
+# The drill
+
+
+async def test_a_drill_of_a_whole_cloud_ends_with_equal_digests(cloud: Cloud):
+    code, lines, report = await cloud.drill()
+    assert code == 0
+    assert lines[-1] == f"drill: {len(cloud.frames)} records, digests equal"
+    assert report is not None
+    assert (report.records, report.guilds, report.differences) == (len(cloud.frames), 2, ())
+    assert report.at_ms > 0
+    assert json.loads((cloud.data / NAME).read_text())["source"] == "memory"
+
+
+async def test_what_the_cloud_lags_is_said_and_no_difference(tmp_path: Path):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2), lag=7)
+    code, lines, report = await cloud.drill()
+    assert code == 0
+    assert report is not None
+    assert report.lag_records >= 7
+    assert f"drill: the cloud lags by {report.lag_records} records, which is no difference" in lines
+    assert lines[-1] == f"drill: {len(cloud.frames) - report.lag_records} records, digests equal"
+
+
+async def test_a_live_history_of_another_chain_is_a_difference(cloud: Cloud):
+    shutil.rmtree(cloud.data)
+    write_history(cloud.data, played(1), played(3))
+    code, lines, report = await cloud.drill()
+    assert code == 1
+    assert lines[-1].endswith("1 difference") or lines[-1].endswith("differences")
+    assert report is not None
+    assert any("guild 2: " in each for each in report.differences)
+
+
+async def test_a_checkpoint_that_says_something_else_is_a_difference(tmp_path: Path):
+    """Its head is right and its pages are not: only replaying shows it."""
+    frames = write_history(tmp_path / "data", played(1))
+    bucket = MemoryBucket()
+    await upload(MemoryObjects(bucket), frames, checkpoint=False)
+    wrong = make_checkpoint(
+        GuildId("1"), head_of(frames[-1]), "lineage", tuple(pages_of(GuildState(guild=GuildId("1"), seq=len(frames))))
+    )
+    layer = a_layer(MemoryObjects(bucket))
+    await layer.open()
+    await layer.save_checkpoint(wrong)
+    cloud = Cloud(tmp_path / "data")
+    cloud.bucket = bucket
+    code, _, report = await cloud.drill()
+    assert code == 1
+    assert report is not None
+    assert report.differences == (f"guild 1: the state at seq {len(frames)} is not that of the live history",)
+
+
+async def test_a_cloud_that_is_ahead_of_the_log_is_a_difference(cloud: Cloud):
+    shutil.rmtree(cloud.data)
+    write_history(cloud.data, played(1))
+    assert (await cloud.drill())[0] == 1
+
+
+async def test_a_damaged_cloud_is_a_difference_and_in_the_report(cloud: Cloud):
+    key = [key for key in cloud.bucket.objects if key.startswith("seg/")][-1]
+    whole = cloud.bucket.objects[key]
+    cloud.bucket.objects[key] = whole[:-9]
+    code, _, report = await cloud.drill()
+    cloud.bucket.objects[key] = whole
+    assert code == 1
+    assert report is not None
+    assert report.differences
+
+
+async def test_without_a_live_history_there_is_nothing_to_compare_with(cloud: Cloud):
+    shutil.rmtree(cloud.data)
+    code, lines, report = await cloud.drill()
+    assert (code, lines, report) == (1, [], None)
+    assert not cloud.data.exists()
+
+
+# Verify
+
+
+async def test_a_whole_cloud_is_a_line(cloud: Cloud):
+    found = await cloud.verify()
+    assert found.wrong == ()
+    assert found.held.startswith(f"{len(cloud.frames)} records of 2 guilds in ")
+    assert found.held.endswith("1 checkpoint; level with the log")
+
+
+async def test_a_lag_is_told_by_how_much_and_no_fault(tmp_path: Path):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2), lag=7)
+    found = await cloud.verify()
+    assert found.wrong == ()
+    assert "; lags the log by " in found.held
+    shutil.rmtree(cloud.data)
+    log = make_log(cloud.data)
+    log.append(cloud.frames[: next(n for n in range(20, 99) if ends(cloud.frames[n - 1]))])
+    log.close()
+    found = await cloud.verify()
+    assert found.wrong == ()
+    assert "; the log lags by " in found.held
+
+
+async def test_another_chain_than_the_log_s_is_a_fault(cloud: Cloud):
+    shutil.rmtree(cloud.data)
+    write_history(cloud.data, played(1), played(3))
+    assert any(
+        why.startswith("guild 2: stands on another chain than the log") for why in (await cloud.verify()).wrong
+    )
+
+
+async def test_damage_in_any_object_is_a_fault(tmp_path: Path):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    await pack_all(cloud)
+    kinds = set()
+    for key, whole in list(cloud.bucket.objects.items()):
+        kind = key.split("/")[0]
+        if kind in ("seg", "pack", "index", "checkpoint"):
+            kinds.add(kind)
+            for place in (3, len(whole) // 2, len(whole) - 2):
+                cloud.bucket.objects[key] = whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]
+                assert (await cloud.verify()).wrong, f"{key}@{place}"
+            cloud.bucket.objects[key] = whole
+    assert kinds == {"seg", "pack", "index", "checkpoint"}
+    assert (await cloud.verify()).wrong == ()
+
+
+async def test_a_missing_slot_is_a_fault(cloud: Cloud):
+    key = [key for key in cloud.bucket.objects if key.startswith("seg/")][2]
+    whole = cloud.bucket.objects.pop(key)
+    found = await cloud.verify()
+    cloud.bucket.objects[key] = whole
+    assert any(key in why for why in found.wrong)
+
+
+async def test_a_writer_that_came_too_late_is_no_fault(cloud: Cloud):
+    """Its segment stays where it is and does not count."""
+    keys = sorted(key for key in cloud.bucket.objects if key.startswith("seg/"))
+    newer = a_layer(MemoryObjects(cloud.bucket))
+    await newer.open()
+    await newer.begin(2, "lineage")
+    last = max(key for key in cloud.bucket.objects if key.startswith("seg/"))
+    late = SegmentHeader(
+        k=len(keys) + 2, kind=Kind.RECORDS, epoch=1, lineage="lineage", writer="late", put_id="x",
+        first_gsn=len(cloud.frames) + 1, last_gsn=len(cloud.frames),
+        previous=digest_of(cloud.bucket.objects[last]),
+    )  # fmt: skip
+    cloud.bucket.objects[segment_key(late.k)] = segment(late, ())
+    assert (await cloud.verify()).wrong == ()
+    for key in [key for key in cloud.bucket.objects if key > keys[-1] and key.startswith("seg/")]:
+        del cloud.bucket.objects[key]
+    cloud.bucket.objects.pop("epoch/0000000002")
+
+
+async def pack_all(cloud: Cloud) -> None:
+    layer = a_layer(MemoryObjects(cloud.bucket))
+    await layer.open()
+    await layer._packer.pack()
+
+
+# As a user runs it
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path) -> Callable[[Sequence[Frame]], str]:
+    def put(frames: Sequence[Frame]) -> str:
+        asyncio.run(upload(FolderObjects(RealDisk(), tmp_path / "cloud", inline, TestRandomness()), frames))
+        return (tmp_path / "cloud").as_uri()
+
+    return put
+
+
+def test_a_user_restores_drills_and_verifies_with_the_cloud_of_the_settings(
+    tmp_path: Path,
+    typed: Callable[..., int],
+    in_folder: Callable[[Sequence[Frame]], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    frames = write_history(tmp_path / "data", played(1))
+    monkeypatch.setenv("LEDGER_CLOUD", in_folder(frames))
+    before = tree(tmp_path / "cloud")
+    assert typed("data", "restore", "--to", "new") == 0
+    assert typed("data", "restore", "--to", "then", "--at", "1h ago") == 0
+    assert typed("data", "restore", "--drill") == 0
+    assert capfd.readouterr().out.splitlines()[-1] == f"drill: {len(frames)} records, digests equal"
+    assert typed("data", "verify", "--all-layers") == 1
+    said = capfd.readouterr().out
+    assert "database: none; 1 fault:" in said
+    assert f"cloud: {len(frames)} records of 1 guild" in said
+    assert tree(tmp_path / "cloud") == before
+    assert heads_in(tmp_path / "new") == heads_in(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("restore --to new", 78, "LEDGER_CLOUD must be set"),
+        ("restore --drill", 78, "LEDGER_CLOUD must be set"),
+        ("verify --all-layers", 78, "LEDGER_CLOUD must be set"),
+        ("restore --drill --to new", 2, "a drill restores the cloud into scratch"),
+        ("restore", 2, "it is not said where to restore to"),
+    ],
+)
+def test_without_a_cloud_it_is_asked_for(
+    typed: Callable[..., int], capfd: pytest.CaptureFixture[str], words: str, code: int, said: str
+):
+    assert typed("data", *words.split()) == code
+    assert said in capfd.readouterr().err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_cloud_that_cannot_be_reached_ends_with_69_and_leaves_nothing(
+    tmp_path: Path, typed: Callable[..., int], capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LEDGER_CLOUD", "http://127.0.0.1:1")
+    monkeypatch.setenv("LEDGER_CLOUD_TOKEN", "word")
+    write_history(tmp_path / "data", played(1))
+    for words in (("restore", "--to", "new"), ("restore", "--drill"), ("verify", "--all-layers")):
+        assert typed("data", *words) == 69
+        assert capfd.readouterr().out == ""
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+    assert not (tmp_path / "data" / NAME).exists()
