@@ -76,7 +76,7 @@ class Hands:
         self._kill("journal")
 
 
-CHILDREN: Final = ("guild", "journal", "caretaker")
+CHILDREN: Final = ("guild", "journal", "caretaker", "salvager")
 """Kinds of tasks whose end the supervisor waits for, and of which it may be left with a zombie."""
 
 

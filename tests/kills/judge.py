@@ -16,7 +16,7 @@ from ledger.records import CreditGranted, CreditReversed, JoinRecorded, MembersS
 from tests.kills.acts import QUERY, kind_of
 from tests.kills.stage import Life, Stage
 
-TREE = ("main", "supervisor", "journal", "caretaker", "guild")
+TREE = ("main", "supervisor", "journal", "caretaker", "salvager", "guild")
 """Kinds of tasks that are there while a process is at work."""
 
 
@@ -51,8 +51,8 @@ def of_the_durable(stage: Stage, guild: GuildId, records: Sequence[Record], *, g
     for user in stage.village.joined[guild]:
         if user not in known and (guild, user) not in stage.village.gone:
             yield f"I1: the join of {user} in {guild} is lost"
-        if (guild, user) in stage.acknowledged and user not in joins:
-            yield f"I1: the ACKNOWLEDGED join of {user} in {guild} is lost"
+    for user in sorted(user for where, user in stage.acknowledged if where == guild and user not in joins):
+        yield f"I1: the ACKNOWLEDGED join of {user} in {guild} is lost"
     yield from _credits(guild, records, len(stage.village.joined[guild]))
 
 

@@ -238,10 +238,12 @@ def another_history(stage: Stage) -> None:
     """The database is somebody else's."""
     other = Stage(99)
     other.database = stage.database.emptied()
+    other.people += 500
     lived(other)
     lived(stage)
     lived(stage)
     stage.database = other.database
+    stage.acknowledged |= other.acknowledged
 
 
 def damaged_sqlite(stage: Stage) -> None:
@@ -270,6 +272,7 @@ def _two_branches(stage: Stage) -> Stage:
     lived(lost, joins=6)
     lived(stage, joins=1)
     lived(stage, joins=1)
+    stage.acknowledged |= lost.acknowledged
     return lost
 
 

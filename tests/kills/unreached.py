@@ -19,6 +19,7 @@ WHY: Final[Mapping[str, str]] = {
     "supervisor.py:_run": PROCESS,
     "supervisor.py:_recover": PROCESS,
     "supervisor.py:_forget_alone": PROCESS,
+    "persistence/salvage.py:MemorySalvage.": "a store without a folder: tests/persistence/test_salvage.py",
     "persistence/offload.py:ThreadOffload.__call__": "a thread of the simulation stands for it",
     "actors/gateway/commands.py:Tree.": AFTER_A_BUG,
     "actors/gateway/commands.py:_install_leaderboard.on_interaction#2": AFTER_A_BUG,

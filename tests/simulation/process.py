@@ -16,14 +16,16 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock import Sleep
 from actors.guild import Outside
 from actors.journal import Journal
+from actors.salvager import Salvager
 from actors.supervision import ChildSpec, journal_spec, spawn
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 from ledger.records import Record
-from persistence.layer import Layer
+from persistence.layer import FencedLayer, Layer
 from persistence.local import LocalLayer
 from persistence.log import SEGMENT_BYTES
 from persistence.memory_database import MemoryDatabase
+from persistence.salvage import FileSalvage, Salvage
 from persistence.store import StartReport, Store
 from supervisor import Supervisor
 from tests.persistence.simdisk import SimDisk
@@ -60,7 +62,7 @@ class Told:
         self._hear(Line("error", event, fields))
 
 
-StoreMaker = Callable[[Sequence[Layer], Clock, Randomness], Store]
+StoreMaker = Callable[[Sequence[Layer], Clock, Randomness, FencedLayer | None, Salvage | None], Store]
 JournalMaker = Callable[[Store, frozenset[str], Clock, Sleep, FilteringBoundLogger], Journal]
 
 
@@ -101,7 +103,9 @@ class Process:
         self.database: Layer = (
             Connection(database, Thread(loop)) if isinstance(database, MemoryDatabase) else database
         )
-        self.store = make_store((wrap(self.files), wrap(self.database)), self.clock, self.randomness)
+        layers = (wrap(self.files), wrap(self.database))
+        salvage = FileSalvage(disk, DATA, Thread(loop))
+        self.store = make_store(layers, self.clock, self.randomness, None, salvage)
         self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log)
         self.supervisor = Supervisor(
             journal=self.journal,
@@ -116,7 +120,8 @@ class Process:
     def specs(self) -> tuple[ChildSpec, ...]:
         """The root's children, as ``Program`` has them."""
         caretaker = ChildSpec(name="caretaker", start=self.supervisor.caretaker.run)
-        return (journal_spec(self.journal), caretaker)
+        salvager = Salvager(self.store.salvage, self.supervisor.roster, self.clock, asyncio.sleep, self.log)
+        return (journal_spec(self.journal), caretaker, ChildSpec(name="salvager", start=salvager.run))
 
     async def start(self, outside: Outside) -> StartReport:
         """Recovers and starts the tree; effects go to ``outside``.
