@@ -1,6 +1,7 @@
 """The vault over real sockets: who may, what is refused, what a broken request leaves, and how it ends."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ import aiohttp
 import msgspec
 import pytest
 
+from actors.cli.healthcheck import check_health
 from actors.ops import vault as serving_of
 from actors.ops.vault import VaultServer
 from actors.settings import BadSettings, Endpoint
@@ -135,6 +137,12 @@ async def test_without_the_token_there_is_nothing_but_health(vault: Vault, objec
         assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert (await ask(vault, "GET", "/health", headers=headers)).status == 200
     assert objects.bucket.objects == {"seg/1": b"one"}
+
+
+async def test_healthcheck_asks_a_vault_as_it_asks_a_bot(vault: Vault):
+    told = io.StringIO()
+    code = await asyncio.to_thread(check_health, Endpoint("0.0.0.0", vault.port), told)
+    assert (code, told.getvalue()) == (0, '{"ready":true}\n')
 
 
 async def test_who_has_no_token_is_told_of_once_a_minute_and_no_token_is_in_the_log(vault: Vault):
