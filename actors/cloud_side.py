@@ -15,7 +15,7 @@ from actors.handover import Handover
 from actors.journal import Journal
 from actors.supervision import ChildSpec
 from actors.uploader import Uploader
-from ledger.errors import LedgerError, Stale, StorageError
+from ledger.errors import Corrupt, LedgerError, Stale, StorageError
 from ledger.ports import Clock, Randomness
 from persistence.following import Following
 from persistence.objects import Objects
@@ -95,7 +95,8 @@ class CloudSide:
         """
         try:
             await self._prove_fit()
-        except StorageError as error:
+            await self._following.ask()  # what is read now need not be read once the other one has gone
+        except (StorageError, Corrupt) as error:
             self._log.warning("cloud.untried", error=str(error), hint=error.hint)
         await self.handover.await_turn()
 

@@ -77,7 +77,7 @@ class Following:
         async with self.alone:
             await self.layer.close()
             summary = await self.layer.open()
-        if summary.lineage not in {"", self._lineage}:
+        if self._lineage and summary.lineage not in {"", self._lineage}:
             raise StorageError(str(WrongHistory(summary.lineage, self._lineage)))
 
     async def begun(self) -> None:
