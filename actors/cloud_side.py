@@ -65,7 +65,15 @@ class CloudSide:
         self._sleep = sleep
         self._log = log
         presence = Presence(cloud.objects, cloud.writer)
-        self.handover = Handover(presence, epoch=self._epoch, hears=hears, clock=clock, sleep=sleep, log=log)
+        self.handover = Handover(
+            presence,
+            epoch=self._epoch,
+            hears=hears,
+            overtaken=self._overtaken,
+            clock=clock,
+            sleep=sleep,
+            log=log,
+        )
 
     def attach(self, journal: Journal, named: frozenset[str]) -> None:
         """``named``: the layers that LEDGER_ACK asks for."""
@@ -122,6 +130,9 @@ class CloudSide:
             self._log.warning("cloud.left_behind", behind=self._following.behind(), error=repr(error))
         else:
             await self.handover.say_goodbye()
+
+    def _overtaken(self) -> None:
+        self._journal.require_epoch()  # which it will not get
 
     def _epoch(self) -> int:
         return self._store.epoch if self._following.fenced else 0

@@ -37,6 +37,7 @@ class Handover:
         presence: the marks in the cloud.
         epoch: the epoch that this process holds, 0 = none.
         hears: whether this process hears Discord: every guild it is in has come, or is known to be away.
+        overtaken: called when somebody has a higher epoch.
         clock, sleep, log: as everywhere.
     """
 
@@ -46,6 +47,7 @@ class Handover:
         *,
         epoch: Callable[[], int],
         hears: Callable[[], bool],
+        overtaken: Callable[[], None],
         clock: Clock,
         sleep: Sleep,
         log: FilteringBoundLogger,
@@ -53,6 +55,7 @@ class Handover:
         self._presence = presence
         self._epoch = epoch
         self._hears = hears
+        self._overtaken = overtaken
         self._clock = clock
         self._sleep = sleep
         self._log = log
@@ -88,11 +91,16 @@ class Handover:
             raise HeldElsewhere(f"the history is held by the bot with the folder {holder.writer[:8]}")
 
     async def run(self) -> None:
-        """One life of the pulse, while this process holds the history."""
+        """One life of the pulse, while this process holds the history.
+
+        It also notices that another one has taken over, where nothing is uploaded that would meet the fence.
+        """
         for number in count():
-            if self._epoch():
+            epoch = self._epoch()
+            if epoch:
                 try:
-                    await self._presence.beat(self._epoch(), number)
+                    if not await self._presence.beat(epoch, number):
+                        self._overtaken()
                 except StorageError as error:
                     self._log.warning("pulse.missed", error=str(error))
             await self._sleep(BEAT_S)

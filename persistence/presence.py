@@ -10,9 +10,8 @@ loses time and nothing else.
 
 import msgspec
 
+from persistence.cloud_epochs import EPOCHS, epoch_key
 from persistence.objects import Objects
-
-EPOCHS = "epoch/"
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,9 +58,12 @@ class Presence:
         """Whether it was an earlier life on this folder: two at once are kept apart by the folder's lock."""
         return holder.writer == self._writer
 
-    async def beat(self, epoch: int, number: int) -> None:
-        """Shows that this process, which holds the epoch, is alive."""
+    async def beat(self, epoch: int, number: int) -> bool:
+        """Shows that this process, which holds the epoch, is alive; False when somebody has a higher one."""
+        async for _ in self._objects.keys(EPOCHS, after=epoch_key(epoch)):
+            return False
         await self._objects.put(_pulse(epoch), b"%d" % number)
+        return True
 
     async def say_goodbye(self, epoch: int) -> None:
         """This process held the epoch; all it had is in the cloud, and it writes nothing more."""

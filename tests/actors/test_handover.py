@@ -23,7 +23,7 @@ class Side:
         self.objects = MemoryObjects(bucket)
         self.presence = Presence(self.objects, writer)
         self.lines = StringIO()
-        self.epoch, self.hears = epoch, False
+        self.epoch, self.hears, self.noticed = epoch, False, 0
         self.clock = clock
         self.before_nap = lambda: None
         log = structlog.wrap_logger(
@@ -35,10 +35,14 @@ class Side:
             self.presence,
             epoch=lambda: self.epoch,
             hears=lambda: self.hears,
+            overtaken=self._notice,
             clock=clock,
             sleep=self.nap,
             log=log,
         )
+
+    def _notice(self) -> None:
+        self.noticed += 1
 
     async def nap(self, seconds: float) -> None:
         self.before_nap()
@@ -174,6 +178,18 @@ async def test_the_pulse_is_shown_while_an_epoch_is_held_and_only_then():
     assert shown[-2] != shown[-1]
     assert clock.now_s - VirtualClock().now_s == len(shown) * BEAT_S
     assert len(shown) > before + 1
+
+
+async def test_whoever_shows_a_pulse_notices_that_it_was_overtaken():
+    bucket, clock = claimed("old"), VirtualClock()
+    side = Side(bucket, clock, "old", EPOCH)
+    life = asyncio.ensure_future(side.handover.run())
+    await turns(8)
+    assert side.noticed == 0
+    bucket.objects[f"epoch/{EPOCH + 1:010d}"] = msgspec.json.encode({"epoch": EPOCH + 1, "writer": "new"})
+    await turns(8)
+    life.cancel()
+    assert side.noticed > 0
 
 
 async def turns(count: int) -> None:
