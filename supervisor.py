@@ -37,6 +37,7 @@ from actors.cli.demo import play
 from actors.cli.exits import OK, exit_code_of
 from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
+from actors.drills import last_drill
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
@@ -503,6 +504,7 @@ class Program:
         self._store = store
         self._draining = False
         self._release = version("inviteledger")
+        self._data = settings.ledger_data
         self.cloud = None if cloud is None else _cloud_side(cloud, store, self._hears_discord, log)
         turn = None if self.cloud is None else self.cloud.await_turn
         self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log, turn=turn, began=began)
@@ -582,6 +584,7 @@ class Program:
             awaited=gateway.awaited,
             draining=self._draining,
             standby=self.journal.is_standby(),
+            drill=last_drill(RealDisk(), self._data),
             tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),
             mailboxes=self.supervisor.roster.statistics(),

@@ -20,8 +20,8 @@ from persistence.marker import folder_id
 
 CLOUD: Final = "cloud"
 _CUT: Final = (
-    "this is another history from now on: give the bot a LEDGER_CLOUD of its own (another prefix), and no",
-    "DATABASE_URL of before, or they may bring back what was cut off",
+    "this is another history from now on: give the bot a LEDGER_CLOUD of its own (another prefix); with the one that",
+    "holds what was cut off it does not start",
 )
 
 

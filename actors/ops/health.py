@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from actors.drills import Drill
 from actors.journal import JournalStatistics
 from actors.roster import RosterStatistics
 from actors.supervision import LEFT, PASSIVATED, SupervisorStatistics
@@ -23,7 +24,8 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
 
     ``held``: what stops the bot from identifying, a sentence each; ``connected``: every shard has a session and its
     socket; ``awaited``: guilds of READY that have neither come nor been reported unavailable; ``draining``: it is on
-    its way out; ``standby``: another process writes the history; ``release`` of InviteLedger.
+    its way out; ``standby``: another process writes the history; ``drill``: the last one, None = there is none;
+    ``release`` of InviteLedger.
     """
 
     release: str
@@ -33,6 +35,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     awaited: int
     draining: bool
     standby: bool
+    drill: Drill | None
     tree: SupervisorStatistics
     journal: JournalStatistics
     mailboxes: RosterStatistics

@@ -123,6 +123,16 @@ GAUGES: Final[tuple[Reading, ...]] = (
     ("journal_ready", "1 while the journal takes records", lambda v: v.journal.ready),
     ("journal_hung_seconds", "For how long the journal has not moved, 0 = it does", lambda v: v.tree.hung_s),
     ("rest_waiting", "Fetches that wait for a permit", lambda v: v.requests.waiting),
+    (
+        "drill_timestamp_seconds",
+        "Unix time at which the last drill (restore --drill) ended, 0 = there was none",
+        lambda v: v.drill.at_ms / 1_000 if v.drill else 0,
+    ),
+    (
+        "drill_differences",
+        "Differences that the last drill found between the cloud and the live history",
+        lambda v: len(v.drill.differences) if v.drill else 0,
+    ),
 )
 SPLIT_GAUGES: Final[tuple[Split, ...]] = (
     ("gateway_shard_connected", "1 while the shard is connected", "shard", _connections),

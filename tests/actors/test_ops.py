@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from actors.cli.healthcheck import check_health
 from actors.clock import SystemClock
+from actors.drills import Drill
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.histogram import Distribution
 from actors.journal import JournalStatistics
@@ -39,6 +40,7 @@ WELL = Vitals(
     awaited=0,
     draining=False,
     standby=False,
+    drill=Drill(source="file:///cloud", differences=("guild 1: …",), at_ms=1_700_000_000_500),
     tree=SupervisorStatistics(
         restarts=2,
         dead_letters=1,
