@@ -7,7 +7,6 @@ piece at a time, so that memory stays flat however long the history is.
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
@@ -57,7 +56,6 @@ class CloudReader:
         self._objects = objects
         self._offload = offload
         self._checkpoints = checkpoints
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
         self._notes: list[str] = []
         self._forget()
 
@@ -142,7 +140,8 @@ class CloudReader:
         self.indexed = 0
         self._base = Verified()
         self._guilds: dict[str, frozenset[bytes]] = {}
-        self._kept.clear()
+        self._kept: dict[str, bytes] = {}
+        self._kept_bytes = 0
         self._restart_chains(0)
 
     async def _begin_at_an_index(self) -> None:
@@ -199,10 +198,15 @@ class CloudReader:
         return [data[key] for key in keys]
 
     def _keep(self, key: str, data: bytes) -> None:
+        self._drop(key)
         if data:
             self._kept[key] = data
-        while sum(map(len, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
+            self._kept_bytes += len(data)
+        while self._kept_bytes > KEPT_BYTES:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, key: str) -> None:
+        self._kept_bytes -= len(self._kept.pop(key, b""))
 
     # What follows from the records
 
@@ -274,7 +278,7 @@ class CloudReader:
     async def _do_without(self, piece: Stretch, error: Corrupt) -> None:
         """An object cannot be read: its records come from other ones, or from none."""
         self._notes.append(f"{error}; it is left as it is")
-        self._kept.pop(_key_of(piece), None)
+        self._drop(_key_of(piece))
         if not piece.packed:
             self.layout.damaged.add(piece.k)
             return

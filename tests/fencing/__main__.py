@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from rich.console import Console
-from rich.progress import Progress
 
 from tests.fencing.schedule import Outcome, run
+from tests.progress import Bars
 
 NOTES: Final = Path(".prove/fencing")
 USUAL: Final = 10_000
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str]) -> int:
 def played(first: int, wanted: int, end_s: float, console: Console) -> Iterator[Outcome]:
     """Schedules from a seed on, on all cores, until the time is over."""
     total = None if wanted == sys.maxsize else wanted
-    with multiprocessing.get_context("fork").Pool() as pool, Progress(console=console) as progress:
+    with multiprocessing.get_context("fork").Pool() as pool, Bars(console=console) as progress:
         task = progress.add_task("schedules", total=total)
         broken = done = 0
         for start in count(first, SHARE * 4):
