@@ -107,6 +107,7 @@ class CloudLayer:
 
     async def set_aside(self, after_gsn: int) -> LayerSummary:
         """Lets nothing behind ``after_gsn`` count any more; it is kept where it is."""
+        await self._checkpoints.set_aside(after_gsn, self._epoch)
         while after_gsn < self._reader.layout.gsn or self._reader.layout.lineage != self._lineage:
             if not await self._write(Kind.CUT, first_gsn=min(after_gsn, self._reader.layout.gsn) + 1):
                 await self._reader.look()

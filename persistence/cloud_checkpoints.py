@@ -70,6 +70,17 @@ class CloudCheckpoints:
         found = await asyncio.gather(*(self._load(guild, each) for each in places), return_exceptions=True)
         return [checkpoint for each in found if (checkpoint := self._whole(each)) is not None]
 
+    async def set_aside(self, after_gsn: int, epoch: int) -> None:
+        """Takes those of behind a gsn away: they are of a branch that lost, whose records stay.
+
+        ``epoch``: the writer's own; what one after it has written meanwhile is none of its business.
+        """
+        for guild in tuple(self._places):
+            for header in [checkpoint.header for checkpoint in await self.load(guild)]:
+                if header.gsn > after_gsn and header.epoch <= epoch:
+                    await self._objects.delete(_key(CHECKPOINTS, guild, (header.epoch, header.seq)))
+        await self.look()
+
     async def load_anchors(self, guild: GuildId) -> None:
         """Reads what ``anchors`` gives of a guild, once after each ``look``."""
         if guild not in self._anchors:

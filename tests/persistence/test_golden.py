@@ -92,7 +92,13 @@ SECOND: Final[tuple[r.Event, ...]] = (
     r.MemberForgotten(user=U, tombstone=3),
     r.GuildForgotten(until_us=NOW_US),
 )
-RELEASES: Final = {"records-1.jsonl": EVENTS, "records-2.jsonl": SECOND}
+THIRD: Final[tuple[r.Event, ...]] = (
+    r.JoinRecorded(user=U, joined_at_us=NOW_US, arrived_us=NOW_US + 1, session=SESSION, origin="salvaged"),
+    r.LeaveRecorded(user=U, arrived_us=NOW_US + 11, opened_us=NOW_US),
+    r.InviteAssigned(code=A, staff=S, since_us=NOW_US, version=3, by=U, salvaged=True),
+)
+"""New fields of events that were there."""
+RELEASES: Final = {"records-1.jsonl": EVENTS, "records-2.jsonl": SECOND, "records-3.jsonl": THIRD}
 CAUSES: Final[tuple[r.Cause, ...]] = (
     r.GatewayCause(session=SESSION, number=12, lane="members"),
     r.InteractionCause(interaction=InteractionId("99")),

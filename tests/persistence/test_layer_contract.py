@@ -208,6 +208,21 @@ async def test_a_branch_that_lost_is_set_aside_and_another_takes_its_place(layer
     assert bytes_of(await everything(layer)) == bytes_of(common + branch)
 
 
+async def test_a_checkpoint_of_a_branch_that_lost_goes_with_it(layer: Layer):
+    """Without its records it would be taken for what is left behind a hole."""
+    chain = Chain()
+    heads = []
+    for _ in range(2):
+        await layer.append(chain.batch(RED))
+        heads.append(chain.heads[RED])
+        await layer.save_checkpoint(make_checkpoint(RED, heads[-1], "lineage", (b"{}",)))
+    await layer.set_aside(1)
+    assert [checkpoint.header.seq for checkpoint in await layer.checkpoints(RED)] == [1]
+    await layer.close()
+    await layer.open()
+    assert [checkpoint.header.seq for checkpoint in await layer.checkpoints(RED)] == [1]
+
+
 async def test_a_branch_of_a_higher_epoch_takes_the_place_of_records_and_may_tell_the_same(layer: Layer):
     frames = Chain().append(RED, 2)
     await layer.append(frames)
