@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Mapping
 from io import BytesIO
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
-from yarl import URL
 
 from persistence.address import parse_address
 from persistence.objects import MAX_OBJECT_BYTES, Refused, Unreachable, check_key
@@ -69,13 +69,13 @@ class VaultObjects:
     """
 
     def __init__(self, address: str, token: str) -> None:
-        self._base = URL(str(parse_address(address)))
+        self._base = str(parse_address(address))
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._open: aiohttp.ClientSession | None = None
 
     @property
     def address(self) -> str:
-        return str(self._base)
+        return self._base
 
     async def get(self, key: str) -> bytes | None:
         answer = await self._ask("GET", key, expected={_OK, _NONE})
@@ -106,8 +106,8 @@ class VaultObjects:
             await session.close()
 
     async def _page(self, prefix: str, after: str) -> KeysPage:
-        url = self._base / OBJECTS_PATH % {"prefix": prefix, "after": after}
-        answer = await self._send("GET", url, expected={_OK})
+        where = urlencode({"prefix": prefix, "after": after})
+        answer = await self._send("GET", f"?{where}", expected={_OK})
         try:
             page = _pages.decode(answer.body)
         except msgspec.MsgspecError as error:
@@ -128,14 +128,12 @@ class VaultObjects:
         check_key(key)
         if data is not None and len(data) > MAX_OBJECT_BYTES:
             raise Refused(f"{key} has {len(data)} bytes; a vault takes {MAX_OBJECT_BYTES}")
-        return await self._send(
-            method, self._base / OBJECTS_PATH / key, expected=expected, data=data, headers=headers
-        )
+        return await self._send(method, f"/{key}", expected=expected, data=data, headers=headers)
 
     async def _send(
         self,
         method: str,
-        url: URL,
+        path: str,
         *,
         expected: set[int],
         data: bytes | None = None,
@@ -144,7 +142,7 @@ class VaultObjects:
         body = None if data is None else BytesIO(data)  # bytes would be written in one piece, beside the loop's turn
         try:
             async with self._session().request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, f"{self._base}/{OBJECTS_PATH}{path}", data=body, headers=headers, allow_redirects=False
             ) as answer:
                 self._check_sender(answer)
                 text = await answer.read()

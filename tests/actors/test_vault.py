@@ -5,6 +5,7 @@ import io
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import aiohttp
 import msgspec
@@ -15,10 +16,14 @@ from actors.ops import vault as serving_of
 from actors.ops.vault import VaultServer
 from actors.settings import BadSettings, Endpoint
 from ledger.errors import DiskFull, StorageError
+from persistence.disk import RealDisk, RealHandle
+from persistence.folder_objects import FolderObjects
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import MAX_OBJECT_BYTES, Refused, Unreachable, create_once
+from persistence.offload import inline
 from persistence.vault_objects import PAGE_KEYS, VAULT_HEADER, VaultObjects
 from tests.actors.vaults import TOKEN, Lines, Vault, server, serving
+from tests.persistence.making import TestRandomness
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 ONLY_NEW = {"If-None-Match": "*"}
@@ -384,6 +389,33 @@ async def test_what_the_disk_cannot_do_is_told(
     with pytest.raises(raised):
         _ = [key async for key in client.keys("")]
     await client.close()
+
+
+class FullDisk(RealDisk):
+    """A disk without room, until there is."""
+
+    room = False
+
+    def append_to(self, path: Path) -> RealHandle:
+        handle = super().append_to(path)
+        if not self.room:
+            handle.write(b"a part of it")
+            handle.close()
+            raise DiskFull("No space left on device")
+        return handle
+
+
+async def test_a_full_disk_is_507_and_leaves_nothing(tmp_path: Path):
+    disk = FullDisk()
+    async with serving(FolderObjects(disk, tmp_path / "kept", inline, TestRandomness())) as vault:
+        for headers in (BEARER, BEARER | ONLY_NEW):
+            answer = await ask(vault, "PUT", "/v1/objects/seg/1", b"one", headers)
+            assert (answer.status, answer.body) == (507, b"the vault's disk is full\n")
+        assert (await ask(vault, "GET", "/v1/objects/seg/1")).status == 404
+        assert json.loads((await ask(vault, "GET", "/v1/objects")).body) == {"keys": [], "more": False}
+        disk.room = True
+        assert (await ask(vault, "PUT", "/v1/objects/seg/1", b"one", BEARER | ONLY_NEW)).status == 201
+        assert (await ask(vault, "GET", "/v1/objects/seg/1")).body == b"one"
 
 
 async def test_what_is_in_hand_is_ended_and_what_comes_then_is_told_to_come_later(
