@@ -96,6 +96,11 @@ class Guilds(Roster):
 async def salvaging(store: Store) -> None:
     """A process starts, and its salvager goes round once."""
     await store.start()
+    await handed_out(store)
+
+
+async def handed_out(store: Store) -> None:
+    """All that waits is taken."""
     log = structlog.wrap_logger(structlog.ReturnLogger(), processors=[])
     await Salvager(store.salvage, Guilds(store), TestClock(), asyncio.sleep, log).salvage_all()
 

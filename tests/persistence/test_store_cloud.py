@@ -11,6 +11,7 @@ from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
 from persistence.store import Appended, Store
+from tests.persistence.forks import handed_out, joined
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 
 
@@ -247,6 +248,30 @@ async def test_of_two_branches_of_one_epoch_that_in_the_cloud_wins():
     assert await first.users_of(BLUE) == await other.users_of(BLUE)
     await first.join()
     await first.upload()
+
+
+async def test_what_a_folder_acknowledged_while_others_had_the_cloud_is_salvaged_once():
+    bucket = MemoryBucket()
+    first = await Machine(bucket, "a").started()
+    await first.join()
+    await first.upload()
+    first.process()
+    first.cut_off()
+    await first.started()
+    await first.join(count=4)
+    mine = await first.users_of()
+    other = await Machine(bucket, "b").started()
+    await other.join(RED)
+    await other.upload()
+    first.process()
+    first.connect()
+    await first.started()
+    assert len(first.store.salvage.pending()) == 1, "log and database had the same branch"
+    await handed_out(first.store)
+    assert sorted(user for _, user in await joined(first.store)) == sorted({*mine, *await other.users_of()})
+    await first.upload()
+    new = await Machine(bucket, "b").started()
+    assert await joined(new.store) == await joined(first.store)
 
 
 async def test_another_bots_cloud_is_refused_and_not_touched():
