@@ -8,7 +8,7 @@ piece at a time, so that memory stays flat however long the history is.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Final
 
 from ledger.errors import Corrupt
@@ -272,8 +272,20 @@ class CloudReader:
             self._guilds[key], frames = await self._offload(lambda: _search(piece, data, guild))
         except Corrupt as error:
             await self._do_without(piece, error)
-            raise
+            return [frame for other in self._instead_of(piece, error) for frame in await self._of_guild(other, guild)]
         return [frame for frame in frames if piece.first <= frame.record.gsn <= piece.last]
+
+    def _instead_of(self, piece: Stretch, error: Corrupt) -> list[Stretch]:
+        """Where the records of a piece are to be had, now that it cannot be read.
+
+        Raises:
+            Corrupt: when some are nowhere.
+        """
+        behind = self.layout.pieces(piece.first - 1)
+        others = up_to(list(takewhile(lambda each: each.first <= piece.last, behind)), piece.last)
+        if sum(each.last - each.first + 1 for each in others) <= piece.last - piece.first:
+            raise error
+        return others
 
     async def _do_without(self, piece: Stretch, error: Corrupt) -> None:
         """An object cannot be read: its records come from other ones, or from none."""

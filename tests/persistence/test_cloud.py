@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import pytest
 
-from ledger.errors import NewerFormat, Stale, StorageError
+from ledger.errors import Corrupt, NewerFormat, Stale, StorageError
 from ledger.ids import GuildId
 from persistence import cloud, cloud_packs
 from persistence.chains import head_of
@@ -394,6 +394,7 @@ async def test_a_pack_that_cannot_be_read_is_done_without(bucket: MemoryBucket, 
     assert bytes_of(await reader.frames()) == bytes_of(frames)
     assert [note for note in reader.layer.take_notes() if "pack/" in note]
     assert (await reader.layer.open()).missing == ()
+    assert len(await (await opened(bucket)).layer.guild_frames(RED, 0)) == 21
 
 
 @pytest.mark.usefixtures("small_packs")
@@ -452,6 +453,37 @@ def branch_of(branch: Chain, frames: Sequence[Frame]) -> Chain:
     branch.gsn = frames[-1].record.gsn
     branch.heads = {frame.record.guild: head_of(frame) for frame in frames}
     return branch
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_guilds_frames_that_cannot_be_read_are_an_error_once_and_missing_then(bucket: MemoryBucket):
+    await packed(bucket, Chain(), 8)
+    reader = await opened(bucket)
+    for key in (*packs_of(bucket), segment_key(4)):
+        flip(bucket, key)
+    with pytest.raises(Corrupt, match="pack/"):
+        await reader.layer.guild_frames(RED, 0)
+    assert (await reader.layer.open()).missing == ((5, 6),)
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_what_is_known_of_a_hole_goes_into_the_index(bucket: MemoryBucket):
+    chain = Chain()
+    frames = chain.batch(*[RED] * 8)
+    process = Process(bucket)
+    await process.take_over()
+    await process.layer.append([*frames[:2], *frames[4:6]])
+    for _ in range(4):
+        await process.layer.append(chain.batch(BLUE))
+    while await process.layer.pack():
+        pass
+    assert packs_of(bucket, "index/")
+    await process.layer.save_checkpoint(make_checkpoint(RED, head_of(frames[6]), "lineage", ()))
+    await process.layer.append(chain.batch(BLUE))
+    reader = await opened(bucket)
+    summary = await reader.layer.open()
+    assert summary.missing == ((3, 4), (7, 8))
+    assert summary.heads == {RED: head_of(frames[1]), BLUE: chain.heads[BLUE]}
 
 
 @pytest.mark.usefixtures("small_packs")
