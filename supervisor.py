@@ -29,6 +29,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Final, TypeVar
 
+from stamina.instrumentation import set_on_retry_hooks
 from structlog.typing import FilteringBoundLogger
 
 from actors.care import Breaker, Caretaker
@@ -780,6 +781,7 @@ async def _recover(store: Store, log: FilteringBoundLogger) -> int:
 
 def main() -> None:
     """The program's entry point (``inviteledger``)."""
+    set_on_retry_hooks([])  # by itself the library writes each retry to stdout, where our lines and answers go
     app = make_app(settings=read_settings, run=run_bot, demo=play, forget=forget_alone)
     sys.exit(perform(app, sys.argv[1:]))
 

@@ -18,6 +18,7 @@ from persistence.disk import Disk
 from persistence.folder_objects import FolderObjects
 from persistence.objects import Objects, Refused
 from persistence.offload import Offload
+from persistence.patience import PatientObjects
 from persistence.vault_objects import VaultObjects
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
@@ -52,9 +53,9 @@ def open_objects(
         case "file":
             return FolderObjects(disk, place.folder(), offload, randomness)
         case "http" | "https":
-            return VaultObjects(str(place), token or "")
+            return PatientObjects(VaultObjects(str(place), token or ""))
         case "s3" | "gs" | "az":
-            return BucketObjects(_bucket(place, environ), str(place))
+            return PatientObjects(BucketObjects(_bucket(place, environ), str(place)))
 
 
 def _bucket(place: Address, environ: Mapping[str, str]) -> Store:
