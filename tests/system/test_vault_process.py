@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -10,8 +11,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 
+from actors.cli.scoreboard import exported
 from ledger.errors import Stale
 from ledger.ids import SessionId, UserId
 from ledger.records import InternalCause, JoinRecorded, Record
@@ -21,6 +24,7 @@ from persistence.offload import inline
 from persistence.vault_objects import VaultObjects
 from tests.actors.written import Sealer
 from tests.persistence.making import RED, TestClock, TestRandomness
+from tests.system.conftest import Stage
 
 ROOT = Path(__file__).parents[2]
 TOKEN = "a-token-of-a-vault"
@@ -177,3 +181,27 @@ async def test_without_a_token_it_serves_this_machine_only(tmp_path: Path):
         client = VaultObjects(f"http://127.0.0.1:{life.port}", "")
         assert await client.create("seg/1", b"one")
         await client.close()
+
+
+async def test_a_bot_whose_data_is_gone_comes_back_from_a_vault(stage: Stage, tmp_path: Path):
+    async with vault(tmp_path / "kept") as life:
+        where = {"LEDGER_CLOUD": f"http://127.0.0.1:{life.port}", "LEDGER_CLOUD_TOKEN": TOKEN, "LEDGER_ACK": "cloud"}
+        stage.bot = stage.make_bot("bot.log", **where)
+        await stage.bot.start(guilds=1)
+        joins = [stage.world.join(stage.guild, via=stage.invite.code) for _ in range(5)]
+        await stage.bot.until(lambda: len(stage.bot.acknowledged) == 5, "joins")
+        assert (
+            await stage.bot.stop() == 0
+        )  # it says goodbye to whoever comes next, who else would wait for half a minute
+        shutil.rmtree(stage.data)
+        await stage.bot.start(guilds=1)
+        assert stage.bot.acknowledged <= exported(stage.data).keys()
+        lines = await stage.worked_out(*joins)
+        assert await stage.bot.stop() == 0
+        async with aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{life.port}/get_discord_data_backup"
+            async with session.get(url, headers={"Authorization": f"Bearer {TOKEN}"}) as answer:
+                whole = json.loads(await answer.read())
+        (guild,) = whole["guilds"]
+        assert guild["joins"] == [json.loads(msgspec.json.encode(line)) for line in lines]
+        assert TOKEN not in stage.said()
