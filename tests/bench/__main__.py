@@ -19,13 +19,14 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import durable, kernel, layers, pace, pauses, resident, whole
+from tests.bench import cloud, durable, kernel, layers, pace, pauses, resident, whole
 from tests.bench.figures import Figures, NotHere, Row, Theme, table_of
 from tests.bench.ground import Ground
 
 THEMES: Final[tuple[Callable[[Ground], Theme], ...]] = (
     durable.theme,
     layers.theme,
+    cloud.theme,
     kernel.theme,
     resident.theme,
     whole.theme,

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +15,13 @@ from actors.journal import Journal
 from actors.logs import make_logger
 from actors.settings import Settings
 from actors.supervision import ChildSpec, journal_spec, spawn
+from actors.uploader import Uploader
 from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import Draft, GatewayCause, InternalCause, JoinRecorded, join_key
 from persistence.disk import RealDisk, RealHandle
-from persistence.layer import Layer
+from persistence.layer import FencedLayer, Layer
 from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
@@ -134,6 +136,7 @@ class Bot:
         self.clock = SystemClock()
         self._nothing = Path(os.devnull).open("w")  # noqa: SIM115 -- closed with the bot
         log = make_logger(Settings(ledger_log="json"), self.clock, self._nothing)
+        self._log, self._names = log, names
         self.store = store
         self.journal = Journal(store, names, self.clock, asyncio.sleep, log)
         self.supervisor = Supervisor(
@@ -151,7 +154,8 @@ class Bot:
     async def running(self) -> AsyncIterator["Bot"]:
         """At work; afterwards ended as in a crash: checkpoints of all guilds would take longer than the rest."""
         caretaker = ChildSpec(name="caretaker", start=self.supervisor.caretaker.run)
-        tree = spawn(self.supervisor.run((journal_spec(self.journal), caretaker)), "supervisor")
+        specs = (journal_spec(self.journal), caretaker, *self._cloud_specs())
+        tree = spawn(self.supervisor.run(specs), "supervisor")
         try:
             yield self
         finally:
@@ -161,14 +165,38 @@ class Bot:
             await asyncio.wait([tree])
             self._nothing.close()
 
+    def _cloud_specs(self) -> Iterator[ChildSpec]:
+        following = self.store.following
+        if following is not None:
+            uploader = Uploader(
+                following,
+                self.journal,
+                probe=partial(asyncio.sleep, 0),
+                awaited=following.layer.name in self._names,
+                clock=self.clock,
+                sleep=asyncio.sleep,
+                log=self._log,
+            )
+            yield ChildSpec(name="uploader", start=uploader.run)
+
 
 @asynccontextmanager
-async def bot_over(layers: Sequence[Layer], outside: Outside | None = None) -> AsyncIterator[Bot]:
-    """A bot over layers of its own, which are started and closed with it."""
-    store = Store(layers, SystemClock(), SystemRandomness())
+async def bot_over(
+    layers: Sequence[Layer],
+    outside: Outside | None = None,
+    *,
+    cloud: FencedLayer | None = None,
+    names: frozenset[str] = frozenset(),
+) -> AsyncIterator[Bot]:
+    """A bot over layers of its own, which are started and closed with it.
+
+    ``names``: what LEDGER_ACK asks for beside them.
+    """
+    store = Store(layers, SystemClock(), SystemRandomness(), cloud)
     await store.start()
+    named = names | {each.name for each in layers}
     try:
-        async with Bot(store, outside or Nowhere(), frozenset(each.name for each in layers)).running() as bot:
+        async with Bot(store, outside or Nowhere(), named).running() as bot:
             yield bot
     finally:
         await store.close()
