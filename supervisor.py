@@ -639,6 +639,7 @@ def forgetting(supervisor: Supervisor, journal: Journal, settings: Settings, off
         roster=supervisor.roster,
         inside=supervisor,
         guilds=journal.guilds,
+        unsalvaged=journal.unsalvaged,
         quarantine=Quarantine(RealDisk(), settings.ledger_data / "quarantine"),
         offload=offload,
         clock=SystemClock(),
@@ -732,6 +733,7 @@ async def _forget_alone(
             side.attach(journal, named)
         specs = (journal_spec(journal), *(() if side is None else side.specs()))
         tree = spawn(supervisor.run(specs), "supervisor")
+        await Salvager(store.salvage, supervisor.roster, clock, asyncio.sleep, log).salvage_all()
         report = await forgetting(supervisor, journal, settings, offload).forget(request, progress)
         await supervisor.drain(None if side is None else side.leave)
         tree.cancel()

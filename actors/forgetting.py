@@ -82,6 +82,7 @@ class Forgetting:
         roster: the guilds' actors, which come back for it where they rest.
         inside: the process, for checkpoints and names.
         guilds: every guild that anything is recorded of.
+        unsalvaged: those of which more will be recorded: facts of a branch that lost.
         quarantine: where payloads lie.
         offload: for blocking work.
         clock: when a guild was forgotten.
@@ -93,6 +94,7 @@ class Forgetting:
         roster: Roster,
         inside: Inside,
         guilds: Callable[[], Sequence[GuildId]],
+        unsalvaged: Callable[[], Collection[GuildId]],
         quarantine: Quarantine,
         offload: Offload,
         clock: Clock,
@@ -100,6 +102,7 @@ class Forgetting:
         self._roster = roster
         self._inside = inside
         self._guilds = guilds
+        self._unsalvaged = unsalvaged
         self._quarantine = quarantine
         self._offload = offload
         self._clock = clock
@@ -109,6 +112,12 @@ class Forgetting:
         guilds = [guild for guild in self._guilds() if request.guild in (None, guild)]
         remaining: list[str] = []
         names = await self._names(request, remaining)
+        remaining += [
+            f"guild {guild}: facts of a branch that lost are not recorded anew yet, and may name them; "
+            "run this again after branch.salvaged was told"
+            for guild in sorted(self._unsalvaged())
+            if request.guild in (None, guild)
+        ]
         forgot: list[m.Forgot] = []
         for number, guild in enumerate(guilds, 1):
             forgot += await self._in_guild(guild, request, remaining)

@@ -145,6 +145,10 @@ class Journal:
         done: asyncio.Future[Committed] = asyncio.get_running_loop().create_future()
         return await self._queued(requests.Append(incarnation, append, done), done)
 
+    def unsalvaged(self) -> frozenset[GuildId]:
+        """Guilds that have not taken all they had in branches that lost."""
+        return frozenset(guild for _, guild in self._store.salvage.pending())
+
     def guilds(self) -> tuple[GuildId, ...]:
         """Every guild that anything is recorded of."""
         return self._store.guilds()

@@ -219,7 +219,7 @@ class ForgetGuild(_Message, frozen=True):
 
 
 class Salvage(_Message, frozen=True):
-    """Records (at most 1,000) of a branch that lost against this history; ``branch`` names it.
+    """Records (some hundreds) of a branch that lost against this history; ``branch`` names it.
 
     ``forgotten``: everybody whom the whole branch forgot, by the tombstones that its records name.
     """

@@ -25,8 +25,8 @@ from persistence.frames import Frame, unseal
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
 
-PIECE_RECORDS: Final = 1_000
-"""At most so many records of a guild are in memory, and in one message, at once."""
+PIECE_RECORDS: Final = 250
+"""At most so many records of a guild are in memory, and in one message, at once: a turn of some milliseconds."""
 READ_BYTES: Final = 1024 * 1024
 _SUFFIX: Final = ".jsonl"
 

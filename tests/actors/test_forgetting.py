@@ -27,6 +27,7 @@ def forgetting(bot: Bot, folder: Path) -> Forgetting:
         roster=bot.supervisor.roster,
         inside=bot.supervisor,
         guilds=bot.journal.guilds,
+        unsalvaged=bot.journal.unsalvaged,
         quarantine=Quarantine(RealDisk(), folder),
         offload=inline,
         clock=bot.clock,

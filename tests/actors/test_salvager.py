@@ -9,6 +9,7 @@ import pytest
 
 from actors.cli.export import export_joins
 from actors.cli.history import JoinLine
+from actors.forgetting import ForgetReport
 from ledger import decide
 from ledger import messages as m
 from ledger import records as r
@@ -22,6 +23,7 @@ from persistence.offload import inline
 from persistence.salvage import FileSalvage
 from persistence.sqlite import SqliteLayer
 from tests.actors.harness import GUILD, Bot, running
+from tests.actors.test_forgetting import forget
 
 OTHER = GuildId("78")
 EVERYBODY = [(GUILD, UserId("1")), (GUILD, UserId("2")), (GUILD, UserId("3")), (OTHER, UserId("4"))]
@@ -131,6 +133,20 @@ async def test_what_a_guild_cannot_take_is_given_up_for_this_process_and_kept_fo
         assert len(bot.store.salvage.pending()) == 2
         await bot.salvager().salvage_all()
         assert bot.store.salvage.pending() == ()
+
+
+async def test_whoever_forgets_is_told_while_facts_still_wait(tmp_path: Path):
+    bot = Bot(await forked())
+    async with running(bot):
+        before = await forget(bot, tmp_path, UserId("2"))
+        assert (before.guilds, _waiting(before)) == (0, 2)
+        await bot.salvager().salvage_all()
+        again = await forget(bot, tmp_path, UserId("2"))
+        assert (again.guilds, _waiting(again)) == (1, 0)
+
+
+def _waiting(report: ForgetReport) -> int:
+    return sum("after branch.salvaged" in each for each in report.remaining)
 
 
 # Two copies of a data folder that went on separately: one's database with the other's log

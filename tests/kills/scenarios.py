@@ -97,6 +97,7 @@ async def forgetting(life: Life) -> None:
         roster=process.supervisor.roster,
         inside=process.supervisor,
         guilds=process.journal.guilds,
+        unsalvaged=process.journal.unsalvaged,
         quarantine=quarantine,
         offload=_offload(life),
         clock=process.clock,
