@@ -319,6 +319,43 @@ async def test_a_segment_that_was_exchanged_for_another_one_is_not_believed(buck
     assert summary.missing == ((1, 2),)
 
 
+async def test_a_copy_of_another_segment_is_not_believed(bucket: MemoryBucket):
+    chain = Chain()
+    await filled(bucket, chain, 3)
+    bucket.objects[segment_key(4)] = bucket.objects[segment_key(3)]
+    summary = await Process(bucket, 2).layer.open()
+    assert summary.gsn == 4
+    assert [note for note in summary.notes if "it is a copy of segment 3" in note]
+    assert (await Process(bucket, 3).take_over()).epoch == 2
+    assert segment_key(5) in bucket.objects
+
+
+async def test_a_segment_that_holds_less_than_its_header_says_is_not_believed(bucket: MemoryBucket):
+    process = await filled(bucket, Chain(), 3)
+    frames = await process.frames()
+    header = read_header(bucket.objects[segment_key(4)], SegmentHeader, "")
+    bucket.objects[segment_key(4)] = segment(header, frames[4:5])
+    reader = await opened(bucket)
+    assert len(await reader.frames()) == 4
+    assert (await reader.layer.open()).missing == ((5, 6),)
+
+
+async def test_a_mend_counts_for_nothing_behind_a_cut(bucket: MemoryBucket):
+    chain = Chain()
+    process = await filled(bucket, chain, 3)
+    frames = await process.frames()
+    flip(bucket, segment_key(3))
+    process = Process(bucket, 2)
+    await process.take_over()
+    assert (await process.layer.fill(frames)).missing == ()
+    await process.layer.set_aside(2)
+    branch = branch_of(Chain(2), frames[:2])
+    await process.layer.append(branch.batch(RED, BLUE, RED, BLUE)[2:])
+    for reader in (process, await opened(bucket)):
+        assert (await reader.layer.open()).missing == ((3, 4),)
+        assert [frame.record.epoch for frame in await reader.frames()] == [1, 1, 2, 2]
+
+
 async def test_a_segment_of_a_later_release_is_refused(bucket: MemoryBucket):
     await filled(bucket, Chain(), 1)
     header = read_header(bucket.objects[segment_key(2)], SegmentHeader, "")
