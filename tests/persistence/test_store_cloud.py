@@ -64,7 +64,8 @@ class Machine:
         self.objects.before = away
 
     def connect(self) -> None:
-        self.objects.before = MemoryObjects(MemoryBucket()).before
+        fresh = MemoryObjects(MemoryBucket())
+        self.objects.before, self.objects.after = fresh.before, fresh.after
 
 
 async def test_a_wiped_folder_comes_back_from_the_cloud():
