@@ -7,6 +7,7 @@
         ├── gateway            permanent; never restarted for storage
         ├── http               permanent
         ├── caretaker          permanent; goes round: hung turns, parked guilds, guilds at rest
+        ├── keeper             permanent; has the layers give back what was written
         ├── salvager           permanent; hands guilds the facts of branches that lost
         └── guild/…            one for one, a budget each; spent → parked, tried again slowly
 
@@ -45,6 +46,7 @@ from actors.gateway.runner import Gateway
 from actors.ground import hold, open_cloud, warn_of_data, warn_of_first_start
 from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
 from actors.journal import Journal
+from actors.keeper import Keeper
 from actors.logs import adopt_libraries, make_logger
 from actors.mailbox import Envelope, Lane, Revoked, Stage
 from actors.memory import MANY_GUILDS, calm_collector, set_apart
@@ -71,7 +73,7 @@ from actors.supervision import (
     spawn,
 )
 from ledger import messages as m
-from ledger.errors import Fenced, LedgerError, StorageError
+from ledger.errors import Fenced, LedgerError, Stale, StorageError
 from ledger.ids import GuildId
 from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
@@ -534,6 +536,7 @@ class Program:
             log=log,
         )
         self.supervisor.connect(self.gateway.outside)
+        self.keeper = Keeper(store, self.journal, self.supervisor, clock=clock, sleep=asyncio.sleep, log=log)
         self.salvager = Salvager(store.salvage, self.supervisor.roster, clock, asyncio.sleep, log)
         self.http = OpsServer(
             endpoint=settings.http(),
@@ -565,6 +568,7 @@ class Program:
             *(() if self.cloud is None else self.cloud.specs()),
             ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
             ChildSpec(name="salvager", start=self.salvager.run),
+            ChildSpec(name="keeper", start=self.keeper.run, fatal=(Stale,)),
             ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
             ChildSpec(
                 name="gateway",
@@ -588,6 +592,7 @@ class Program:
             drill=last_drill(RealDisk(), self._data),
             tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),
+            keeper=self.keeper.statistics(),
             mailboxes=self.supervisor.roster.statistics(),
             dispatches=gateway.dispatches,
             requests=gateway.requests,
@@ -615,11 +620,17 @@ class Program:
         if self.cloud is not None:
             await self.cloud.let_pass()
         self.gateway.stop_intake()
-        await self.supervisor.drain(None if self.cloud is None else self.cloud.leave)
+        await self.supervisor.drain(self._leave)
         tree.cancel()
         await asyncio.wait({tree})
         await self._store.close()
         await self.gateway.close()
+
+    async def _leave(self) -> None:
+        """Nothing is recorded any more: the cloud gets the rest, and all of it is read back."""
+        if self.cloud is not None:
+            await self.cloud.leave()
+        await self.keeper.finish()
 
 
 def _why_stopped(tree: asyncio.Task[None], stop: asyncio.Future[str]) -> str:

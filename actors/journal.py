@@ -37,6 +37,7 @@ from ledger.records import Draft, JoinRecorded, Record, Status, VerdictReached
 from persistence.frames import Frame
 from persistence.layer import Head
 from persistence.lists import Lists
+from persistence.seats import Seat
 from persistence.store import Append, Appended, LayerHealth, Opened, Store
 
 T = TypeVar("T")
@@ -192,6 +193,15 @@ class Journal:
             StorageError: when no layer can be read now.
         """
         return await self._read(lambda store: store.frames_after(gsn, limit))
+
+    async def look_into(self, layer: str, query: Callable[[Seat], Awaitable[T]]) -> T:
+        """Runs a short query on one of the layers that every batch is written into, between two batches.
+
+        Raises:
+            StorageError: when it cannot be read now.
+            Corrupt, StorageError: what the query raised; the layer is broken then.
+        """
+        return await self._read(lambda store: store.look_into(layer, partial(in_time, query)))
 
     async def _read(self, work: Callable[[Store], Awaitable[T]]) -> T:
         done = self._reads.put(work)

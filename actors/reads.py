@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Generic, TypeVar
 
 from ledger.errors import LedgerError, StorageError
-from persistence.lists import Lists
 from persistence.store import Store
 
+S = TypeVar("S")
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
@@ -82,7 +82,7 @@ class Reads:
             self._waiting.popleft().fail(error)
 
 
-async def in_time(query: Callable[[Lists], Awaitable[T]], lists: Lists) -> T:
+async def in_time(query: Callable[[S], Awaitable[T]], source: S) -> T:
     """A query's result, if it comes in time.
 
     Raises:
@@ -91,7 +91,7 @@ async def in_time(query: Callable[[Lists], Awaitable[T]], lists: Lists) -> T:
     limit = asyncio.timeout(MAX_READ_S)
     try:
         async with limit:
-            return await query(lists)
+            return await query(source)
     except TimeoutError as error:
         if not limit.expired():
             raise  # the query's own

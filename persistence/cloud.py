@@ -118,6 +118,9 @@ class CloudLayer:
             for frame in chunk:
                 yield frame
 
+    def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        return self._reader.reread(gsn)
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         return await self._reader.guild_frames(guild, after_seq)
 
@@ -126,6 +129,9 @@ class CloudLayer:
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         return await self._checkpoints.load(guild)
+
+    def checkpoint_seq(self, guild: GuildId) -> int:
+        return self._checkpoints.newest_seq(guild)
 
     async def pack(self) -> bool:
         """Makes long histories cheap to read; for when nothing is to be written. False when there is nothing to do.

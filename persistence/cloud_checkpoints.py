@@ -81,6 +81,10 @@ class CloudCheckpoints:
                     await self._objects.delete(_key(CHECKPOINTS, guild, (header.epoch, header.seq)))
         await self.look()
 
+    def newest_seq(self, guild: GuildId) -> int:
+        """The seq of a guild's newest checkpoint as of the last ``look`` or ``save``; 0 = none."""
+        return max((seq for _, seq in self._places.get(guild, ())), default=0)
+
     async def load_anchors(self, guild: GuildId) -> None:
         """Reads what ``anchors`` gives of a guild, once after each ``look``."""
         if guild not in self._anchors:

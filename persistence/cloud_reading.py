@@ -118,6 +118,17 @@ class CloudReader:
                     await self._do_without(piece, error)
                     break
 
+    async def reread(self, after: int) -> AsyncIterator[list[Frame]]:
+        """The same, one object after the other, each asked for anew; others are asked for what one does not give."""
+        while (piece := next(self.layout.pieces(after), None)) is not None:
+            data = await self._objects.get(_key_of(piece))
+            try:
+                async for chunk in self._chunks_in(piece, data):
+                    yield chunk
+                    after = chunk[-1].record.gsn
+            except Corrupt as error:
+                await self._do_without(piece, error)
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         """A guild's frames behind a seq, in order.
 

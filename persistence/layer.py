@@ -132,6 +132,17 @@ class Layer(Protocol):
         """All frames with a higher gsn, in order, checksums verified. Feeds another layer."""
         ...
 
+    def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        """The same a piece at a time, each read anew from where it is kept, past whatever the layer has in memory.
+
+        A piece takes about 5 ms at most, may be empty, and the layer may append between two of them (not be opened,
+        filled or cut: then the stream has to be begun again). For whoever verifies what lies there.
+
+        Raises:
+            Corrupt: where one is not what was written; or it is left out, if the layer can go on behind it.
+        """
+        ...
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         """A guild's frames behind ``after_seq``, in order, checksums verified.
 
@@ -172,6 +183,14 @@ class FencedLayer(Layer, Protocol):
 
     async def claim(self, epoch: int) -> bool:
         """Makes an epoch this process's own; False when another one has it. Again for the same epoch: True."""
+        ...
+
+    async def pack(self) -> bool:
+        """Makes long histories cheap to read; while nothing is to be written. False when there is nothing to do."""
+        ...
+
+    def checkpoint_seq(self, guild: GuildId) -> int:
+        """The seq of the guild's newest checkpoint there, as far as this process knows; 0 = none."""
         ...
 
     async def fence(self, epoch: int, lineage: str) -> LayerSummary:

@@ -80,6 +80,11 @@ class LocalLayer:
             for frame in chunk:
                 yield frame
 
+    async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        pieces = self._log.reread(gsn)
+        while (piece := await self._offload(lambda: next(pieces, None))) is not None:
+            yield piece
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         return await self._offload(lambda: self._log.guild_frames(guild, after_seq))
 

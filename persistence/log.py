@@ -16,6 +16,7 @@ from persistence.chains import Anchors
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
+from persistence.patrol import Opening, patrol
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading, nowhere
 from persistence.scan import Scan, SegmentFile, Spotted, is_whole, next_number, pieces, runs, segment_path, survey
@@ -47,6 +48,7 @@ class Log:
         self._reading: Reading | None = None
         self._writer: SegmentWriter | None = None
         self._term = (0, "")
+        self._openings: list[Opening] = []
 
     def open(self) -> LayerSummary:
         """Reads and verifies all files; damaged ones are copied to quarantine, and mended where nothing is missing.
@@ -67,6 +69,7 @@ class Log:
                 self._rebuild(file, (), summary.lineage)
             reading = self._read()
         self._reading = reading
+        self._openings = [Opening(path=file.path, first_gsn=file.first_gsn) for file in reading.survey.files]
         return summary
 
     def begin(self, epoch: int, lineage: str) -> None:
@@ -110,6 +113,10 @@ class Log:
         """All frames that can be read behind a gsn, in order, also those that stand on no chain."""
         reading = Reading(self._disk, self._folder)
         return (spotted.frame for spotted in reading.scan if spotted.frame.record.gsn > gsn)
+
+    def reread(self, gsn: int) -> Iterator[list[Frame]]:
+        """The same a piece at a time, and a line that is not what was written ends it (``persistence/patrol.py``)."""
+        return patrol(self._disk, lambda: self._openings, gsn)
 
     def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         """Puts frames back into the holes, file by file, each replaced at once; then reads all anew."""
@@ -176,6 +183,7 @@ class Log:
         number = next_number(self._disk, self._folder)
         header = SegmentHeader(format=SEGMENT_FORMAT, first_gsn=first_gsn, epoch=epoch, lineage=lineage)
         writer = SegmentWriter(self._disk, segment_path(self._folder, number), number, header, frames)
+        self._openings.append(Opening(path=writer.path, first_gsn=first_gsn))
         return writer, writer.first_offset
 
     def _note(self, writer: SegmentWriter, offset: int, frames: Sequence[Frame]) -> None:

@@ -132,6 +132,10 @@ class MemoryLayer:
         for data in [data for number, data in self._frames.items() if number > gsn]:
             yield unseal(data, self._name)
 
+    async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        async for frame in self.frames_after(gsn):
+            yield [frame]
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         self._use()
         found = [frame for frame in self._guilds.get(guild, []) if frame.record.seq > after_seq]

@@ -24,7 +24,8 @@ class Trouble(msgspec.Struct, frozen=True, kw_only=True):
 class Seat:
     """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened.
 
-    ``trails``: it is not written in each batch and may lag; what it lacks is given to it beside the others' work.
+    ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
+    in each batch and may lag; what it lacks is given to it beside the others' work.
     """
 
     def __init__(self, layer: Layer, *, trails: bool = False) -> None:
@@ -32,6 +33,7 @@ class Seat:
         self.trails = trails
         self.gsn = 0
         self.fed = 0
+        self.openings = 0
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
         self.trouble: Trouble | None = None
         self._read_only = False
@@ -63,6 +65,7 @@ class Seat:
         before = self.trouble
         with self.minding(now_ms):
             await self.layer.close()
+            self.openings += 1
             self.learn(await self.layer.open())
             self.fed = 0
             self.trouble = None

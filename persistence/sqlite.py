@@ -61,6 +61,11 @@ class SqliteLayer:
             for frame in chunk:
                 yield frame
 
+    async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        chunks = self._database.reread(gsn)
+        while chunk := await self._used()(lambda: next(chunks, ())):
+            yield chunk
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         return await self._used()(lambda: self._database.guild_frames(guild, after_seq))
 

@@ -68,6 +68,12 @@ def prepare(db: sqlite3.Connection, path: Path) -> int:
     return pages if isinstance(pages, int) else 0
 
 
+def let_go_of_pages(db: sqlite3.Connection, path: Path) -> None:
+    """What is read next comes from the file (or what the operating system has of it), not from this connection."""
+    with storing(path):
+        rows(db, "PRAGMA shrink_memory")
+
+
 @contextmanager
 def storing(path: Path) -> Iterator[None]:
     """Errors of SQLite, before a COMMIT, as ours: nothing of what was asked has happened."""

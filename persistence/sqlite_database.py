@@ -6,6 +6,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from ledger.errors import Corrupt, NotConfirmed, StorageError
 from ledger.ids import GuildId
@@ -16,12 +17,15 @@ from persistence.layer import Checkpoint, LayerSummary
 from persistence.migrations import applied, migrate
 from persistence.quarantine import Quarantine
 from persistence.scan import Gap
-from persistence.sqlite_connection import committing, connect, prepare, storing
+from persistence.sqlite_connection import committing, connect, let_go_of_pages, prepare, storing
 from persistence.sqlite_records import Records, frames_after
 from persistence.sqlite_repair import Files, build, put_among, salvage, up_to, whole_appends
 from persistence.sqlite_terms import Term, put_term
 from persistence.sqlite_vetting import Vetting
 from persistence.sqlite_wal import disbelieved
+
+REREAD_RECORDS: Final = 250
+"""At once: about 2 ms."""
 
 
 class Database:
@@ -82,6 +86,11 @@ class Database:
     def frames_after(self, gsn: int) -> Iterator[list[Frame]]:
         """All frames behind a gsn, chunk by chunk."""
         return frames_after(self.connection, self.path, gsn)
+
+    def reread(self, gsn: int) -> Iterator[list[Frame]]:
+        """The same in small pieces, from the file."""
+        let_go_of_pages(self.connection, self.path)
+        yield from frames_after(self.connection, self.path, gsn, REREAD_RECORDS)
 
     def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         return [frame for chunk in self.records.of_guild(guild, after_seq) for frame in chunk]

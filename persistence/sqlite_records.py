@@ -138,15 +138,15 @@ def stream(db: sqlite3.Connection, after_gsn: int, limit: int = CHUNK_RECORDS) -
     return rows(db, _STREAM, after_gsn, limit)
 
 
-def frames_after(db: sqlite3.Connection, path: Path, gsn: int) -> Iterator[list[Frame]]:
-    """All frames behind a gsn in order, chunk by chunk, also those that stand on no chain.
+def frames_after(db: sqlite3.Connection, path: Path, gsn: int, limit: int = CHUNK_RECORDS) -> Iterator[list[Frame]]:
+    """All frames behind a gsn in order, ``limit`` at once, also those that stand on no chain.
 
     Raises:
         Corrupt: at the first row that is not what was written.
     """
     while True:
         with storing(path):
-            found = stream(db, gsn)
+            found = stream(db, gsn, limit)
         if not found:
             return
         frames = frames_in(found, path)

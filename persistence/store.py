@@ -27,6 +27,7 @@ from persistence.frames import Frame
 from persistence.layer import Checkpoint, FencedLayer, Head, Layer
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
+from persistence.proofs import Witness
 from persistence.rehydration import Opened, open_guild
 from persistence.salvage import MemorySalvage, Salvage
 from persistence.seats import Seat
@@ -117,6 +118,7 @@ class Store:
         self._epoch = 0
         self._lineage = ""
         self._in_doubt = True
+        self.witness = Witness()
         self.leader = ""
         """The layer that won at the first start: what this process came back from."""
 
@@ -177,6 +179,7 @@ class Store:
             durable_in = await self._write(numbering.frames)
             self._gsn = self._acknowledged = numbering.frames[-1].record.gsn
             self._heads.update(numbering.moved)
+            self.witness.note(numbering.frames)
             if self.following is not None:
                 self.following.push(numbering.frames)
         return [frames if isinstance(frames, Fenced) else _appended(frames, durable_in) for frames in sealed]
@@ -272,6 +275,22 @@ class Store:
                     return await query(lists)
         raise StorageError(f"lists and names cannot be read now: {self._troubles()}")
 
+    async def look_into(self, name: str, query: Callable[[Seat], Awaitable[T]]) -> T:
+        """Runs a short query on a layer that every batch is written into.
+
+        Raises:
+            StorageError: when that layer cannot be read now.
+            Corrupt, StorageError: what the query raised; the layer is broken then.
+        """
+        if self._in_doubt:
+            raise NotConfirmed(_READ_BACK_FIRST)
+        seat = next(seat for seat in self._near if seat.name == name)
+        if seat.trouble is not None:
+            raise StorageError(f"{name} cannot be read now: {seat.trouble.error}")
+        with seat.minding(self._clock.now_ms()):
+            return await query(seat)
+        raise seat.trouble.error
+
     def guilds(self) -> tuple[GuildId, ...]:
         """Every guild that anything is recorded of."""
         return tuple(self._heads)
@@ -280,6 +299,14 @@ class Store:
     def epoch(self) -> int:
         """The epoch of this process, 0 = none yet."""
         return self._epoch
+
+    def near(self) -> tuple[str, ...]:
+        """The names of the layers that every batch is written into, the log first."""
+        return tuple(seat.name for seat in self._near)
+
+    def newest_gsn(self) -> int:
+        """The last record's."""
+        return self._gsn
 
     def is_in_doubt(self) -> bool:
         """Whether the layers have to be read back (``restart_epoch``) before anything else."""
@@ -311,6 +338,7 @@ class Store:
             )
         self._gsn = self._acknowledged = max(seat.gsn for seat in self._healthy())
         self._heads = recovery.merged_heads(self._healthy())
+        self.witness.begin(self._gsn)
         if self.following is not None:
             self.following.begin(self._gsn, self._lineage)
 

@@ -13,6 +13,7 @@ import msgspec
 
 from actors.drills import Drill
 from actors.journal import JournalStatistics
+from actors.keeper import KeeperStatistics
 from actors.roster import RosterStatistics
 from actors.supervision import LEFT, PASSIVATED, SupervisorStatistics
 from actors.traffic import DispatchTraffic, RestTraffic, ShardStatus
@@ -38,6 +39,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     drill: Drill | None
     tree: SupervisorStatistics
     journal: JournalStatistics
+    keeper: KeeperStatistics
     mailboxes: RosterStatistics
     dispatches: DispatchTraffic
     requests: RestTraffic

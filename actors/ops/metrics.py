@@ -79,6 +79,8 @@ COUNTERS: Final[tuple[Reading, ...]] = (
     ("dead_letters", "Messages that could not be handled", lambda v: v.tree.dead_letters),
     ("breaker_openings", "How often many guilds died at once", lambda v: v.tree.breaker),
     ("zombies", "Lives that did not end when they were told to", lambda v: v.tree.zombies),
+    ("records_scrubbed", "Records of old that were read again, in all layers", lambda v: v.keeper.scrubbed),
+    ("backup_faults", "How often a layer gave back what was not written", lambda v: v.keeper.faults),
     ("gateway_sessions", "Gateway sessions begun (READY)", lambda v: v.dispatches.sessions),
     ("gateway_resumes", "Gateway sessions resumed", lambda v: v.dispatches.resumes),
     ("dispatches_unreadable", "Dispatches that could not be decoded", lambda v: v.dispatches.unreadable),
@@ -122,6 +124,11 @@ GAUGES: Final[tuple[Reading, ...]] = (
     ("journal_requests", "Requests waiting for the journal", lambda v: v.journal.waiting),
     ("journal_ready", "1 while the journal takes records", lambda v: v.journal.ready),
     ("journal_hung_seconds", "For how long the journal has not moved, 0 = it does", lambda v: v.tree.hung_s),
+    (
+        "backup_age_seconds",
+        "Since all that was recorded was last read back from every layer",
+        lambda v: v.keeper.age_s,
+    ),
     ("rest_waiting", "Fetches that wait for a permit", lambda v: v.requests.waiting),
     (
         "drill_timestamp_seconds",

@@ -19,6 +19,7 @@ from actors.drills import Drill
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.histogram import Distribution
 from actors.journal import JournalStatistics
+from actors.keeper import KeeperStatistics
 from actors.logs import make_logger
 from actors.ops.health import Vitals
 from actors.ops.http import OpsServer
@@ -50,6 +51,7 @@ WELL = Vitals(
         phases={"live": 2, "passivated": 1, "blind": 1, "left": 5},
         hung_s=0.0,
     ),
+    keeper=KeeperStatistics(age_s=60.5, scrubbed=900, faults=1),
     journal=JournalStatistics(
         waiting=0,
         batches=5,

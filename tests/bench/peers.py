@@ -110,6 +110,11 @@ class Sink(Layer):
         for frame in ():
             yield frame
 
+    async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        del gsn
+        for piece in ():
+            yield piece
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         del guild, after_seq
         return ()

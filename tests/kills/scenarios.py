@@ -13,6 +13,7 @@ import msgspec
 from actors.care import REST_S
 from actors.forgetting import ForgetRequest, Forgetting
 from actors.guild import CHECKPOINT_AGE_S
+from actors.keeper import Keeper
 from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.ids import InteractionId, InviteCode, UserId
@@ -81,6 +82,24 @@ async def at_rest(life: Life) -> None:
     life.join(HERE)
     life.ask(THERE, m.DescribeGuild())
     await life.sleep(1.0)
+
+
+async def read_back(life: Life) -> None:
+    """What was written is read back from every layer, between joins."""
+    await life.come_up()
+    life.join(HERE)
+    life.join(THERE)
+    await life.sleep(15.0)
+    process = life.process
+    keeper = Keeper(
+        process.store, process.journal, process.supervisor, clock=process.clock, sleep=asyncio.sleep, log=process.log
+    )
+    life.do("a pass", keeper.verify)
+    life.join(HERE)
+    await life.sleep(5.0)
+    life.do("a scrub", keeper.go_round)
+    life.join(THERE)
+    await life.sleep(5.0)
 
 
 async def forgetting(life: Life) -> None:
@@ -289,11 +308,13 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("branch-in-database", coming_up, branch_in_database, rivals=True),
     Scenario("branch-in-log", coming_up, branch_in_log, rivals=True),
     Scenario("another-history", coming_up, another_history, rivals=True),
+    Scenario("read-back", read_back),
     Scenario("rest", at_rest),
     Scenario("without-database", without_database),
     Scenario("without-anything", without_anything),
     Scenario("crowd", crowded),
     Scenario("sqlite-work", at_work, sqlite=True),
+    Scenario("sqlite-read-back", read_back, sqlite=True),
     Scenario("sqlite-drain", draining, heals=False, sqlite=True),
     Scenario("sqlite-hole-in-database", coming_up, hole_in_database, sqlite=True),
     Scenario("sqlite-log-behind", coming_up, log_behind, sqlite=True),

@@ -274,3 +274,31 @@ async def test_a_higher_epoch_makes_a_checkpoint_newer_than_a_higher_seq(layer: 
 async def test_a_layer_can_be_closed_twice(layer: Layer):
     await layer.close()
     await layer.close()
+
+
+async def reread(layer: Layer, gsn: int) -> list[bytes]:
+    return [frame.data async for piece in layer.reread(gsn) for frame in piece]
+
+
+async def test_what_was_written_is_read_again_from_any_place_also_behind_a_reopening(layer: Layer):
+    chain = Chain()
+    frames: list[Frame] = []
+    for number in range(3):
+        if number:
+            await reopen(layer, number + 1)
+        for batch in (chain.append(RED, 300), chain.batch(*[BLUE] * 300)):
+            await layer.append(batch)
+            frames += batch
+    for gsn in (0, 1, 299, 300, 301, 600, 900, len(frames) - 1, len(frames)):
+        assert await reread(layer, gsn) == bytes_of(frames[gsn:])
+
+
+async def test_whoever_reads_again_meets_what_is_appended_meanwhile(layer: Layer):
+    chain = Chain()
+    await layer.append(first := chain.append(RED, 1_000))
+    stream = layer.reread(0)
+    seen = [frame.data for frame in await anext(stream)]
+    await layer.append(second := chain.append(BLUE, 3))
+    seen += [frame.data async for piece in stream for frame in piece]
+    seen += await reread(layer, len(seen))
+    assert seen == bytes_of([*first, *second])

@@ -18,6 +18,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from actors import guild
+from actors.keeper import Keeper
 from ledger import messages as m
 from ledger import records as r
 from ledger import verdicts
@@ -26,6 +27,7 @@ from ledger.evolve import evolve
 from ledger.ids import UserId
 from ledger.phases import Phase
 from ledger.state import Period
+from tests.actors.harness import GUILD, Bot, running
 from tests.disk import vfs
 from tests.disk.crashes import Workshop
 from tests.disk.database_cases import DATABASE_CASES
@@ -38,6 +40,7 @@ from tests.ledger import test_fates, test_model, test_salvage, test_worlds
 from tests.ledger.lives import START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence.damaged import damaged, flip_and_read
 from tests.persistence.forks import cut_short
+from tests.persistence.making import join
 from tests.persistence.ordeal import Database, ordeal, wearing
 from tests.simulation import invariants
 from tests.simulation.dials import draw
@@ -271,6 +274,26 @@ _SHARES, _SMALL_SHARES = 97, 199
 DATABASE_CUTS: Final = "database-cuts"
 """The hunt that is not to be had where Python carries SQLite within itself: no VFS can be watched there."""
 
+
+def in_what_a_pass_reads(number: int) -> None:
+    """A layer loses some of what was written while the bot runs; its keeper reads it back."""
+    with breaking("I9"):
+        asyncio.run(_lose_and_pass(number))
+
+
+async def _lose_and_pass(number: int) -> None:
+    async with running(bot := Bot()):
+        await bot.journal.open(GUILD, 1)
+        for user in range(1, 10):
+            await bot.journal.append(GUILD, 1, user - 1, (join(user),))
+        layer, gsn = (bot.log, bot.database)[number % 2], 1 + number % 9
+        layer.lose(gsn, gsn)
+        nap = bot.supervisor.caretaker._sleep
+        keeper = Keeper(bot.store, bot.journal, bot.supervisor, clock=bot.clock, sleep=nap, log=bot.logger)
+        await keeper.verify()
+        assert bot.events("backup.differs"), f"{layer.name} lost gsn {gsn}, and a pass did not see it"
+
+
 # L3: the swarm
 
 
@@ -313,6 +336,7 @@ HUNTS: Final = {
         Hunt(name="salvage", layer="L2", runs=80, step=in_a_salvage),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),
         Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
+        Hunt(name="pass", layer="L2", runs=18, step=in_what_a_pass_reads),
         Hunt(name="operations", layer="L2", runs=_SHARES, step=at_an_operation),
         Hunt(name=DATABASE_CUTS, layer="L2", runs=_SMALL_SHARES, step=behind_a_cut_of_the_database),
         *(

@@ -10,7 +10,9 @@ from persistence import frames, writing
 from persistence.disk import Disk, Handle, Identity
 from persistence.frames import Frame
 from persistence.log import Log
+from persistence.proofs import Walk
 from persistence.scan import Scan, SegmentFile, Spotted
+from persistence.seats import Seat
 from persistence.segments import Line
 from persistence.sqlite_connection import prepare
 from persistence.writing import SegmentWriter
@@ -118,6 +120,17 @@ def the_same_for_all(data: bytes) -> int:
     return 0
 
 
+def on_to_whatever_comes(walk: Walk, seat: Seat, gsn: int) -> None:
+    del seat
+    walk.gsn = max(walk.gsn, gsn)
+
+
+async def step_without_a_look(walk: Walk, seat: Seat, upto: int) -> int:
+    del seat
+    walk.gsn = upto
+    return 0
+
+
 def prepared_normal(db: sqlite3.Connection, path: Path) -> int:
     return _prepared(db, path, "NORMAL")
 
@@ -206,5 +219,21 @@ BUGS: Final = (
         swaps=(Swap(frames, "checksum", the_same_for_all),),
         breaks=frozenset({"I9"}),
         hunts=("damage",),
+    ),
+    Bug(
+        name="pass-compares-nothing",
+        origin=Origin.OURS,
+        what="a pass says that all can be read back, and has not looked",
+        swaps=(Swap(Walk, "step", step_without_a_look),),
+        breaks=frozenset({"I9"}),
+        hunts=("pass",),
+    ),
+    Bug(
+        name="pass-misses-what-is-missing",
+        origin=Origin.OURS,
+        what="a pass looks at what a layer gives back, and not at what it does not",
+        swaps=(Swap(Walk, "_pass", on_to_whatever_comes),),
+        breaks=frozenset({"I9"}),
+        hunts=("pass",),
     ),
 )

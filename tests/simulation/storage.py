@@ -63,6 +63,9 @@ class Connection:
         for frame in await self._thread(lambda: at_once(_all(self._database.frames_after(gsn)))):
             yield frame
 
+    async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
+        yield await self._thread(lambda: at_once(_all(self._database.frames_after(gsn))))
+
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         return await self._thread(lambda: at_once(self._database.guild_frames(guild, after_seq)))
 

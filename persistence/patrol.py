@@ -1,0 +1,90 @@
+"""Going through a log's files once more while it is written: piece by piece, each read from the disk anew.
+
+Where ``persistence/scan.py`` works out what may be believed of files that an earlier process left, here all of a log
+is known to be durable: a line that is not what was written is damage. Only what a later file does not hold counts.
+Blocking.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from ledger.errors import Corrupt
+from persistence.disk import Disk
+from persistence.frames import Frame
+from persistence.segments import Bad, lines
+
+PIECE_BYTES: Final = 128 * 1024
+"""Read at once: about 250 records, 2 ms."""
+
+
+class Opening(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the log, and the gsn at which it begins."""
+
+    path: Path
+    first_gsn: int
+
+
+def patrol(disk: Disk, openings: Callable[[], Sequence[Opening]], gsn: int) -> Iterator[list[Frame]]:
+    """The frames behind a gsn that count, in order; a list for each piece of a file, empty where none was wanted.
+
+    ``openings``: all files in the order in which they were begun, as they are now: files may be begun meanwhile.
+
+    Raises:
+        Corrupt: at a line that is not what was written.
+        StorageError: when a file cannot be read.
+    """
+    while (number := _holder(openings(), gsn + 1)) is not None:
+        for piece in _pieces(disk, openings, number):
+            wanted = [frame for frame in piece if frame.record.gsn > gsn]
+            gsn = wanted[-1].record.gsn if wanted else gsn
+            yield wanted
+        limit = _limit(openings(), number)
+        if limit is None:
+            return
+        gsn = max(gsn, limit)
+
+
+def _pieces(disk: Disk, openings: Callable[[], Sequence[Opening]], number: int) -> Iterator[list[Frame]]:
+    """The frames of a file that count, from its beginning on."""
+    file = openings()[number]
+    offset, at = 0, file.first_gsn - 1
+    while data := _whole_lines(disk, file.path, offset):
+        limit = _limit(openings(), number)
+        piece: list[Frame] = []
+        for line in lines(data, file.path.name):
+            if limit is not None and at >= limit:
+                break
+            if isinstance(line.content, Bad):
+                raise Corrupt(f"{file.path.name}@{offset + line.offset}", line.content.why)
+            if isinstance(line.content, Frame):
+                at = line.content.record.gsn
+                if limit is None or at <= limit:
+                    piece.append(line.content)
+        yield piece
+        offset += len(data)
+
+
+def _whole_lines(disk: Disk, path: Path, offset: int) -> bytes:
+    """The lines that begin at an offset, as many as make a piece; one of them however long it is."""
+    size = PIECE_BYTES
+    while True:
+        data = disk.read_parts(path, [(offset, size)])[0]
+        end = data.rfind(b"\n") + 1
+        if end or len(data) < size:
+            return data[:end]
+        size *= 2
+
+
+def _holder(openings: Sequence[Opening], gsn: int) -> int | None:
+    """The number (from 0) of the file that holds a gsn, or what comes next: the newest that begins by then."""
+    numbers = range(len(openings))
+    earliest = min(numbers, key=lambda number: openings[number].first_gsn, default=None)
+    return max((number for number in numbers if openings[number].first_gsn <= gsn), default=earliest)
+
+
+def _limit(openings: Sequence[Opening], number: int) -> int | None:
+    """The last gsn that counts in a file; None = no later one says."""
+    return min((each.first_gsn - 1 for each in openings[number + 1 :]), default=None)
