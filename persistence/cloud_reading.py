@@ -8,6 +8,7 @@ piece at a time, so that memory stays flat however long the history is.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import islice, takewhile
 from typing import Final
 
@@ -99,6 +100,22 @@ class CloudReader:
         if is_verified and header.kind is Kind.RECORDS:
             await self._follow(frames)
 
+    async def scrub(self, after_k: int) -> int:
+        """Reads some segments behind one once more, and the packs that begin there, whatever is known of them.
+
+        Gives the last of them, 0 when they were all.
+        """
+        last = min(after_k + AHEAD_OBJECTS, self.layout.k)
+        for k in range(after_k + 1, last + 1):
+            await self._scrub_segment(k)
+        for pack in [each for each in self.layout.stretches if each.packed and after_k < each.k <= last]:
+            data = await self._objects.get(_key_of(pack))
+            try:
+                await self._offload(partial(_opened, pack, data))
+            except Corrupt as error:
+                await self._do_without(pack, error)
+        return last if last < self.layout.k else 0
+
     def take_notes(self) -> tuple[str, ...]:
         """What could not be read since this was last asked, a sentence each."""
         told, self._notes = tuple(self._notes), []
@@ -180,7 +197,7 @@ class CloudReader:
         """Lets a layout go on with the next segment."""
         key = segment_key(k)
         try:
-            header, digest, why = await self._offload(lambda: _look_at(data, k))
+            header, digest, why = await self._offload(partial(_look_at, data, k))
         except Corrupt as error:
             layout.take_unreadable(k)
             self._notes.append(f"{error}; it is left as it is")
@@ -194,6 +211,17 @@ class CloudReader:
             self._mind_chains(header)
         if why:
             layout.damaged.add(k)
+            self._notes.append(f"{why}; it is left as it is")
+
+    async def _scrub_segment(self, k: int) -> None:
+        data = await self._objects.get(segment_key(k))
+        try:
+            _, _, why = await self._offload(partial(_look_at, data, k))
+        except Corrupt as error:
+            why = str(error)
+        if why and k not in self.layout.damaged:
+            self._drop(segment_key(k))
+            self.layout.damaged.add(k)
             self._notes.append(f"{why}; it is left as it is")
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:

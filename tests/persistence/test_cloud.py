@@ -544,6 +544,27 @@ async def test_a_large_batch_becomes_several_segments_that_end_with_an_append(
     assert [(header.first_gsn, header.last_gsn) for header in headers] == [(1, 0), (1, 5), (6, 10)]
 
 
+@pytest.mark.usefixtures("small_packs")
+async def test_a_scrub_finds_what_was_damaged_since_it_was_read(bucket: MemoryBucket):
+    process = await packed(bucket, Chain(), 30)
+    frames = await process.frames()
+    flip(bucket, segment_key(4))
+    flip(bucket, segment_key(29))
+    flip(bucket, packs_of(bucket)[0])
+    at = await process.layer.scrub(0)
+    assert at == 16
+    while at:
+        at = await process.layer.scrub(at)
+    told = {note.replace(":", " ").split()[0] for note in process.layer.take_notes()}
+    assert told == {segment_key(4), packs_of(bucket)[0], segment_key(29)}
+    summary = await process.layer.open()
+    assert summary.missing == ((5, 6), (55, 56))
+    await process.take_over()
+    assert (await process.layer.fill(frames)).missing == ()
+    assert await process.layer.scrub(0) == 16
+    assert process.layer.take_notes() == ()
+
+
 # Checkpoints
 
 
