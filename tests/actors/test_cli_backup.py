@@ -24,6 +24,7 @@ from ledger.errors import DiskFull, FolderInUse, NewerFormat
 from ledger.ids import GuildId, UserId
 from ledger.records import ContinuityBroken, Forgetting, Record
 from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged, read_note
+from persistence.checkpoints import unpack
 from persistence.copying import CopyDiffers, NothingThen
 from persistence.disk import RealDisk, RealHandle
 from persistence.frames import Frame
@@ -225,8 +226,8 @@ def test_the_folder_of_a_running_bot_is_refused_by_its_name(tmp_path: Path):
 def test_an_empty_folder_serves_and_what_an_earlier_try_left_is_removed(tmp_path: Path):
     frames = write_history(tmp_path / "data", played(8))
     back(tmp_path / "data", tmp_path / "kept")
-    (tmp_path / "new" / "unfinished" / "log").mkdir(parents=True)
-    shutil.copy(next((tmp_path / "data" / "log").iterdir()), tmp_path / "new" / "unfinished" / "log")
+    (tmp_path / "new" / "unfinished" / "checkpoints" / "7").mkdir(parents=True)
+    (tmp_path / "new" / "unfinished" / "checkpoints" / "7" / "stray.ckpt").touch()
     assert restore(tmp_path / "kept", tmp_path / "new")[0] == 0
     assert len(records_in(tmp_path / "new")) == len(frames)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["log", "marker"]
@@ -429,7 +430,8 @@ def test_checkpoints_of_before_the_cut_are_kept_in_the_new_lineage(tmp_path: Pat
     restore(tmp_path / "kept", tmp_path / "new", frames[-1].record.at_ms - 1)
     (path,) = (tmp_path / "new" / "checkpoints" / "1").iterdir()
     assert path.name == f"0000000001-{early:020d}.ckpt"
-    asyncio.run(started(tmp_path / "new"))
+    report, _ = asyncio.run(started(tmp_path / "new"))
+    assert unpack(path.read_bytes(), path.name).header.lineage == report.lineage
 
 
 def test_who_was_forgotten_later_does_not_come_back_with_an_earlier_time(tmp_path: Path):

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
@@ -26,7 +27,7 @@ from persistence.copying import CopyDiffers, NothingThen
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.frames import Frame
-from persistence.histories import LayerHistory
+from persistence.histories import LayerHistory, Opening
 from persistence.layer import Checkpoint
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
@@ -192,7 +193,37 @@ async def test_a_segment_that_is_damaged_or_gone_is_never_passed_over_in_silence
         cloud.bucket.objects[key] = whole
 
 
+class Mistaken(LayerHistory):
+    """Says of a guild that it ends elsewhere than its records lead to."""
+
+    async def open(self) -> Opening:
+        opening = await super().open()
+        heads = {
+            guild: msgspec.structs.replace(head, digest=bytes(32)) for guild, head in (opening.heads or {}).items()
+        }
+        return msgspec.structs.replace(opening, heads=heads)
+
+
+async def test_records_that_do_not_lead_to_the_heads_are_not_restored(cloud: Cloud, tmp_path: Path):
+    history = Mistaken(a_layer(cloud.objects()))
+    with pytest.raises(CopyDiffers, match="do not lead to where they should"):
+        await restore_history(Around().all, history, "memory", Wish(to=tmp_path / "new", until_ms=None))
+    assert not (tmp_path / "new").exists()
+
+
 # The drill
+
+
+async def test_the_same_states_on_other_chains_are_a_difference(cloud: Cloud):
+    """Every record was recorded a moment later: what is known is the same, the history is another one."""
+    shutil.rmtree(cloud.data)
+    later = [[msgspec.structs.replace(each, at_ms=each.at_ms + 1) for each in played(seed)] for seed in (1, 2)]
+    write_history(cloud.data, *later)
+    code, _, report = await cloud.drill()
+    assert code == 1
+    assert report is not None
+    assert len(report.differences) == 2
+    assert all("stands on another chain than the log" in each for each in report.differences)
 
 
 async def test_a_drill_of_a_whole_cloud_ends_with_equal_digests(cloud: Cloud):
@@ -314,6 +345,32 @@ async def test_damage_in_any_object_is_a_fault(tmp_path: Path):
             cloud.bucket.objects[key] = whole
     assert kinds == {"seg", "pack", "index", "checkpoint"}
     assert (await cloud.verify()).wrong == ()
+
+
+async def test_a_checkpoint_off_the_chain_is_a_fault(tmp_path: Path):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    head = msgspec.structs.replace(
+        head_of([each for each in cloud.frames if each.record.guild == "2"][-1]), digest=bytes(32)
+    )
+    pages = tuple(pages_of(GuildState(guild=GuildId("2"))))
+    layer = a_layer(MemoryObjects(cloud.bucket))
+    await layer.save_checkpoint(make_checkpoint(GuildId("2"), head, "lineage", pages))
+    assert (await cloud.verify()).wrong == (
+        f"checkpoint of guild 2 at seq {head.seq}: it does not stand on the chain",
+    )
+
+
+async def test_a_pack_of_another_history_is_a_fault(tmp_path: Path):
+    """Whole in itself, under the right key, and not what its segments hold."""
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    later = [[msgspec.structs.replace(each, at_ms=each.at_ms + 1) for each in played(seed)] for seed in (1, 2)]
+    other = await Cloud(tmp_path / "other").fill(*later)
+    for each in (cloud, other):
+        await pack_all(each)
+    (ours,), (theirs,) = ([key for key in each.bucket.objects if key.startswith("pack/")] for each in (cloud, other))
+    assert (await cloud.verify()).wrong == ()
+    cloud.bucket.objects[ours] = other.bucket.objects[theirs]
+    assert (await cloud.verify()).wrong
 
 
 async def test_a_missing_slot_is_a_fault(cloud: Cloud):
