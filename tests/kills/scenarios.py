@@ -13,7 +13,7 @@ import msgspec
 from actors.care import REST_S
 from actors.forgetting import ForgetRequest, Forgetting
 from actors.guild import CHECKPOINT_AGE_S
-from actors.keeper import Keeper
+from actors.keeper import PASS_S, Keeper
 from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.ids import InteractionId, InviteCode, UserId
@@ -85,7 +85,7 @@ async def at_rest(life: Life) -> None:
 
 
 async def read_back(life: Life) -> None:
-    """What was written is read back from every layer, between joins."""
+    """What was written is read back from every layer, between joins, and when the guilds are at rest."""
     await life.come_up()
     life.join(HERE)
     life.join(THERE)
@@ -97,7 +97,12 @@ async def read_back(life: Life) -> None:
     life.do("a pass", keeper.verify)
     life.join(HERE)
     await life.sleep(5.0)
-    life.do("a scrub", keeper.go_round)
+    life.join(THERE)
+    await life.sleep(1.0)
+    life.do("what is left", keeper.finish)
+    life.join(HERE)
+    await life.sleep(2 * PASS_S)
+    life.do("a round", keeper.go_round)
     life.join(THERE)
     await life.sleep(5.0)
 

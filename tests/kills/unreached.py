@@ -14,11 +14,26 @@ AFTER_A_BUG: Final = "only behind an error in a command: reached in the runs tha
 DRAIN: Final = "the drain's own last step, when everything is durable; its end is the process's"
 SOMETIMES: Final = "reached in some days and not in others: it depends on how fast sockets are"
 
+KEEPER: Final = (
+    "the keeper's rounds, and what it does in a cloud: killed at every step in tests/actors/test_keeper.py"
+)
+
 WHY: Final[Mapping[str, str]] = {
     "supervisor.py:Program.": PROCESS,
     "supervisor.py:_run": PROCESS,
     "supervisor.py:_recover": PROCESS,
     "supervisor.py:_forget_alone": PROCESS,
+    "actors/keeper.py:Keeper._end_life": KEEPER,
+    "actors/keeper.py:Keeper._pack": KEEPER,
+    "actors/keeper.py:Keeper._prove_guild#3": KEEPER,
+    "actors/keeper.py:Keeper._send_checkpoint": KEEPER,
+    "actors/keeper.py:Keeper.finish#1": KEEPER,
+    "actors/keeper.py:Keeper.run": KEEPER,
+    "actors/keeper.py:Keeper.verify#3": KEEPER,
+    "actors/proving.py:Prover._mend": KEEPER,
+    "actors/proving.py:Prover._step_in_cloud": KEEPER,
+    "actors/proving.py:Prover.step#1": KEEPER,
+    "persistence/memory.py:MemoryLayer.reread": "nobody waits in memory",
     "persistence/salvage.py:MemorySalvage.": "a store without a folder: tests/persistence/test_salvage.py",
     "persistence/offload.py:ThreadOffload.__call__": "a thread of the simulation stands for it",
     "actors/gateway/commands.py:Tree.": AFTER_A_BUG,
