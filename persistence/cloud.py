@@ -9,7 +9,7 @@ Rules (docs/durability.md, docs/adr/0015-cloud-log.md):
 - No segment is ever changed or removed. What cannot be read is said, and written anew as a mend.
 
 What lies in an object: ``cloud_bytes.py``; which segment counts for what: ``cloud_layout.py``; reading:
-``cloud_reading.py``; epochs, checkpoints, packs and the index have modules of their own.
+``cloud_pieces.py`` and ``cloud_reading.py``; epochs, checkpoints, packs and the index have modules of their own.
 """
 
 from collections.abc import AsyncIterator, Sequence

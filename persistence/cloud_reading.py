@@ -7,7 +7,7 @@ piece at a time, so that memory stays flat however long the history is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from typing import Final
@@ -19,21 +19,15 @@ from persistence.chains import NO_HEAD, Chains, Verified, appends
 from persistence.cloud_bytes import (
     SEGMENTS,
     Kind,
-    PackHeader,
     SegmentHeader,
-    body_of,
-    chunks_of,
     digest_of,
-    frames_of,
-    guilds_in,
     number_of,
-    pack_key,
-    read_header,
     segment_key,
 )
 from persistence.cloud_checkpoints import CloudCheckpoints
 from persistence.cloud_index import newest_index
 from persistence.cloud_layout import Layout, Stretch, up_to
+from persistence.cloud_pieces import chunks_of_piece, key_of, look_at, opened, search, standing
 from persistence.frames import Frame
 from persistence.objects import Objects
 from persistence.offload import Offload
@@ -109,9 +103,9 @@ class CloudReader:
         for k in range(after_k + 1, last + 1):
             await self._scrub_segment(k)
         for pack in [each for each in self.layout.stretches if each.packed and after_k < each.k <= last]:
-            data = await self._objects.get(_key_of(pack))
+            data = await self._objects.get(key_of(pack))
             try:
-                await self._offload(partial(_opened, pack, data))
+                await self._offload(partial(opened, pack, data))
             except Corrupt as error:
                 await self._do_without(pack, error)
         return last if last < self.layout.k else 0
@@ -126,7 +120,7 @@ class CloudReader:
     async def chunks(self, after: int) -> AsyncIterator[list[Frame]]:
         """All records behind a gsn that can be read, in order, a piece of them at a time."""
         while window := self._window(after):
-            for piece, data in zip(window, await self._get(list(map(_key_of, window))), strict=True):
+            for piece, data in zip(window, await self._get(list(map(key_of, window))), strict=True):
                 try:
                     async for chunk in self._chunks_in(piece, data):
                         yield chunk
@@ -138,7 +132,7 @@ class CloudReader:
     async def reread(self, after: int) -> AsyncIterator[list[Frame]]:
         """The same, one object after the other, each asked for anew; others are asked for what one does not give."""
         while (piece := next(self.layout.pieces(after), None)) is not None:
-            data = await self._objects.get(_key_of(piece))
+            data = await self._objects.get(key_of(piece))
             try:
                 async for chunk in self._chunks_in(piece, data):
                     yield chunk
@@ -159,7 +153,7 @@ class CloudReader:
                 found = [*await self._of_guild(piece, guild), *found]
             if head.seq <= after_seq or (found and found[0].record.seq <= after_seq + 1):
                 break
-        return [frame for frame in _standing(found) if after_seq < frame.record.seq <= head.seq]
+        return [frame for frame in standing(found) if after_seq < frame.record.seq <= head.seq]
 
     # How segments come in
 
@@ -197,7 +191,7 @@ class CloudReader:
         """Lets a layout go on with the next segment."""
         key = segment_key(k)
         try:
-            header, digest, why = await self._offload(partial(_look_at, data, k))
+            header, digest, why = await self._offload(partial(look_at, data, k))
         except Corrupt as error:
             layout.take_unreadable(k)
             self._notes.append(f"{error}; it is left as it is")
@@ -216,7 +210,7 @@ class CloudReader:
     async def _scrub_segment(self, k: int) -> None:
         data = await self._objects.get(segment_key(k))
         try:
-            _, _, why = await self._offload(partial(_look_at, data, k))
+            _, _, why = await self._offload(partial(look_at, data, k))
         except Corrupt as error:
             why = str(error)
         if why and k not in self.layout.damaged:
@@ -298,17 +292,17 @@ class CloudReader:
         return window
 
     async def _chunks_in(self, piece: Stretch, data: bytes | None) -> AsyncIterator[list[Frame]]:
-        chunks = _chunks(piece, data)
+        chunks = chunks_of_piece(piece, data)
         while chunk := await self._offload(lambda: next(chunks, None)):
             yield chunk
 
     async def _of_guild(self, piece: Stretch, guild: GuildId) -> list[Frame]:
-        key = _key_of(piece)
+        key = key_of(piece)
         if guild.encode() not in self._guilds.get(key, (guild.encode(),)):
             return []
         data = (await self._get([key]))[0]
         try:
-            self._guilds[key], frames = await self._offload(lambda: _search(piece, data, guild))
+            self._guilds[key], frames = await self._offload(lambda: search(piece, data, guild))
         except Corrupt as error:
             await self._do_without(piece, error)
             return [frame for other in self._instead_of(piece, error) for frame in await self._of_guild(other, guild)]
@@ -329,7 +323,7 @@ class CloudReader:
     async def _do_without(self, piece: Stretch, error: Corrupt) -> None:
         """An object cannot be read: its records come from other ones, or from none."""
         self._notes.append(f"{error}; it is left as it is")
-        self._drop(_key_of(piece))
+        self._drop(key_of(piece))
         if not piece.packed:
             self.layout.damaged.add(piece.k)
             return
@@ -339,68 +333,6 @@ class CloudReader:
             await self._take(alone, k, data)
         self.layout.replace([pack], up_to(alone.stretches, pack.last))
         self.layout.damaged |= alone.damaged
-
-
-def _look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
-    """A segment's header, the digest of all of it, and what is wrong with its body ("" = nothing)."""
-    key = segment_key(k)
-    if data is None:
-        raise Corrupt(key, "it is gone")
-    header = read_header(data, SegmentHeader, key)
-    if header.k != k:
-        raise Corrupt(key, f"it is a copy of segment {header.k}")
-    try:
-        body_of(data, header.sha256, key)
-    except Corrupt as error:
-        return header, digest_of(data), str(error)
-    return header, digest_of(data), ""
-
-
-def _opened(piece: Stretch, data: bytes | None) -> tuple[int, bytes]:
-    """The gsn of an object's first record, and its body."""
-    key = _key_of(piece)
-    if data is None:
-        raise Corrupt(key, "it is gone")
-    header = read_header(data, PackHeader, key) if piece.packed else read_header(data, SegmentHeader, key)
-    return header.first_gsn, body_of(data, header.sha256, key)
-
-
-def _chunks(piece: Stretch, data: bytes | None) -> Iterator[list[Frame]]:
-    """The records of a piece, chunk by chunk."""
-    gsn, body = _opened(piece, data)
-    for chunk in chunks_of(body, _key_of(piece)):
-        wanted: list[Frame] = []
-        for frame in chunk:
-            if frame.record.gsn != gsn:
-                raise Corrupt(_key_of(piece), f"gsn {frame.record.gsn} stands where {gsn} belongs")
-            if piece.first <= gsn <= piece.last:
-                wanted.append(frame)
-            gsn += 1
-        if wanted:
-            yield wanted
-    if gsn <= piece.last:
-        raise Corrupt(_key_of(piece), f"it ends before gsn {gsn}")
-
-
-def _search(piece: Stretch, data: bytes | None, guild: GuildId) -> tuple[frozenset[bytes], list[Frame]]:
-    """The guilds in an object, and the frames of one of them."""
-    _, body = _opened(piece, data)
-    return guilds_in(body, _key_of(piece)), frames_of(guild, body, _key_of(piece))
-
-
-def _standing(frames: Iterable[Frame]) -> list[Frame]:
-    """A guild's frames without those that lost to a branch with a higher epoch."""
-    kept: list[Frame] = []
-    for frame in frames:
-        while kept and kept[-1].record.seq >= frame.record.seq and kept[-1].record.epoch < frame.record.epoch:
-            kept.pop()
-        if not kept or frame.record.seq > kept[-1].record.seq:
-            kept.append(frame)
-    return kept
-
-
-def _key_of(piece: Stretch) -> str:
-    return pack_key(piece.k, piece.last_k, piece.packed) if piece.packed else segment_key(piece.k)
 
 
 def _ends(frame: Frame) -> bool:
