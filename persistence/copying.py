@@ -6,6 +6,7 @@ whole appends; it is another history from then on, so it gets a lineage and an e
 that came later: who was forgotten does not come back. Memory stays flat, whatever is copied.
 """
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -148,6 +149,7 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
         async for batch in _batches(history.frames()):
             copy.take(batch)
             advance(copy.seen.records, max(copy.opening.records, copy.seen.records))
+            await asyncio.sleep(0)  # a folder is read without waiting for anything: here Ctrl-C is heard
     finally:
         copy.end()
     if not copy.kept.records:
@@ -157,6 +159,7 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
             copy.keep(checkpoint)
     copy.set_out()
     copied = copy.read_back()
+    await asyncio.sleep(0)
     if copy.cut is None and copy.opening.heads not in (None, copied.heads):
         raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
     return msgspec.structs.replace(copied, notes=(*copied.notes, *history.notes()))

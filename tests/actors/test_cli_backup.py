@@ -23,11 +23,12 @@ from actors.sources import read_settings
 from ledger.errors import DiskFull, FolderInUse, NewerFormat
 from ledger.ids import GuildId, UserId
 from ledger.records import ContinuityBroken, Forgetting, Record
-from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged, read_note
+from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged, becoming_whole, read_note
 from persistence.checkpoints import unpack
-from persistence.copying import CopyDiffers, NothingThen
+from persistence.copying import CopyDiffers, NothingThen, copy_history
 from persistence.disk import RealDisk, RealHandle
 from persistence.frames import Frame
+from persistence.histories import FolderHistory
 from persistence.layer import Head
 from persistence.local import LocalLayer, hold_folder
 from persistence.offload import inline
@@ -382,6 +383,21 @@ def test_what_does_not_read_back_is_no_restored_folder(tmp_path: Path):
     with pytest.raises(CopyDiffers) as caught:
         restore(tmp_path / "kept", tmp_path / "new", disk=RottenDisk())
     assert exit_code_of(caught.value) == 1
+    assert not (tmp_path / "new").exists()
+
+
+async def interrupted(data: Path, to: Path) -> None:
+    """Ctrl-C after the first batch: what it does to the task that asyncio.run runs."""
+    task = asyncio.current_task()
+    assert task is not None
+    with becoming_whole(RealDisk(), to, "a test") as place:
+        await copy_history(FolderHistory(RealDisk(), data), RealDisk(), place, None, lambda _done, _of: task.cancel())
+
+
+def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path):
+    write_history(tmp_path / "data", played(9))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupted(tmp_path / "data", tmp_path / "new"))
     assert not (tmp_path / "new").exists()
 
 
