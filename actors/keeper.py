@@ -28,8 +28,8 @@ from persistence.store import Store
 ROUND_S: Final = 60.0
 """The keeper goes round so often: one piece of the scrub, and the pass when it is due."""
 PASS_S: Final = 1_800.0
-SCRUB_S: Final = 7 * 86_400.0
-"""In so long everything is read once."""
+SCRUB_S: Final = 4 * 86_400.0
+"""In so long everything is read once if nothing comes between; rounds with a pass take longer: a week at most."""
 PAUSE_S: Final = 0.02
 """Between two pieces, each of which takes a few milliseconds of the journal's time."""
 GUILD_PAUSE_S: Final = 0.1

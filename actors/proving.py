@@ -90,6 +90,7 @@ class Prover:
         if not cloud.fenced:
             raise StorageError("the cloud was away when this epoch began, and has not been asked since who writes")
         failed: Corrupt | None = None
+        cloud.layer.take_notes()  # of before: nothing that was read now
         try:
             await walk.step(cloud.seat, upto)
         except Corrupt as error:

@@ -240,6 +240,18 @@ async def test_a_bit_that_flips_in_an_old_record_is_found_by_the_scrub_and_mende
         assert not bot.events("bot.stopped")
 
 
+async def test_a_line_of_the_log_that_holds_no_record_is_looked_at_as_well(world: World):
+    async with kept(world) as bot:
+        await bot.joined(*range(1, 10))
+    async with kept(world) as bot:
+        world.flip("log", b'{"batch":{"confirmed":2}')
+        await scrubbed(bot)
+        assert "checksum differs" in str(bot.events("backup.differs"))
+        await bot.healed()
+        await scrubbed(bot)
+        assert bot.keeper.statistics().faults == 1, "the file was written anew"
+
+
 async def scrubbed(bot: Kept) -> None:
     """Every layer was gone through once and more."""
     await bot.keeper.go_round()
