@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import msgspec
 import pytest
+from stamina.instrumentation import set_on_retry_hooks
 
 from actors.cli.app import make_app, perform
 from actors.cli.backup import back_up
@@ -498,6 +499,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., int]
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.chdir(tmp_path)
+    set_on_retry_hooks([])  # as main does
     app = make_app(settings=read_settings, run=never, demo=never, forget=never)
 
     def run(data: str, *words: str) -> int:
