@@ -9,6 +9,7 @@ when enough seeds did not reach every rare state. ``--resume`` goes on where the
 """
 
 import argparse
+import gc
 import multiprocessing
 import os
 import sys
@@ -113,7 +114,7 @@ def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
     summary = Summary()
     wanted = all_dials(first, seeds)
     cores = os.cpu_count() or 1
-    with multiprocessing.get_context("fork").Pool(cores) as pool, Bars(console=console) as progress:
+    with multiprocessing.get_context("fork").Pool(cores, settle) as pool, Bars(console=console) as progress:
         total = None if seeds == sys.maxsize else seeds + len(corpus.kept())
         task = progress.add_task("", total=total)
         begun: deque[AsyncResult[tuple[Outcome, float]]] = deque()
@@ -126,6 +127,13 @@ def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
             summary.take(*begun.popleft().get())
             said = f"{summary.handled} messages, {summary.rate():.0f}/s a core, {len(summary.broken)} broken"
             progress.update(task, advance=1, description=said)
+
+
+def settle() -> None:
+    """In each process: the collector does not look at modules again and again; a tenth of all time went there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)
 
 
 def all_dials(first: int, seeds: int) -> Iterator[Dials]:

@@ -145,6 +145,10 @@ class Process:
     def kill(self) -> None:
         """Kill −9, or the power is cut; from outside the loop."""
         self.loop.abandon()
+        for address in self.supervisor.roster.addresses().values():
+            for lane in address._lanes:
+                for envelope in lane:
+                    envelope.asks = ()  # the collector does not look into envelopes: all of this life would stay
 
     def events(self, name: str) -> list[Mapping[str, object]]:
         """The fields of the log's lines with this event, where the process keeps them."""
