@@ -43,7 +43,7 @@ from tests.persistence.forks import cut_short
 from tests.persistence.making import join
 from tests.persistence.ordeal import Database, ordeal, wearing
 from tests.simulation import invariants
-from tests.simulation.dials import draw
+from tests.simulation.dials import draw, draw_nearby, with_cloud
 from tests.simulation.run import run
 from tests.simulation.violation import Violation
 
@@ -304,6 +304,13 @@ def in_the_swarm(seed: int) -> None:
         raise Broken(outcome.broken, outcome.why)
 
 
+def in_the_swarm_with_a_cloud(seed: int) -> None:
+    """The same, where every seed has a cloud."""
+    outcome = run(with_cloud(draw_nearby(seed)))
+    if outcome.broken:
+        raise Broken(outcome.broken, outcome.why)
+
+
 def twice_in_the_swarm(seed: int) -> None:
     """A seed gives the same run again."""
     try:
@@ -326,6 +333,7 @@ HUNTS: Final = {
     hunt.name: hunt
     for hunt in (
         Hunt(name="swarm", layer="L3", runs=600, step=in_the_swarm),
+        Hunt(name="clouded", layer="L3", runs=300, step=in_the_swarm_with_a_cloud),
         Hunt(name="traces", layer="L3", runs=100, step=twice_in_the_swarm),
         Hunt(name="fencing", layer="model", runs=2_000, step=in_a_schedule),
         Hunt(name="worlds", layer="L0", runs=300, step=in_a_world),

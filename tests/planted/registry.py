@@ -8,12 +8,13 @@ from typing import Final
 
 import msgspec
 
-from tests.planted import in_actors, in_cloud, in_disk, in_ledger, in_salvage, in_storage, in_turns
+from tests.planted import in_actors, in_cloud, in_disk, in_following, in_ledger, in_salvage, in_storage, in_turns
 from tests.planted.bug import Bug, Origin
 
 BUGS: Final[tuple[Bug, ...]] = (
     *in_storage.BUGS,
     *in_cloud.BUGS,
+    *in_following.BUGS,
     *in_disk.BUGS,
     *in_actors.BUGS,
     *in_turns.BUGS,

@@ -13,10 +13,10 @@ from typing import Final
 import msgspec
 
 import supervisor
-from actors import care, guild, journal, mailbox, requests
-from persistence import local, recovery
+from actors import care, guild, handover, journal, mailbox, requests
+from persistence import following, local, recovery
 
-FAULTS: Final = (
+NEARBY: Final = (
     "kill_guild",
     "kill_journal",
     "kill_caretaker",
@@ -42,6 +42,9 @@ FAULTS: Final = (
     "power",
     "rot",
 )
+CLOUDED: Final = ("cloud_away", "cloud_slow", "cloud_loses", "cloud_late", "kill_uploader", "wipe")
+"""Only where there is a cloud."""
+FAULTS: Final = (*NEARBY, *CLOUDED)
 """Kinds of faults; ``faults.py`` says what each does."""
 
 
@@ -50,7 +53,9 @@ class Dials(msgspec.Struct, frozen=True, kw_only=True):
 
     ``lives``: of the process before the one that heals, each ended by a power cut or a drain; ``happenings``: things
     that happen in a guild in a life; ``life_s``: how long a life is; ``fault_every_s``: the mean pause between two
-    faults of a kind; ``kill_every``: the mean number of the loop's steps between two kills.
+    faults of a kind; ``kill_every``: the mean number of the loop's steps between two kills;
+    ``queued_bytes``, ``piece_records``: of what waits for the cloud; ``silent_s``: how long a
+    newcomer waits for whoever holds the history.
     """
 
     seed: int
@@ -71,6 +76,10 @@ class Dials(msgspec.Struct, frozen=True, kw_only=True):
     recoveries: int
     page: int
     busy_disk: bool
+    cloud: bool = False
+    queued_bytes: int = 8_388_608
+    piece_records: int = 10_000
+    silent_s: float = 30.0
 
 
 def stream(seed: int, name: str) -> Random:
@@ -79,7 +88,13 @@ def stream(seed: int, name: str) -> Random:
 
 
 def draw(seed: int) -> Dials:
-    """The dials of a seed. Every twelfth run has no faults at all."""
+    """The dials of a seed. Every twelfth run has no faults at all, every third a cloud."""
+    near = draw_nearby(seed)
+    return with_cloud(near) if seed % 3 == 2 else near
+
+
+def draw_nearby(seed: int) -> Dials:
+    """The same without a cloud."""
     random = stream(seed, "dials")
     guilds = random.choice((1, 1, 2, 3, 5, 12))
     life_s = random.choice((4.0, 15.0, 60.0))
@@ -90,7 +105,7 @@ def draw(seed: int) -> Dials:
         lives=random.choice((1, 1, 2, 2, 3)),
         happenings=max(8, random.choice((40, 100, 300)) // guilds),
         life_s=life_s,
-        faults=tuple(kind for kind in FAULTS if random.random() < share),
+        faults=tuple(kind for kind in NEARBY if random.random() < share),
         fault_every_s=life_s / random.choice((1, 3, 8)),
         kill_every=random.choice((100, 400, 1_500)),
         named=random.choice((("log", "database"),) * 5 + (("log",),)),
@@ -103,6 +118,21 @@ def draw(seed: int) -> Dials:
         recoveries=random.choice((1, 3, 50)),
         page=random.choice((5, 20, 1_000)),
         busy_disk=random.random() < 0.5,
+    )
+
+
+def with_cloud(dials: Dials) -> Dials:
+    """The same run with a cloud, and what may go wrong with it."""
+    random = stream(dials.seed, "cloud")
+    share = random.choice((0.3, 0.5)) if dials.faults else 0.0
+    return msgspec.structs.replace(
+        dials,
+        cloud=True,
+        faults=(*dials.faults, *(kind for kind in CLOUDED if random.random() < share)),
+        named=random.choice((*(dials.named,) * 2, ("log", "database", "cloud"))),
+        queued_bytes=random.choice((2_000, 8_388_608)),
+        piece_records=random.choice((20, 10_000)),
+        silent_s=random.choice((1.0, dials.life_s / 4, 30.0)),
     )
 
 
@@ -122,6 +152,10 @@ def tuned(dials: Dials) -> Iterator[None]:
         (mailbox, "CAPACITY", lanes),
         (supervisor, "MAX_RECOVERIES", dials.recoveries),
         (recovery, "FEED_RECORDS", 7),
+        (following, "QUEUED_BYTES", dials.queued_bytes),
+        (following, "PIECE_RECORDS", dials.piece_records),
+        (handover, "SILENT_S", dials.silent_s),
+        (handover, "BEAT_S", dials.silent_s / 3),
         (local, "_CHUNK_RECORDS", 5),
     )
     before = [(module, name, getattr(module, name)) for module, name, _ in wanted]

@@ -24,6 +24,7 @@ from tests.simulation.gateway import Gateway
 from tests.simulation.kill_points import ELSEWHERE, KillPoint, where
 from tests.simulation.platter import Platter
 from tests.simulation.process import Process
+from tests.simulation.sky import Weather
 from tests.simulation.story import Story
 
 LINGERING_S: Final = 12.0
@@ -48,7 +49,7 @@ class Faults:
     agenda: when.
     stories: for storms.
     gateway: for sessions.
-    database: for its troubles.
+    database: for its troubles; another one once the folder was wiped.
     """
 
     def __init__(
@@ -64,12 +65,13 @@ class Faults:
         self.kill_points: set[KillPoint] = set()
         self.last_point = ELSEWHERE
         self.stages: Counter[Stage] = Counter()
+        self.weather = Weather()
         self.over = False
         self._dials = dials
         self._agenda = agenda
         self._stories = stories
         self._gateway = gateway
-        self._database = database
+        self.database = database
         self._process: Process | None = None
         self._random = stream(dials.seed, "faults")
         self._disk_error: type[StorageError] | None = None
@@ -110,8 +112,9 @@ class Faults:
         self.over = True
         self._disk_error = None
         self._slow = self._everywhere = self._lingering_journal = False
-        self._database.come_back()
-        self._database.heal_next()
+        self.database.come_back()
+        self.database.heal_next()
+        self.weather.clear()
         for taken in (self._hanging, self._poisoned, self._broken_guilds, self._unreplayable, self._stubborn):
             taken.clear()
         for story in self._stories.values():
@@ -245,17 +248,38 @@ class Faults:
     def database_fails(self) -> None:
         error = self._random.choice((NotConfirmed("commit"), StorageError("busy")))
         took_effect = isinstance(error, NotConfirmed) and self._random.random() < 0.5
-        self._database.fail_next(error, took_effect=took_effect)
+        self.database.fail_next(error, took_effect=took_effect)
 
     def database_away(self) -> None:
-        self._database.go_away(StorageError("away"))
-        self._for_a_while(self._database.come_back)
+        self.database.go_away(StorageError("away"))
+        self._for_a_while(self.database.come_back)
 
     def _calm_disk(self) -> None:
         self._disk_error = None
 
     def _speed_up(self) -> None:
         self._slow = False
+
+    # The cloud
+
+    def cloud_away(self) -> None:
+        self._worsen("away")
+
+    def cloud_slow(self) -> None:
+        self._worsen("slow")
+
+    def cloud_loses(self) -> None:
+        self._worsen("losing")
+
+    def cloud_late(self) -> None:
+        self._worsen("late")
+
+    def kill_uploader(self) -> None:
+        self._kill("uploader", "kill_uploader")
+
+    def _worsen(self, what: str) -> None:
+        setattr(self.weather, what, True)
+        self._for_a_while(lambda: setattr(self.weather, what, False))
 
     # Handlers
 
@@ -368,6 +392,7 @@ AT_STEPS: Final[Mapping[str, Callable[[Faults], None]]] = {
     "kill_guild": Faults.kill_guild,
     "kill_journal": Faults.kill_journal,
     "kill_caretaker": Faults.kill_caretaker,
+    "kill_uploader": Faults.kill_uploader,
     "zombie_guild": Faults.zombie_guild,
     "zombie_journal": Faults.zombie_journal,
     "power": Faults.cut_power,
@@ -379,6 +404,10 @@ AT_TIMES: Final[Mapping[str, Callable[[Faults], None]]] = {
     "slow_disk": Faults.slow_disk,
     "database_fails": Faults.database_fails,
     "database_away": Faults.database_away,
+    "cloud_away": Faults.cloud_away,
+    "cloud_slow": Faults.cloud_slow,
+    "cloud_loses": Faults.cloud_loses,
+    "cloud_late": Faults.cloud_late,
     "raise_once": Faults.raise_once,
     "raise_always": Faults.raise_always,
     "raise_everywhere": Faults.raise_everywhere,

@@ -21,6 +21,7 @@ from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
 from ledger.state import GuildState, from_pages
 from persistence.checkpoints import pack
+from persistence.following import Following
 from persistence.frames import Frame
 from persistence.layer import Head
 from persistence.memory_database import MemoryDatabase
@@ -29,11 +30,13 @@ from tests.simulation import invariants as i
 from tests.simulation.book import GuildBook
 from tests.simulation.platter import Platter, digest_in
 from tests.simulation.process import Line, Process
+from tests.simulation.sky import Sky
 from tests.simulation.violation import Violation
 
 P = ParamSpec("P")
 
-LAYERS: Final = ("log", "database")
+NEARBY: Final = ("log", "database")
+LAYERS: Final = (*NEARBY, "cloud")
 PLANTED: Final = ("Broken(", "planted")
 
 
@@ -73,11 +76,12 @@ class Credits:
 
 class Oracle:
     """Args:
-    database: the second layer's truth.
+    database: the second layer's truth; another one once the folder was wiped.
+    sky: the third layer's, if there is one.
     named: the layers that an acknowledgement speaks for.
     """
 
-    def __init__(self, database: MemoryDatabase, named: Sequence[str]) -> None:
+    def __init__(self, database: MemoryDatabase, sky: Sky | None, named: Sequence[str]) -> None:
         self.books: dict[GuildId, GuildBook] = {}
         self.seen: Counter[str] = Counter()
         self.trace = 0
@@ -88,7 +92,8 @@ class Oracle:
         self.incidents = 0
         self.unread: Counter[str] = Counter()
         self.acknowledged: defaultdict[GuildId, set[tuple[UserId, int]]] = defaultdict(set)
-        self._database = database
+        self.database = database
+        self._sky = sky
         self._named = tuple(named)
         self._process: Process | None = None
         self._platter: Platter | None = None
@@ -128,6 +133,22 @@ class Oracle:
         if book is None:
             book = self.books[guild] = GuildBook(guild)
         return book
+
+    def wiped(self, database: MemoryDatabase) -> None:
+        """The folder is gone. What was promised is in the cloud, if that was named; else what the cloud has of it."""
+        self.database = database
+        if "cloud" in self._named:
+            return
+        for guild, book in self.books.items():
+            book.promised = min(book.promised, self._in_cloud(book))
+            left = {joined for record in book.records[: book.promised] if (joined := _join_of(record)) is not None}
+            self.acknowledged[guild] &= left
+
+    def _in_cloud(self, book: GuildBook) -> int:
+        """Up to which seq the cloud holds the chain in force."""
+        sky = self._sky
+        assert sky is not None, "asked where there is one"
+        return next((seq for seq, frame in enumerate(book.frames) if not sky.holds(frame)), len(book.frames))
 
     # The store
 
@@ -194,8 +215,13 @@ class Oracle:
             book = self.book(append.guild)
             i.newest_life_appends(book, incarnation)
             self._extend(book, [book.frame(each.seq, each.key, each.epoch) for each in result.records])
-            if len(result.durable_in) < len(LAYERS):
+            if len(result.durable_in) < len(NEARBY):
                 self.seen["append into one layer only"] += 1
+
+    def queued(self, following: Following | None) -> None:
+        """What the layers took waits for the cloud now, if there is one."""
+        if following is not None and following.behind() > len(following._waiting) + len(following._piece):
+            self.seen["queue for the cloud overflowed"] += 1
 
     @ends_the_run
     def committed(self, guild: GuildId, committed: Committed) -> None:
@@ -225,7 +251,8 @@ class Oracle:
         assert self._platter is not None, "asked while a process runs"
         held = (
             self._platter.holds(digest_in(frame.data)),
-            self._database._frames.get(frame.record.gsn) == frame.data,
+            self.database._frames.get(frame.record.gsn) == frame.data,
+            self._sky is not None and self._sky.holds(frame),
         )
         return _named(held)
 
@@ -238,7 +265,8 @@ class Oracle:
         first_line = pack(kept).partition(b"\n")[0]  # the file is synced as a whole
         held = (
             self._platter.holds(digest_in(first_line)),
-            kept in self._database._checkpoints.get(kept.header.guild, ()),
+            kept in self.database._checkpoints.get(kept.header.guild, ()),
+            False,
         )
         return _named(held)
 
@@ -447,6 +475,10 @@ COUNTED: Final = {
     "letter.buried": "dead letter",
     "layer.recovered": "caught up",
     "layer.failed": "layer failed",
+    "cloud.failed": "cloud failed",
+    "cloud.recovered": "cloud recovered",
+    "holder.silent": "standby waited",
+    "branch.salvaged": "branch salvaged",
     "epoch.taken": "epoch taken anew",
     "storage.stalled": "storage stalled",
     "storage.refused": "batch refused",
@@ -484,8 +516,14 @@ NOTED: Final = {
 """Rare states that a recovery's notes tell of."""
 
 
-def _named(held: tuple[bool, bool]) -> tuple[str, ...]:
+def _named(held: tuple[bool, bool, bool]) -> tuple[str, ...]:
     return tuple(name for name, holds in zip(LAYERS, held, strict=True) if holds)
+
+
+def _join_of(record: r.Record) -> tuple[UserId, int] | None:
+    """A join as ``join.acknowledged`` names it."""
+    event = record.event
+    return (event.user, event.joined_at_us // 1_000) if isinstance(event, r.JoinRecorded) else None
 
 
 def _is_planted(error: str) -> bool:

@@ -6,14 +6,15 @@ A life ends by ``stop`` (a drain), or by ``kill``: then the power is off, and on
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.cloud_side import Cloud, CloudSide
 from actors.guild import Outside
 from actors.journal import Journal
 from actors.salvager import Salvager
@@ -21,12 +22,13 @@ from actors.supervision import ChildSpec, journal_spec, spawn
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 from ledger.records import Record
+from persistence.cloud import CloudLayer
 from persistence.layer import FencedLayer, Layer
 from persistence.local import LocalLayer
 from persistence.log import SEGMENT_BYTES
 from persistence.memory_database import MemoryDatabase
 from persistence.salvage import FileSalvage, Salvage
-from persistence.store import StartReport, Store
+from persistence.store import Store
 from supervisor import Supervisor
 from tests.persistence.simdisk import SimDisk
 from tests.simulation.loop import SimClock, SimLoop, SimRandomness
@@ -63,7 +65,21 @@ class Told:
 
 
 StoreMaker = Callable[[Sequence[Layer], Clock, Randomness, FencedLayer | None, Salvage | None], Store]
-JournalMaker = Callable[[Store, frozenset[str], Clock, Sleep, FilteringBoundLogger], Journal]
+
+
+class JournalMaker(Protocol):
+    """Makes a journal; ``turn`` as it takes it."""
+
+    def __call__(
+        self,
+        store: Store,
+        named: frozenset[str],
+        clock: Clock,
+        sleep: Sleep,
+        log: FilteringBoundLogger,
+        *,
+        turn: Callable[[], Awaitable[None]] | None = None,
+    ) -> Journal: ...
 
 
 class Process:
@@ -74,6 +90,8 @@ class Process:
         disk: what the log and the checkpoints lie on.
         database: the second layer: a model, which takes its time in a thread, or a real one.
         hear: gets each line of its log; None = they are kept in ``lines``.
+        cloud: the third layer's store, and this folder's name there; None = there is none.
+        polite: whether it waits until whoever holds the history in the cloud has gone.
         named: the layers that LEDGER_ACK names.
         segment_bytes: a log file that is larger is not appended to.
         wrap, make_store, make_journal: for those that watch layers, store and journal, or cut into them.
@@ -86,6 +104,8 @@ class Process:
         database: MemoryDatabase | Layer,
         *,
         hear: Callable[[Line], None] | None = None,
+        cloud: Cloud | None = None,
+        polite: bool = True,
         named: Iterable[str] = ("log", "database"),
         segment_bytes: int = SEGMENT_BYTES,
         wrap: Callable[[Layer], Layer] = lambda layer: layer,
@@ -105,8 +125,12 @@ class Process:
         )
         layers = (wrap(self.files), wrap(self.database))
         salvage = FileSalvage(disk, DATA, Thread(loop))
-        self.store = make_store(layers, self.clock, self.randomness, None, salvage)
-        self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log)
+        self.store = make_store(layers, self.clock, self.randomness, self._layer_of(cloud), salvage)
+        self.cloud = None if cloud is None else self._side_of(cloud)
+        turn = self.cloud.await_turn if self.cloud is not None and polite else None
+        self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log, turn=turn)
+        if self.cloud is not None:
+            self.cloud.attach(self.journal, frozenset(named))
         self.supervisor = Supervisor(
             journal=self.journal,
             keep=lambda digest, payload: self.kept.update({digest: payload}),
@@ -121,22 +145,25 @@ class Process:
         """The root's children, as ``Program`` has them."""
         caretaker = ChildSpec(name="caretaker", start=self.supervisor.caretaker.run)
         salvager = Salvager(self.store.salvage, self.supervisor.roster, self.clock, asyncio.sleep, self.log)
-        return (journal_spec(self.journal), caretaker, ChildSpec(name="salvager", start=salvager.run))
+        beside = () if self.cloud is None else self.cloud.specs()
+        return (journal_spec(self.journal), *beside, caretaker, ChildSpec(name="salvager", start=salvager.run))
 
-    async def start(self, outside: Outside) -> StartReport:
-        """Recovers and starts the tree; effects go to ``outside``.
+    async def start(self, outside: Outside) -> None:
+        """Recovers and starts the tree; effects go to ``outside``. With a cloud the journal recovers, in the tree.
 
         Raises:
             StorageError: when no layer can be opened.
         """
-        report = await self.store.start()
+        if self.cloud is None:
+            await self.store.start()
         self.supervisor.connect(outside)
         self.tree = spawn(self.supervisor.run(self.specs()), "supervisor")
-        return report
 
     async def stop(self) -> None:
         """Drains: what a SIGTERM does."""
-        await self.supervisor.drain()
+        if self.cloud is not None:
+            await self.cloud.let_pass()
+        await self.supervisor.drain(None if self.cloud is None else self.cloud.leave)
         if self.tree is not None:
             self.tree.cancel()
             await asyncio.wait({self.tree})
@@ -149,6 +176,22 @@ class Process:
             for lane in address._lanes:
                 for envelope in lane:
                     envelope.asks = ()  # the collector does not look into envelopes: all of this life would stay
+
+    def _layer_of(self, cloud: Cloud | None) -> CloudLayer | None:
+        if cloud is None:
+            return None
+        return CloudLayer(cloud.objects, Thread(self.loop), self.randomness, self.clock, cloud.writer)
+
+    def _side_of(self, cloud: Cloud) -> CloudSide:
+        return CloudSide(
+            cloud,
+            self.store,
+            hears=lambda: True,
+            randomness=self.randomness,
+            clock=self.clock,
+            sleep=asyncio.sleep,
+            log=self.log,
+        )
 
     def events(self, name: str) -> list[Mapping[str, object]]:
         """The fields of the log's lines with this event, where the process keeps them."""

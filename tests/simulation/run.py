@@ -13,17 +13,20 @@ from typing import Final
 
 import msgspec
 
+from actors.cloud_side import Cloud
 from actors.supervision import PASSIVATED
 from ledger import messages as m
-from ledger.errors import StorageError
+from ledger.errors import LedgerError, StorageError
 from ledger.forgetting import person
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
 from ledger.records import Status
 from ledger.state import GuildState
+from persistence.cloud import CloudLayer
 from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.memory_database import MemoryDatabase
+from persistence.memory_objects import MemoryObjects
 from persistence.store import Store
 from tests.persistence.simdisk import PowerCut
 from tests.simulation import invariants as i
@@ -34,10 +37,11 @@ from tests.simulation.faults import IN_FLIGHT, Faults, rot
 from tests.simulation.gateway import Gateway
 from tests.simulation.kill_points import KillPoint
 from tests.simulation.loop import EPOCH_S, Idle, SimClock, SimLoop, SimRandomness
-from tests.simulation.oracle import LAYERS, Oracle
+from tests.simulation.oracle import NEARBY, Oracle
 from tests.simulation.outside import FORBIDDEN, Shown, SimOutside
 from tests.simulation.platter import Platter
 from tests.simulation.process import DATA, Process
+from tests.simulation.sky import Sky, Way, Weather
 from tests.simulation.storage import Connection, Thread, unsealing_once
 from tests.simulation.story import Story, guild_ids
 from tests.simulation.town import S, Town
@@ -101,13 +105,14 @@ class World:
         self.towns = {guild: self._town(guild, skew_us) for guild in guild_ids(dials.guilds)}
         self.database = MemoryDatabase("database")
         self.disk = Platter()
-        self.oracle = Oracle(self.database, dials.named)
+        self.sky = Sky() if dials.cloud else None
+        self.oracle = Oracle(self.database, self.sky, dials.named)
         self.asks = Asks(self.oracle)
         self.gateway = Gateway(self.agenda, self.towns, stream(dials.seed, "gateway"))
         self.stories = {guild: self._story(town) for guild, town in self.towns.items()}
         self.faults = Faults(dials, self.agenda, self.stories, self.gateway, self.database)
         self._random = random
-        self._handled = self._steps = 0
+        self._folders = self._handled = self._steps = 0
         self._process: Process | None = None
 
     # What the bot may ask of Discord
@@ -138,7 +143,7 @@ class World:
             steps=self._steps,
             virtual_s=self.agenda.now_s(),
             trace=self.oracle.trace,
-            seen=+self.oracle.seen + self._killed(),
+            seen=+self.oracle.seen + self._killed() + (Counter() if self.sky is None else self.sky.seen),
             injected=+self.faults.injected,
             kill_points=frozenset(self.faults.kill_points),
         )
@@ -182,8 +187,8 @@ class World:
             store.oracle = self.oracle
             return store
 
-        def make_journal(*parts: object) -> WatchedJournal:
-            journal = WatchedJournal(*parts)  # type: ignore[arg-type]
+        def make_journal(*parts: object, **more: object) -> WatchedJournal:
+            journal = WatchedJournal(*parts, **more)  # type: ignore[arg-type]
             journal.oracle = self.oracle
             return journal
 
@@ -195,12 +200,19 @@ class World:
             self.disk,
             self.database,
             hear=self.oracle.line,
+            cloud=self._cloud(loop, self.faults.weather),
             named=self.dials.named,
             segment_bytes=self.dials.segment_bytes,
             wrap=wrap,
             make_store=make_store,
             make_journal=make_journal,
         )
+
+    def _cloud(self, loop: SimLoop, weather: Weather) -> Cloud | None:
+        """A process's way to the cloud, under the name of the folder that is there now."""
+        if self.sky is None:
+            return None
+        return Cloud(Way(self.sky, weather, self.agenda, loop.random).objects, f"folder {self._folders}")
 
     async def _lifetime(self, process: Process, *, last: bool) -> None:
         supervisor = process.supervisor
@@ -237,14 +249,24 @@ class World:
         self.disk = self.disk.crashed(self._random)
 
     def _between_lives(self) -> None:
-        """Some time passes without a process; perhaps a bit flips on the disk."""
-        if (
+        """Some time passes without a process; perhaps a bit flips on the disk, or the folder is wiped."""
+        if "wipe" in self.dials.faults and self._random.random() < 0.5:
+            self._wipe()
+        elif (
             "rot" in self.dials.faults
             and self._random.random() < 0.5
             and rot(self.disk, self._surely_elsewhere(), self._random)
         ):
             self.faults.injected["rot"] += 1
         self.agenda.pass_until(self.agenda.now_s() + self._random.choice((0.1, 5.0, 100.0)))
+
+    def _wipe(self) -> None:
+        """The next life has the cloud, and nothing else: a new machine, a redeploy without a volume."""
+        self.faults.injected["wipe"] += 1
+        self._folders += 1
+        self.disk, self.database = Platter(), MemoryDatabase("database")
+        self.faults.database = self.database
+        self.oracle.wiped(self.database)
 
     def _surely_elsewhere(self) -> frozenset[bytes]:
         """Frames that the database will tell of, whenever the next life starts."""
@@ -308,17 +330,28 @@ class World:
     # The judgement
 
     def _judge(self) -> None:
-        """What the last power cut left is opened, by one layer alone and by both; and the verdicts are compared."""
-        for names in ((self._random.choice(LAYERS),), LAYERS):
-            loop = SimLoop(stream(self.dials.seed, "judge"), start_s=self.agenda.now_s())
-            disk = self.disk.crashed(self._random)
-            files = LocalLayer(disk, DATA, Thread(loop), segment_bytes=self.dials.segment_bytes)
-            layers = (files, Connection(self.database, Thread(loop)))
-            store = Store([each for each in layers if each.name in names], SimClock(loop), SimRandomness(loop.random))
-            loop.run(self.oracle.judge(store))
-            loop.abandon()
+        """What the last power cut left is opened, by one layer alone, by the cloud alone, and by
+        all; and the verdicts are compared.
+        """
+        self._judge_what(self.disk, self.database, (self._random.choice(NEARBY),), None)
+        if self.sky is not None:
+            self._judge_what(Platter(), MemoryDatabase("database"), NEARBY, Sky(self.sky.objects))
+        self._judge_what(self.disk, self.database, NEARBY, self.sky)
         for guild, town in self.towns.items():
             self._judge_verdicts(town, self.oracle.book(guild).state)
+
+    def _judge_what(self, disk: Platter, database: MemoryDatabase, names: Sequence[str], sky: Sky | None) -> None:
+        loop = SimLoop(stream(self.dials.seed, "judge"), start_s=self.agenda.now_s())
+        clock, randomness = SimClock(loop), SimRandomness(loop.random)
+        files = LocalLayer(disk.crashed(self._random), DATA, Thread(loop), segment_bytes=self.dials.segment_bytes)
+        layers = [each for each in (files, Connection(database, Thread(loop))) if each.name in names]
+        cloud = None if sky is None else CloudLayer(MemoryObjects(sky), Thread(loop), randomness, clock, "judge")
+        try:
+            loop.run(self.oracle.judge(Store(layers, clock, randomness, cloud)))
+        except LedgerError as error:
+            raise Violation("I9", f"what is left cannot be read: {error}") from error
+        finally:
+            loop.abandon()
 
     def _judge_verdicts(self, town: Town, state: GuildState) -> None:
         """Those are passed over that somebody of whom nobody could be told may have disturbed."""

@@ -8,7 +8,7 @@ what a killed process had not begun never happens.
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from typing import TypeVar, cast
+from typing import Final, TypeVar, cast
 
 from ledger.ids import GuildId, UserId
 from persistence import memory, reading, segments
@@ -19,6 +19,9 @@ from persistence.memory_database import MemoryDatabase
 from tests.simulation.loop import SimLoop
 
 T = TypeVar("T")
+
+PAGE_RECORDS: Final = 100
+"""So many frames are read at once; whoever stops early has the rest unread."""
 
 
 class Thread:
@@ -62,8 +65,10 @@ class Connection:
         return await self._thread(lambda: at_once(self._database.set_aside(after_gsn)))
 
     async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
-        for frame in await self._thread(lambda: at_once(_all(self._database.frames_after(gsn)))):
-            yield frame
+        frames = self._database.frames_after(gsn)
+        while page := await self._thread(lambda: at_once(_page(frames))):
+            for frame in page:
+                yield frame
 
     async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
         yield await self._thread(lambda: at_once(_all(self._database.frames_after(gsn))))
@@ -131,5 +136,10 @@ def at_once(work: Coroutine[object, object, T]) -> T:
     raise AssertionError("it waits for something")
 
 
-async def _all(frames: AsyncIterator[Frame]) -> list[Frame]:
-    return [frame async for frame in frames]
+async def _page(frames: AsyncIterator[Frame]) -> list[Frame]:
+    page: list[Frame] = []
+    async for frame in frames:
+        page.append(frame)
+        if len(page) == PAGE_RECORDS:
+            break
+    return page

@@ -63,6 +63,7 @@ class WatchedStore(Store):
     async def append(self, appends: Sequence[Append]) -> Sequence[Appended | Fenced]:
         results = await super().append(appends)
         self.oracle.appended(appends, results)
+        self.oracle.queued(self.following)
         return results
 
     async def open_guild(self, guild: GuildId) -> Opened:
@@ -125,6 +126,10 @@ class WatchedJournal(Journal):
         except Fenced:
             self.oracle.seen["stale checkpoint refused"] += 1
             raise
+
+    async def frames_after(self, gsn: int, limit: int) -> Sequence[Frame]:
+        self.oracle.seen["read again for the cloud"] += 1
+        return await super().frames_after(gsn, limit)
 
     def void(self, error: LedgerError) -> None:
         super().void(error)
