@@ -16,7 +16,7 @@ from ledger.records import CreditGranted, CreditReversed, JoinRecorded, MembersS
 from tests.kills.acts import QUERY, kind_of
 from tests.kills.stage import Life, Stage
 
-TREE = ("main", "supervisor", "journal", "caretaker", "salvager", "guild")
+TREE = ("main", "supervisor", "journal", "uploader", "pulse", "caretaker", "salvager", "guild")
 """Kinds of tasks that are there while a process is at work."""
 
 

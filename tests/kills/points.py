@@ -21,8 +21,10 @@ ROOT: Final = Path(__file__).parents[2]
 KERNEL: Final = (
     "actors/asks.py",
     "actors/care.py",
+    "actors/cloud_side.py",
     "actors/forgetting.py",
     "actors/guild.py",
+    "actors/handover.py",
     "actors/journal.py",
     "actors/keeper.py",
     "actors/mailbox.py",
@@ -30,10 +32,21 @@ KERNEL: Final = (
     "actors/reads.py",
     "actors/roster.py",
     "actors/runtime.py",
+    "actors/salvager.py",
     "actors/supervision.py",
-    "persistence/*.py",
+    "actors/uploader.py",
+    "persistence/following.py",
+    "persistence/local.py",
+    "persistence/offload.py",
+    "persistence/recovery.py",
+    "persistence/rehydration.py",
+    "persistence/salvage.py",
+    "persistence/seats.py",
+    "persistence/sqlite*.py",
+    "persistence/store.py",
     "supervisor.py",
 )
+"""Stores of objects are adapters, and the cloud's protocol has a model of its own, killed at any await (tests/fencing)."""
 GATEWAY: Final = ("actors/gateway/*.py",)
 
 Position: TypeAlias = tuple[str, int, int | None, int | None, int | None, str]

@@ -18,10 +18,12 @@ from ledger import messages as m
 from ledger.errors import StorageError
 from ledger.ids import InteractionId, InviteCode, UserId
 from persistence.lists import Lists
+from persistence.memory_objects import MemoryBucket
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
 from tests.kills.databases import InSqlite
 from tests.kills.stage import GUILDS, Life, Stage
+from tests.persistence.simdisk import SimDisk
 from tests.simulation.process import DATA
 from tests.simulation.storage import Thread
 
@@ -187,6 +189,31 @@ async def crowded(life: Life) -> None:
     await life.sleep(1.0)
 
 
+async def without_cloud(life: Life) -> None:
+    """The cloud, for which acknowledgements wait, is away for longer than anybody waits for it; then it catches up."""
+    await life.come_up()
+    life.join(HERE)
+    await life.sleep(5.0)
+    life.stage.is_cloud_away = True
+    life.join(THERE)
+    life.join(HERE)
+    life.do("joins", lambda: life.process.supervisor.read(_read_lists))
+    await life.sleep(45.0)
+    life.join(HERE)
+    await life.sleep(5.0)
+    life.stage.is_cloud_away = False
+
+
+async def cloud_comes_late(life: Life) -> None:
+    """A folder with a history goes on without the cloud, which is asked who writes when it answers."""
+    await life.come_up()
+    life.join(HERE)
+    await life.sleep(10.0)
+    life.stage.is_cloud_away = False
+    life.join(THERE)
+    await life.sleep(10.0)
+
+
 async def coming_up(life: Life) -> None:
     """What recovery made of the disks is worked with."""
     await life.come_up()
@@ -214,6 +241,26 @@ def lived(stage: Stage, joins: int = 3) -> None:
 
     ended = stage.life(script)
     assert ended is None, repr(ended)
+
+
+def acknowledged_in_the_cloud(stage: Stage) -> None:
+    """A life, all of whose records are in the cloud too."""
+    stage.bucket, stage.named = MemoryBucket(), ("log", "database", "cloud")
+    lived(stage)
+
+
+def wiped(stage: Stage) -> None:
+    """A redeploy onto an empty disk, while whoever held the history has only fallen silent."""
+    acknowledged_in_the_cloud(stage)
+    assert stage.bucket is not None
+    stage.disk, stage.database = SimDisk(), stage.database.emptied()
+    claim = max(key for key in stage.bucket.objects if key.startswith("epoch/"))
+    stage.bucket.objects[claim] = stage.bucket.objects[claim].replace(b'"folder"', b'"elsewhere"')
+
+
+def cloud_away(stage: Stage) -> None:
+    acknowledged_in_the_cloud(stage)
+    stage.is_cloud_away = True
 
 
 def hole_in_log(stage: Stage) -> None:
@@ -314,6 +361,11 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("branch-in-log", coming_up, branch_in_log, rivals=True),
     Scenario("another-history", coming_up, another_history, rivals=True),
     Scenario("read-back", read_back),
+    Scenario("cloud-work", at_work, acknowledged_in_the_cloud),
+    Scenario("cloud-drain", draining, acknowledged_in_the_cloud, heals=False),
+    Scenario("cloud-wiped", coming_up, wiped),
+    Scenario("cloud-away", without_cloud, acknowledged_in_the_cloud),
+    Scenario("cloud-late", cloud_comes_late, cloud_away),
     Scenario("rest", at_rest),
     Scenario("without-database", without_database),
     Scenario("without-anything", without_anything),

@@ -17,10 +17,13 @@ import pytest
 
 from actors import guild as guild_module
 from actors.asks import Outcome
+from actors.cloud_side import Cloud
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause
 from persistence import local, recovery
+from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
+from persistence.objects import Unreachable
 from tests.kills.acts import Hands
 from tests.kills.databases import Database, InMemory, threadless
 from tests.kills.points import KERNEL, inventory
@@ -34,6 +37,7 @@ GUILDS: Final = (GuildId("77"), GuildId("78"))
 KNOWN: Final = inventory(KERNEL)
 HEAL_S: Final = 1_200.0
 """Everything is well again so long after the last fault: a probe of a parked guild, and room."""
+ANSWER_S: Final = 0.01
 SLOW_S: Final = (1.0, 8.0)
 """What a slow device takes for one piece of work; a life that is told to end is waited for 5 s."""
 
@@ -264,6 +268,8 @@ class Stage:
         self.slow = slow
         self.disk = SimDisk()
         self.database: Database = InMemory()
+        self.bucket: MemoryBucket | None = None
+        self.is_cloud_away = False
         self.village = Village()
         self.people = 0
         self.acknowledged: set[tuple[GuildId, UserId]] = set()
@@ -276,6 +282,7 @@ class Stage:
         fresh = Stage(0, slow=self.slow)
         fresh.random.setstate(self.random.getstate())
         fresh.disk, fresh.database = copy.deepcopy(self.disk), self.database.copied()
+        fresh.bucket = None if self.bucket is None else self.bucket.copy()
         fresh.take_truth(self)
         fresh.now_s, fresh.lives, fresh.named = self.now_s, self.lives, self.named
         return fresh
@@ -317,4 +324,19 @@ class Stage:
 
 
 def _make(loop: SimLoop, stage: Stage) -> Process:
-    return Process(loop, stage.disk, stage.database.used(), named=stage.named)
+    return Process(loop, stage.disk, stage.database.used(), cloud=_cloud_of(stage), named=stage.named)
+
+
+def _cloud_of(stage: Stage) -> Cloud | None:
+    """The stage's bucket, each answer of which takes a moment; or none at all."""
+    if stage.bucket is None:
+        return None
+    objects = MemoryObjects(stage.bucket)
+
+    async def answer(call: Call) -> None:
+        await asyncio.sleep(ANSWER_S)
+        if stage.is_cloud_away:
+            raise Unreachable(f"no answer to {call.verb}")
+
+    objects.before = answer
+    return Cloud(objects, "folder")
