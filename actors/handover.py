@@ -62,7 +62,7 @@ class Handover:
 
     async def await_turn(self) -> None:
         """Stands by until the holder is gone; returns at once where there is none."""
-        seen, since_s, announced = "", self._clock.monotonic_s(), 0
+        seen, since_s, announced, told = "", self._clock.monotonic_s(), 0, False
         while self._clock.monotonic_s() - since_s < SILENT_S:
             try:
                 holder = await self._presence.holder()
@@ -75,7 +75,9 @@ class Handover:
                     await self._presence.stand_by(holder.epoch)
                     announced = holder.epoch
             except StorageError as error:
-                self._log.warning("holder.unknown", error=str(error), hint=error.hint)
+                if not told:
+                    self._log.warning("holder.unknown", error=str(error), hint=error.hint)
+                told = True
             await self._sleep(POLL_S)
         self._log.warning("holder.silent", seconds=SILENT_S, hint=SILENT_HINT)
 

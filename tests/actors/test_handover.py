@@ -5,9 +5,10 @@ import logging
 from io import StringIO
 
 import msgspec
+import pytest
 import structlog
 
-from actors.handover import BEAT_S, NEWCOMER_S, SILENT_S, Handover
+from actors.handover import BEAT_S, NEWCOMER_S, SILENT_S, Handover, HeldElsewhere
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.presence import Presence
@@ -127,6 +128,15 @@ async def test_a_holder_waits_for_a_newcomer_only_for_a_moment():
     clock = VirtualClock()
     await Side(claimed("old"), clock, "old", EPOCH).handover.await_newcomer()
     assert NEWCOMER_S <= clock.now_s - VirtualClock().now_s < NEWCOMER_S + 1
+
+
+async def test_a_tool_that_writes_is_refused_while_somebody_else_holds_the_history():
+    bucket, clock = claimed("old"), VirtualClock()
+    with pytest.raises(HeldElsewhere, match="old"):
+        await Side(bucket, clock, "tool").handover.expect_nobody()
+    await Side(bucket, clock, "old").handover.expect_nobody()
+    await Side(bucket, clock, "old", EPOCH).handover.say_goodbye()
+    await Side(bucket, clock, "tool").handover.expect_nobody()
 
 
 async def test_a_process_without_an_epoch_waits_for_nobody_on_its_way_out():

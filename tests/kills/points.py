@@ -46,7 +46,7 @@ KERNEL: Final = (
     "persistence/store.py",
     "supervisor.py",
 )
-"""Stores of objects are adapters, and the cloud's protocol has a model of its own, killed at any await (tests/fencing)."""
+"""Stores of objects are adapters; the cloud's protocol has a model of its own, killed anywhere (tests/fencing)."""
 GATEWAY: Final = ("actors/gateway/*.py",)
 
 Position: TypeAlias = tuple[str, int, int | None, int | None, int | None, str]
@@ -147,6 +147,7 @@ _DEADLINES: Final = ("asyncio.timeout(", "limit")
 _LEFT_AT_ONCE: Final = (
     "self._one_checkpoint",
     "self._beating",
+    "self.alone",
     "self._queues[",
     "entry.turn",
     "self._pacer.permit(",

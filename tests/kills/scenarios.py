@@ -190,18 +190,33 @@ async def crowded(life: Life) -> None:
 
 
 async def without_cloud(life: Life) -> None:
-    """The cloud, for which acknowledgements wait, is away for longer than anybody waits for it; then it catches up."""
+    """The cloud, for which all wait, is away for longer than anybody waits; then it catches up."""
     await life.come_up()
     life.join(HERE)
     await life.sleep(5.0)
     life.stage.is_cloud_away = True
     life.join(THERE)
     life.join(HERE)
+    await life.sleep(1.0)
     life.do("joins", lambda: life.process.supervisor.read(_read_lists))
     await life.sleep(45.0)
+    for _ in range(3):
+        life.join(HERE)
+        await life.sleep(1.0)
+    life.stage.is_cloud_away = False
+    await life.sleep(40.0)  # the uploader asks again every thirty
+
+
+async def beside_the_cloud(life: Life) -> None:
+    """Nobody waits for the cloud; the journal dies while it is given something, and so does the store's epoch."""
+    await life.come_up()
+    life.join(HERE)
+    life.join(THERE)
+    await life.sleep(0.45)
+    life.process.supervisor.kill("journal")
+    await life.sleep(5.0)
     life.join(HERE)
     await life.sleep(5.0)
-    life.stage.is_cloud_away = False
 
 
 async def cloud_comes_late(life: Life) -> None:
@@ -211,7 +226,7 @@ async def cloud_comes_late(life: Life) -> None:
     await life.sleep(10.0)
     life.stage.is_cloud_away = False
     life.join(THERE)
-    await life.sleep(10.0)
+    await life.sleep(40.0)
 
 
 async def coming_up(life: Life) -> None:
@@ -256,6 +271,19 @@ def wiped(stage: Stage) -> None:
     stage.disk, stage.database = SimDisk(), stage.database.emptied()
     claim = max(key for key in stage.bucket.objects if key.startswith("epoch/"))
     stage.bucket.objects[claim] = stage.bucket.objects[claim].replace(b'"folder"', b'"elsewhere"')
+
+
+def beside(stage: Stage) -> None:
+    acknowledged_in_the_cloud(stage)
+    stage.named = ("log", "database")
+
+
+def behind_a_cloud(stage: Stage) -> None:
+    """The folder is an older copy; the cloud has what was recorded since."""
+    acknowledged_in_the_cloud(stage)
+    older = stage.copied()
+    lived(stage)
+    stage.disk, stage.database = older.disk, older.database
 
 
 def cloud_away(stage: Stage) -> None:
@@ -364,7 +392,10 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("cloud-work", at_work, acknowledged_in_the_cloud),
     Scenario("cloud-drain", draining, acknowledged_in_the_cloud, heals=False),
     Scenario("cloud-wiped", coming_up, wiped),
+    Scenario("cloud-ahead", coming_up, behind_a_cloud),
     Scenario("cloud-away", without_cloud, acknowledged_in_the_cloud),
+    Scenario("cloud-flush", draining, beside, heals=False),
+    Scenario("cloud-beside", beside_the_cloud, beside),
     Scenario("cloud-late", cloud_comes_late, cloud_away),
     Scenario("rest", at_rest),
     Scenario("without-database", without_database),

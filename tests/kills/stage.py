@@ -21,7 +21,7 @@ from actors.cloud_side import Cloud
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause
-from persistence import local, recovery
+from persistence import following, local, recovery
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from tests.kills.acts import Hands
@@ -73,6 +73,8 @@ def small_chunks() -> Iterator[None]:
         patch.setattr(local, "_CHUNK_RECORDS", 4)
         patch.setattr(recovery, "FEED_RECORDS", 4)
         patch.setattr(guild_module, "REPLAYED_AT_ONCE", 2)
+        patch.setattr(following, "QUEUED_BYTES", 2_000)
+        patch.setattr(following, "PIECE_RECORDS", 4)
         yield
 
 
@@ -283,6 +285,7 @@ class Stage:
         fresh.random.setstate(self.random.getstate())
         fresh.disk, fresh.database = copy.deepcopy(self.disk), self.database.copied()
         fresh.bucket = None if self.bucket is None else self.bucket.copy()
+        fresh.is_cloud_away = self.is_cloud_away
         fresh.take_truth(self)
         fresh.now_s, fresh.lives, fresh.named = self.now_s, self.lives, self.named
         return fresh

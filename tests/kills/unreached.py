@@ -12,6 +12,8 @@ PROCESS: Final = "the process's own beginning and end, on a real loop: tests/cha
 SETUP: Final = "inviteledger setup's, not the bot's: tests/actors/gateway/test_preflight.py"
 AFTER_A_BUG: Final = "only behind an error in a command: reached in the runs that raise there"
 DRAIN: Final = "the drain's own last step, when everything is durable; its end is the process's"
+FLUSH: Final = "the uploader has given it all by then: a drain waits two seconds for a newcomer first"
+ALONE: Final = "only where an upload and a new epoch meet within milliseconds: tests/actors/test_cloud_side.py"
 SOMETIMES: Final = "reached in some days and not in others: it depends on how fast sockets are"
 
 KEEPER: Final = (
@@ -23,6 +25,14 @@ WHY: Final[Mapping[str, str]] = {
     "supervisor.py:_run": PROCESS,
     "supervisor.py:_recover": PROCESS,
     "supervisor.py:_forget_alone": PROCESS,
+    "supervisor.py:_opened": PROCESS,
+    "actors/handover.py:Handover.expect_nobody": "a tool's, not the bot's: tests/actors/test_handover.py",
+    "persistence/store.py:Store.open_guild#2": "no near layer has it whole: tests/persistence/test_store_cloud.py",
+    "actors/cloud_side.py:CloudSide.leave#3": FLUSH,
+    "actors/uploader.py:Uploader.flush": FLUSH,
+    "persistence/following.py:Following.ask#1": ALONE,
+    "persistence/following.py:Following.ask#3": "nothing is held by a cloud's layer, so closing it never waits",
+    "persistence/following.py:Following.give#2": ALONE,
     "actors/keeper.py:Keeper._end_life": KEEPER,
     "actors/keeper.py:Keeper._pack": KEEPER,
     "actors/keeper.py:Keeper._prove_guild#3": KEEPER,

@@ -305,3 +305,13 @@ async def test_a_cloud_that_was_rolled_back_is_brought_up_to_date():
     new = await Machine(bucket, "b").started()
     assert await new.users_of() == await machine.users_of()
     assert len(await new.users_of()) == 3
+
+
+async def test_a_guild_that_no_near_layer_can_give_whole_is_read_from_the_cloud():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join(count=5)
+    await machine.upload()
+    for layer in (machine.log, machine.database):
+        layer.flip(3, 10)
+    assert len(await machine.users_of()) == 5
