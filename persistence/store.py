@@ -11,6 +11,7 @@ caller.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Final, TypeVar
 
 import msgspec
@@ -133,6 +134,10 @@ class Store:
                 or holds less than this process has acknowledged, or when all is empty here and the cloud, which may
                 know more, is away; to be tried again.
         """
+        async with nullcontext() if self.following is None else self.following.alone:
+            return await self._start()
+
+    async def _start(self) -> StartReport:
         now_ms = self._clock.now_ms()
         for seat in self._seats:
             await seat.open(now_ms)
@@ -207,7 +212,7 @@ class Store:
         known, now_ms = self._heads.get(guild), self._clock.now_ms()
         try:
             opened = await open_guild(self._near, guild, known, self._lineage, now_ms)
-        except Corrupt:
+        except (Corrupt, StorageError):
             if self.following is None or not self.following.seat.healthy:
                 raise
             opened = await open_guild(self._seats, guild, known, self._lineage, now_ms)  # slower: over the network
