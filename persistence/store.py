@@ -11,7 +11,6 @@ caller.
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Final, TypeVar
 
 import msgspec
@@ -134,7 +133,9 @@ class Store:
                 or holds less than this process has acknowledged, or when all is empty here and the cloud, which may
                 know more, is away; to be tried again.
         """
-        async with nullcontext() if self.following is None else self.following.alone:
+        if self.following is None:
+            return await self._start()
+        async with self.following.alone:
             return await self._start()
 
     async def _start(self) -> StartReport:

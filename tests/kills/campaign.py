@@ -215,7 +215,8 @@ def _due(mode: Mode, kind: str) -> int:
 
 
 def _next_life(stage: Stage) -> list[str]:
-    """After a life that ended before all was well: the next one makes everything good."""
+    """After a life that ended before all was well: the next one makes everything good; the cloud is back by then."""
+    stage.is_cloud_away = False
     told = Story(Scenario("the next life", coming_up), Hopes(struck=lambda: "", restarts=0))
     ended = stage.life(told.tell)
     return [*told.faults, *([f"I10: the next life ended with {ended!r}"] if ended else [])]
@@ -224,6 +225,7 @@ def _next_life(stage: Stage) -> list[str]:
 def _afterwards(stage: Stage, *, gaps: bool) -> list[str]:
     """What is wrong with what is durable."""
     faults: list[str] = []
+    stage.is_cloud_away = False
 
     async def script(life: Life) -> None:
         await life.process.store.start()

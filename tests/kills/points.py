@@ -148,6 +148,7 @@ _LEFT_AT_ONCE: Final = (
     "self._one_checkpoint",
     "self._beating",
     "self.alone",
+    "self.following.alone",
     "self._queues[",
     "entry.turn",
     "self._pacer.permit(",

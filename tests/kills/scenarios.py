@@ -208,12 +208,12 @@ async def without_cloud(life: Life) -> None:
 
 
 async def beside_the_cloud(life: Life) -> None:
-    """Nobody waits for the cloud; the journal dies while it is given something, and so does the store's epoch."""
+    """Nobody waits for the cloud, which is given what gathers."""
     await life.come_up()
-    life.join(HERE)
-    life.join(THERE)
-    await life.sleep(0.45)
-    life.process.supervisor.kill("journal")
+    for _ in range(3):
+        life.join(HERE)
+        life.join(THERE)
+        await life.sleep(0.5)
     await life.sleep(5.0)
     life.join(HERE)
     await life.sleep(5.0)
@@ -392,6 +392,7 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("cloud-work", at_work, acknowledged_in_the_cloud),
     Scenario("cloud-drain", draining, acknowledged_in_the_cloud, heals=False),
     Scenario("cloud-wiped", coming_up, wiped),
+    Scenario("cloud-epoch", without_anything, beside),
     Scenario("cloud-ahead", coming_up, behind_a_cloud),
     Scenario("cloud-away", without_cloud, acknowledged_in_the_cloud),
     Scenario("cloud-flush", draining, beside, heals=False),

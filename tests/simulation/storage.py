@@ -71,7 +71,9 @@ class Connection:
                 yield frame
 
     async def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
-        yield await self._thread(lambda: at_once(_all(self._database.frames_after(gsn))))
+        frames = self._database.frames_after(gsn)
+        while page := await self._thread(lambda: at_once(_page(frames))):
+            yield page
 
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         return await self._thread(lambda: at_once(self._database.guild_frames(guild, after_seq)))
