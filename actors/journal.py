@@ -362,6 +362,7 @@ class Journal:
         self._incarnations[request.guild] = request.incarnation
         try:
             opened = await self._store.open_guild(request.guild)
+            await self._await_cloud()  # what a life before this one was not told yet is answered for by this one
             self._tell_found(request.guild, opened)
             requests.resolve(request.done, opened)
         except LedgerError as error:
