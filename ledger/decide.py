@@ -287,7 +287,10 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
 
 
 def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.Decision:
-    """Its joins are worked out by the next sample; a guild that was forgotten whole begins as if it had come up."""
+    """Its joins are worked out by the next sample; whether its members are still there the member list tells.
+
+    A guild that was forgotten whole begins as if it had come up.
+    """
     salvaging = Salvaging(state, message)
     effects: tuple[m.Effect, ...] = ()
     if salvaging.emptied:
@@ -296,9 +299,11 @@ def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.D
             here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)
             up = _came_up(salvaging.state, presence, here)
             presence, effects = up.presence, up.effects
-    elif salvaging.joins and not presence.asked and needs_sample(salvaging.state):
-        presence, fetch = ask_sample(presence)
-        effects = (fetch,)
+    elif salvaging.drafts:
+        presence, effects = _unsure(presence), (m.ListMembers(session=presence.session),)
+        if salvaging.joins and not presence.asked and needs_sample(salvaging.state):
+            presence, fetch = ask_sample(presence)
+            effects = (fetch, *effects)
     answer = m.Salvaged(facts=len(salvaging.drafts), joins=salvaging.joins)
     return m.Decision(presence=presence, drafts=tuple(salvaging.drafts), effects=effects, answer=answer)
 

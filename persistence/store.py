@@ -384,6 +384,7 @@ class Store:
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self._lineage = lineages[0] if lineages else self._randomness.token()
         await self._fence(now_ms)
+        self._refuse_to_begin_apart(lineages)
         said: list[str] = []
         for seat in readable:
             if seat.trails:
@@ -406,6 +407,12 @@ class Store:
                 while not await cloud.claim(self._epoch):
                     self._epoch += 1
                 seat.learn(await cloud.fence(self._epoch, self._lineage))
+
+    def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:
+        """A new history begins in the cloud or not at all: who comes meanwhile would begin another one there."""
+        cloud_failed = self.following is not None and not self.following.seat.healthy
+        if cloud_failed and not lineages and not self._may_begin_anew:
+            raise StorageError(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
 
     async def _write(self, frames: Sequence[Frame]) -> frozenset[str]:
         """Writes a batch into every healthy layer, in order. Cancelled on the way, its outcome is unknown."""

@@ -1,14 +1,16 @@
 """Journal, uploader and a cloud in memory: what waits for it, what does not, and how it catches up."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
 from actors.clock import SystemRandomness
 from actors.journal import WAIT_FOR_LAYER_S
-from ledger.errors import Stale
+from ledger.errors import Stale, StorageError
 from ledger.records import JoinRecorded
 from persistence.cloud import CloudLayer
+from persistence.frames import Frame
 from persistence.memory import MemoryLayer
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
@@ -225,3 +227,32 @@ async def test_an_epoch_that_is_taken_while_an_upload_is_under_way_waits_for_it_
         await bot.journal.append(GUILD, 2, 1, (draft(2),))
         await bot.until(lambda: bot.store.following is not None and not bot.store.following.behind())
         assert await sky.users() == ["1", "2"]
+
+
+async def test_what_a_dead_journal_left_in_doubt_is_acknowledged_once_the_cloud_has_it_too():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:
+        await bot.journal.open(GUILD, 1)
+        append, reached = bot.database.append, asyncio.Event()
+
+        async def hang(frames: Sequence[Frame]) -> None:
+            del frames
+            reached.set()
+            await asyncio.get_running_loop().create_future()
+
+        bot.database.append = hang  # type: ignore[method-assign]
+        lost = asyncio.ensure_future(bot.journal.append(GUILD, 1, 0, (draft(1),)))
+        await reached.wait()
+        bot.database.append = append  # type: ignore[method-assign]
+        bot.supervisor.kill("journal")
+        with pytest.raises(StorageError):
+            await lost
+        await bot.until(lambda: bool(bot.events("epoch.taken")))
+        sky.go_away()
+        opened = asyncio.ensure_future(bot.journal.open(GUILD, 2))
+        await bot.until(lambda: bool(bot.events("cloud.failed")))
+        assert not bot.events("join.acknowledged")
+        sky.come_back()
+        assert len((await opened).tail) == 1
+        await bot.until(lambda: bool(bot.events("join.acknowledged")))
+        assert await sky.users() == ["1"]

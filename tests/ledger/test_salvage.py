@@ -218,7 +218,7 @@ def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_mo
     life.tell(m.SampleArrived(sample=_with(first, counter), request=life.presence.request))
     loser, since = gone_on(forked(life), [GREETING, join(ANNA, 50, 1)]), len(life.records)
     decision = life.tell(m.Salvage(branch="lost", records=tuple(loser.records[since:]), forgotten=(), at_us=at(60)))
-    assert [type(each) for each in decision.effects] == [m.FetchSample]
+    assert [type(each) for each in decision.effects] == [m.FetchSample, m.ListMembers]
     assert newest(life, ANNA).status is Status.PENDING
     used = unchanged(life, at(70))
     life.tell(m.SampleArrived(sample=_with(used, _used(counter)), request=life.presence.request))
@@ -239,6 +239,27 @@ def _with(arrived: m.SampleArrived, counter: r.Counter) -> Sample:
         counters=(counter,),
         vanity=sample.vanity,
     )
+
+
+def everybody_left(started_s: int) -> m.ReviewMembers:
+    return m.ReviewMembers(
+        session=SessionId("s1"), members=(), after=UserId("0"), upto="", started_us=at(started_s), at_us=at(started_s)
+    )
+
+
+def test_who_was_salvaged_and_has_gone_is_found_by_the_list_that_is_compared_again():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(ANNA, 5, 1)])
+    winner.tell(everybody_left(30))
+    assert winner.presence.reconciled
+    records, forgotten = lost(loser, since)
+    salvage = m.Salvage(branch="lost", records=tuple(records), forgotten=forgotten, at_us=at(40))
+    decision = winner.tell(salvage)
+    assert m.ListMembers(session=SessionId("s1")) in decision.effects
+    assert not winner.presence.reconciled
+    winner.tell(everybody_left(50))
+    assert periods(winner, ANNA) == [(5, LEFT_UNKNOWN)]
+    assert winner.tell(salvage).effects == ()
 
 
 def test_a_bot_needs_no_invite_also_when_it_is_salvaged():

@@ -81,6 +81,26 @@ async def test_a_wiped_folder_comes_back_from_the_cloud():
     assert (await new.log.open()).gsn == (await new.database.open()).gsn == 5
 
 
+async def test_a_history_does_not_begin_where_the_cloud_did_not_take_its_beginning():
+    bucket = MemoryBucket()
+    first = Machine(bucket, "a")
+
+    async def nothing_is_written(call: Call) -> None:
+        if call.verb == "create" and call.key.startswith("seg/"):
+            raise Unreachable(f"no answer to {call.verb}")
+
+    first.objects.before = nothing_is_written
+    with pytest.raises(StorageError, match="did not take the beginning"):
+        await first.started()
+    second = await Machine(bucket, "b").started()
+    await second.join(RED, 2)
+    await second.upload()
+    first.connect()
+    first.process()
+    await first.started()
+    assert await first.users_of(RED) == await second.users_of(RED)
+
+
 async def test_what_is_durable_here_is_given_to_the_cloud_in_order_and_once():
     bucket = MemoryBucket()
     machine = await Machine(bucket, "a").started()

@@ -39,16 +39,16 @@ class GuildBook:
         """A layer was given this frame."""
         self._ever.setdefault(frame.record.seq, {})[frame.digest] = frame
 
-    def frame(self, seq: int, key: str, epoch: int) -> Frame:
-        """The frame of a record that a layer was given.
+    def frame(self, record: Record) -> Frame:
+        """The frame of a record that a layer was given, last if there are several.
 
         Raises:
             Violation: when no layer ever was.
         """
-        for frame in self._ever.get(seq, {}).values():
-            if frame.record.key == key and frame.record.epoch == epoch:
+        for frame in reversed(self._ever.get(record.seq, {}).values()):
+            if frame.record == record:
                 return frame
-        raise Violation("I3", f"guild {self.guild}: no layer was given seq {seq}, {key}, of epoch {epoch}")
+        raise Violation("I3", f"guild {self.guild}: no layer was given {record}")
 
     def extend(self, frames: Sequence[Frame]) -> None:
         """These became the end of the chain."""

@@ -42,7 +42,7 @@ NEARBY: Final = (
     "power",
     "rot",
 )
-CLOUDED: Final = ("cloud_away", "cloud_slow", "cloud_loses", "cloud_late", "kill_uploader", "wipe")
+CLOUDED: Final = ("cloud_away", "cloud_slow", "cloud_loses", "cloud_late", "kill_uploader", "wipe", "rival")
 """Only where there is a cloud."""
 FAULTS: Final = (*NEARBY, *CLOUDED)
 """Kinds of faults; ``faults.py`` says what each does."""

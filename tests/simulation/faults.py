@@ -66,6 +66,8 @@ class Faults:
         self.last_point = ELSEWHERE
         self.stages: Counter[Stage] = Counter()
         self.weather = Weather()
+        self.rival: Callable[[], bool] = _nobody
+        """Starts another process, if none lives."""
         self.over = False
         self._dials = dials
         self._agenda = agenda
@@ -277,6 +279,10 @@ class Faults:
     def kill_uploader(self) -> None:
         self._kill("uploader", "kill_uploader")
 
+    def rival_comes(self) -> None:
+        if not self.rival():
+            self.injected["rival"] -= 1
+
     def _worsen(self, what: str) -> None:
         setattr(self.weather, what, True)
         self._for_a_while(lambda: setattr(self.weather, what, False))
@@ -408,6 +414,7 @@ AT_TIMES: Final[Mapping[str, Callable[[Faults], None]]] = {
     "cloud_slow": Faults.cloud_slow,
     "cloud_loses": Faults.cloud_loses,
     "cloud_late": Faults.cloud_late,
+    "rival": Faults.rival_comes,
     "raise_once": Faults.raise_once,
     "raise_always": Faults.raise_always,
     "raise_everywhere": Faults.raise_everywhere,
@@ -420,6 +427,10 @@ AT_TIMES: Final[Mapping[str, Callable[[Faults], None]]] = {
     "forbidden": Faults.forbidden,
     "no_answers": Faults.no_answers,
 }
+
+
+def _nobody() -> bool:
+    return False
 
 
 def rot(platter: Platter, elsewhere: Collection[bytes], random: Random) -> bool:

@@ -42,10 +42,15 @@ class Gateway:
     agenda: when what is told.
     towns: whose dispatches they are.
     random: delays.
+    name: of its sessions.
+
+    ``also``: whoever hears the same over sessions of its own.
     """
 
-    def __init__(self, agenda: Agenda, towns: Mapping[GuildId, Town], random: Random) -> None:
+    def __init__(self, agenda: Agenda, towns: Mapping[GuildId, Town], random: Random, name: str = "s") -> None:
         self.session = SessionId("")
+        self.also: Gateway | None = None
+        self._name = name
         self.dropped = 0
         self._agenda = agenda
         self._towns = towns
@@ -77,7 +82,7 @@ class Gateway:
             return
         self._forget_session()
         self._sessions += 1
-        self.session = SessionId(f"s{self._sessions}")
+        self.session = SessionId(f"{self._name}{self._sessions}")
         for guild in supervisor.roster.here():
             if not self._towns[guild].there:
                 self._tell(guild, lambda heard: m.RemoveGuild(at_us=heard.arrived_us))
@@ -105,6 +110,8 @@ class Gateway:
 
     def dispatch(self, town: Town, made: Made) -> bool:
         """Tells the process of something, if it can be told at all."""
+        if self.also is not None:
+            self.also.dispatch(town, made)
         if self._supervisor is None or not town.there or not town.available:
             self.dropped += 1
             return False

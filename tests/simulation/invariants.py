@@ -17,6 +17,7 @@ from ledger.ids import InviteCode, UserId, is_tombstone
 from ledger.phases import MOVES, Phase
 from ledger.records import Status
 from ledger.state import GuildState, pages_of
+from persistence.cloud_epochs import Claim
 from persistence.frames import Frame
 from persistence.layer import Head
 from tests.simulation.book import GuildBook
@@ -66,10 +67,18 @@ def acknowledged_is_there(book: GuildBook, shared: int, head_seq: int) -> str:
 def joins_survive(joins: Collection[tuple[UserId, int]], records: Sequence[r.Record]) -> str:
     """Each join that was said to be acknowledged is among the records that the last power cut left.
 
-    Broken by ``join.acknowledged`` told too early, or of a join that is not in the batch.
+    What a branch that lost knew of a guild or a member that either branch forgot is recorded without the name, or not
+    at all. Broken by ``join.acknowledged`` told too early, or of a join that is not in the batch.
     """
-    left = {(each.event.user, each.event.joined_at_us // 1_000) for each in records if _is_join(each.event)}
-    gone = [join for join in joins if join not in left]
+    forgotten_us = max(
+        (each.event.until_us for each in records if isinstance(each.event, r.GuildForgotten)), default=0
+    )
+    events = [each.event for each in records if isinstance(each.event, r.JoinRecorded)]
+    left = {(event.user, event.joined_at_us // 1_000) for event in events}
+    nameless = {event.joined_at_us // 1_000 for event in events if is_tombstone(event.user)}
+    gone = [
+        join for join in joins if join not in left and join[1] not in nameless and join[1] >= forgotten_us // 1_000
+    ]
     return f"acknowledged and gone: {gone[:3]} of {len(gone)}" if gone else ""
 
 
@@ -125,6 +134,16 @@ def newest_life_appends(book: GuildBook, incarnation: int) -> str:
     if incarnation < book.incarnation:
         return f"guild {book.guild}: life {incarnation} appended after life {book.incarnation} had opened"
     return ""
+
+
+@invariant("I4")
+def stale_behind_another(claim: Claim, writer: str, began_ms: int) -> str:
+    """Who is told that it was overtaken, was: by another folder, or by a claim of a dead life that arrived late.
+
+    Asked when a process ends for it, with the newest claim. Broken by a process that shuts itself out.
+    """
+    own = claim.writer == writer and claim.at_ms >= began_ms
+    return f"stale behind its own epoch {claim.epoch}" if own else ""
 
 
 @invariant("I4")
@@ -341,7 +360,3 @@ def no_bug_of_ours(what: str, planted: bool) -> str:  # noqa: FBT001 -- it reads
 def bytes_of(state: GuildState) -> tuple[bytes, ...]:
     """A state as a checkpoint would hold it."""
     return tuple(pages_of(state))
-
-
-def _is_join(event: r.Event) -> bool:
-    return isinstance(event, r.JoinRecorded)

@@ -5,7 +5,7 @@ once, whatever task it was found in. It also counts the rare states that a run h
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec
 from zlib import crc32
@@ -70,6 +70,9 @@ class Credits:
                 self.held[event.opened_us] = event.staff
             case r.CreditReversed():
                 del self.held[event.opened_us]
+            case r.GuildForgotten():  # what came after that is news again
+                self.joins = {at_us for at_us in self.joins if at_us < event.until_us}
+                self.held = {at_us: staff for at_us, staff in self.held.items() if at_us < event.until_us}
             case _:
                 pass
 
@@ -85,6 +88,8 @@ class Oracle:
         self.books: dict[GuildId, GuildBook] = {}
         self.seen: Counter[str] = Counter()
         self.trace = 0
+        self.forked = False
+        """Another process had the cloud, and no start has seen since what it did."""
         self.lost: set[int] = set()
         """Gsns that a start has said are in no layer any more."""
         self.restarts: Counter[str] = Counter()
@@ -139,10 +144,26 @@ class Oracle:
         self.database = database
         if "cloud" in self._named:
             return
+        assert self._sky is not None, "nothing would be left"
         for guild, book in self.books.items():
             book.promised = min(book.promised, self._in_cloud(book))
-            left = {joined for record in book.records[: book.promised] if (joined := _join_of(record)) is not None}
-            self.acknowledged[guild] &= left
+            self.acknowledged[guild] &= self._sky.joins(guild)
+
+    def rival_ended(self, acknowledged: Collection[tuple[GuildId, UserId, int]]) -> None:
+        """Another process is over, and its folder lost; these joins it had acknowledged."""
+        assert self._sky is not None, "they met there"
+        self.forked = True
+        for guild, user, joined_at_ms in acknowledged:
+            join = user, joined_at_ms
+            if "cloud" in self._named or join in self._sky.joins(guild):
+                self.acknowledged[guild].add(join)
+
+    def _meet_rival(self, following: Following | None) -> None:
+        """Where two went on, the branch of one lost: its records are no longer in force, its joins are kept."""
+        assert following is not None, "they met in the cloud"
+        for book in self.books.values():
+            book.promised = min(book.promised, self._in_cloud(book))
+        self.forked = not following.seat.healthy
 
     def _in_cloud(self, book: GuildBook) -> int:
         """Up to which seq the cloud holds the chain in force."""
@@ -164,6 +185,8 @@ class Oracle:
         self._tell_start(report)
         for first, last in report.missing:
             self.lost.update(range(first, last + 1))
+        if self.forked:
+            self._meet_rival(store.following)
         for guild, book in self.books.items():
             self._came_back(book, store.head_of(guild), report.leader)
 
@@ -214,7 +237,7 @@ class Oracle:
                 continue
             book = self.book(append.guild)
             i.newest_life_appends(book, incarnation)
-            self._extend(book, [book.frame(each.seq, each.key, each.epoch) for each in result.records])
+            self._extend(book, [book.frame(each) for each in result.records])
             if len(result.durable_in) < len(NEARBY):
                 self.seen["append into one layer only"] += 1
 
@@ -228,7 +251,7 @@ class Oracle:
         """An append has returned to whoever asked for it."""
         book = self.book(guild)
         for record in committed.records:
-            frame = book.frame(record.seq, record.key, record.epoch)
+            frame = book.frame(record)
             i.durable_in(self._named, self.holding(frame), frame, degraded=committed.degraded)
         last = committed.records[-1]
         book.confirmed = max(book.confirmed, last.seq)
@@ -518,12 +541,6 @@ NOTED: Final = {
 
 def _named(held: tuple[bool, bool, bool]) -> tuple[str, ...]:
     return tuple(name for name, holds in zip(LAYERS, held, strict=True) if holds)
-
-
-def _join_of(record: r.Record) -> tuple[UserId, int] | None:
-    """A join as ``join.acknowledged`` names it."""
-    event = record.event
-    return (event.user, event.joined_at_us // 1_000) if isinstance(event, r.JoinRecorded) else None
 
 
 def _is_planted(error: str) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 from actors.cloud_side import Cloud
 from actors.supervision import PASSIVATED
 from ledger import messages as m
-from ledger.errors import LedgerError, StorageError
+from ledger.errors import LedgerError, Stale, StorageError
 from ledger.forgetting import person
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
@@ -41,6 +41,7 @@ from tests.simulation.oracle import NEARBY, Oracle
 from tests.simulation.outside import FORBIDDEN, Shown, SimOutside
 from tests.simulation.platter import Platter
 from tests.simulation.process import DATA, Process
+from tests.simulation.rival import Rival
 from tests.simulation.sky import Sky, Way, Weather
 from tests.simulation.storage import Connection, Thread, unsealing_once
 from tests.simulation.story import Story, guild_ids
@@ -57,6 +58,8 @@ from tests.simulation.watched import (
 HEAL_S: Final = 300.0
 """After the faults everything is well within so long; guilds that are parked then, so long after their next try."""
 PATIENCE_S: Final = 30.0
+SHUT_OUT: Final = 5
+"""So many lives in fine weather may find a claim of the dead that arrived late."""
 STORAGE: Final = frozenset({"disk_full", "disk_fails", "database_fails", "database_away", "rot", "zombie_journal"})
 """Faults after which a layer may not be readable for a while."""
 HARMLESS_S: Final = 60.0
@@ -112,7 +115,9 @@ class World:
         self.stories = {guild: self._story(town) for guild, town in self.towns.items()}
         self.faults = Faults(dials, self.agenda, self.stories, self.gateway, self.database)
         self._random = random
-        self._folders = self._handled = self._steps = 0
+        self.faults.rival = self._begin_rival
+        self._rival: Rival | None = None
+        self._rivals = self._folders = self._handled = self._steps = 0
         self._process: Process | None = None
 
     # What the bot may ask of Discord
@@ -131,7 +136,12 @@ class World:
             self._live(life, last=False)
             self._between_lives()
         self.faults.heal()
-        self._live(self.dials.lives, last=True)
+        for life in range(self.dials.lives, self.dials.lives + SHUT_OUT):
+            if not self._live(life, last=True):
+                break
+            self._between_lives()
+        else:
+            raise Violation("I10", "every life finds somebody else who writes")
         self._judge()
 
     def outcome(self, broken: str, why: str) -> Outcome:
@@ -164,7 +174,8 @@ class World:
 
     # A life of the process
 
-    def _live(self, life: int, *, last: bool) -> None:
+    def _live(self, life: int, *, last: bool) -> bool:
+        """One; whether it ended because others write the history now."""
         loop = SimLoop(stream(self.dials.seed, f"loop/{life}"), start_s=self.agenda.now_s())
         process = self._process = self._make(loop)
         self.agenda.attach(loop)
@@ -174,12 +185,16 @@ class World:
             loop.run(self._lifetime(process, last=last))
         except PowerCut:
             self.oracle.seen["power cut" if process.tree else "power cut while it starts"] += 1
+        except Stale:
+            self.oracle.seen["stale found"] += 1
+            return True
         except StorageError:
             self.oracle.seen["start refused"] += 1
         except Idle as idle:
             raise Violation("I10", str(idle)) from idle
         finally:
             self._end(process)
+        return False
 
     def _make(self, loop: SimLoop) -> Process:
         def make_store(*parts: object) -> Store:
@@ -212,14 +227,42 @@ class World:
         """A process's way to the cloud, under the name of the folder that is there now."""
         if self.sky is None:
             return None
-        return Cloud(Way(self.sky, weather, self.agenda, loop.random).objects, f"folder {self._folders}")
+        return Cloud(Way(self.sky, weather, self.agenda, loop.random).objects, self._folder())
+
+    def _folder(self) -> str:
+        return f"folder-{self._folders}"
+
+    def _begin_rival(self) -> bool:
+        if self.sky is None or self._process is None or self._rival is not None:
+            return False
+        loop = self._process.loop
+        self._rivals += 1
+        name = f"rival-{self._rivals}"
+        way = Way(self.sky, Weather(), self.agenda, loop.random)
+        self.gateway.also = Gateway(self.agenda, self.towns, stream(self.dials.seed, name), name)
+        self._rival = Rival(
+            loop,
+            self.dials,
+            self.oracle,
+            cloud=Cloud(way.objects, name),
+            gateway=self.gateway.also,
+            discord=self,
+            polite=self._random.random() < 0.3,
+        )
+        return True
+
+    def _end_rival(self) -> None:
+        if self._rival is not None and self.gateway.also is not None:
+            self.oracle.rival_ended(self._rival.acknowledged)
+            self.gateway.also.disconnect()
+        self._rival = self.gateway.also = None
 
     async def _lifetime(self, process: Process, *, last: bool) -> None:
         supervisor = process.supervisor
         outside = SimOutside(process.loop, supervisor.roster, self, process.clock, page=self.dials.page)
         await process.start(WatchedOutside(outside, self.oracle))
         assert process.tree is not None, "it has started"
-        process.tree.add_done_callback(partial(_tree_ended, process.loop))
+        process.tree.add_done_callback(partial(self._tree_ended, process, process.clock.now_ms(), last=last))
         self.gateway.connect(supervisor, process.clock)
         self.asks.connect(process, outside)
         if last:
@@ -228,18 +271,42 @@ class World:
             return
         for story in self.stories.values():
             story.unfold(self.dials.happenings, self.dials.life_s)
-        await asyncio.sleep(self.dials.life_s)
-        if self._random.random() < 0.4:
+        until_s = process.loop.time() + self.dials.life_s
+        await asyncio.wait({process.tree}, timeout=self.dials.life_s)
+        if process.tree.done():
+            await self._leave_to_others(process, until_s)
+        elif self._random.random() < 0.4:
             self.oracle.seen["drained"] += 1
             await process.stop()
         else:
             process.loop.fail(PowerCut())
+
+    async def _leave_to_others(self, process: Process, until_s: float) -> None:
+        """It was told that it is stale: it ends as the program does, and whoever took over goes on for a while."""
+        await process.stop()
+        await asyncio.sleep(max(0.0, until_s - process.loop.time()))
+        if self._rival is not None and self._random.random() < 0.5:
+            await self._rival.stop()
+        process.tree.result()
+
+    def _tree_ended(self, process: Process, began_ms: int, tree: "asyncio.Task[None]", *, last: bool) -> None:
+        error = None if tree.cancelled() else tree.exception()
+        try:
+            if isinstance(error, Stale) and self.sky is not None:
+                i.stale_behind_another(self.sky.newest_claim(), self._folder(), began_ms)
+            elif error is not None:
+                i.no_bug_of_ours(f"the tree ended: {error!r}", planted=False)
+        except Violation as violation:
+            process.loop.fail(violation)
+        if last and error is not None:
+            process.loop.fail(error)
 
     def _end(self, process: Process) -> None:
         addresses = process.supervisor.roster.addresses().values()
         self._handled += sum(address.statistics().handled for address in addresses)
         self._steps += process.loop.steps
         self.oracle.judge_restarts(self.faults.hits, storage_failed=bool(STORAGE & {*self.dials.faults}))
+        self._end_rival()
         self.gateway.disconnect()
         self.asks.disconnect()
         self.faults.end_life()
@@ -381,11 +448,6 @@ def _zombies(process: Process) -> list[str]:
     running = {child.task for child in process.supervisor._guilds.values()}
     tasks = asyncio.all_tasks(process.loop)
     return sorted(task.get_name() for task in tasks if task.get_name().startswith("guild/") and task not in running)
-
-
-def _tree_ended(loop: SimLoop, tree: "asyncio.Task[None]") -> None:
-    if not tree.cancelled() and tree.exception() is not None:
-        loop.fail(Violation("B1", f"the tree ended: {tree.exception()!r}"))
 
 
 def _nothing(number: int, what: str) -> None:

@@ -13,7 +13,10 @@ from typing import Final
 
 import msgspec
 
+from ledger.ids import GuildId, UserId
+from ledger.records import JoinRecorded
 from persistence.cloud_bytes import SEGMENTS, Kind, SegmentHeader, body_of, chunks_of, read_header
+from persistence.cloud_epochs import EPOCHS, Claim
 from persistence.frames import Frame
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
@@ -61,10 +64,20 @@ class Sky(MemoryBucket):
         found = self._counting.get(frame.record.gsn)
         return found is not None and found.data == frame.data
 
+    def joins(self, guild: GuildId) -> set[tuple[UserId, int]]:
+        """The joins that count, with their joined_at in milliseconds."""
+        records = [frame.record for frame in self._counting.values() if frame.record.guild == guild]
+        joins = [record.event for record in records if isinstance(record.event, JoinRecorded)]
+        return {(join.user, join.joined_at_us // 1_000) for join in joins}
+
+    def newest_claim(self) -> Claim:
+        """Of the highest epoch."""
+        key = max(key for key in self.objects if key.startswith(EPOCHS))
+        return msgspec.json.decode(self.objects[key], type=Claim)
+
     def _count(self, header: SegmentHeader, call: Call) -> None:
         """As the rules of the log say, in as few words as that takes: fenced writers do not count, cuts cut."""
         if header.epoch < self._epoch:
-            self.seen["fenced upload does not count"] += 1
             return
         self._epoch = header.epoch
         if header.kind in (Kind.CUT, Kind.RECORDS):

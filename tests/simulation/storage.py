@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar, cast
 
 from ledger.ids import GuildId, UserId
-from persistence import memory, reading, segments
+from persistence import cloud_bytes, memory, reading, segments
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.lists import JoinRow
@@ -65,8 +65,7 @@ class Connection:
         return await self._thread(lambda: at_once(self._database.set_aside(after_gsn)))
 
     async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
-        frames = self._database.frames_after(gsn)
-        while page := await self._thread(lambda: at_once(_page(frames))):
+        async for page in self.reread(gsn):
             for frame in page:
                 yield frame
 
@@ -119,7 +118,7 @@ def unsealing_once() -> Iterator[None]:
             frame = known[data] = unseal(data, where)
         return frame
 
-    readers = (memory, reading, segments)
+    readers = (cloud_bytes, memory, reading, segments)
     for module in readers:
         setattr(module, unseal.__name__, remembered)
     try:

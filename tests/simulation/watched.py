@@ -6,7 +6,6 @@ They hook the public surface only (what a part is asked, and what it answers), s
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import supervisor
@@ -208,8 +207,12 @@ def watching(oracle: Oracle, faults: Faults) -> Iterator[None]:
         faults.evolving(record.guild)
         return evolve(state, record)
 
+    def make(**parts: Any) -> GuildActor:  # noqa: ANN401 -- the base's
+        watched = isinstance(parts["journal"], WatchedJournal)  # the rival's are not
+        return WatchedActor(oracle, faults, **parts) if watched else GuildActor(**parts)
+
     makers: tuple[Any, Any] = supervisor.GuildActor, guild_module.evolve
-    supervisor.GuildActor = partial(WatchedActor, oracle, faults)  # type: ignore[misc, assignment]
+    supervisor.GuildActor = make  # type: ignore[misc, assignment]
     guild_module.evolve = evolve_or_fail
     try:
         yield
