@@ -1,13 +1,16 @@
 """Bugs of how the cloud follows, and of what is asked of it: only a run with a cloud can see them."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from actors.journal import Journal
+from ledger.errors import Stale
 from persistence import recovery
-from persistence.following import QUEUED_BYTES, Following
+from persistence.following import QUEUED_BYTES, Following, Source
 from persistence.frames import Frame
+from persistence.salvage import Salvage
 from persistence.seats import Seat
+from persistence.store import Store
 from tests.planted.bug import Bug, Origin, Swap
 
 
@@ -29,6 +32,32 @@ def newest_nearby(seats: Sequence[Seat]) -> Seat | None:
     near = [seat for seat in seats if seat.readable and not seat.trails]
     return max(near, key=Seat.rank, default=None)
 
+
+async def whatever_the_cloud_says(following: Following, source: Source) -> int:
+    try:
+        return await _give(following, source)
+    except Stale:
+        following._take(following._piece[-1].record.gsn)
+        return 1
+
+
+async def parted_with(seat: Seat, after_gsn: int, salvage: Salvage, now_ms: int) -> None:
+    del salvage
+    with seat.minding(now_ms):
+        seat.learn(await seat.layer.set_aside(after_gsn))
+
+
+def begun_apart(store: Store, lineages: Sequence[str]) -> None:
+    del store, lineages
+
+
+def made_to_begin_anew(store: Store, *parts: Any, **more: Any) -> None:  # noqa: ANN401 -- the store's
+    _make_store(store, *parts, **more)
+    store._may_begin_anew = True
+
+
+_give: Final = Following.give
+_make_store: Final = Store.__init__
 
 BUGS: Final = (
     Bug(
@@ -53,6 +82,38 @@ BUGS: Final = (
         what="a start takes the newest of the layers nearby, whatever the cloud knows",
         swaps=(Swap(recovery, "newest", newest_nearby),),
         breaks=frozenset({"I1", "I9"}),
+        hunts=("clouded",),
+    ),
+    Bug(
+        name="overtaken-and-goes-on",
+        origin=Origin.OURS,
+        what="a process that meets another one's fence takes what it wanted to upload for uploaded",
+        swaps=(Swap(Following, "give", whatever_the_cloud_says),),
+        breaks=frozenset({"I6"}),
+        hunts=("clouded",),
+    ),
+    Bug(
+        name="branch-not-kept",
+        origin=Origin.OURS,
+        what="what a process recorded nearby while another one had the cloud is set aside, and its facts with it",
+        swaps=(Swap(Seat, "set_aside", parted_with),),
+        breaks=frozenset({"I1"}),
+        hunts=("clouded",),
+    ),
+    Bug(
+        name="history-begun-apart",
+        origin=Origin.OURS,
+        what="a new history begins nearby although the cloud did not take its beginning",
+        swaps=(Swap(Store, "_refuse_to_begin_apart", begun_apart),),
+        breaks=frozenset({"B1"}),
+        hunts=("clouded",),
+    ),
+    Bug(
+        name="empty-folder-begins-anew",
+        origin=Origin.OURS,
+        what="an empty folder begins a new history where the cloud, which may hold one, does not answer",
+        swaps=(Swap(Store, "__init__", made_to_begin_anew),),
+        breaks=frozenset({"B1", "I1", "I9"}),
         hunts=("clouded",),
     ),
 )

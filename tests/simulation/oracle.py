@@ -100,6 +100,7 @@ class Oracle:
         self.database = database
         self._sky = sky
         self._named = tuple(named)
+        self._empty = False
         self._process: Process | None = None
         self._platter: Platter | None = None
         self._credits: defaultdict[GuildId, Credits] = defaultdict(Credits)
@@ -141,7 +142,7 @@ class Oracle:
 
     def wiped(self, database: MemoryDatabase) -> None:
         """The folder is gone. What was promised is in the cloud, if that was named; else what the cloud has of it."""
-        self.database = database
+        self.database, self._empty = database, True
         if "cloud" in self._named:
             return
         assert self._sky is not None, "nothing would be left"
@@ -479,6 +480,8 @@ class Oracle:
             self.seen[state] += mark in text
         self.seen["hole reported"] += bool(report.missing)
         self.seen[f"recovery led by {report.leader}"] += 1
+        self.seen["wiped folder came back"] += self._empty and report.leader == "cloud"
+        self._empty = False
 
     def _tell_opened(self, opened: Opened) -> None:
         origin = "the beginning" if opened.checkpoint is None else "a checkpoint"

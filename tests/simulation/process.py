@@ -127,10 +127,8 @@ class Process:
         salvage = FileSalvage(disk, DATA, Thread(loop))
         self.store = make_store(layers, self.clock, self.randomness, self._layer_of(cloud), salvage)
         self.cloud = None if cloud is None else self._side_of(cloud)
-        self._turn = self.cloud.await_turn if self.cloud is not None and polite else None
-        self.journal = make_journal(
-            self.store, frozenset(named), self.clock, asyncio.sleep, self.log, turn=self._turn
-        )
+        turn = None if self.cloud is None else self.cloud.await_turn if polite else _at_once
+        self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log, turn=turn)
         if self.cloud is not None:
             self.cloud.attach(self.journal, frozenset(named))
         self.supervisor = Supervisor(
@@ -151,12 +149,12 @@ class Process:
         return (journal_spec(self.journal), *beside, caretaker, ChildSpec(name="salvager", start=salvager.run))
 
     async def start(self, outside: Outside) -> None:
-        """Recovers and starts the tree; effects go to ``outside``. Who waits for its turn recovers in the tree.
+        """Recovers and starts the tree; effects go to ``outside``. With a cloud the journal recovers, in the tree.
 
         Raises:
             StorageError: when no layer can be opened.
         """
-        if self._turn is None:
+        if self.cloud is None:
             await self.store.start()
         self.supervisor.connect(outside)
         self.tree = spawn(self.supervisor.run(self.specs()), "supervisor")
@@ -202,3 +200,7 @@ class Process:
     async def records(self, guild: GuildId) -> list[Record]:
         """What the log has of a guild."""
         return [frame.record for frame in await self.files.guild_frames(guild, 0)]
+
+
+async def _at_once() -> None:
+    """It is its turn, whoever holds the history."""
