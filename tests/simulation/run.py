@@ -384,6 +384,7 @@ class World:
             said.append("dispatches are on their way")
         if self.asks.waiting:
             said.append(f"{self.asks.waiting} people wait for an answer")
+        said += [f"the branch {branch} of guild {guild} waits" for branch, guild in process.store.salvage.pending()]
         return said or [f"{name} runs beside its successor" for name in _zombies(process)]  # last: it takes long
 
     def _undecided(self) -> list[str]:
