@@ -50,6 +50,7 @@ class Following:
         self._waiting.clear()
         self._piece = ()
         self._bytes, self._head = 0, head
+        self.seat.gsn = min(self.seat.gsn, head)  # what lies behind that is not of these records
         self._begun.set()
         self._notify()
 

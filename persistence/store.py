@@ -117,6 +117,8 @@ class Store:
         self._acknowledged = 0
         self._epoch = 0
         self._lineage = ""
+        self._owed = (0, 0)
+        """The rank that a start has found and did not live to reach; the cloud may be away at the next one."""
         self._in_doubt = True
         self.witness = Witness()
         self.leader = ""
@@ -146,7 +148,7 @@ class Store:
         if newest is None:
             raise self._nobody()
         await self._mind_cloud()
-        wanted = newest.rank()
+        wanted = self._owed = max(newest.rank(), self._owed) if self._is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
         notes += await self._take_term(now_ms)
@@ -155,10 +157,12 @@ class Store:
         if leader is None:
             raise self._nobody()
         if leader.trails:
-            wanted = leader.rank()  # others may have gone on from there, however far the branch of this folder leads
+            wanted = self._owed = (
+                leader.rank()
+            )  # others may have gone on from there, however far the branch of this folder leads
         notes += await recovery.heal(self._seats, leader, self.salvage, now_ms)
         self._go_on_from(wanted)
-        self._in_doubt = False
+        self._in_doubt, self._owed = False, (0, 0)
         self.leader = self.leader or leader.name
         return self._report(leader, notes)
 
@@ -352,6 +356,9 @@ class Store:
         """Those that every batch is written into, and that work."""
         return [seat for seat in self._near if seat.healthy]
 
+    def _is_cloud_away(self) -> bool:
+        return self.following is not None and not self.following.seat.healthy
+
     async def _mind_cloud(self) -> None:
         """Before anything is touched: whether this folder and the cloud go together."""
         if self.following is None:
@@ -359,7 +366,7 @@ class Store:
         seat, lineage = self.following.seat, self.following.seat.summary.lineage
         own = {near.summary.lineage for near in self._healthy() if near.summary.lineage}
         if not seat.healthy:
-            if not own and not self._may_begin_anew:
+            if not any(near.gsn for near in self._healthy()) and not self._may_begin_anew:
                 raise StorageError(f"all is empty here, and the cloud cannot be asked: {self._troubles()}")
             return
         if own and lineage and lineage not in own:
@@ -410,8 +417,7 @@ class Store:
 
     def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:
         """A new history begins in the cloud or not at all: who comes meanwhile would begin another one there."""
-        cloud_failed = self.following is not None and not self.following.seat.healthy
-        if cloud_failed and not lineages and not self._may_begin_anew:
+        if self._is_cloud_away() and not lineages and not self._may_begin_anew:
             raise StorageError(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
 
     async def _write(self, frames: Sequence[Frame]) -> frozenset[str]:

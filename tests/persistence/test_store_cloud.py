@@ -1,18 +1,22 @@
 """Stores with folders of their own over one bucket: what the cloud brings back, and who may write."""
 
+import asyncio
+from collections.abc import Sequence
+
 import pytest
 
 from ledger.errors import NotConfirmed, Stale, StorageError, WrongHistory
 from ledger.ids import GuildId
-from persistence import following
+from persistence import following, recovery
 from persistence.cloud import CloudLayer
+from persistence.frames import Frame
 from persistence.memory import MemoryLayer
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
 from persistence.store import Appended, Store
 from tests.persistence.forks import handed_out, joined
-from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
+from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 
 
 class Machine:
@@ -79,6 +83,81 @@ async def test_a_wiped_folder_comes_back_from_the_cloud():
     assert await new.users_of(RED) == await old.users_of(RED)
     assert await new.users_of(BLUE) == await old.users_of(BLUE)
     assert (await new.log.open()).gsn == (await new.database.open()).gsn == 5
+
+
+async def test_an_empty_folder_that_got_nothing_from_the_cloud_does_not_go_on_without_it():
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    await old.join(RED, 3)
+    await old.upload()
+    new = Machine(bucket, "b")
+
+    async def nothing_more(call: Call) -> None:
+        if call.verb == "create" and call.key.startswith("seg/"):
+            new.cut_off()
+
+    new.objects.after = nothing_more
+    for attempt in range(3):
+        with pytest.raises(StorageError):
+            await new.started()
+        assert not (await new.log.open()).gsn
+        if attempt:
+            new.process()
+    new.connect()
+    await new.started()
+    assert await new.users_of(RED) == await old.users_of(RED)
+
+
+async def test_a_start_that_was_killed_is_owed_what_it_had_found():
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    new = await Machine(bucket, "b").started()
+    await new.join(RED, 3)
+    await new.upload()
+    old.process()
+    met = asyncio.Event()
+
+    async def hang(call: Call) -> None:
+        if call.verb == "create":
+            met.set()
+            await asyncio.get_running_loop().create_future()
+
+    old.objects.before = hang
+    starting = asyncio.ensure_future(old.started())
+    await met.wait()
+    starting.cancel()
+    old.cut_off()
+    await old.log.append(Chain().append(BLUE, 1))
+    with pytest.raises(StorageError, match="failed just now"):
+        await old.started()
+
+
+async def test_a_folder_that_got_a_part_from_the_cloud_does_not_go_on_from_there(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(recovery, "FEED_RECORDS", 1)
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    for _ in range(3):
+        await old.join(RED)
+    await old.upload()
+    new, append = Machine(bucket, "b"), MemoryLayer.append
+
+    async def the_first(layer: MemoryLayer, frames: Sequence[Frame]) -> None:
+        if frames[0].record.gsn > 1:
+            new.cut_off()
+            raise StorageError("no room")
+        await append(layer, frames)
+
+    monkeypatch.setattr(MemoryLayer, "append", the_first)
+    with pytest.raises(StorageError):
+        await new.started()
+    monkeypatch.setattr(MemoryLayer, "append", append)
+    with pytest.raises(StorageError, match="failed just now"):
+        await new.started()
+    new.connect()
+    await new.started()
+    assert await new.users_of(RED) == await old.users_of(RED)
 
 
 async def test_a_history_does_not_begin_where_the_cloud_did_not_take_its_beginning():
