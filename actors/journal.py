@@ -501,18 +501,20 @@ class Journal:
     async def _await_cloud(self) -> bool:
         """Where it is named: until it has all that was appended; True when it has not after the wait.
 
-        What the uploader reads for it meanwhile is served here.
+        What the uploader reads for it meanwhile is served here. Once a new epoch is due nobody waits: it may turn out
+        that another process writes.
         """
         following = self._following
         if following is None or following.layer.name not in self._named or not following.behind():
             return False
         end_s = self._clock.monotonic_s() + WAIT_FOR_LAYER_S
-        while following.behind() and not self._cloud_given_up:
+        while following.behind() and not self._cloud_given_up and not self._needs_epoch:
             for _ in range(len(self._reads)):
                 await self._serve_read()
             self._arrived.clear()
             if following.behind() and not self._reads:
                 self._cloud_given_up = not await self._heard_until(end_s)
+        self._cloud_given_up = following.behind() > 0
         return self._cloud_given_up
 
     async def _heard_until(self, end_s: float) -> bool:

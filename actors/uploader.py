@@ -64,14 +64,15 @@ class Uploader:
 
     async def flush(self) -> None:
         """Gives it all that is left; returns when it has everything, or at the first failure."""
-        while self._following.fenced and self._following.behind():
-            await self._following.give(self._journal.frames_after)
+        given = 1
+        while given and self._following.fenced and self._following.behind():
+            given = await self._following.give(self._journal.frames_after)
 
     async def _give(self) -> None:
         """One piece, however often it takes."""
         for attempt in count():
             try:
-                await self._give_or_ask()
+                given = await self._give_or_ask()
             except (StorageError, Corrupt) as error:
                 self._tell_failure(error)
                 await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
@@ -80,6 +81,8 @@ class Uploader:
                     self._log.info("cloud.recovered", behind=self._following.behind())
                 self._failing = False
                 self._journal.take_note()
+                if not given:
+                    await self._sleep(GATHER_S)  # a new epoch is on its way; it says what is to be given
                 return
 
     def _tell_failure(self, error: StorageError | Corrupt) -> None:
@@ -89,18 +92,19 @@ class Uploader:
         self._failing = True
         self._journal.take_note()
 
-    async def _give_or_ask(self) -> None:
+    async def _give_or_ask(self) -> int:
+        """How many records it gave."""
         await self._probe()
         if self._following.fenced:
             try:
-                await self._following.give(self._journal.frames_after)
+                return await self._following.give(self._journal.frames_after)
             except Stale:
                 self._journal.require_epoch()  # which it will not get: nothing is recorded any more
                 raise
-            return
         await self._following.ask()
         self._journal.require_epoch()
         await self._following.begun()
         trouble = self._following.seat.trouble
         if trouble is not None:
             raise trouble.error
+        return 0

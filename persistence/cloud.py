@@ -93,6 +93,8 @@ class CloudLayer:
 
         Called again with the same frames after an error, it writes only what is not there yet.
         """
+        if self._reader.layout.epoch > self._epoch:
+            raise self._stale()
         for part in _parts(frames):
             while left := await self._beyond(part):
                 if await self._write(Kind.RECORDS, left):

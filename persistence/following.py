@@ -101,7 +101,8 @@ class Following:
         piece = self._piece or tuple(self._waiting) or await source(self.seat.gsn, PIECE_RECORDS)
         async with self.alone:
             if not piece or piece[0].record.gsn <= self.seat.gsn or not self.fenced:
-                return 0  # somebody else gave it meanwhile, or a new epoch began
+                self._piece = ()  # somebody else gave it meanwhile, or a new epoch begins
+                return 0
             self._piece = piece
             await self.layer.append(piece)
             self._take(piece[-1].record.gsn)

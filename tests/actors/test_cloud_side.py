@@ -256,3 +256,22 @@ async def test_what_a_dead_journal_left_in_doubt_is_acknowledged_once_the_cloud_
         assert len((await opened).tail) == 1
         await bot.until(lambda: bool(bot.events("join.acknowledged")))
         assert await sky.users() == ["1"]
+
+
+async def test_nobody_waits_for_the_cloud_once_it_is_known_that_another_process_has_it():
+    sky = Sky()
+    bot = Bot(cloud=sky.layer(), ack="cloud")
+    await bot.store.start()
+    tree = asyncio.ensure_future(bot.supervisor.run(bot.specs()))
+    await bot.journal.open(GUILD, 1)
+    sky.go_away()
+    late = asyncio.ensure_future(bot.journal.append(GUILD, 1, 0, (draft(1),)))
+    await bot.until(lambda: bool(bot.events("cloud.failed")))
+    await sky.overtake()
+    sky.come_back()
+    bot.journal.require_epoch()  # as the pulse does
+    with pytest.raises(Stale):
+        await tree
+    assert (await late).degraded
+    assert not bot.events("join.acknowledged")
+    await bot.supervisor.drain()
