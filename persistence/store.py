@@ -157,9 +157,8 @@ class Store:
         if leader is None:
             raise self._nobody()
         if leader.trails:
-            wanted = self._owed = (
-                leader.rank()
-            )  # others may have gone on from there, however far the branch of this folder leads
+            # Others may have gone on from there, however far the branch of this folder leads.
+            wanted = self._owed = leader.rank()
         notes += await recovery.heal(self._seats, leader, self.salvage, now_ms)
         self._go_on_from(wanted)
         self._in_doubt, self._owed = False, (0, 0)
