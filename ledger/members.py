@@ -15,6 +15,7 @@ from ledger.fetching import ask_sample
 from ledger.ids import UserId, tombstone
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
+from ledger.windows import bounds_of
 
 REJOINED_FLAG: Final = 1
 GUEST_FLAG: Final = 16
@@ -47,6 +48,10 @@ def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconc
         return
     yield from _forgotten_leave(state, join.user, join.cause, join.arrived_us)
     yield from _join(join, periods, origin=origin, missed_leave=current is not None)
+    if not join.bot and _is_unseen(state, join):
+        period = Period(join.joined_at_us, join.arrived_us)
+        verdict = plain_verdict(join.user, period, r.Status.UNKNOWN, "no_baseline")
+        yield from pronounce(period, verdict, join.cause)
 
 
 def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
@@ -216,6 +221,11 @@ def _join(
     if join.bot:
         period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin)
         yield from pronounce(period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)
+
+
+def _is_unseen(state: GuildState, join: m.RecordJoin) -> bool:
+    """Whether it was heard before every sample that is known: while another process, which missed it, took those."""
+    return state.baseline is not None and join.arrived_us < bounds_of(state.baseline, state.gaps)[0].requested_us
 
 
 def _leave(user: UserId, current: Period, cause: r.Cause, at_us: int, *, inferred: bool) -> r.Draft:

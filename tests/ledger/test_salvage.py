@@ -262,6 +262,14 @@ def test_who_was_salvaged_and_has_gone_is_found_by_the_list_that_is_compared_aga
     assert winner.tell(salvage).effects == ()
 
 
+def test_a_join_that_was_heard_before_every_known_sample_is_unknown_at_once():
+    life, *_ = begun()
+    life.tell(join(ANNA, -5, 1))
+    assert (newest(life, ANNA).status, newest(life, ANNA).reason) == (Status.UNKNOWN, "no_baseline")
+    life.tell(join(BEN, 2, 2))
+    assert newest(life, BEN).status is Status.PENDING
+
+
 def test_a_bot_needs_no_invite_also_when_it_is_salvaged():
     winner, loser, since = begun()
     gone_on(loser, [GREETING, join(ANNA, 5, 1, bot=True)])
