@@ -30,7 +30,7 @@ class Lane(IntEnum):
 
 
 CAPACITY: Final = {Lane.CONTROL: 1_024, Lane.MEMBERS: 4_096, Lane.REST: 4_096}
-"""Envelopes a lane holds at most."""
+"""Envelopes a lane holds at most, in the order of the lanes."""
 
 
 # To look a member up in its enum costs more than the rest of a ``tell`` together.
@@ -134,8 +134,8 @@ class Address(Generic[M, A]):
         self._deadlines = deadlines
         self._mergeable: dict[Hashable, Envelope[M, A]] = {}
         # lists, not deques: three empty deques are half of what an idle guild takes, and a lane is short
-        self._lanes: tuple[list[Envelope[M, A]], ...] = tuple([] for _ in Lane)
-        self._capacities = tuple(CAPACITY[lane] for lane in Lane)
+        self._lanes: tuple[list[Envelope[M, A]], ...] = tuple([] for _ in CAPACITY)
+        self._capacities = tuple(CAPACITY.values())
         self._in_hand: Envelope[M, A] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gap = False
