@@ -20,3 +20,8 @@ settings.register_profile(
     phases=(Phase.explicit, Phase.generate),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: half of the tests wait for sockets and processes most of their time."""
+    return (os.cpu_count() or 1) + 1
