@@ -16,7 +16,15 @@ from ledger.closing import sample_arrived, sample_failed
 from ledger.fates import DECIDED, Fate, fate_of
 from ledger.fetching import ask_sample
 from ledger.forgetting import era_key, names
-from ledger.members import heard, is_doubtful, join_drafts, leave_drafts, review_members, unreadable_join
+from ledger.members import (
+    heard,
+    is_doubtful,
+    join_drafts,
+    leave_drafts,
+    review_members,
+    unreadable_join,
+    was_there_before,
+)
 from ledger.phases import Phase, move
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
@@ -133,7 +141,7 @@ def _unseen_member(state: GuildState, presence: m.Presence, message: m.NoteMembe
     """An update of somebody unknown tells of a join that was missed; of somebody known, nothing new."""
     join = message.join
     current = state.current(join.user)
-    if (current and current.is_open()) or join.joined_at_us < state.counting_since_us:
+    if (current and current.is_open()) or was_there_before(state, join.joined_at_us):
         return ()
     fresh = join.arrived_us - join.joined_at_us < FRESH_US
     return tuple(join_drafts(state, join, origin="live" if fresh else "away", reconciled=presence.reconciled))

@@ -13,6 +13,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import ask_sample
 from ledger.ids import UserId, tombstone
+from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
 from ledger.windows import bounds_of
@@ -59,6 +60,14 @@ def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
     current = state.current(leave.user)
     if current and current.is_open() and current.opened_us < leave.arrived_us:
         yield _leave(state.name_of(leave.user), current, leave.cause, leave.arrived_us, inferred=False)
+
+
+def was_there_before(state: GuildState, joined_at_us: int) -> bool:
+    """Whether who joined then was surely there before we began to count: no use that we count can be theirs.
+
+    Who joined about then, by clocks that differ, may have come after the first sample: that is a join.
+    """
+    return joined_at_us < max(state.ours_from_us, state.counting_since_us - SKEW_US)
 
 
 def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
@@ -137,7 +146,7 @@ def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -
     for member in page.members:
         if presence.left.get(member.user, -1) >= page.started_us:
             continue  # on a page that was asked for later, they have come back
-        if not state.periods_of(member.user) and member.joined_at_us < state.counting_since_us:
+        if not state.periods_of(member.user) and was_there_before(state, member.joined_at_us):
             name = state.name_of(member.user)  # a tombstone: forgotten as an inviter before any list was read
             seeds.append(r.SeededMember(name, member.joined_at_us, bool(member.flags & REJOINED_FLAG)))
         else:

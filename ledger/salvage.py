@@ -17,7 +17,7 @@ from ledger import records as r
 from ledger.evolve import evolve
 from ledger.forgetting import era_key, person
 from ledger.ids import SessionId, UserId, is_tombstone, tombstone
-from ledger.members import MAX_SEEDS
+from ledger.members import MAX_SEEDS, was_there_before
 from ledger.state import LEFT_UNKNOWN, GuildState, Period
 from ledger.taking_in import SALVAGED, is_open_question
 from ledger.verdicts import plain_verdict, pronounce
@@ -103,7 +103,7 @@ class Salvaging:
         for seed in event.members:
             name = self._name(seed.user)
             is_new = not self.state.periods_of(self._who(seed.user))
-            if is_new and seed.joined_at_us < self.state.counting_since_us:
+            if is_new and was_there_before(self.state, seed.joined_at_us):
                 seeds.setdefault(name, msgspec.structs.replace(seed, user=name))
         members = tuple(seeds.values())
         for start in range(0, len(members), MAX_SEEDS):

@@ -74,7 +74,7 @@ def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:
     older = tuple(
         _source(each, exact=False, uses=UNLIMITED, why="listed_before")
         for each in invites
-        if each.created_at_us <= bound.answered_us
+        if each.created_at_us <= bound.answered_us + SKEW_US
     )
     vanity = GapSource(VANITY, 0, exact=False, uses=UNLIMITED, why="listed_before")
     return older if state.vanity is None else (*older, vanity)

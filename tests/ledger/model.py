@@ -12,6 +12,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.ids import InteractionId, InviteCode, SessionId, UserId
 
+TWO_SECONDS_US = 2_000_000
 FIVE_SECONDS_US = 5_000_000
 MINUTE_US = 60_000_000
 
@@ -130,7 +131,7 @@ class Model:
         """Somebody is there: news only of somebody who is not known to be, and joined since we count."""
         stays = self.stays.get(join.user, [])
         is_there = bool(stays) and stays[-1].left_us == 0
-        if is_there or join.joined_at_us < self.counting_since_us:
+        if is_there or join.joined_at_us < self.counting_since_us - TWO_SECONDS_US:
             return False
         late = join.arrived_us - join.joined_at_us >= MINUTE_US
         return self._joins(join, sure=self.compared, listed=late)
@@ -184,7 +185,7 @@ class Model:
             self.compared, self.left = True, {}
 
     def _shows(self, member: m.ListedMember, page: m.ReviewMembers) -> None:
-        if not self.stays.get(member.user) and member.joined_at_us < self.counting_since_us:
+        if not self.stays.get(member.user) and member.joined_at_us < self.counting_since_us - TWO_SECONDS_US:
             was_here = Stay(member.joined_at_us, self.counting_since_us, rejoin=bool(member.flags & 1), listed=True)
             self.stays[member.user] = [was_here]
             return

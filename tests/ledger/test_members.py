@@ -5,13 +5,16 @@ import pytest
 
 from ledger import messages as m
 from ledger import records as r
-from ledger.ids import SessionId, UserId
+from ledger.ids import InviteCode, SessionId, UserId
 from ledger.records import Status
+from ledger.samples import Sample
 from ledger.state import LEFT_UNKNOWN, Period
-from tests.ledger.lives import GREETING, SECOND, START_US, Life
+from tests.ledger.lives import GREETING, SECOND, START_US, UNDER_WAY, Life
 
 SESSION = GREETING.session
-ANNA = UserId("1")
+ANNA, BEN = UserId("1"), UserId("2")
+ABOUT_US = START_US - 2 * SECOND
+"""Who joined before that, by Discord's clock, was there before the counting began."""
 
 
 class Guild(Life):
@@ -53,6 +56,12 @@ class Guild(Life):
             at_us=at_us + 1,
         )
         return self.tell(page)
+
+    def counters(self, at_s: float, *counters: r.Counter) -> None:
+        """A sample that was asked for then."""
+        at_us = START_US + round(at_s * SECOND)
+        sample = Sample(requested_us=at_us, answered_us=at_us + 1, session=SESSION, counters=counters)
+        self.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
 
     def stays(self, user: UserId = ANNA) -> list[tuple[float, float]]:
         """From when to when, in seconds; 0 = still there, -1 = nobody knows."""
@@ -164,8 +173,8 @@ def test_a_list_ends_the_membership_of_who_is_not_on_it_unless_it_began_after_th
 
 
 def test_a_list_shows_who_was_there_before_we_counted_and_who_joined_unseen(guild: Guild):
-    old = m.ListedMember(user=UserId("2"), joined_at_us=START_US - SECOND, flags=1)
-    new = m.ListedMember(user=UserId("3"), joined_at_us=START_US)
+    old = m.ListedMember(user=UserId("2"), joined_at_us=ABOUT_US - 1, flags=1)
+    new = m.ListedMember(user=UserId("3"), joined_at_us=ABOUT_US)
     guild.lists(20, old, new)
     seeded, joined = guild.state.members[UserId("2")][0], guild.state.members[UserId("3")][0]
     assert (seeded.counted, seeded.status, seeded.reason, seeded.rejoin) == (
@@ -175,11 +184,41 @@ def test_a_list_shows_who_was_there_before_we_counted_and_who_joined_unseen(guil
         True,
     )
     assert (joined.counted, joined.status) == (True, Status.PENDING)
-    assert guild.state.desk[r.join_key(UserId("3"), START_US)].limits == ("away",)
+    assert guild.state.desk[r.join_key(UserId("3"), ABOUT_US)].limits == ("away",)
+
+
+def test_who_joined_about_when_the_counting_began_may_have_used_what_was_counted(guild: Guild):
+    """Discord's clock is behind: Ben joined after the first sample, and his join was lost with a session."""
+    common, limited = (r.Counter(code=InviteCode(code), created_at_us=1, uses=0) for code in ("common", "limited"))
+    guild.counters(1, common, msgspec.structs.replace(limited, max_uses=1))
+    guild.joins(0.4, arrived_s=1.4)
+    guild.counters(2, msgspec.structs.replace(common, uses=1))
+    assert (guild.period().status, guild.period().code) == (Status.CERTAIN, common.code), "one join, one use"
+    seen, unseen = START_US + 400_000, START_US - SECOND
+    guild.lists(20, *(m.ListedMember(user=user, joined_at_us=at) for user, at in ((ANNA, seen), (BEN, unseen))))
+    for _ in range(3):
+        guild.counters(22, msgspec.structs.replace(common, uses=1))
+    assert guild.period().status is Status.CANDIDATES
+    assert {common.code, limited.code} < {*guild.period().candidates}
+
+
+def test_the_event_of_who_was_listed_as_having_joined_about_then_is_a_redelivery(guild: Guild):
+    guild.lists(20, m.ListedMember(user=ANNA, joined_at_us=ABOUT_US))
+    guild.joins(-2.0, arrived_s=21)
+    assert guild.stays() == [(-2.0, 0)]
+
+
+def test_an_update_of_who_joined_about_when_the_counting_began_is_their_join(guild: Guild):
+    for user, joined_us in ((ANNA, ABOUT_US - 1), (BEN, ABOUT_US)):
+        join = m.RecordJoin(
+            cause=guild.cause(), session=SESSION, user=user, joined_at_us=joined_us, arrived_us=START_US + SECOND
+        )
+        guild.tell(m.NoteMember(join=join))
+    assert {each.event.user for each in guild.records if _is_join(each)} == {BEN}
 
 
 def test_a_thousand_members_are_seeded_a_record(guild: Guild):
-    old = [m.ListedMember(user=UserId(str(at)), joined_at_us=START_US - at) for at in range(1, 2_002)]
+    old = [m.ListedMember(user=UserId(str(at)), joined_at_us=ABOUT_US - at) for at in range(1, 2_002)]
     guild.lists(20, *old)
     seeded = [record.event for record in guild.records if isinstance(record.event, r.MembersSeeded)]
     assert [len(event.members) for event in seeded] == [1_000, 1_000, 1]

@@ -5,7 +5,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.ids import InviteCode, UserId
-from ledger.samples import Sample
+from ledger.samples import Sample, listed
 from tests.ledger.worlds import SECOND, World
 
 NEW = InviteCode("new")
@@ -46,3 +46,17 @@ def test_answers_in_the_order_in_which_they_were_asked_for_are_both_taken(world:
         world.tell(sample(world, asked_s, asked_s + 3))
     assert world.state.baseline is not None
     assert world.state.baseline.requested_us == world.now_us + 12 * SECOND
+
+
+def test_by_a_clock_that_is_ahead_an_invite_of_before_a_sample_seems_younger_than_it(world: World):
+    bound = world.state.baseline
+    assert bound is not None
+    latest_us = bound.answered_us + 2 * SECOND
+    about, younger = (
+        r.Counter(code=InviteCode(code), created_at_us=at_us, uses=0)
+        for code, at_us in (("about", latest_us), ("younger", latest_us + 1))
+    )
+    world.tell(sample(world, 10, 11, about, younger))
+    before = {source.code for source in listed(world.state, bound)}
+    assert about.code in before
+    assert younger.code not in before

@@ -3,12 +3,13 @@
 A world obeys the assumptions that are written into the evidence (P0: every counted use is a join that is told of;
 P2: a sample shows every use made before it was asked for); within them it is as nasty as a seed makes it: clocks that
 differ, late and repeated events, bursts, codes that are used up, expire, or are deleted, joins by no invite, kills.
+A ``NewWorld`` does not wait until the bot has settled in, and loses what is on its way with a session.
 """
 
 import heapq
 import random
 from collections.abc import Callable
-from itertools import count
+from itertools import chain, count
 from typing import Final
 
 import msgspec
@@ -31,6 +32,9 @@ GUILD: Final = GuildId("1")
 class World:
     """One guild and one program. ``run`` plays it to its end; then ``truth`` and ``state`` can be compared."""
 
+    quiet_us = 20 * SECOND
+    """Nothing happens for so long after the bot has come."""
+
     def __init__(self, seed: int, *, joins: int = 12) -> None:
         self.random = random.Random(seed)
         self.now_us = START_US
@@ -43,6 +47,8 @@ class World:
         self.codes_given: set[InviteCode] = set()
         self.invited_by: dict[tuple[UserId, int], UserId | None] = {}
         self.told_of: set[InviteCode] = {NO_COUNTER, VANITY}
+        self.unseen: set[tuple[UserId, int]] = set()
+        """Joins by invites that the program never saw: part of NI."""
         self.vanity = r.Vanity(code="acme", uses=5) if self.random.random() < 0.3 else None
         self.session = SessionId("s1")
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
@@ -58,15 +64,14 @@ class World:
     def _prepare(self, joins: int) -> None:
         for _ in range(self.random.randint(1, 4)):
             self._make_invite(at_us=START_US - 3600 * SECOND)
-        self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
-        self.presence = msgspec.structs.replace(self.presence, reconciled=True)
-        at_us = START_US + 20 * SECOND
+        self._come_up()
+        at_us = START_US + self.quiet_us
         spread = self.random.choice((0.05, 0.5, 3.0, 20.0))
         for _ in range(joins):
             at_us += round(self.random.expovariate(1 / spread) * SECOND)
             self._at(at_us, self._somebody_joins)
         for _ in range(self.random.randint(0, 4)):
-            when = self.random.randint(START_US + 20 * SECOND, at_us + SECOND)
+            when = self.random.randint(START_US + self.quiet_us, at_us + SECOND)
             self._at(when, self.random.choice(HAPPENINGS).__get__(self))
 
     def run(self) -> None:
@@ -86,11 +91,11 @@ class World:
         self.invited_by[user, joined_at_us] = self.invites[code].inviter if code in self.invites else None
         used_up = self._use(code)
         delay_us = self._delay()
-        self._at(self.now_us + delay_us, lambda: self._hear_join(user, joined_at_us))
+        self._send(delay_us, lambda: self._hear_join(user, joined_at_us))
         if self.random.random() < 0.1:
-            self._at(self.now_us + delay_us + 1, lambda: self._hear_join(user, joined_at_us))
+            self._send(delay_us + 1, lambda: self._hear_join(user, joined_at_us))
         if used_up:
-            self._at(self.now_us + self._delay(), lambda: self._hear_death(code))
+            self._send(self._delay(), lambda: self._hear_death(code))
 
     def _hear_join(self, user: UserId, joined_at_us: int) -> None:
         join = m.RecordJoin(
@@ -143,7 +148,7 @@ class World:
 
     def _invite_is_made(self) -> None:
         invite = self._make_invite(self.now_us)
-        self._at(self.now_us + self._delay(), lambda: self._hear_birth(invite))
+        self._send(self._delay(), lambda: self._hear_birth(invite))
 
     def _hear_birth(self, invite: r.Counter) -> None:
         cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="rest")
@@ -154,24 +159,23 @@ class World:
         if self.invites:
             code = self.random.choice(list(self.invites))
             del self.invites[code]
-            self._at(self.now_us + self._delay(), lambda: self._hear_death(code))
+            self._send(self._delay(), lambda: self._hear_death(code))
 
     def _invite_comes_back(self) -> None:
         """A code that was given before is given again, to an invite of somebody else."""
         codes = sorted(set(self.codes_given) - set(self.invites))
         if codes:
             invite = self._make_invite(self.now_us, self.random.choice(codes))
-            self._at(self.now_us + self._delay(), lambda: self._hear_birth(invite))
+            self._send(self._delay(), lambda: self._hear_birth(invite))
 
     def _session_is_lost(self) -> None:
         """An IDENTIFY afresh: what happened on the way is heard, but nobody can be sure of it."""
         self.session = SessionId(f"{self.session}+")
-        self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
-        self.presence = msgspec.structs.replace(self.presence, reconciled=True)
+        self._come_up()
 
     def _somebody_leaves(self) -> None:
         """Somebody who is known to be there; some come back."""
-        here = sorted({person(self.state, name) for name, each in self.state.members.items() if each[-1].is_open()})
+        here = self._known()
         if here:
             user = self.random.choice(here)
             cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="members")
@@ -179,11 +183,18 @@ class World:
             if self.random.random() < 0.5:
                 self._at(self.now_us + 10 * SECOND, lambda: self._join(user))
 
+    def _known(self) -> list[UserId]:
+        return sorted({person(self.state, name) for name, each in self.state.members.items() if each[-1].is_open()})
+
     def _expire(self) -> None:
         now_us = self.now_us + self.skew_us
         for code, invite in tuple(self.invites.items()):
             if invite.expires_at_us is not None and invite.expires_at_us <= now_us:
                 del self.invites[code]
+
+    def _send(self, delay_us: int, dispatch: Callable[[], None]) -> None:
+        """What the gateway tells after a while."""
+        self._at(self.now_us + delay_us, dispatch)
 
     def _delay(self) -> int:
         """Mostly quick, sometimes late, never later than the death margin of two seconds."""
@@ -201,6 +212,10 @@ class World:
         for record in self.records:
             self.state = evolve(self.state, record)
         self.presence = m.Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+        self._come_up()
+
+    def _come_up(self) -> None:
+        """GUILD_CREATE; the member list has been compared as soon as it is told."""
         self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
         self.presence = msgspec.structs.replace(self.presence, reconciled=True)
 
@@ -223,8 +238,11 @@ class World:
             self.state = evolve(self.state, record)
         self.presence = decision.presence
         for effect in decision.effects:
-            if isinstance(effect, m.FetchSample):
-                self._at(self.now_us + round(effect.after_s * SECOND) + 1, lambda fetch=effect: self._fetch(fetch))
+            self._carry_out(effect)
+
+    def _carry_out(self, effect: m.Effect) -> None:
+        if isinstance(effect, m.FetchSample):
+            self._at(self.now_us + round(effect.after_s * SECOND) + 1, lambda: self._fetch(effect))
 
     def _fetch(self, effect: m.FetchSample) -> None:
         """Asked for now, shown as of some moment until the answer."""
@@ -254,6 +272,87 @@ class World:
 
     def _at(self, when_us: int, step: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when_us, next(self._order), step))
+
+
+class NewWorld(World):
+    """A world in which people join from the moment on in which the bot comes. What is on its way is lost with a
+    session, but nobody is: the member list is read, and shows who is there. Of an early join by an invite whose code
+    came back nothing is kept but that.
+    """
+
+    quiet_us = 0
+
+    def __init__(self, seed: int) -> None:
+        self.here: dict[UserId, int] = {}
+        self._newest: dict[InviteCode, int] = {}
+        self._used: dict[tuple[UserId, int], tuple[InviteCode, int]] = {}
+        self._early: set[tuple[UserId, int]] = set()
+        super().__init__(seed)
+        self._at(START_US + self.random.randint(0, 3 * SECOND), self._session_is_lost)
+
+    def run(self) -> None:
+        super().run()
+        samples = (each.event.changed for each in self.records if isinstance(each.event, r.SampleTaken))
+        births = (each.event.invite for each in self.records if isinstance(each.event, r.InviteCreated))
+        shown = {_which(invite) for invite in (*chain.from_iterable(samples), *births)}
+        self.unseen |= {joined for joined, invite in self._used.items() if invite not in shown}
+        self.unseen |= {joined for joined in self._early if self._used[joined] not in self._newest.items()}
+
+    def _join(self, user: UserId) -> None:
+        super()._join(user)
+        joined_us = self.here[user] = self.now_us + self.skew_us
+        code = self.truth[user, joined_us]
+        if code in self._newest:
+            self._used[user, joined_us] = (code, self._newest[code])
+
+    def _make_invite(self, at_us: int, code: InviteCode | None = None) -> r.Counter:
+        invite = super()._make_invite(at_us, code)
+        self._newest[invite.code] = invite.created_at_us
+        return invite
+
+    def _known(self) -> list[UserId]:
+        """Whose membership of now is known."""
+        return [user for user in super()._known() if self._is_known(user)]
+
+    def _is_known(self, user: UserId) -> bool:
+        current = self.state.current(user)
+        return current is not None and user in self.here and current.began_at(self.here[user])
+
+    def _send(self, delay_us: int, dispatch: Callable[[], None]) -> None:
+        session = self.session
+        self._at(self.now_us + delay_us, lambda: dispatch() if session == self.session else None)
+
+    def _come_up(self) -> None:
+        self.tell(m.GuildCameUp(session=self.session, at_us=self.now_us, vanity=self.vanity is not None))
+
+    def tell(self, message: m.Message) -> None:
+        was_new = self.state.baseline is None
+        if isinstance(message, m.RecordLeave):
+            self.here.pop(message.user, None)
+        super().tell(message)
+        if was_new and self.state.baseline is not None:
+            births = (birth.invite for birth in self.state.births.values())
+            shown = {_which(invite) for invite in (*self.state.counters.values(), *births)}
+            self._early = {*self._used}
+            self.unseen = {joined for joined in self._early if self._used[joined] not in shown}
+
+    def _carry_out(self, effect: m.Effect) -> None:
+        super()._carry_out(effect)
+        if isinstance(effect, m.ListMembers):
+            started_us = self.now_us
+            self._at(started_us + self._delay(), lambda: self._show_members(effect.session, started_us))
+
+    def _show_members(self, session: SessionId, started_us: int) -> None:
+        rows = tuple(m.ListedMember(user=user, joined_at_us=joined_us) for user, joined_us in self.here.items())
+        told_us = self.now_us + self._delay()
+        page = m.ReviewMembers(
+            session=session, members=rows, after=UserId("0"), upto=UserId(""), started_us=started_us, at_us=told_us
+        )
+        self._at(told_us, lambda: self.tell(page))
+
+
+def _which(invite: r.Counter) -> tuple[InviteCode, int]:
+    return invite.code, invite.created_at_us
 
 
 HAPPENINGS: Final = (

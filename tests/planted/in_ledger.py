@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from ledger import closing, decide, evolve, members, samples, verdicts
+from ledger import closing, decide, evolve, members, salvage, samples, verdicts
 from ledger import messages as m
 from ledger import records as r
 from ledger.fates import Fate, fate_of
@@ -69,6 +69,11 @@ def page_not_compared(state: GuildState, presence: m.Presence, page: m.ReviewMem
     """Who joined or left while nobody looked stays unknown."""
     del state
     return m.Decision(presence=msgspec.structs.replace(presence, reconciled=presence.reconciled or page.upto == ""))
+
+
+def before_by_two_clocks(state: GuildState, joined_at_us: int) -> bool:
+    """Discord's clock is compared with ours as if they were one."""
+    return joined_at_us < state.counting_since_us
 
 
 def first_of_several(
@@ -145,6 +150,14 @@ BUGS: Final = (
         swaps=(Swap(verdicts, "judge", first_of_several),),
         breaks=frozenset({"T1"}),
         hunts=("worlds", "swarm"),
+    ),
+    Bug(
+        name="there-before-by-two-clocks",
+        origin=Origin.OURS,
+        what="who joined after the first sample was there before, where Discord's clock is behind ours",
+        swaps=tuple(Swap(each, "was_there_before", before_by_two_clocks) for each in (decide, members, salvage)),
+        breaks=frozenset({"T1"}),
+        hunts=("worlds",),
     ),
     Bug(
         name="invite-between-samples",
