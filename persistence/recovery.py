@@ -4,15 +4,19 @@ Rules: holes are filled first, from whoever has the records; then the layer with
 of two branches with one epoch that of the layer which trails: many processes reach it, so others may have gone on
 there. A branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly; then
 whoever is behind is fed the identical bytes, but for a layer that trails: it gets them in its own time. A layer that
-fails on the way is broken, asked nothing more, and the others go on. No clock decides.
+fails on the way is broken, asked nothing more, decides nothing, and the others go on. No clock decides.
+
+Where nobody could fill a hole for a while, guilds began anew in its place. What it held then, and what lies behind it
+on no chain, is kept for its facts like any branch that lost, before the hole is filled.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from ledger.ids import GuildId
+from ledger.records import Record
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, Head
@@ -24,9 +28,17 @@ FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
 
 
-async def fill(seats: Sequence[Seat], now_ms: int) -> list[str]:
+async def fill(seats: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
     """Puts back what a layer cannot read any more and another has. Gives what was done, a sentence each."""
-    return [note for seat in seats for note in await _fill(seat, _others(seat, seats), now_ms)]
+    return [note for seat in seats for note in await _fill(seat, _others(seat, seats), salvage, now_ms)]
+
+
+async def completes(seat: Seat, others: Sequence[Seat], now_ms: int) -> bool:
+    """Whether a seat has records that another cannot read any more."""
+    for other in others:
+        if other.summary.missing and await _within(seat, other.summary.missing, now_ms):
+            return True
+    return False
 
 
 async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
@@ -44,14 +56,17 @@ async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
     for seat in seats:
         if leader is None or not (seat.trails and seat.readable and seat.epoch() == leader.epoch()):
             continue
-        if not await _agree(seat, leader, now_ms):
+        agree = await _agree(seat, leader, now_ms)
+        if not leader.readable:
+            return await leader_of(seats, now_ms)
+        if seat.readable and not agree:
             return seat
     return leader
 
 
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
     """Brings a seat that was broken up to date with the others, of which the first leads."""
-    said = await _fill(seat, others, now_ms)
+    said = await _fill(seat, others, salvage, now_ms)
     return said + await follow(seat, others[0], salvage, now_ms) if others else said
 
 
@@ -90,19 +105,55 @@ def _others(seat: Seat, seats: Sequence[Seat]) -> list[Seat]:
     return [other for other in seats if other is not seat and other.readable]
 
 
-async def _fill(seat: Seat, others: Sequence[Seat], now_ms: int) -> list[str]:
+async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
     """Asks the others for what a seat cannot read any more."""
     missing = seat.summary.missing
-    if not seat.healthy or not missing:
+    if not seat.readable or not missing:
         return []
     found: dict[int, Frame] = {}
     for other in others:
         found |= await _within(other, missing, now_ms)
+    said = await _keep_replaced(seat, found, salvage, now_ms)
+    if not seat.healthy:
+        return said
     if found:
         with seat.minding(now_ms):
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
-    said = [f"{seat.name}: {len(found)} records that could not be read were put back from another layer"]
+    said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
     return said + [f"{seat.name}: gsn {a} to {b} is in no layer" for a, b in seat.summary.missing]
+
+
+async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvage, now_ms: int) -> list[str]:
+    """Keeps what a seat has, and will have, of chains that others have taken the place of behind a hole."""
+    said: list[str] = []
+    for guild in sorted({frame.record.guild for frame in found.values()}):
+        missed = [found[gsn] for gsn in sorted(found) if found[gsn].record.guild == guild]
+        lost = await _replaced(seat, missed, now_ms)
+        if lost and seat.readable:
+            await seat.keep(lost, salvage, now_ms)
+            text = f"LOST BRANCH: guild {guild} began anew where {seat.name} had a hole"
+            said.append(f"{text}; the facts of {len(lost)} records are recorded anew")
+    return said
+
+
+async def _replaced(seat: Seat, missed: Sequence[Frame], now_ms: int) -> Sequence[Frame]:
+    """A guild's frames from a hole on that are on no chain, in it and behind it; none if it did not begin anew."""
+    first = missed[0].record
+    if seat.summary.heads.get(first.guild, NO_HEAD).epoch <= first.epoch:
+        return ()
+    standing = {frame.digest for frame in await _chain(seat, first.guild, first.seq - 1, now_ms)}
+    lost = {frame.record.gsn: frame for frame in missed if frame.digest not in standing}
+    async for frame in _frames(seat, first.gsn - first.seq, now_ms):
+        record = frame.record
+        is_behind = record.gsn > first.gsn or (_base(record), record.last) == (_base(first), first.last)
+        if record.guild == first.guild and is_behind and frame.digest not in standing:
+            lost[record.gsn] = frame
+    return [lost[gsn] for gsn in sorted(lost)]
+
+
+def _base(record: Record) -> int:
+    """The same for all records of an append: it may have begun before the hole, and is taken whole or not."""
+    return record.gsn - record.seq
 
 
 async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, Frame]:
@@ -117,7 +168,10 @@ async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, F
 
 
 async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
-    """Whether every head of the one that is behind lies on the other's chain of that guild."""
+    """Whether every head of the one that is behind lies on the other's chain of that guild.
+
+    Means nothing where one of them fails.
+    """
     behind, ahead = sorted((seat, other), key=_gsn_of)
     for guild, head in behind.summary.heads.items():
         farther = ahead.summary.heads.get(guild, NO_HEAD)
@@ -129,12 +183,16 @@ async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
 
 
 async def _digest_at(seat: Seat, guild: GuildId, seq: int, now_ms: int) -> bytes | None:
-    if not seat.readable:
-        return None
-    with seat.minding(now_ms):
-        for frame in await seat.layer.guild_frames(guild, seq - 1):
-            return frame.digest if frame.record.seq == seq else None
-    return None
+    frames = await _chain(seat, guild, seq - 1, now_ms)
+    return frames[0].digest if frames and frames[0].record.seq == seq else None
+
+
+async def _chain(seat: Seat, guild: GuildId, after_seq: int, now_ms: int) -> Sequence[Frame]:
+    """A guild's frames behind a seq; where reading fails, the seat breaks and there are none."""
+    if seat.readable:
+        with seat.minding(now_ms):
+            return await seat.layer.guild_frames(guild, after_seq)
+    return ()
 
 
 async def _part(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
@@ -149,14 +207,19 @@ async def _part(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list
 
 
 async def _shared(seat: Seat, other: Seat, now_ms: int) -> int | None:
-    """The gsn before the first record that two layers hold with different bytes; None = there is none."""
+    """The end of the seat's last append before the first record that the two hold with different bytes.
+
+    None = there is none: a gsn that only one of them has is no difference.
+    """
+    whole = 0
     left, right = _frames(seat, 0, now_ms), _frames(other, 0, now_ms)
     a, b = await anext(left, None), await anext(right, None)
     while a is not None and b is not None:
         ahead = a.record.gsn - b.record.gsn
         if ahead == 0 and a.data != b.data:
-            return a.record.gsn - 1
+            return whole
         if ahead <= 0:
+            whole = a.record.gsn if a.record.seq == a.record.last else whole
             a = await anext(left, None)
         if ahead >= 0:
             b = await anext(right, None)
@@ -174,7 +237,7 @@ async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
                 await seat.layer.append(batch)
         if not seat.healthy:
             break
-        seat.gsn = batch[-1].record.gsn
+        seat.took(batch)
         seat.fed += len(batch)
     if seat.gsn == source.gsn:
         seat.learn(msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads))

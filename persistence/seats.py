@@ -4,12 +4,13 @@ A seat whose layer raised is broken until the layer was closed, opened and broug
 could not be begun is broken too, but can still be read.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from ledger.errors import Corrupt, StorageError
+from persistence.frames import Frame
 from persistence.layer import Layer, LayerSummary
 from persistence.salvage import Salvage
 
@@ -82,11 +83,24 @@ class Seat:
             self._read_only = self.healthy
             self.trouble = refused
 
+    async def keep(self, frames: Sequence[Frame], salvage: Salvage, now_ms: int) -> None:
+        """Has frames kept for their facts; where that fails, the seat is broken."""
+        with self.minding(now_ms):
+            await salvage.keep(_stream(frames))
+
     async def set_aside(self, after_gsn: int, salvage: Salvage, now_ms: int) -> None:
         """Parts with what lies behind a gsn, once that is kept; where either fails, the seat is broken."""
         with self.minding(now_ms):
             await salvage.keep(self.layer.frames_after(after_gsn))
             self.learn(await self.layer.set_aside(after_gsn))
+
+    def took(self, frames: Sequence[Frame]) -> None:
+        """Notes a batch that is in the layer now; the gsns that it jumped over are missing there."""
+        first = frames[0].record.gsn
+        if first > self.gsn + 1:
+            missing = (*self.summary.missing, (self.gsn + 1, first - 1))
+            self.summary = msgspec.structs.replace(self.summary, missing=missing)
+        self.gsn = frames[-1].record.gsn
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""
@@ -100,3 +114,8 @@ class Seat:
     def rank(self) -> tuple[int, int]:
         """What orders layers: the newest epoch of a record, then the gsn."""
         return self.epoch(), self.gsn
+
+
+async def _stream(frames: Sequence[Frame]) -> AsyncIterator[Frame]:
+    for frame in frames:
+        yield frame

@@ -152,7 +152,7 @@ class Store:
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
         notes += await self._take_term(now_ms)
-        notes += await recovery.fill(self._seats, now_ms)
+        notes += await recovery.fill(self._seats, self.salvage, now_ms)
         leader = await recovery.leader_of(self._seats, now_ms)
         if leader is None:
             raise self._nobody()
@@ -427,7 +427,7 @@ class Store:
         for seat in self._healthy():
             with seat.minding(self._clock.now_ms()):
                 await seat.layer.append(frames)
-                seat.gsn = frames[-1].record.gsn
+                seat.took(frames)
                 durable_in.add(seat.name)
             if seat.trouble is not None:
                 failed.append(seat.trouble.error)
@@ -445,6 +445,12 @@ class Store:
         if seat.summary.epoch > self._epoch or seat.gsn > self._gsn:
             self._in_doubt = True
             return
+        if await recovery.completes(seat, others, now_ms):
+            self._in_doubt = True  # a hole that guilds began anew behind: it is filled, and all of them open again
+        if self._in_doubt or not seat.healthy:
+            return
+        for other in others:
+            other.learn(msgspec.structs.replace(other.summary, gsn=other.gsn, heads=dict(self._heads)))
         await seat.begin(self._epoch, self._lineage, now_ms)
         await recovery.rejoin(seat, others, self.salvage, now_ms)
         if seat.healthy and seat.gsn != self._gsn:
