@@ -59,7 +59,7 @@ async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
         agree = await _agree(seat, leader, now_ms)
         if not leader.readable:
             return await leader_of(seats, now_ms)
-        if seat.readable and not agree:
+        if not agree:
             return seat
     return leader
 

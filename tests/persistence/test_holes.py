@@ -1,6 +1,8 @@
 """A hole that nobody could fill for a while: what was acknowledged stands once, whoever is away, whatever rots."""
 
 import sqlite3
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from persistence.store import Store
 from tests.persistence.forks import handed_out, nothing_fails
 from tests.persistence.holes import BEFORE, GOING_ON, RECORDS, Hole, Joining, come_back, cut_through, through
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
+from tests.persistence.test_store import FailsOnce
 from tests.persistence.test_store_cloud import Machine
 
 
@@ -95,6 +98,33 @@ async def test_what_the_log_alone_has_behind_the_hole_is_recorded_anew_too(*, in
     await hole.judge(await hole.heal(store, in_the_same_life=in_the_same_life))
 
 
+@pytest.mark.parametrize("in_the_same_life", [True, False])
+async def test_records_that_a_checkpoint_stood_for_are_a_hole_for_the_other_guilds(*, in_the_same_life: bool):
+    log, database, joining = MemoryLayer("log"), MemoryLayer("database"), Joining()
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    for guild in (RED, BLUE, BLUE, RED):
+        await joining.join(store, guild)
+    await store.save_checkpoint(RED, store.head_of(RED), (b"{}",))
+    log.lose(3, 4)
+    database.go_away(StorageError("away"))
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    assert (await store.open_guild(RED)).head == store.head_of(RED)
+    await joining.join(store, BLUE)
+    database.come_back()
+    if not in_the_same_life:
+        store = Store([log, database], TestClock(), TestRandomness())
+        await store.start()
+    await come_back(store)
+    await handed_out(store)
+    log._checkpoints.clear()  # so that all is read record by record
+    database._checkpoints.clear()
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    await joining.judge(store)
+
+
 async def test_a_hole_whose_branch_cannot_be_kept_stays_a_hole_until_it_can():
     hole = Hole()
     await hole.begin()
@@ -122,6 +152,67 @@ async def test_the_power_is_cut_at_every_disk_operation_of_the_way_back_twice_in
     while await cut_through(2, (RED, BLUE), operation, luck):
         operation += 1
     assert operation > 20
+
+
+async def beginning(log: MemoryLayer, database: MemoryLayer) -> tuple[Joining, Store]:
+    """The log has a hole, the database is away, and a guild goes on."""
+    joining = Joining()
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    for guild, size in BEFORE:
+        await joining.join(store, guild, size)
+    log.lose(2, 2)
+    database.go_away(StorageError("away"))
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    await joining.join(store, RED)
+    database.come_back()
+    return joining, store
+
+
+@pytest.mark.parametrize("failing", ["log", "database"])
+async def test_a_layer_may_fail_at_every_call_of_the_way_back(failing: str):
+    for fails_at in count(1):
+        log, database = FailsOnce("log"), FailsOnce("database")
+        joining, store = await beginning(log, database)
+        layer = log if failing == "log" else database
+        layer.rehearse(fails_at)
+        while not await store.catch_up() or store.salvage.pending():
+            with suppress(StorageError):
+                await (store.restart_epoch() if store.is_in_doubt() else handed_out(store))
+        calls = layer.calls
+        await store.restart_epoch()
+        await joining.judge(store)
+        if calls < fails_at:
+            break
+    assert fails_at > 5
+
+
+class ReadOnly(MemoryLayer):
+    """Cannot be written while it is ``full``."""
+
+    is_full = False
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        if self.is_full:
+            self._open = False
+            raise DiskFull("full")
+        await super().begin(epoch, lineage)
+
+
+async def test_a_hole_that_cannot_be_filled_in_a_full_layer_costs_the_others_nothing():
+    log, database = ReadOnly("log"), MemoryLayer("database")
+    joining, store = await beginning(log, database)
+    log.is_full = True
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    await handed_out(store)
+    assert [each.healthy for each in store.health()] == [False, True]
+    await joining.judge(store)
+    log.is_full = False
+    await come_back(store)
+    await handed_out(store)
+    await joining.judge(store)
 
 
 # Real files and SQLite

@@ -1,6 +1,6 @@
 """The layers as one: acknowledging, failing, catching up, recovering. Log on a simulated disk, database in memory."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,9 @@ from persistence.layer import Checkpoint, Layer, LayerSummary
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
+from persistence.recovery import leader_of
 from persistence.sealed import seal_line
+from persistence.seats import Seat
 from persistence.store import Appended, Store
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
@@ -163,6 +165,32 @@ async def test_a_known_refusal_of_all_layers_is_forgotten(world: World):
     assert await world.store.catch_up()
     assert (await world.join(RED)).records[0].gsn == 2
     await world.everything_is_there()
+
+
+async def test_a_layer_that_only_lags_is_not_compared_record_by_record():
+    log, database = Asked("log"), MemoryLayer("database")
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    await store.append([joins(RED, 0, 1), joins(BLUE, 0, 2)])
+    database.go_away(StorageError("away"))
+    await store.append([joins(RED, 1, 3), joins(BLUE, 1, 4)])
+    database.come_back()
+    log.asked.clear()
+    assert await store.catch_up()
+    assert log.asked == [2]
+
+
+class Asked(MemoryLayer):
+    """Knows behind which gsns it was asked for frames."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.asked: list[int] = []
+
+    async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        self.asked.append(gsn)
+        async for frame in super().frames_after(gsn):
+            yield frame
 
 
 async def test_a_log_that_was_removed_under_our_feet_does_not_succeed(world: World):
@@ -622,3 +650,26 @@ async def test_two_holes_of_a_layer_are_both_filled(world: World):
         world.database.lose(gsn, gsn)
     await world.process().start()
     assert [frame.data async for frame in world.database.frames_after(0)] == there
+
+
+@pytest.mark.parametrize(
+    ("failing", "leads"), [("log", "database"), ("database", "log"), ("cloud", "log"), ("", "log")]
+)
+async def test_a_layer_that_fails_while_branches_are_compared_does_not_decide_who_leads(failing: str, leads: str):
+    near = [FailsOnce("log"), FailsOnce("database")]
+    cloud = FailsOnce("cloud")
+    store = Store(near, TestClock(), TestRandomness())
+    await store.start()
+    for number in range(3):
+        await store.append([joins(RED, number, number + 1)])
+        if number == 1:
+            cloud._frames = dict(near[0]._frames)
+    seats = [*(Seat(layer) for layer in near), Seat(cloud, trails=True)]
+    for seat in seats:
+        await seat.open(now_ms=1)
+    for layer in (*near, cloud):
+        if layer.name == failing:
+            layer.rehearse(fails_at=1)
+    leader = await leader_of(seats, now_ms=2)
+    assert leader is not None
+    assert leader.name == leads

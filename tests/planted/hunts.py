@@ -38,9 +38,10 @@ from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
 from tests.ledger import test_fates, test_model, test_salvage, test_worlds
 from tests.ledger.lives import START_US, Script, messages, numbered, replayed, scripts
+from tests.persistence import holes
 from tests.persistence.damaged import damaged, flip_and_read
 from tests.persistence.forks import cut_short
-from tests.persistence.making import join
+from tests.persistence.making import BLUE, RED, join
 from tests.persistence.ordeal import Database, ordeal, wearing
 from tests.simulation import invariants
 from tests.simulation.dials import draw, draw_nearby, with_cloud
@@ -239,6 +240,12 @@ def in_a_salvage(number: int) -> None:
         asyncio.run(cut_short(("log", "database")[number % 2], 1 + number // 2, luck=0.5))
 
 
+def in_a_hole(number: int) -> None:
+    """A record of the log rots while the database is away, and two guilds go on; then it is back."""
+    with breaking("I1"):
+        asyncio.run(holes.through([1 + number // 2], (RED, BLUE, RED), in_the_same_life=number % 2 == 0))
+
+
 def on_a_damaged_log(number: int) -> None:
     """Sixteen bytes of one of two files, each flipped."""
 
@@ -343,6 +350,7 @@ HUNTS: Final = {
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
         Hunt(name="forks", layer="L0", runs=40, step=in_a_fork),
         Hunt(name="salvage", layer="L2", runs=80, step=in_a_salvage),
+        Hunt(name="holes", layer="L2", runs=2 * holes.RECORDS, step=in_a_hole),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),
         Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
         Hunt(name="pass", layer="L2", runs=18, step=in_what_a_pass_reads),

@@ -7,6 +7,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.ids import UserId
 from ledger.salvage import Salvaging
+from persistence import recovery
 from persistence.layer import LayerSummary
 from persistence.salvage import Lot, Salvage
 from persistence.seats import Seat
@@ -35,6 +36,14 @@ async def set_aside_before_it_is_kept(seat: Seat, after_gsn: int, salvage: Salva
         seat.learn(summary)
 
 
+async def nothing_replaced(*_: object) -> list[str]:
+    return []
+
+
+async def not_looked_into(*_: object) -> bool:
+    return False
+
+
 def recorded_whether_known_or_not(salvaging: Salvaging, event: r.JoinRecorded) -> None:
     name = salvaging._name(event.user)
     salvaging._write(event, r.join_key(name, event.joined_at_us))
@@ -61,6 +70,22 @@ BUGS: Final = (
         swaps=(Swap(Seat, "set_aside", set_aside_before_it_is_kept),),
         breaks=frozenset({"I1"}),
         hunts=("salvage",),
+    ),
+    Bug(
+        name="filled-before-kept",
+        origin=Origin.OURS,
+        what="a hole is filled, and nobody asks what became of the records behind it while it was there",
+        swaps=(Swap(recovery, "_keep_replaced", nothing_replaced),),
+        breaks=frozenset({"I1"}),
+        hunts=("holes",),
+    ),
+    Bug(
+        name="fed-before-filled",
+        origin=Origin.OURS,
+        what="a layer that comes back with what is missing in another is fed what began anew in its place",
+        swaps=(Swap(recovery, "completes", not_looked_into),),
+        breaks=frozenset({"I1"}),
+        hunts=("holes",),
     ),
     Bug(
         name="salvage-without-a-key",
