@@ -474,7 +474,7 @@ class Journal:
             else:
                 self._needs_epoch, self._whole = False, True
                 self._epochs += 1
-                self._log.info("epoch.taken", epoch=report.epoch)
+                self._log.info("epoch.taken", epoch=report.epoch, notes=list(report.notes))
                 if first:
                     tell_recovery(self._log, report, self._clock.monotonic_s() - began_s)
                     self._began(report.epoch)
