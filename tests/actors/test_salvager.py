@@ -69,6 +69,33 @@ async def test_every_guild_takes_what_it_had_also_one_that_the_history_does_not_
     assert {line["user"] for line in bot.events("join.acknowledged")} == {"2", "4"}
 
 
+async def test_a_hole_is_filled_when_the_layer_that_was_away_is_back_and_both_stories_are_one():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    for guild, user in ((GUILD, 1), (OTHER, 4), (GUILD, 2)):
+        await joined(Bot([log, database]), guild, user)
+    await log.open()
+    frames = [frame async for frame in log.frames_after(0)]
+    rotten = next(frame.record.gsn for frame in frames if isinstance(frame.record.event, r.JoinRecorded))
+    log.lose(rotten, rotten)
+    log._checkpoints.clear()
+    database._checkpoints.clear()
+    database.go_away(StorageError("away"))
+    bot = Bot([log, database])
+    async with running(bot):
+        bot.come_up(GUILD)
+        await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+        assert await memberships(bot, GUILD, UserId("1")) == 0
+        bot.supervisor.roster.tell(GUILD, bot.join(3))
+        await bot.until(lambda: bot.store.head_of(GUILD).epoch == bot.store.epoch)
+        database.come_back()
+        await bot.until(lambda: not bot.journal.is_degraded() and bool(bot.events("epoch.taken")))
+        await bot.salvager().salvage_all()
+        assert [await memberships(bot, guild, user) for guild, user in EVERYBODY] == [1, 1, 1, 1]
+        assert bot.store.salvage.pending() == ()
+    (line,) = bot.events("epoch.taken")
+    assert "LOST BRANCH" in str(line["notes"])
+
+
 async def test_what_is_not_durable_in_every_named_layer_is_not_done():
     log, database = await forked()
     bot = Bot([log, database])
