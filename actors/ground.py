@@ -48,7 +48,7 @@ def warn_of_first_start(settings: Settings, log: FilteringBoundLogger, *, seen: 
 
 def _warn(footing: Footing, data: Path, log: FilteringBoundLogger) -> None:
     if footing.kind == "ephemeral":
-        hint = "what is kept there goes with this disk: mount a volume at `data` (or say LEDGER_DISK=lasting)"
+        hint = f"what is kept there goes with this disk: mount a volume at {data} (or say LEDGER_DISK=lasting)"
         log.warning("disk.ephemeral_found", why=footing.why, data=str(data), hint=hint)
 
 

@@ -129,7 +129,7 @@ def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
     told = ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
     owner = lock_owner(folder / LOCK)
     live = f"; it is in use by {owner}" if owner else ""
-    raise FolderNotEmpty(f"{folder} is not empty ({told}){live}: nothing in it was touched")
+    raise FolderNotEmpty(f"{folder} is not empty ({told}){live}; nothing in it was touched")
 
 
 def _publish(disk: Disk, folder: Path, place: Path) -> None:

@@ -39,6 +39,12 @@ _READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers h
 __all__ = ["Append", "Appended", "LayerHealth", "LayerStart", "Opened", "StartReport", "Store"]
 
 
+class CloudAway(StorageError):
+    """Nothing is recorded here, and the cloud, which may hold a history, is away."""
+
+    hint = "look at the store that LEDGER_CLOUD names: `inviteledger doctor` tries it"
+
+
 class Appended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An append that is durable, and where: names of layers. ``size_bytes``: its frames in the log."""
 
@@ -366,7 +372,7 @@ class Store:
         own = {near.summary.lineage for near in self._healthy() if near.summary.lineage}
         if not seat.healthy:
             if not any(near.gsn for near in self._healthy()) and not self._may_begin_anew:
-                raise StorageError(f"all is empty here, and the cloud cannot be asked: {self._troubles()}")
+                raise CloudAway(f"all is empty here, and the cloud cannot be asked: {self._troubles()}")
             return
         if own and lineage and lineage not in own:
             with seat.minding(self._clock.now_ms()):
@@ -417,7 +423,7 @@ class Store:
     def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:
         """A new history begins in the cloud or not at all: who comes meanwhile would begin another one there."""
         if self._is_cloud_away() and not lineages and not self._may_begin_anew:
-            raise StorageError(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
+            raise CloudAway(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
 
     async def _write(self, frames: Sequence[Frame]) -> frozenset[str]:
         """Writes a batch into every healthy layer, in order. Cancelled on the way, its outcome is unknown."""

@@ -13,7 +13,7 @@ from ledger.errors import LedgerError
 class CannotListen(LedgerError):
     """The address is taken, or not this machine's."""
 
-    hint = "choose another LEDGER_HTTP, or stop the process that listens there"
+    hint = "choose another LEDGER_HTTP, or stop the process that listens there; a vault also takes --listen"
 
 
 async def listen(runner: web.AppRunner, endpoint: Endpoint) -> int:
