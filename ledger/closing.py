@@ -16,7 +16,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
-from ledger.samples import Sample, as_record, close_gap, is_overtaken, is_stale, listed
+from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, listed
 from ledger.state import DeskJoin, GuildState
 from ledger.verdicts import close_window, plain_verdict, pronounce
 from ledger.windows import MAX_KEPT_GAPS, MAX_STRADDLED_SAMPLES, Window, window_of, work_out
@@ -101,6 +101,9 @@ def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.
     taken = as_record(state, sample)
     gap = close_gap(state, taken)
     if gap is None:
+        too_early_s = _too_early_s(state, sample)
+        if too_early_s > 0:
+            return _again(state, presence, request, too_early_s, "the server was forgotten just now")
         return _first(state, presence, taken)
     window = window_of((*state.gaps, gap)[-MAX_KEPT_GAPS:], state.desk.values())
     if window.missing > 0 and not _settled(window, request):
@@ -112,6 +115,14 @@ def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.
         return _again(state, presence, waited, LATE_JOIN_S, "uses without a join")
     findings = work_out(window, listed(state, window.gaps[0].opened))
     return _advance(state, presence, taken, tuple(close_window(state, findings, CAUSE)))
+
+
+def _too_early_s(state: GuildState, sample: Sample) -> float:
+    """By how much a first sample was asked for too early behind a forgetting of the whole guild.
+
+    Until then somebody may join who seems to have joined before it, by clocks that differ: no join, no use of ours.
+    """
+    return (state.ours_from_us + SKEW_US - sample.requested_us) / 1_000_000
 
 
 def _settled(window: Window, request: m.SampleRequest) -> bool:

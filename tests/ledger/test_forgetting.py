@@ -14,6 +14,7 @@ from ledger.evolve import evolve
 from ledger.forgetting import person
 from ledger.ids import InviteCode, UserId, is_tombstone, tombstone
 from ledger.reports import codes_report
+from ledger.samples import Sample
 from ledger.state import GuildState, Period, from_pages, pages_of
 from ledger.verdicts import plain_verdict, pronounce
 from tests.ledger.worlds import GUILD, START_US, World
@@ -307,6 +308,22 @@ def test_a_forgotten_guild_is_empty_and_adopted_anew_where_the_bot_is_there(worl
     world.tell(listed(world, START_US + 40 * SECOND))
     (period,) = world.state.members[ANNA]
     assert not period.counted
+
+
+def test_a_guild_that_was_forgotten_has_no_baseline_before_two_seconds_are_over(world: World):
+    """Ben joins after that, by a clock that is behind: his is no join, and no counter may rise by it."""
+    world.tell(m.ForgetGuild(at_us=world.now_us))
+    from_us = world.state.ours_from_us
+    join(world, 2, from_us - 1)
+    assert not world.state.members
+    for asked_us, counts in ((from_us + 2 * SECOND - 1, False), (from_us + 2 * SECOND, True)):
+        sample = Sample(
+            requested_us=asked_us, answered_us=asked_us + 1, session=world.session, counters=(), vanity=world.vanity
+        )
+        decision = decide(world.state, world.presence, m.SampleArrived(sample=sample, request=world.presence.request))
+        assert any(isinstance(draft.event, r.SampleTaken) for draft in decision.drafts) is counts
+        (again,) = [each.after_s for each in decision.effects if isinstance(each, m.FetchSample)] or [None]
+        assert again == (None if counts else 1e-6)
 
 
 def test_a_guild_forgotten_while_the_bot_is_away_counts_from_its_return(world: World):

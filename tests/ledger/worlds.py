@@ -287,6 +287,7 @@ class NewWorld(World):
         self._newest: dict[InviteCode, int] = {}
         self._used: dict[tuple[UserId, int], tuple[InviteCode, int]] = {}
         self._early: set[tuple[UserId, int]] = set()
+        self._listed_us = 0
         super().__init__(seed)
         self._at(START_US + self.random.randint(0, 3 * SECOND), self._session_is_lost)
 
@@ -339,12 +340,13 @@ class NewWorld(World):
     def _carry_out(self, effect: m.Effect) -> None:
         super()._carry_out(effect)
         if isinstance(effect, m.ListMembers):
-            started_us = self.now_us
-            self._at(started_us + self._delay(), lambda: self._show_members(effect.session, started_us))
+            started_us = max(self.now_us, self._listed_us)  # one after the other
+            shown_us = started_us + self._delay()
+            told_us = self._listed_us = shown_us + self._delay()
+            self._at(shown_us, lambda: self._show_members(effect.session, started_us, told_us))
 
-    def _show_members(self, session: SessionId, started_us: int) -> None:
+    def _show_members(self, session: SessionId, started_us: int, told_us: int) -> None:
         rows = tuple(m.ListedMember(user=user, joined_at_us=joined_us) for user, joined_us in self.here.items())
-        told_us = self.now_us + self._delay()
         page = m.ReviewMembers(
             session=session, members=rows, after=UserId("0"), upto=UserId(""), started_us=started_us, at_us=told_us
         )

@@ -76,6 +76,11 @@ def before_by_two_clocks(state: GuildState, joined_at_us: int) -> bool:
     return joined_at_us < state.counting_since_us
 
 
+def never_too_early(state: GuildState, sample: samples.Sample) -> float:
+    del state, sample
+    return 0.0
+
+
 def first_of_several(
     findings: Findings, finding: Finding, origins: Mapping[InviteCode, verdicts.Origin]
 ) -> verdicts.Judgement:
@@ -156,6 +161,14 @@ BUGS: Final = (
         origin=Origin.OURS,
         what="who joined after the first sample was there before, where Discord's clock is behind ours",
         swaps=tuple(Swap(each, "was_there_before", before_by_two_clocks) for each in (decide, members, salvage)),
+        breaks=frozenset({"T1"}),
+        hunts=("worlds",),
+    ),
+    Bug(
+        name="counted-at-once",
+        origin=Origin.OURS,
+        what="the first sample of a guild that was just forgotten counts, though who joins then may be no join",
+        swaps=(Swap(closing, "_too_early_s", never_too_early),),
         breaks=frozenset({"T1"}),
         hunts=("worlds",),
     ),
