@@ -138,15 +138,24 @@ async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvag
 
 async def _replaced(seat: Seat, missed: Sequence[Frame], now_ms: int) -> Sequence[Frame]:
     """A guild's frames from a hole on that are on no chain, in it and behind it; none if it did not begin anew."""
-    first = missed[0].record
-    if seat.summary.heads.get(first.guild, NO_HEAD).epoch <= first.epoch:
+    guild = missed[0].record.guild
+    head = seat.summary.heads.get(guild, NO_HEAD)
+    chain = await _chain(seat, guild, min(frame.record.seq for frame in missed) - 1, now_ms)
+    digests = {frame.record.seq: frame.digest for frame in chain}
+    gone = [
+        frame.record
+        for frame in missed  # where a checkpoint bridges the hole, nothing took their place
+        if head.epoch > frame.record.epoch
+        and (frame.record.seq > head.seq or digests.get(frame.record.seq, frame.digest) != frame.digest)
+    ]
+    if not gone:
         return ()
-    standing = {frame.digest for frame in await _chain(seat, first.guild, first.seq - 1, now_ms)}
+    first, standing = gone[0], set(digests.values())
     lost = {frame.record.gsn: frame for frame in missed if frame.digest not in standing}
     async for frame in _frames(seat, first.gsn - first.seq, now_ms):
         record = frame.record
         is_behind = record.gsn > first.gsn or (_base(record), record.last) == (_base(first), first.last)
-        if record.guild == first.guild and is_behind and frame.digest not in standing:
+        if record.guild == guild and is_behind and frame.digest not in standing:
             lost[record.gsn] = frame
     return [lost[gsn] for gsn in sorted(lost)]
 

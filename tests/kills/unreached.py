@@ -14,6 +14,9 @@ AFTER_A_BUG: Final = "only behind an error in a command: reached in the runs tha
 DRAIN: Final = "the drain's own last step, when everything is durable; its end is the process's"
 FLUSH: Final = "the uploader has given it all by then: a drain waits two seconds for a newcomer first"
 ALONE: Final = "only where an upload and a new epoch meet within milliseconds: tests/actors/test_cloud_side.py"
+HOLES: Final = (
+    "a hole, and the layer that fills it was away: it fails at every call in tests/persistence/test_holes.py"
+)
 SOMETIMES: Final = "reached in some days and not in others: it depends on how fast sockets are"
 
 KEEPER: Final = (
@@ -29,6 +32,12 @@ WHY: Final[Mapping[str, str]] = {
     "actors/handover.py:Handover.expect_nobody": "a tool's, not the bot's: tests/actors/test_handover.py",
     "persistence/store.py:Store.open_guild#2": "no near layer has it whole: tests/persistence/test_store_cloud.py",
     "actors/cloud_side.py:CloudSide.leave#3": FLUSH,
+    "persistence/recovery.py:_keep_replaced#2": HOLES,
+    "persistence/recovery.py:_replaced#2": HOLES,
+    "persistence/recovery.py:completes": HOLES,
+    "persistence/seats.py:Seat.keep": HOLES,
+    "persistence/store.py:Store._bring_back#2": HOLES,
+    "persistence/recovery.py:leader_of#2": "a layer fails while they are compared: tests/persistence/test_store.py",
     "actors/uploader.py:Uploader.flush": FLUSH,
     "persistence/following.py:Following.ask#1": ALONE,
     "persistence/following.py:Following.ask#3": "nothing is held by a cloud's layer, so closing it never waits",

@@ -273,6 +273,24 @@ async def test_a_checkpoint_bridges_a_hole(world: World):
     assert [record.seq for record in opened.tail] == [21]
 
 
+async def test_a_hole_that_a_checkpoint_bridged_is_filled_and_no_branch_was_lost(world: World):
+    for _ in range(20):
+        result = await world.join(RED)
+    await world.store.save_checkpoint(RED, result.head, (b"{}",))
+    await world.store.close()
+    world.damage_log(b"rotten")
+    world.database.go_away(StorageError("away"))
+    await world.process().start()
+    await world.store.open_guild(RED)
+    await world.join(RED)
+    world.database.come_back()
+    report = await world.process().start()
+    assert any("put back" in note for note in report.notes)
+    assert not [note for note in report.notes if "LOST BRANCH" in note]
+    assert world.store.salvage.pending() == ()
+    assert [frame.record.seq for frame in await world.log.guild_frames(RED, 0)] == list(range(1, 22))
+
+
 async def test_a_checkpoint_stands_for_records_that_are_gone(world: World):
     result = await world.join(RED, 4)
     await world.store.save_checkpoint(RED, result.head, (b"{}",))
