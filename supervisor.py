@@ -588,7 +588,7 @@ class Program:
             shards=gateway.shards,
             awaited=gateway.awaited,
             draining=self._draining,
-            standby=self.journal.is_standby(),
+            standby=self.cloud is not None and self.cloud.handover.is_waiting,
             drill=last_drill(RealDisk(), self._data),
             tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),

@@ -59,15 +59,24 @@ class Handover:
         self._clock = clock
         self._sleep = sleep
         self._log = log
+        self.is_waiting = False
+        """Whether somebody holds the history, and this process waits for it."""
 
     async def await_turn(self) -> None:
         """Stands by until the holder is gone; returns at once where there is none."""
+        try:
+            await self._await_turn()
+        finally:
+            self.is_waiting = False
+
+    async def _await_turn(self) -> None:
         seen, since_s, announced, told = "", self._clock.monotonic_s(), 0, False
         while self._clock.monotonic_s() - since_s < SILENT_S:
             try:
                 holder = await self._presence.holder()
                 if holder is None or holder.gone or self._presence.is_ours(holder):
                     return
+                self.is_waiting = True
                 if _signs(holder) != seen:
                     self._tell_if_new(holder, seen)
                     seen, since_s = _signs(holder), self._clock.monotonic_s()

@@ -115,12 +115,14 @@ async def test_a_newcomer_says_once_that_it_hears_discord_and_the_holder_lets_it
     waiting = asyncio.ensure_future(new.handover.await_turn())
     await asyncio.sleep(0)
     assert not await old.presence.is_awaited(EPOCH)
+    assert new.handover.is_waiting
     new.hears = True
     began_s = clock.now_s
     await old.handover.await_newcomer()
     assert clock.now_s - began_s < NEWCOMER_S
     await old.handover.say_goodbye()
     await waiting
+    assert not new.handover.is_waiting
     assert new.events() == ["standby.began"]
 
 
@@ -153,7 +155,10 @@ async def test_a_cloud_that_does_not_answer_is_a_silent_holder():
         raise Unreachable(f"no answer to {call.verb}")
 
     new.objects.before = away
+    new.before_nap = lambda: ready.append(new.handover.is_waiting)
+    ready: list[bool] = []
     await new.handover.await_turn()
+    assert not any(ready), "nobody is told that it stands by for a holder that nobody has seen"
     assert clock.now_s - VirtualClock().now_s >= SILENT_S
     assert set(new.events()) == {"holder.unknown", "holder.silent"}
 
