@@ -127,10 +127,13 @@ class CloudSide:
         try:
             async with asyncio.timeout(FLUSH_S):
                 await self._uploader.flush()
+                if not self._following.behind():
+                    await self.handover.say_goodbye()
+                    return
+            why = "not all of it could be given"
         except (TimeoutError, LedgerError) as error:
-            self._log.warning("cloud.left_behind", behind=self._following.behind(), error=repr(error))
-        else:
-            await self.handover.say_goodbye()
+            why = repr(error)
+        self._log.warning("cloud.left_behind", behind=self._following.behind(), error=why)
 
     def _overtaken(self) -> None:
         self._journal.require_epoch()  # which it will not get

@@ -5,6 +5,7 @@ when it said goodbye, or when its pulse stood still for ``SILENT_S`` of our own 
 for so long is taken for gone as well. A life on the same folder is nobody to wait for: the lock has ended it.
 """
 
+import asyncio
 from collections.abc import Callable
 from itertools import count
 from typing import Final
@@ -120,10 +121,13 @@ class Handover:
         """On the way out: until a newcomer hears Discord, at most ``NEWCOMER_S``."""
         end_s = self._clock.monotonic_s() + NEWCOMER_S
         try:
-            while self._epoch() and self._clock.monotonic_s() < end_s:
-                if await self._presence.is_awaited(self._epoch()):
-                    return
-                await self._sleep(POLL_S / 2)
+            async with asyncio.timeout(NEWCOMER_S):  # a cloud that does not answer holds nobody up either
+                while self._epoch() and self._clock.monotonic_s() < end_s:
+                    if await self._presence.is_awaited(self._epoch()):
+                        return
+                    await self._sleep(POLL_S / 2)
+        except TimeoutError:
+            return
         except StorageError as error:
             self._log.warning("newcomer.unknown", error=str(error))
 

@@ -63,10 +63,15 @@ class Uploader:
             await self._give()
 
     async def flush(self) -> None:
-        """Gives it all that is left; returns when it has everything, or at the first failure."""
-        given = 1
-        while given and self._following.fenced and self._following.behind():
-            given = await self._following.give(self._journal.frames_after)
+        """Gives it all that is left; returns when it has everything, or nobody could give it more.
+
+        A piece that was on its way is waited for, and the rest is given behind it.
+        """
+        left = 0
+        while self._following.fenced and self._following.behind() not in {0, left}:
+            left = self._following.behind()
+            await self._following.give(self._journal.frames_after)
+            self._journal.take_note()
 
     async def _give(self) -> None:
         """One piece, however often it takes."""

@@ -42,11 +42,13 @@ class Following:
         self._bytes = 0
         self._head = 0
         self._lineage = ""
+        self._terms = 0
 
     def begin(self, head: int, lineage: str) -> None:
         """A new epoch: the others are at ``head`` of this history."""
         self.fenced = self.seat.healthy
         self._lineage = lineage
+        self._terms += 1
         self._waiting.clear()
         self._piece = ()
         self._bytes, self._head = 0, head
@@ -98,9 +100,11 @@ class Following:
             StorageError: when the layer did not take it, or it could not be read. Whether it has it may be unknown:
                 the next call gives it the same piece again.
         """
+        term = self._terms
         piece = self._piece or tuple(self._waiting) or await source(self.seat.gsn, PIECE_RECORDS)
         async with self.alone:
-            if not piece or piece[0].record.gsn <= self.seat.gsn or not self.fenced:
+            is_of_before = term != self._terms  # the new epoch may go on from elsewhere
+            if is_of_before or not piece or piece[0].record.gsn <= self.seat.gsn or not self.fenced:
                 self._piece = ()  # somebody else gave it meanwhile, or a new epoch begins
                 return 0
             self._piece = piece

@@ -10,6 +10,7 @@ loses time and nothing else.
 
 import msgspec
 
+from persistence.cloud_bytes import number_of
 from persistence.cloud_epochs import EPOCHS, epoch_key
 from persistence.objects import Objects
 
@@ -45,11 +46,11 @@ class Presence:
         body = await self._objects.get(newest) if newest else None
         if body is None:
             return None
-        epoch = int(newest.removeprefix(EPOCHS))
+        epoch = number_of(newest)
         pulse = await self._objects.get(_pulse(epoch))
         return Holder(
             epoch=epoch,
-            writer=msgspec.json.decode(body, type=_Claim).writer,
+            writer=_writer_of(body),
             pulse=(pulse or b"").decode(errors="replace"),
             gone=await self._objects.get(_goodbye(epoch)) is not None,
         )
@@ -78,6 +79,14 @@ class Presence:
         async for _ in self._objects.keys(_standby(epoch)):
             return True
         return False
+
+
+def _writer_of(body: bytes) -> str:
+    """Empty where it was damaged: then it is nobody known, who is waited for while there is a pulse."""
+    try:
+        return msgspec.json.decode(body, type=_Claim).writer
+    except ValueError:
+        return ""
 
 
 def _pulse(epoch: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from actors.clock import SystemRandomness
+from actors.cloud_side import Cloud, CloudSide
 from actors.journal import WAIT_FOR_LAYER_S
 from ledger.errors import Stale, StorageError
 from ledger.records import JoinRecorded
@@ -201,6 +202,38 @@ async def test_an_uploader_that_dies_with_an_upload_in_flight_gives_nothing_twic
         await bot.journal.append(GUILD, 1, 1, (draft(2),))
         await bot.until(lambda: bot.store.following is not None and not bot.store.following.behind())
         assert await sky.users() == ["1", "2"]
+
+
+async def test_nobody_says_goodbye_before_what_came_behind_an_upload_in_flight_is_up_too():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        side = CloudSide(
+            Cloud(MemoryObjects(sky.bucket), "a"),
+            bot.store,
+            hears=lambda: True,
+            randomness=SystemRandomness(),
+            clock=bot.clock,
+            sleep=asyncio.sleep,
+            log=bot.logger,
+        )
+        side.attach(bot.journal, bot.named)
+        await bot.journal.open(GUILD, 1)
+        held, go_on = asyncio.Event(), asyncio.Event()
+
+        async def hold(call: Call) -> None:
+            if call.verb == "create" and not held.is_set():
+                held.set()
+                await go_on.wait()
+
+        sky.objects.after = hold
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        await held.wait()
+        await bot.journal.append(GUILD, 1, 1, (draft(2),))
+        leaving = asyncio.ensure_future(side.leave())
+        go_on.set()
+        await leaving
+        assert await sky.users() == ["1", "2"]
+        assert any(key.startswith("goodbye/") for key in sky.bucket.objects)
 
 
 async def test_an_epoch_that_is_taken_while_an_upload_is_under_way_waits_for_it_and_nothing_is_twice():

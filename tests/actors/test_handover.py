@@ -132,6 +132,27 @@ async def test_a_holder_waits_for_a_newcomer_only_for_a_moment():
     assert NEWCOMER_S <= clock.now_s - VirtualClock().now_s < NEWCOMER_S + 1
 
 
+async def test_a_cloud_that_hangs_holds_nobody_up_on_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("actors.handover.NEWCOMER_S", 0.01)
+    side = Side(claimed("old"), VirtualClock(), "old", EPOCH)
+
+    async def hang(call: Call) -> None:
+        del call
+        await asyncio.get_running_loop().create_future()
+
+    side.objects.before = hang
+    async with asyncio.timeout(5):
+        await side.handover.await_newcomer()
+
+
+async def test_a_holder_whose_claim_was_damaged_is_waited_for_like_any_other():
+    bucket, clock = claimed("old"), VirtualClock()
+    bucket.objects[f"epoch/{EPOCH:010d}"] = b"\xff{"
+    new = Side(bucket, clock, "new")
+    await new.handover.await_turn()
+    assert clock.now_s - VirtualClock().now_s >= SILENT_S
+
+
 async def test_a_tool_that_writes_is_refused_while_somebody_else_holds_the_history():
     bucket, clock = claimed("old"), VirtualClock()
     with pytest.raises(HeldElsewhere, match="old"):

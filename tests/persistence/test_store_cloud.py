@@ -191,6 +191,23 @@ async def test_what_is_durable_here_is_given_to_the_cloud_in_order_and_once():
     assert len(await new.users_of()) == 5
 
 
+async def test_a_piece_that_was_taken_before_a_new_epoch_is_not_given_in_it():
+    bucket = MemoryBucket()
+    machine = await Machine(bucket, "a").started()
+    await machine.join()
+    await machine.upload()
+    await machine.join(RED, 2)
+    given = machine.store.following
+    assert given is not None
+    async with given.alone:
+        late = asyncio.ensure_future(given.give(machine.store.frames_after))
+        await asyncio.sleep(0)
+        given.seat.gsn = 0  # the cloud was put back
+        given.begin(3, "")
+    assert await late == 0
+    assert given.behind() == 3
+
+
 async def test_an_outage_of_any_length_needs_no_memory(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(following, "QUEUED_BYTES", 1_000)
     monkeypatch.setattr(following, "PIECE_RECORDS", 7)
