@@ -30,7 +30,9 @@ from ledger.windows import MAX_KEPT_GAPS, bounds_of, place
 MAX_INTERACTIONS: Final = 256
 MAX_TOMBSTONES: Final = 200
 GAP_KEPT_US: Final = 600_000_000
-"""A closed gap serves late join events for ten minutes."""
+"""A closed gap serves late join events for ten minutes, and, however long nobody listened, those that come with the
+first sample afterwards: the member list shows who joined unheard.
+"""
 
 
 def evolve(state: GuildState, record: r.Record) -> GuildState:
@@ -170,7 +172,7 @@ def _break(state: GuildState, reason: str) -> None:
 def _sample(state: GuildState, event: r.SampleTaken) -> None:
     gap = close_gap(state, event)
     if gap is not None:
-        oldest_us = event.requested_us - GAP_KEPT_US
+        oldest_us = gap.opened.answered_us - GAP_KEPT_US
         kept = [each for each in state.gaps if each.closed.answered_us >= oldest_us]
         state.gaps = (*kept, gap)[-MAX_KEPT_GAPS:]
     state.unsolved += 1

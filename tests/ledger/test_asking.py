@@ -309,6 +309,9 @@ def test_a_join_is_off_the_desk_when_the_gaps_it_may_lie_in_are_older_than_ten_m
     assert len(life.state.desk) == 1, "a late event may still change what is said of it"
     life.tell(m.NotePermissions(at_us=START_US))
     life.tell(sample(life, 700, 6))
+    assert len(life.state.desk) == 1, "nobody may have listened in between"
+    life.tell(m.NotePermissions(at_us=START_US))
+    life.tell(sample(life, 720, 6))
     assert life.state.desk == {}
 
 

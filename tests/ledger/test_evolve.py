@@ -119,7 +119,9 @@ def test_gaps_are_kept_for_ten_minutes_and_at_most_32_of_them():
     assert [gap.number for gap in state.gaps] == list(range(4, 36))
     just = _sample(100, at_us=START_US + 32 + 600 * SECOND)
     state = evolve(state, numbered(state.seq, [just])[0])
-    assert [gap.number for gap in state.gaps] == [*range(32, 36), 100]
+    assert [gap.number for gap in state.gaps] == [*range(5, 36), 100], "nobody may have listened in between"
+    state = evolve(state, numbered(state.seq, [_sample(101, at_us=START_US + 700 * SECOND)])[0])
+    assert [gap.number for gap in state.gaps] == [*range(32, 36), 100, 101]
 
 
 def test_a_leave_of_somebody_unknown_or_gone_changes_nothing():

@@ -57,6 +57,15 @@ def test_no_claim_is_wrong_where_the_bot_is_new_and_a_session_is_lost(seed: int)
 
 
 @given(seeds)
+def test_no_certain_verdict_is_wrong_after_a_long_time_in_which_nobody_listened(seed: int):
+    world = NewWorld(seed, away_us=660 * SECOND)
+    world.run()
+    for join, source in world.truth.items():
+        period = world.state.membership(*join)
+        assert period is None or period.status is not Status.CERTAIN or period.code == source
+
+
+@given(seeds)
 def test_no_claim_is_wrong_where_a_guild_is_forgotten_while_people_join(seed: int):
     world = NewWorld(seed)
     world.forget_at(START_US + seed % (3 * SECOND), None)

@@ -72,7 +72,7 @@ class World:
             self._at(at_us, self._somebody_joins)
         for _ in range(self.random.randint(0, 4)):
             when = self.random.randint(START_US + self.quiet_us, at_us + SECOND)
-            self._at(when, self.random.choice(HAPPENINGS).__get__(self))
+            self._at(when, getattr(self, self.random.choice(HAPPENINGS).__name__))
 
     def run(self) -> None:
         """Until nothing is left to happen."""
@@ -282,12 +282,14 @@ class NewWorld(World):
 
     quiet_us = 0
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, away_us: int = 0) -> None:
+        """``away_us``: nobody listens for so long after a session was lost."""
         self.here: dict[UserId, int] = {}
         self._newest: dict[InviteCode, int] = {}
         self._used: dict[tuple[UserId, int], tuple[InviteCode, int]] = {}
         self._early: set[tuple[UserId, int]] = set()
         self._listed_us = 0
+        self._away_us = away_us
         super().__init__(seed)
         self._at(START_US + self.random.randint(0, 3 * SECOND), self._session_is_lost)
 
@@ -310,6 +312,10 @@ class NewWorld(World):
         invite = super()._make_invite(at_us, code)
         self._newest[invite.code] = invite.created_at_us
         return invite
+
+    def _session_is_lost(self) -> None:
+        self.session = SessionId(f"{self.session}+")
+        self._at(self.now_us + self._away_us, self._come_up)
 
     def _known(self) -> list[UserId]:
         """Whose membership of now is known."""

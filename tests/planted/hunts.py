@@ -163,6 +163,7 @@ WORLDS: Final = (
     ("I11", test_worlds.test_replay_is_live),
     ("T1", test_worlds.test_no_claim_is_wrong_and_the_truth_is_among_the_candidates),
     ("T1", test_worlds.test_no_claim_is_wrong_where_the_bot_is_new_and_a_session_is_lost),
+    ("T1", test_worlds.test_no_certain_verdict_is_wrong_after_a_long_time_in_which_nobody_listened),
     ("T1", test_worlds.test_no_claim_is_wrong_where_a_guild_is_forgotten_while_people_join),
 )
 
