@@ -150,6 +150,9 @@ class Store:
         now_ms = self._clock.now_ms()
         for seat in self._seats:
             await seat.open(now_ms)
+        for seat in self._near:
+            if not seat.healthy:
+                await seat.open(now_ms)  # whoever leads is found now: an error that passes shall not cost it its say
         newest = recovery.newest(self._seats)
         if newest is None:
             raise self._nobody()
