@@ -72,8 +72,17 @@ class Summary:
 
 
 def timed(dials: Dials) -> tuple[Outcome, float]:
+    """A run, and its seconds of this core.
+
+    Raises:
+        RuntimeError: when it was the harness that broke. Anything but an ``Exception`` would end the pool's process,
+            and whoever waits for the run would wait for ever.
+    """
     began_s = time.process_time()
-    outcome = run(dials)
+    try:
+        outcome = run(dials)
+    except BaseException as error:
+        raise RuntimeError(f"the harness broke in SEED={dials.seed}: {error!r}") from error
     return outcome, time.process_time() - began_s
 
 

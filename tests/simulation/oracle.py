@@ -4,6 +4,7 @@ It is told by watched parts (``watched.py``), by the log, and by whoever asks th
 once, whatever task it was found in. It also counts the rare states that a run has reached, and sums up the trace.
 """
 
+import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
@@ -419,7 +420,7 @@ class Oracle:
         self.seen[f"ask {outcome.kind}"] += 1
         address = self._address(guild)
         waiting = [ask for lane in address._lanes for envelope in lane for ask in envelope.asks]
-        waits = any(ask.reply.done() and ask.reply.result() is outcome for ask in waiting)
+        waits = any(_was_told(ask.reply, outcome) for ask in waiting)
         i.answered_or_still_waiting(outcome, waits=waits, message=message)
         i.answered_at_the_end(outcome, waits=waits, message=message)
 
@@ -548,3 +549,8 @@ def _named(held: tuple[bool, bool, bool]) -> tuple[str, ...]:
 
 def _is_planted(error: str) -> bool:
     return any(mark in error for mark in PLANTED)
+
+
+def _was_told(reply: "asyncio.Future[Outcome[m.Answer]]", outcome: Outcome[m.Answer]) -> bool:
+    """Whether this reply is that outcome; one whose asker is gone was cancelled and tells nobody anything."""
+    return reply.done() and not reply.cancelled() and reply.result() is outcome
