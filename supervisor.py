@@ -773,6 +773,7 @@ async def _opened(
         randomness,
         cloud,
         salvage=FileSalvage(disk, data, offload),
+        named=settings.named_layers(),
         may_begin_anew=options.abandon_history,
     )
     try:

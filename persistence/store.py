@@ -104,13 +104,16 @@ class Store:
         cloud: FencedLayer | None = None,
         salvage: Salvage | None = None,
         *,
+        named: frozenset[str] = frozenset(),
         may_begin_anew: bool = False,
     ) -> None:
         """``layers``: the log first. They and the cloud belong to the store: ``close`` closes them.
 
-        ``salvage``: who keeps branches that lost; None = in memory, for layers that are. ``may_begin_anew``: a new
-        history begins where all is empty here and the cloud does not answer.
+        ``salvage``: who keeps branches that lost; None = in memory, for layers that are. ``named``: the layers of
+        LEDGER_ACK, each of which holds whatever was acknowledged. ``may_begin_anew``: a new history begins where all
+        is empty here and the cloud does not answer.
         """
+        self._named = named
         self._may_begin_anew = may_begin_anew
         self.salvage: Salvage = MemorySalvage() if salvage is None else salvage
         self._near = tuple(Seat(layer) for layer in layers)
@@ -137,9 +140,9 @@ class Store:
             NewerFormat: when a later release wrote one of them; nothing was touched.
             WrongHistory: when the cloud holds another history than this folder; nothing was touched.
             Stale: when another process has taken over in the cloud.
-            StorageError: when no layer can be opened, or when the newest one failed before another had its records,
-                or holds less than this process has acknowledged, or when all is empty here and the cloud, which may
-                know more, is away; to be tried again.
+            StorageError: when no layer can be opened, or none of those that LEDGER_ACK names; when the newest one
+                failed before another had its records, or holds less than this process has acknowledged; or when all
+                is empty here and the cloud, which may know more, is away. To be tried again.
         """
         if self.following is None:
             return await self._start()
@@ -154,7 +157,7 @@ class Store:
             if not seat.healthy:
                 await seat.open(now_ms)  # whoever leads is found now: an error that passes shall not cost it its say
         newest = recovery.newest(self._seats)
-        if newest is None:
+        if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
         await self._mind_cloud()
         wanted = self._owed = max(newest.rank(), self._owed) if self._is_cloud_away() else newest.rank()
@@ -363,6 +366,11 @@ class Store:
     def _healthy(self) -> list[Seat]:
         """Those that every batch is written into, and that work."""
         return [seat for seat in self._near if seat.healthy]
+
+    def _knows_what_was_acknowledged(self) -> bool:
+        """Whether a layer can be read that had to hold a record before it was acknowledged; others may lag."""
+        named = [seat for seat in self._seats if seat.name in self._named]
+        return not named or any(seat.healthy for seat in named)
 
     def _is_cloud_away(self) -> bool:
         return self.following is not None and not self.following.seat.healthy

@@ -691,3 +691,19 @@ async def test_a_layer_that_fails_while_branches_are_compared_does_not_decide_wh
     leader = await leader_of(seats, now_ms=2)
     assert leader is not None
     assert leader.name == leads
+
+
+async def test_a_start_waits_for_a_layer_that_had_to_hold_what_was_acknowledged():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    store = Store([log, database], TestClock(), TestRandomness(), named=frozenset({"log"}))
+    await store.start()
+    database.go_away(StorageError("busy"))
+    await store.append([joins(RED, 0, 1, 2)])
+    database.come_back()
+    log.go_away(StorageError("the disk is full"))
+    later = Store([log, database], TestClock(), TestRandomness(), named=frozenset({"log"}))
+    with pytest.raises(StorageError, match="the disk is full"):
+        await later.start()
+    log.come_back()
+    await later.start()
+    assert later.head_of(RED).seq == 2

@@ -6,7 +6,7 @@ A life ends by ``stop`` (a drain), or by ``kill``: then the power is off, and on
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, Protocol, cast
 
@@ -20,14 +20,14 @@ from actors.journal import Journal
 from actors.salvager import Salvager
 from actors.supervision import ChildSpec, journal_spec, spawn
 from ledger.ids import GuildId
-from ledger.ports import Clock, Randomness
+from ledger.ports import Clock
 from ledger.records import Record
 from persistence.cloud import CloudLayer
-from persistence.layer import FencedLayer, Layer
+from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.log import SEGMENT_BYTES
 from persistence.memory_database import MemoryDatabase
-from persistence.salvage import FileSalvage, Salvage
+from persistence.salvage import FileSalvage
 from persistence.store import Store
 from supervisor import Supervisor
 from tests.persistence.simdisk import SimDisk
@@ -64,7 +64,7 @@ class Told:
         self._hear(Line("error", event, fields))
 
 
-StoreMaker = Callable[[Sequence[Layer], Clock, Randomness, FencedLayer | None, Salvage | None], Store]
+StoreMaker = Callable[..., Store]
 
 
 class JournalMaker(Protocol):
@@ -125,7 +125,9 @@ class Process:
         )
         layers = (wrap(self.files), wrap(self.database))
         salvage = FileSalvage(disk, DATA, Thread(loop))
-        self.store = make_store(layers, self.clock, self.randomness, self._layer_of(cloud), salvage)
+        self.store = make_store(
+            layers, self.clock, self.randomness, self._layer_of(cloud), salvage, named=frozenset(named)
+        )
         self.cloud = None if cloud is None else self._side_of(cloud)
         turn = None if self.cloud is None else self.cloud.await_turn if polite else _at_once
         self.journal = make_journal(self.store, frozenset(named), self.clock, asyncio.sleep, self.log, turn=turn)

@@ -197,8 +197,8 @@ class World:
         return False
 
     def _make(self, loop: SimLoop) -> Process:
-        def make_store(*parts: object) -> Store:
-            store = WatchedStore(*parts)  # type: ignore[arg-type]
+        def make_store(*parts: object, **more: object) -> Store:
+            store = WatchedStore(*parts, **more)  # type: ignore[arg-type]
             store.oracle = self.oracle
             return store
 
