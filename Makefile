@@ -20,7 +20,7 @@ test: .venv/dev.stamp ## format, lint, import contracts, types, tests
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright
-	@$(BIN)/pytest -q -n auto
+	@$(BIN)/pytest -q -n auto --dist worksteal
 
 bench: .venv/dev.stamp ## ratios measured side by side in one run
 	@$(BIN)/python -m tests.bench
