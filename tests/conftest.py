@@ -5,6 +5,7 @@
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 pytest_plugins = ["tests.servers"]
@@ -22,6 +23,7 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
 
 
+@pytest.hookimpl(optionalhook=True)  # tests/mutation runs without xdist
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: half of the tests wait for sockets and processes most of their time."""
     return (os.cpu_count() or 1) + 1
