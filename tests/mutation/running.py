@@ -161,14 +161,20 @@ def with_collected(files: Sequence[str], use: Callable[[Collected], None]) -> No
     os.environ["HYPOTHESIS_PROFILE"] = "mutants"
 
     class Instead:
+        came = False
+
         @pytest.hookimpl(tryfirst=True)
         def pytest_runtestloop(self, session: pytest.Session) -> bool:
+            self.came = True
             functions_by_file()
             gc.freeze()
             use(Collected(session))
             return True
 
-    pytest.main([*OPTIONS, *files], plugins=[Instead()])
+    instead = Instead()
+    code = pytest.main([*OPTIONS, *files], plugins=[instead])
+    if not instead.came:
+        raise SystemExit(f"the tests could not be collected: pytest ended with {code}")
 
 
 def measured(collected: Collected, nodeids: Sequence[str], modules: Sequence[str], into: Path) -> int:
