@@ -22,6 +22,7 @@ class RequestOutcome(StrEnum):
     UNAVAILABLE = "unavailable"  # any other status, or no answer
     TIMED_OUT = "timed_out"  # no answer within our deadline
     MALFORMED = "malformed"  # an answer that does not decode
+    NOT_READY = "not_ready"  # members-search: its index is being built
 
 
 class RestTraffic(msgspec.Struct, frozen=True, kw_only=True):

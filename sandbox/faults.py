@@ -73,11 +73,13 @@ class Faults:
         latency_s: slows every request of a kind.
         lag_us: ages every counter that is read.
         search_lag_us: members younger than this are missing in members-search.
+        audit_lag_us: entries younger than this are missing in the audit log that is read.
     """
 
     latency_s: dict[str, float] = field(default_factory=dict)
     lag_us: int = 0
     search_lag_us: int = 0
+    audit_lag_us: int = 0
     _script: dict[str, list[Fault]] = field(default_factory=dict)
     _gates: list[Gate] = field(default_factory=list)
 
@@ -138,6 +140,6 @@ class Faults:
         """Forget the script and open all gates."""
         self._script.clear()
         self.latency_s.clear()
-        self.lag_us = self.search_lag_us = 0
+        self.lag_us = self.search_lag_us = self.audit_lag_us = 0
         for gate in self._gates:
             gate.open()

@@ -170,12 +170,19 @@ class Member:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
+    """A line of the audit log, kept for 45 days. `invite`: the entry is about it, with its counter as it was."""
+
     id: int
     action: AuditAction
     by: User | None
     target_id: int | None
-    code: str | None = None
+    made_at_us: int
+    invite: Invite | None = None
     reason: str | None = None
+
+    @property
+    def code(self) -> str | None:
+        return self.invite.code if self.invite else None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Shapes are those of API v10 as discord.py 2.7.1 reads them. Nothing here decides
 
 from collections.abc import Iterable
 
-from sandbox.models import AuditEntry, Channel, Guild, Invite, Member, Overwrite, Role, User
+from sandbox.models import AuditAction, AuditEntry, Channel, Guild, Invite, Member, Overwrite, Role, User
 from sandbox.wire import JsonObject, iso
 
 
@@ -176,15 +176,30 @@ def invite_delete(place: Guild, one: Invite) -> JsonObject:
 
 
 def audit_entry(one: AuditEntry) -> JsonObject:
-    key = "old_value" if one.action.name.endswith("DELETE") else "new_value"
     entry: JsonObject = {
         "id": str(one.id),
         "action_type": int(one.action),
         "user_id": str(one.by.id) if one.by else None,
         "target_id": str(one.target_id) if one.target_id else None,
-        "changes": [{"key": "code", key: one.code}] if one.code else [],
     }
+    if one.invite:
+        entry["changes"] = _invite_changes(one.invite, one)
     return entry | ({"reason": one.reason} if one.reason else {})
+
+
+def _invite_changes(told: Invite, entry: AuditEntry) -> list[JsonObject]:
+    """Each field of the invite: what it was before the deletion, or what it is after the creation."""
+    which = "old_value" if entry.action is AuditAction.INVITE_DELETE else "new_value"
+    fields: JsonObject = {
+        "max_uses": told.max_uses,
+        "uses": told.uses_at(entry.made_at_us),
+        "max_age": told.max_age_s,
+        "temporary": told.temporary,
+        "channel_id": str(told.channel.id),
+        "code": told.code,
+    }
+    fields |= {"inviter_id": str(told.inviter.id)} if told.inviter else {}
+    return [{"key": key, which: value} for key, value in fields.items()]
 
 
 def found_member(one: Member) -> JsonObject:

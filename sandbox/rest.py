@@ -18,6 +18,7 @@ UNKNOWN_CHANNEL: Final = (404, 10003, "Unknown Channel")
 OUTAGE: Final = (503, 0, "503: Service Unavailable")
 PAGE: Final = 1_000
 AUDIT_PAGE: Final = 100
+AUDIT_KEPT_US: Final = 45 * 86_400 * 1_000_000
 OLDEST_FIRST: Final = 2
 """`sort` of members-search; 1 is newest first."""
 
@@ -117,23 +118,32 @@ class GuildRoutes:
 
     async def _audit(self, call: Call) -> JsonObject:
         guild = require_guild(self._world, call.id("guild"), Permission.VIEW_AUDIT_LOG)
-        entries = _audit_page(guild, call)
+        now_us = self._world.clock.now_us()
+        kept = range(now_us - AUDIT_KEPT_US, now_us - self._faults.audit_lag_us + 1)
+        entries = _audit_page([entry for entry in guild.audit if entry.made_at_us in kept], call)
         who = {entry.by.id: entry.by for entry in entries if entry.by}
         log: JsonObject = {"audit_log_entries": [payloads.audit_entry(entry) for entry in entries]}
-        empty = ("webhooks", "integrations", "threads", "guild_scheduled_events", "application_commands")
+        empty = (
+            "webhooks",
+            "integrations",
+            "threads",
+            "guild_scheduled_events",
+            "application_commands",
+            "auto_moderation_rules",
+        )
         return log | {"users": payloads.users(who.values()), **{name: [] for name in empty}}
 
     async def _channel(self, call: Call) -> JsonObject:
         return payloads.channel(*require_channel(self._world, call.id("channel")))
 
 
-def _audit_page(guild: Guild, call: Call) -> list[AuditEntry]:
+def _audit_page(log: list[AuditEntry], call: Call) -> list[AuditEntry]:
     """Newest first; with `after` alone the oldest first, as Discord does."""
     action, by = call.number("action_type", 0), call.number("user_id", 0)
     after, before = call.number("after", 0), call.number("before", 0)
     fitting = [
         entry
-        for entry in guild.audit
+        for entry in log
         if (not action or entry.action == action)
         and (not by or (entry.by is not None and entry.by.id == by))
         and entry.id > after

@@ -14,7 +14,7 @@ from sandbox.clock import Clock, Ids
 from sandbox.event import Event
 from sandbox.feed import Feed
 from sandbox.founding import Founder
-from sandbox.models import AuditAction, AuditEntry, Channel, Guild, Member, Permission, User, Vanity
+from sandbox.models import AuditAction, AuditEntry, Channel, Guild, Invite, Member, Permission, User, Vanity
 from sandbox.wire import JsonObject
 
 BOT_PERMISSIONS: Final = Permission.MANAGE_GUILD | Permission.MANAGE_CHANNELS | Permission.VIEW_AUDIT_LOG
@@ -163,11 +163,17 @@ class Stage:
         by: User | None,
         *,
         target_id: int | None = None,
-        code: str | None = None,
+        invite: Invite | None = None,
         reason: str | None = None,
     ) -> None:
         entry = AuditEntry(
-            id=self.ids.snowflake(), action=action, by=by, target_id=target_id, code=code, reason=reason
+            id=self.ids.snowflake(),
+            action=action,
+            by=by,
+            target_id=target_id,
+            made_at_us=self.clock.now_us(),
+            invite=invite,
+            reason=reason,
         )
         guild.audit.append(entry)
         told = payloads.audit_entry(entry) | {"guild_id": str(guild.id)}

@@ -76,14 +76,14 @@ class World(Changes):
             flags=flags,
         )
         self._open_invite(guild, invite)
-        self._audit(guild, AuditAction.INVITE_CREATE, inviter, code=invite.code, reason=reason)
+        self._audit(guild, AuditAction.INVITE_CREATE, inviter, invite=invite, reason=reason)
         return invite
 
     def delete_invite(self, guild: Guild, code: str, by: User | None = None, *, reason: str | None = None) -> Invite:
         """Somebody (the owner, unless told) deletes it: INVITE_DELETE and audit entry 42."""
         invite = self.live_invite(guild, code)
         self._close_invite(guild, invite)
-        self._audit(guild, AuditAction.INVITE_DELETE, by or guild.owner, code=code, reason=reason)
+        self._audit(guild, AuditAction.INVITE_DELETE, by or guild.owner, invite=invite, reason=reason)
         return invite
 
     def expire_invite(self, guild: Guild, code: str) -> Invite:
@@ -128,6 +128,7 @@ class World(Changes):
         silent: bool = False,
         pending: bool = False,
         roles: Iterable[Role] = (),
+        by: User | None = None,
     ) -> Join:
         """A member comes by an invite's code, by `VANITY`, or by no invite at all (None).
 
@@ -140,6 +141,7 @@ class World(Changes):
             silent: the GUILD_MEMBER_ADD is lost for ever.
             pending: rules not accepted yet; see `approve`.
             roles: given at the door, as role invites do.
+            by: who added it, if it is a bot (audit entry 28); the owner, unless told.
 
         Raises:
             ValueError: when the code is dead or the user is a member already.
@@ -154,7 +156,13 @@ class World(Changes):
         for event in [*spent, *told] if delete_first else [*told, *spent]:
             place = invite.channel if invite and event in spent else None
             self._emit(guild, event.name, event.data, hold=hold, channel=place)
+        if newcomer.bot:
+            self._audit(guild, AuditAction.BOT_ADD, by or guild.owner, target_id=newcomer.id)
         return self._remember(guild, member, via, invite)
+
+    def add_bot(self, guild: Guild, by: User | None = None) -> Join:
+        """Somebody (the owner, unless told) adds a new bot: GUILD_MEMBER_ADD and audit entry 28."""
+        return self.join(guild, self.add_user(bot=True), by=by)
 
     def repeat_join(self, guild: Guild, user: User, *, joined_at_us: int | None = None) -> None:
         """GUILD_MEMBER_ADD once more for a member, perhaps with another `joined_at`. No counter moves."""
@@ -257,8 +265,6 @@ class World(Changes):
             connected=self.is_connected(guild.id),
         )
         self.truth.append(join)
-        if member.user.bot:
-            self._audit(guild, AuditAction.BOT_ADD, guild.owner, target_id=member.user.id)
         return join
 
     def _depart(self, guild: Guild, user: User, *, kicked: bool, hold: bool = False, silent: bool = False) -> Leave:

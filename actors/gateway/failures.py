@@ -54,10 +54,22 @@ class Malformed(_Failure, frozen=True):
     why: str
 
 
-Failure: TypeAlias = Forbidden | Unavailable | Limited | TimedOut | Malformed
+class NotReady(_Failure, frozen=True):
+    """202 from members-search: its index is being built. ``retry_after_s`` as Discord says; 0 = after a little."""
+
+    retry_after_s: float
 
 
-def reason(failure: Failure) -> str:
+class TooLong(_Failure, frozen=True):
+    """So many ``pages`` were read and the list goes on: what was read is no proof of what is not in it."""
+
+    pages: int
+
+
+Failure: TypeAlias = Forbidden | Unavailable | Limited | TimedOut | Malformed | NotReady | TooLong
+
+
+def reason(failure: Failure) -> str:  # noqa: PLR0911 -- one for each failure
     """The failure's short name."""
     match failure:
         case Forbidden(reason=name):
@@ -70,11 +82,15 @@ def reason(failure: Failure) -> str:
             return "timed_out"
         case Malformed(why=why):
             return f"malformed: {why}"
+        case NotReady():
+            return "not_ready"
+        case TooLong(pages=pages):
+            return f"longer_than_{pages}_pages"
         case _:
             assert_never(failure)
 
 
-def outcome(failure: Failure) -> RequestOutcome:
+def outcome(failure: Failure) -> RequestOutcome:  # noqa: PLR0911 -- one for each failure
     """What the failure counts as."""
     match failure:
         case Forbidden():
@@ -87,6 +103,10 @@ def outcome(failure: Failure) -> RequestOutcome:
             return RequestOutcome.TIMED_OUT
         case Malformed():
             return RequestOutcome.MALFORMED
+        case NotReady():
+            return RequestOutcome.NOT_READY
+        case TooLong():
+            return RequestOutcome.OK  # each of its pages was answered
         case _:
             assert_never(failure)
 
@@ -109,7 +129,9 @@ def wait_of(said: str | float, unsaid_s: float) -> float:
     return min(wait_s, LONGEST_WAIT_S) if wait_s >= 0 else unsaid_s
 
 
-def explain(failure: Failure, needed: str = "Manage Server") -> str:
+def explain(  # noqa: PLR0911 -- one for each failure
+    failure: Failure, needed: str = "Manage Server"
+) -> str:
     """The failure in a sentence for whoever gave the command; ``needed``: the permission it takes."""
     match failure:
         case Forbidden():
@@ -122,5 +144,9 @@ def explain(failure: Failure, needed: str = "Manage Server") -> str:
             return f"Discord did not answer within {after_s:g} s. Please try again in a moment."
         case Malformed():
             return "Discord sent an answer I cannot read. Please try again in a moment."
+        case NotReady(retry_after_s=wait_s):
+            return f"Discord is still listing this server's members. Please try again in {max(wait_s, 1):.0f} s."
+        case TooLong(pages=pages):
+            return f"There is more than the {pages} pages I read at most, so I cannot say what is not there."
         case _:
             assert_never(failure)

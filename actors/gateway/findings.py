@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from actors.command import command
-from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, TimedOut, Unavailable
+from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, NotReady, TimedOut, TooLong, Unavailable
 
 PORTAL: Final = "Developer Portal (https://discord.com/developers/applications)"
 UNAUTHORIZED: Final = "unauthorized"
@@ -145,7 +145,7 @@ def trouble(failure: Failure, token: str, api_url: str) -> Finding:
             return _away(
                 f"Discord did not answer within {after_s:g} s", "check the network and https://discordstatus.com"
             )
-        case Malformed():
+        case Malformed() | NotReady() | TooLong():  # the latter two are never the answer to a check
             what, fix = "What answers is not Discord's API (no JSON that fits)", _right_place(api_url)
     return Finding(topic=Topic.DISCORD, severity=Severity.BLOCKING, what=what, fix=fix, wait_s=wait_s)
 

@@ -151,6 +151,30 @@ class InviteRow(_Part, frozen=True, kw_only=True):
     role_ids: tuple[Role, ...] = ()
 
 
+class AuditChange(_Part, frozen=True, kw_only=True):
+    """What an action changed; of which form a value is depends on the key."""
+
+    key: str
+    old_value: object = None
+    new_value: object = None
+
+
+class AuditRow(_Part, frozen=True, kw_only=True):
+    """An entry of the audit log. ``target_id`` null: of an invite; ``user_id`` null: Discord does not say."""
+
+    id: User
+    action_type: Count
+    user_id: User | None = None
+    target_id: str | None = None
+    changes: tuple[AuditChange, ...] = ()
+
+
+class AuditPage(_Part, frozen=True, kw_only=True):
+    """GET audit-logs."""
+
+    audit_log_entries: tuple[AuditRow, ...]
+
+
 class VanityAnswer(_Part, frozen=True, kw_only=True):
     """GET vanity-url. ``code`` null: none, or Discord's glitch."""
 

@@ -16,6 +16,7 @@ import msgspec
 from discord.http import HTTPClient, Route
 
 from actors.gateway.counters import counters_of
+from actors.gateway.evidence import Action, Audited, audited, is_older
 from actors.gateway.failures import (
     GARBLED,
     LONGEST_WAIT_S,
@@ -24,12 +25,23 @@ from actors.gateway.failures import (
     Limited,
     Malformed,
     TimedOut,
+    TooLong,
     Unavailable,
     outcome,
     wait_of,
 )
 from actors.gateway.pacing import Pacer, Urgency
-from actors.gateway.payloads import InviteRow, Member, Named, NamedMember, Place, VanityAnswer, decode
+from actors.gateway.payloads import (
+    AuditPage,
+    AuditRow,
+    InviteRow,
+    Member,
+    Named,
+    NamedMember,
+    Place,
+    VanityAnswer,
+    decode,
+)
 from actors.traffic import RequestOutcome, RestTraffic
 from ledger.ids import ChannelId, GuildId, SessionId, UserId
 from ledger.ports import Clock
@@ -39,6 +51,9 @@ from ledger.samples import Sample
 DEADLINE_S: Final = 15.0
 """For one request, the library's own retries and waits included."""
 MEMBERS_A_PAGE: Final = 1_000
+ENTRIES_A_PAGE: Final = 100
+AUDIT_PAGES: Final = 10
+"""At most; one question reads 1,000 entries of one action, and 42 is rare."""
 
 _TROUBLE: Final = (
     msgspec.ValidationError,
@@ -114,6 +129,26 @@ class Rest:
             return Malformed(why="the member list does not go on")
         return rising
 
+    async def audit(self, guild: GuildId, action: Action, since_us: int) -> tuple[Audited, ...] | Failure:
+        """The entries of that action since then, the oldest first; the log is kept for 45 days.
+
+        ``Forbidden`` without View Audit Log; ``TooLong`` where ``AUDIT_PAGES`` do not reach back so far.
+        """
+        rows: list[AuditRow] = []
+        for _ in range(AUDIT_PAGES):
+            page = await self._audit_page(guild, action, rows[-1].id if rows else None)
+            if not isinstance(page, AuditPage):
+                return page
+            fresh = sorted(page.audit_log_entries, key=lambda row: int(row.id), reverse=True)
+            if rows and fresh and int(fresh[0].id) >= int(rows[-1].id):
+                return Malformed(why="the audit log does not go on")
+            rows += fresh
+            if len(fresh) < ENTRIES_A_PAGE or is_older(rows[-1], since_us):
+                break
+        else:
+            return TooLong(pages=AUDIT_PAGES)
+        return _or_malformed(lambda: audited(rows, action, since_us))
+
     async def member_name(self, guild: GuildId, user: UserId) -> str | Failure:
         """What a member is called in the guild; 404 for who is none."""
         return await self._name(NamedMember, lambda http: http.get_member(int(guild), int(user)))
@@ -148,6 +183,14 @@ class Rest:
         return RestTraffic(
             requests=dict(self._requests), waited_s=self._pacer.waited_s(), waiting=self._pacer.waiting()
         )
+
+    async def _audit_page(self, guild: GuildId, action: Action, before: str | None) -> AuditPage | Failure:
+        """The newest entries before that one, in any order."""
+        asked = {"limit": ENTRIES_A_PAGE, "action_type": int(action)} | ({"before": before} if before else {})
+        route = Route("GET", "/guilds/{guild_id}/audit-logs", guild_id=int(guild))
+        async with self._pacer.permit(Urgency.LIVE):
+            await self._pacer.beat()
+            return await self._ask(AuditPage, lambda http: http.request(route, params=asked))
 
     async def _name(
         self, kind: type[Named] | type[NamedMember], request: Callable[[HTTPClient], Awaitable[object]]
@@ -197,6 +240,14 @@ def url_of_gateway(http: HTTPClient) -> Awaitable[dict[str, str]]:
 def _open_gate(http: HTTPClient) -> None:
     """Giving up on a request that waits for the global limit leaves the library's gate shut for good: open it."""
     http._global_over.set()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see names.check_library
+
+
+def _or_malformed(read: Callable[[], T]) -> T | Malformed:
+    """What was read of an answer whose rows may make no sense."""
+    try:
+        return read()
+    except msgspec.ValidationError as error:
+        return Malformed(why=str(error))
 
 
 def _as_failure(error: Exception) -> Failure:

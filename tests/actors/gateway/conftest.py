@@ -3,14 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 
+import discord
 import pytest
 import structlog
 from discord.gateway import DiscordWebSocket
-from discord.http import Route
+from discord.http import HTTPClient, Route
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep, SystemRandomness
-from actors.gateway.runner import Gateway
+from actors.gateway.pacing import Pacer
+from actors.gateway.rest import Rest
+from actors.gateway.runner import Gateway, point_at
 from sandbox import Sandbox
 from tests.actors.gateway.town import Lines, Town, running
 
@@ -69,6 +72,21 @@ def library_points_back() -> Iterator[None]:
         patch.setattr(Route, "BASE", Route.BASE)
         patch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", "unset")
         yield
+
+
+@pytest.fixture
+async def http(sandbox: Sandbox) -> AsyncIterator[HTTPClient]:
+    """The library's HTTP client, logged in, without a gateway."""
+    point_at(sandbox.api_url)
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
+        await client.login(sandbox.token)
+        yield client.http
+
+
+@pytest.fixture
+def rest(http: HTTPClient, town: Town) -> Rest:
+    """Requests at a pace that no test notices."""
+    return Rest(lambda: http, Pacer(town.clock, asyncio.sleep, per_s=10_000), town.clock, deadline_s=5.0)
 
 
 MakeGateway = Callable[..., Gateway]

@@ -1,7 +1,6 @@
 """Requests over real sockets: complete samples, failures as values, deadlines, and who goes first."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import discord
@@ -9,7 +8,17 @@ import pytest
 from discord.http import HTTPClient
 from structlog.typing import FilteringBoundLogger
 
-from actors.gateway.failures import Forbidden, Limited, Malformed, TimedOut, Unavailable, explain, outcome, reason
+from actors.gateway.failures import (
+    Forbidden,
+    Limited,
+    Malformed,
+    NotReady,
+    TimedOut,
+    Unavailable,
+    explain,
+    outcome,
+    reason,
+)
 from actors.gateway.pacing import Pacer, Urgency
 from actors.gateway.rest import Rest
 from actors.gateway.restraint import Restraint
@@ -30,22 +39,8 @@ def guild(sandbox: Sandbox) -> Guild:
     return sandbox.world.add_guild(vanity="harbour", vanity_uses=5)
 
 
-@pytest.fixture
-async def http(sandbox: Sandbox) -> AsyncIterator[HTTPClient]:
-    """The library's HTTP client, logged in, without a gateway."""
-    point_at(sandbox.api_url)
-    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
-        await client.login(sandbox.token)
-        yield client.http
-
-
 def make_rest(http: HTTPClient, town: Town, deadline_s: float = 5.0) -> Rest:
     return Rest(lambda: http, Pacer(town.clock, asyncio.sleep, per_s=10_000), town.clock, deadline_s)
-
-
-@pytest.fixture
-def rest(http: HTTPClient, town: Town) -> Rest:
-    return make_rest(http, town)
 
 
 async def sample_of(rest: Rest, guild: Guild, *, vanity: bool = True) -> object:
@@ -214,5 +209,6 @@ def test_every_failure_has_its_outcome():
         Limited(retry_after_s=1),
         TimedOut(after_s=1),
         Malformed(why=""),
+        NotReady(retry_after_s=1),
     )
     assert {outcome(failure) for failure in failures} | {RequestOutcome.OK} == set(RequestOutcome)
