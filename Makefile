@@ -22,8 +22,8 @@ test: .venv/dev.stamp ## format, lint, import contracts, types, tests
 	@$(BIN)/basedpyright
 	@$(BIN)/pytest -q -n auto --dist worksteal
 
-bench: .venv/dev.stamp ## ratios measured side by side in one run
-	@$(BIN)/python -m tests.bench
+bench: .venv/dev.stamp ## ratios measured side by side in one run; ONLY=cloud: these rows; ONLY=million: some minutes
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
 
 stress: .venv/dev.stamp ## 5,000 guilds start on four shards, 5,000 people join at once; some minutes
 	@$(BIN)/python -m tests.stress

@@ -63,6 +63,19 @@ class CloudLayer:
         self._found = summary.lineage
         return summary
 
+    async def look(self) -> LayerSummary:
+        """What is there, before its records are read: without heads, notes and what is missing."""
+        await self._checkpoints.look()
+        await self._reader.look()
+        layout = self._reader.layout
+        epoch = max(await self._epochs.highest(), layout.epoch)
+        return LayerSummary(epoch=epoch, lineage=layout.lineage, gsn=layout.gsn, heads={}, notes=(), missing=())
+
+    async def read_through(self) -> AsyncIterator[Sequence[Frame]]:
+        """Behind ``look``: all records, a piece at a time, each once; then ``summary`` is what ``open`` says."""
+        async for chunk in self._reader.followed(0):
+            yield chunk
+
     async def begin(self, epoch: int, lineage: str) -> None:
         """``claim`` and ``fence``, for whoever takes it for a layer like any other.
 
@@ -162,11 +175,27 @@ class CloudLayer:
     async def close(self) -> None:
         """Nothing is held; what was read is known still, and not read again."""
 
+    async def summary(self) -> LayerSummary:
+        """What is known now."""
+        layout, aside = self._reader.layout, self._reader.aside
+        missing = layout.missing()
+        notes = list(self.take_notes())
+        notes += [f"gsn {first} to {last} cannot be read" for first, last in missing]
+        notes += [f"{count} records of guild {guild} stand on no chain" for guild, count in aside.items()]
+        return LayerSummary(
+            epoch=max(await self._epochs.highest(), layout.epoch),
+            lineage=layout.lineage,
+            gsn=layout.gsn,
+            heads=dict(self._reader.chains.heads),
+            notes=tuple(notes),
+            missing=missing,
+        )
+
     async def _read(self) -> LayerSummary:
         await self._checkpoints.look()
         await self._reader.look()
         await self._reader.verify()
-        return await self._summary()
+        return await self.summary()
 
     async def _write(self, kind: Kind, frames: Sequence[Frame] = (), first_gsn: int = 0) -> bool:
         """Tries to write the next segment; False when the slot is taken."""
@@ -247,21 +276,6 @@ class CloudLayer:
 
     def _stale(self) -> Stale:
         return Stale(f"another process has a epoch {self._epoch} in the cloud, or a higher one")
-
-    async def _summary(self) -> LayerSummary:
-        layout, aside = self._reader.layout, self._reader.aside
-        missing = layout.missing()
-        notes = list(self.take_notes())
-        notes += [f"gsn {first} to {last} cannot be read" for first, last in missing]
-        notes += [f"{count} records of guild {guild} stand on no chain" for guild, count in aside.items()]
-        return LayerSummary(
-            epoch=max(await self._epochs.highest(), layout.epoch),
-            lineage=layout.lineage,
-            gsn=layout.gsn,
-            heads=dict(self._reader.chains.heads),
-            notes=tuple(notes),
-            missing=missing,
-        )
 
 
 def _parts(frames: Sequence[Frame]) -> list[Sequence[Frame]]:

@@ -76,14 +76,8 @@ class CloudReader:
         Raises:
             NewerFormat: when a later release wrote one.
         """
-        waiting: list[Frame] = []
-        async for chunk in self.chunks(self.chains.verified.gsn):
-            waiting += chunk
-            end = next((n for n in range(len(waiting), 0, -1) if _ends(waiting[n - 1])), 0)
-            await self._follow(waiting[:end])
-            waiting = waiting[end:]
-        await self._follow(waiting)
-        self.chains.skip_to(self.layout.gsn)
+        async for _ in self.followed(self.chains.verified.gsn):
+            pass
 
     async def own(self, header: SegmentHeader, data: bytes, frames: Sequence[Frame]) -> None:
         """Takes a segment that was written just now."""
@@ -128,6 +122,19 @@ class CloudReader:
                 except Corrupt as error:
                     await self._do_without(piece, error)
                     break
+
+    async def followed(self, after: int) -> AsyncIterator[list[Frame]]:
+        """The same; every guild's chain is followed meanwhile through those of them that are new (``verify``)."""
+        verified = self.chains.verified.gsn
+        waiting: list[Frame] = []
+        async for chunk in self.chunks(after):
+            yield chunk
+            waiting += [frame for frame in chunk if frame.record.gsn > verified]
+            end = next((n for n in range(len(waiting), 0, -1) if _ends(waiting[n - 1])), 0)
+            await self._follow(waiting[:end])
+            waiting = waiting[end:]
+        await self._follow(waiting)
+        self.chains.skip_to(self.layout.gsn)
 
     async def reread(self, after: int) -> AsyncIterator[list[Frame]]:
         """The same, one object after the other, each asked for anew; others are asked for what one does not give."""

@@ -138,9 +138,9 @@ async def copy_history(
         StorageError: when the history cannot be read, or nothing be written.
     """
     try:
-        return await _copied(history, _Copy(disk, folder, await history.open(), cut), advance)
+        return await _copied(history, _Copy(disk, folder, await history.open(folder), cut), advance)
     finally:
-        await history.close()
+        history.close()
 
 
 async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int], None]) -> Copied:
@@ -160,7 +160,7 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
     copy.set_out()
     copied = copy.read_back()
     await asyncio.sleep(0)
-    if copy.cut is None and copy.opening.heads not in (None, copied.heads):
+    if copy.cut is None and history.heads not in (None, copied.heads):
         raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
     return msgspec.structs.replace(copied, notes=(*copied.notes, *history.notes()))
 

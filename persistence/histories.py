@@ -3,7 +3,7 @@
 Nothing here changes, locks or fences what it reads, so it works beside whoever writes there.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,33 +13,39 @@ import msgspec
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from persistence.checkpoints import unpack
+from persistence.cloud import CloudLayer
 from persistence.disk import Disk
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, Head, Layer
+from persistence.layer import Checkpoint, Head, LayerSummary
+from persistence.objects import Objects
+from persistence.offload import Offload
 from persistence.scan import Scan, Survey, survey
 from persistence.segments import Batch, lines
+from persistence.spool import Spool
 
 CHECKPOINT_SUFFIX: Final = ".ckpt"
 _TAIL_BYTES: Final = 1024 * 1024
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
-    """A history before its records are read: the newest term in it, and about how many records there are.
-
-    ``heads``: by guild, where they are known before all is read; else None.
-    """
+    """A history before its records are read: the newest term in it, and about how many records there are."""
 
     epoch: int
     lineage: str
     records: int
-    heads: Mapping[GuildId, Head] | None
 
 
 class History(Protocol):
-    """One history. Opened, read to its end, closed."""
+    """One history. Opened, read to its end, closed.
 
-    async def open(self) -> Opening:
-        """Looks what there is.
+    ``heads``: by guild, once all was read, where the history itself knows them; else None.
+    """
+
+    @property
+    def heads(self) -> Mapping[GuildId, Head] | None: ...
+
+    async def open(self, scratch: Path) -> Opening:
+        """Looks what there is. ``scratch``: a folder where it may keep meanwhile what it has read.
 
         Raises:
             NewerFormat: when a later release wrote it.
@@ -59,7 +65,9 @@ class History(Protocol):
         """What could not be believed in all that was read, a sentence each."""
         ...
 
-    async def close(self) -> None: ...
+    def close(self) -> None:
+        """Lets go of what it kept. Safe where opening failed."""
+        ...
 
 
 class FolderHistory:
@@ -70,14 +78,18 @@ class FolderHistory:
         self._folder = folder
         self._found = Survey(files=(), unreadable=())
 
-    async def open(self) -> Opening:
+    @property
+    def heads(self) -> None:
+        return None
+
+    async def open(self, scratch: Path) -> Opening:
+        del scratch
         self._found = survey(self._disk, self._folder / "log")
         headers = [file.header for file in self._found.files if file.header is not None]
         return Opening(
             epoch=max((header.epoch for header in headers), default=0),
             lineage=headers[-1].lineage if headers else "",
             records=self._last_gsn(),
-            heads=None,
         )
 
     async def frames(self) -> AsyncIterator[Frame]:
@@ -91,7 +103,7 @@ class FolderHistory:
         """What is missing shows in the copy."""
         return ()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Nothing is held."""
 
     def _last_gsn(self) -> int:
@@ -107,29 +119,39 @@ class FolderHistory:
         return max(named)
 
 
-class LayerHistory:
-    """What a layer holds that is opened, read and closed, and never begun or fenced: the cloud."""
+class CloudHistory:
+    """What the cloud holds: read, and never begun or fenced. Every object is asked for once (``spool.py``)."""
 
-    def __init__(self, layer: Layer) -> None:
-        self._layer = layer
-        self._notes: list[str] = []
+    def __init__(self, objects: Objects, offload: Offload, layer: Callable[[Objects], CloudLayer]) -> None:
+        """``layer``: how one is made of objects. ``objects`` and ``offload`` belong to the caller."""
+        self._spool = Spool(objects, offload)
+        self._layer = layer(self._spool)
+        self._summary: LayerSummary | None = None
 
-    async def open(self) -> Opening:
-        summary = await self._layer.open()
-        self._notes += summary.notes
-        return Opening(epoch=summary.epoch, lineage=summary.lineage, records=summary.gsn, heads=summary.heads)
+    @property
+    def heads(self) -> Mapping[GuildId, Head] | None:
+        return None if self._summary is None else self._summary.heads
 
-    def frames(self) -> AsyncIterator[Frame]:
-        return self._layer.frames_after(0)
+    async def open(self, scratch: Path) -> Opening:
+        self._spool.begin(scratch)
+        found = await self._layer.look()
+        return Opening(epoch=found.epoch, lineage=found.lineage, records=found.gsn)
+
+    async def frames(self) -> AsyncIterator[Frame]:
+        async for chunk in self._layer.read_through():
+            for frame in chunk:
+                yield frame
+        self._summary = await self._layer.summary()
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         return await self._layer.checkpoints(guild)
 
     def notes(self) -> tuple[str, ...]:
-        return (*self._notes, *self._layer.take_notes())
+        read = () if self._summary is None else self._summary.notes
+        return (*read, *self._layer.take_notes())
 
-    async def close(self) -> None:
-        await self._layer.close()
+    def close(self) -> None:
+        self._spool.end()
 
 
 def kept_checkpoints(disk: Disk, folder: Path, guild: GuildId) -> list[Checkpoint]:

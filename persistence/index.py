@@ -4,6 +4,7 @@ Positional by seq: putting a seq again drops what was behind it (a branch that l
 """
 
 from array import array
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -45,14 +46,15 @@ class Index:
             del spots[place:]
         spots.extend((spot.number << _LENGTH_BITS | spot.length, spot.offset))
 
-    def behind(self, guild: GuildId, after_seq: int) -> list[Spot]:
-        """The spots behind ``after_seq``, in order; from the first one known, where that is later."""
+    def behind(self, guild: GuildId, after_seq: int) -> Iterator[Spot]:
+        """The spots behind ``after_seq`` as they are now, in order; from the first one known, where that is later."""
         trail = self._trails.get(guild)
         if trail is None:
-            return []
+            return
         spots = trail.spots[max(0, after_seq + 1 - trail.first) * 2 :]
         mask = (1 << _LENGTH_BITS) - 1
-        return [Spot(spots[i] >> _LENGTH_BITS, spots[i + 1], spots[i] & mask) for i in range(0, len(spots), 2)]
+        for i in range(0, len(spots), 2):
+            yield Spot(spots[i] >> _LENGTH_BITS, spots[i + 1], spots[i] & mask)
 
     def at(self, guild: GuildId, seq: int) -> Spot | None:
         """The spot of one record."""

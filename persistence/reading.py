@@ -5,7 +5,7 @@ lock and may run beside the bot: what they see is a valid prefix of what the bot
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +19,8 @@ from persistence.scan import Scan, Spotted, segment_path, survey
 
 NEAR_BYTES: Final = 1_000
 """What lies between two frames of a guild is read with them if it is less: another read costs as much."""
+AT_ONCE: Final = 4_000
+"""So many frames of a guild are read together."""
 STRETCH_BYTES: Final = 1024 * 1024
 """About so much is in memory at once, beside its frames."""
 
@@ -62,10 +64,13 @@ class Reading:
             Corrupt: when one of them is unreadable.
             StorageError: when a file is.
         """
-        found: list[Frame] = []
+        return list(self.each_guild_frame(guild, after_seq))
+
+    def each_guild_frame(self, guild: GuildId, after_seq: int) -> Iterator[Frame]:
+        """The same, ``AT_ONCE`` of them in memory."""
         for number, spots in groupby(self.index.behind(guild, after_seq), key=_number_of):
-            found += self._read(number, list(spots))
-        return found
+            while some := list(islice(spots, AT_ONCE)):
+                yield from self._read(number, some)
 
     def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         """The digest at a seq: of the record that stands there, else of a checkpoint."""

@@ -38,7 +38,6 @@ from actors.sources import look
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_id
 from persistence.disk import RealDisk
-from persistence.histories import LayerHistory
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,13 +257,12 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
 
 async def _restore(settings: Settings, tools: Tools, wish: Wish) -> int:
     async with reached(settings, tools) as cloud:
-        return await restore_history(tools, LayerHistory(cloud.layer(tools)), cloud.objects.address, wish)
+        return await restore_history(tools, cloud.history(tools), cloud.objects.address, wish)
 
 
 async def _drill(settings: Settings, tools: Tools) -> int:
     async with reached(settings, tools) as cloud:
-        history = LayerHistory(cloud.layer(tools))
-        return await hold_drill(tools, settings.ledger_data, history, cloud.objects.address)
+        return await hold_drill(tools, settings.ledger_data, cloud.history(tools), cloud.objects.address)
 
 
 async def _verify_all(settings: Settings) -> int:

@@ -2,11 +2,12 @@
 
 What came back is opened as a recovery opens it (newest checkpoint, records behind it); beside it the live history,
 the log of the data folder, is folded record by record up to the same place. Heads and states must be the same.
-The cloud is read first: what the log has besides is lag, and no difference.
+The cloud is read first: what the log has besides is lag, and no difference. Guilds are compared one after the other,
+so that memory holds two states of one guild, and where the records lie.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId
 from ledger.state import GuildState, from_pages
 from persistence.anchors import CheckpointAnchors
+from persistence.chains import NO_HEAD
 from persistence.copying import Copied, CopyDiffers, NothingThen, copy_history
 from persistence.histories import History, kept_checkpoints
 from persistence.layer import Head
@@ -37,13 +39,6 @@ from persistence.store import Store
 
 TOLD: Final = 20
 """So many differences are told."""
-
-
-class Found(msgspec.Struct, frozen=True, kw_only=True):
-    """A guild that came back: the end of its chain, and the digest of its state (``state_digest``)."""
-
-    head: Head
-    state: str
 
 
 async def drill(tools: Tools, data: Path, history: History, source: str) -> int:
@@ -73,84 +68,75 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
         with tempfile.TemporaryDirectory(prefix="inviteledger-drill-") as folder:
             with progress(tools.err, "restoring") as advance:
                 copied = await copy_history(history, tools.disk, Path(folder), None, advance)
-            found = await _replayed(tools, Path(folder), copied)
+            live = _Live(tools, data)
+            live.read(copied.contents.records)
+            differences = await _differences(tools, Path(folder), copied, live)
     except (Corrupt, CopyDiffers, NothingThen) as error:
         return Drill(source=source, differences=(f"what came back is not whole: {error}",))
-    live = _Live(tools, data, found)
-    live.read(copied.contents.records)
     return Drill(
         source=source,
         lineage=copied.lineage,
         records=copied.contents.records,
-        guilds=len(found),
+        guilds=len(copied.heads),
         gsn=copied.contents.gsn,
-        lag_records=live.lag_records,
-        differences=(*copied.notes, *live.differences()),
+        lag_records=max(0, live.records - copied.contents.records),
+        differences=(*copied.notes, *differences),
     )
 
 
-async def _replayed(tools: Tools, folder: Path, copied: Copied) -> Mapping[GuildId, Found]:
-    """Every guild as a bot that starts on the folder gets it."""
+async def _differences(tools: Tools, folder: Path, copied: Copied, live: "_Live") -> Sequence[str]:
+    """Guild by guild, as a bot that starts on the folder gets it; one guild's states are in memory at a time."""
     store = Store((LocalLayer(tools.disk, folder, inline),), tools.clock, tools.randomness)
     try:
         await store.start()
-        found: dict[GuildId, Found] = {}
-        with progress(tools.err, "replaying") as advance:
-            for guild, head in copied.heads.items():
-                state = _state_of(await store.open_guild(guild), guild)
-                found[guild] = Found(head=head, state=state_digest(state))
-                advance(len(found), len(copied.heads))
+        found: list[str] = []
+        with progress(tools.err, "comparing") as advance:
+            for number, (guild, head) in enumerate(copied.heads.items(), start=1):
+                came_back = _digest_of(await store.open_guild(guild), guild)
+                if difference := live.difference(guild, head, came_back):
+                    found.append(f"guild {guild}: {difference}")
+                advance(number, len(copied.heads))
         return found
     finally:
         await store.close()
 
 
-def _state_of(opened: Opened, guild: GuildId) -> GuildState:
+def _digest_of(opened: Opened, guild: GuildId) -> str:
     state = GuildState(guild=guild) if opened.checkpoint is None else from_pages(opened.checkpoint.pages)
     for record in opened.tail:
         state = evolve(state, record)
-    return state
+    return state_digest(state)
 
 
 class _Live:
-    """The history of the data folder, up to where each guild came back."""
+    """The history of the data folder. ``records``: how many it has."""
 
-    def __init__(self, tools: Tools, data: Path, found: Mapping[GuildId, Found]) -> None:
+    def __init__(self, tools: Tools, data: Path) -> None:
         checkpoints = data / "checkpoints"
-        self._tools = tools
-        self._found = found
+        self._err = tools.err
         self._reading = Reading(tools.disk, data / "log", CheckpointAnchors(tools.disk, checkpoints))
         self._states = States(self._reading, lambda guild: kept_checkpoints(tools.disk, checkpoints / guild, guild))
-        self.lag_records = 0
+        self.records = 0
 
     def read(self, there: int) -> None:
-        """Reads the log; ``there``: how many records came back."""
-        number = 0
-        with progress(self._tools.err, "comparing") as advance:
-            for number, frame in enumerate(self._reading, start=1):
-                found = self._found.get(frame.record.guild)
-                if found is not None and frame.record.seq <= found.head.seq:
-                    self._states.take(frame.record)
-                if number % PROGRESS_EVERY == 0:
-                    advance(number, max(number, there))
-        self.lag_records = max(0, number - there)
+        """Reads where its records lie; ``there``: how many came back."""
+        with progress(self._err, "reading the log") as advance:
+            for _ in self._reading:
+                self.records += 1
+                if self.records % PROGRESS_EVERY == 0:
+                    advance(self.records, max(self.records, there))
 
-    def differences(self) -> Iterator[str]:
-        for guild, found in self._found.items():
-            head = found.head
-            there = self._reading.chains.heads.get(guild)
-            if there is None or there.seq < head.seq:
-                yield f"guild {guild}: seq {head.seq} came back, the log ends at {there.seq if there else 0}"
-            elif self._reading.digest_at(guild, head.seq) != head.digest:
-                yield f"guild {guild}: what came back stands on another chain than the log at seq {head.seq}"
-            elif self._state(guild, head.seq) != found.state:
-                yield f"guild {guild}: the state at seq {head.seq} is not that of the live history"
-
-    def _state(self, guild: GuildId, seq: int) -> str:
-        if guild in self._states.lost:
-            self._states.find_lost(guild, seq)
-        state = self._states.held.get(guild)
-        return "" if state is None or state.seq != seq else state_digest(state)
+    def difference(self, guild: GuildId, head: Head, came_back: str) -> str:
+        """What is different from a guild that ends at ``head`` with a state of this digest; empty = nothing."""
+        there = self._reading.chains.heads.get(guild, NO_HEAD)
+        if there.seq < head.seq:
+            return f"seq {head.seq} came back, the log ends at {there.seq}"
+        if self._reading.digest_at(guild, head.seq) != head.digest:
+            return f"what came back stands on another chain than the log at seq {head.seq}"
+        state = self._states.at(guild, head.seq)
+        if state is None or state_digest(state) != came_back:
+            return f"the state at seq {head.seq} is not that of the live history"
+        return ""
 
 
 def _tell(tools: Tools, report: Drill) -> None:

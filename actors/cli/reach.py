@@ -9,6 +9,7 @@ from actors.cli.tools import Tools
 from actors.ground import open_cloud
 from actors.settings import BadSettings, Settings
 from persistence.cloud import CloudLayer
+from persistence.histories import CloudHistory
 from persistence.objects import Objects
 from persistence.offload import Offload, ThreadOffload
 from persistence.read_only import ReadOnly
@@ -20,8 +21,13 @@ class Reached(msgspec.Struct, frozen=True):
     objects: Objects
     offload: Offload
 
-    def layer(self, tools: Tools) -> CloudLayer:
-        return CloudLayer(self.objects, self.offload, tools.randomness, tools.clock, "")
+    def history(self, tools: Tools) -> CloudHistory:
+        """All of it, to be read once."""
+
+        def layer(objects: Objects) -> CloudLayer:
+            return CloudLayer(objects, self.offload, tools.randomness, tools.clock, "")
+
+        return CloudHistory(self.objects, self.offload, layer)
 
 
 @asynccontextmanager

@@ -38,21 +38,31 @@ class States:
     def find_lost(self, guild: GuildId, seq: int) -> bool:
         """Opens a guild with missing records from a checkpoint, up to ``seq``; whether that could be done."""
         self.held.pop(guild, None)
+        state = self._from_a_checkpoint(guild, seq)
+        if state is not None:
+            self.held[guild] = state
+        return state is not None
+
+    def at(self, guild: GuildId, seq: int) -> GuildState | None:
+        """One guild's state, once all was read; nothing is held. None = records are missing."""
+        state = self._from_the_beginning(guild, seq)
+        return state if state.seq == seq else self._from_a_checkpoint(guild, seq)
+
+    def _from_a_checkpoint(self, guild: GuildId, seq: int) -> GuildState | None:
         for checkpoint in self._checkpoints(guild):
             header = checkpoint.header
             if header.seq <= seq and self._reading.digest_at(guild, header.seq) == bytes.fromhex(header.digest):
                 state = self._on(from_pages(checkpoint.pages), seq)
                 if state.seq == seq:
-                    self.held[guild] = state
-                    return True
-        return False
+                    return state
+        return None
 
     def _from_the_beginning(self, guild: GuildId, seq: int) -> GuildState:
         return self._on(GuildState(guild=guild), seq)
 
     def _on(self, state: GuildState, seq: int) -> GuildState:
         """The state up to ``seq``, or up to the first record that is missing."""
-        for frame in self._reading.guild_frames(state.guild, state.seq):
+        for frame in self._reading.each_guild_frame(state.guild, state.seq):
             if frame.record.seq != state.seq + 1 or frame.record.seq > seq:
                 break
             state = evolve(state, frame.record)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,6 +14,7 @@ from actors.cli.drill import drill
 from actors.cli.inspection import Inspected
 from actors.cli.restore import Wish, restore_history
 from actors.drills import NAME, Drill, last_drill
+from ledger.errors import StorageError
 from ledger.evolve import evolve
 from ledger.ids import GuildId
 from ledger.records import Record
@@ -27,10 +28,10 @@ from persistence.copying import CopyDiffers, NothingThen
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.frames import Frame
-from persistence.histories import LayerHistory, Opening
-from persistence.layer import Checkpoint
+from persistence.histories import CloudHistory
+from persistence.layer import Checkpoint, Head
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
-from persistence.objects import Unreachable
+from persistence.objects import Objects, Unreachable
 from persistence.offload import inline
 from persistence.read_only import ReadOnly
 from persistence.reading import Reading
@@ -41,8 +42,12 @@ from tests.persistence.making import TestClock, TestRandomness
 __all__ = ["typed"]
 
 
-def a_layer(objects: MemoryObjects | FolderObjects | ReadOnly) -> CloudLayer:
+def a_layer(objects: Objects) -> CloudLayer:
     return CloudLayer(objects, inline, TestRandomness(), TestClock(), "writer")
+
+
+def a_history(objects: Objects) -> CloudHistory:
+    return CloudHistory(objects, inline, a_layer)
 
 
 async def upload(
@@ -96,13 +101,13 @@ class Cloud:
 
     async def restore(self, to: Path, until_ms: int | None = None) -> tuple[int, str]:
         around = Around()
-        history = LayerHistory(a_layer(self.objects()))
+        history = a_history(self.objects())
         code = await restore_history(around.all, history, "memory", Wish(to=to, until_ms=until_ms))
         return code, around.out.getvalue()
 
     async def drill(self) -> tuple[int, list[str], Drill | None]:
         around = Around()
-        code = await drill(around.all, self.data, LayerHistory(a_layer(self.objects())), "memory")
+        code = await drill(around.all, self.data, a_history(self.objects()), "memory")
         return code, around.out.getvalue().splitlines(), last_drill(RealDisk(), self.data)
 
     async def verify(self) -> Inspected:
@@ -143,6 +148,47 @@ async def test_the_cloud_is_cut_at_a_time_like_a_backup(cloud: Cloud, tmp_path: 
     assert records_in(tmp_path / "new")[: len(kept)] == kept
 
 
+@pytest.mark.parametrize("form", ["segments", "packs"])
+async def test_every_object_is_asked_for_once(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+):
+    """Segments that stand in no index are looked at before they are read, and the cloud does not give them twice."""
+    monkeypatch.setattr("persistence.cloud_reading.KEPT_BYTES", 0)  # as where there are more than fit into memory
+    if form == "packs":
+        await pack_all(cloud)
+    asked: list[str] = []
+
+    async def count(call: Call) -> None:
+        if call.verb == "get":
+            asked.append(call.key)
+
+    objects = MemoryObjects(cloud.bucket)
+    objects.before = count
+    for run in (restoring(objects, tmp_path / "new"), drilling(objects, cloud.data)):
+        asked.clear()
+        assert await run == 0
+        assert sorted(asked) == sorted(set(asked))
+        segments = {key for key in cloud.bucket.objects if key.startswith("seg/")}
+        assert (segments <= set(asked)) == (form == "segments")
+    for key in [key for key in cloud.bucket.objects if key.startswith(("pack/", "index/"))]:
+        del cloud.bucket.objects[key]  # not of those that the fixture knows
+
+
+async def restoring(objects: Objects, to: Path) -> int:
+    return await restore_history(Around().all, a_history(ReadOnly(objects)), "memory", Wish(to=to, until_ms=None))
+
+
+async def drilling(objects: Objects, data: Path) -> int:
+    return await drill(Around().all, data, a_history(ReadOnly(objects)), "memory")
+
+
+async def test_a_scratch_file_that_cannot_be_written_leaves_nothing(cloud: Cloud, tmp_path: Path):
+    history = a_history(cloud.objects())
+    with pytest.raises(StorageError, match="scratch file"):
+        await history.open(tmp_path / "nowhere")
+    history.close()
+
+
 async def test_an_empty_cloud_restores_nothing(tmp_path: Path):
     with pytest.raises(NothingThen):
         await Cloud(tmp_path / "data").restore(tmp_path / "new")
@@ -162,7 +208,7 @@ async def test_a_cloud_that_goes_away_leaves_nothing_that_looks_whole(cloud: Clo
 
         objects = MemoryObjects(cloud.bucket)
         objects.before = away
-        history = LayerHistory(a_layer(ReadOnly(objects)))
+        history = a_history(ReadOnly(objects))
         try:
             await restore_history(Around().all, history, "memory", Wish(to=tmp_path / "new", until_ms=None))
         except Unreachable:
@@ -193,19 +239,18 @@ async def test_a_segment_that_is_damaged_or_gone_is_never_passed_over_in_silence
         cloud.bucket.objects[key] = whole
 
 
-class Mistaken(LayerHistory):
+class Mistaken(CloudHistory):
     """Says of a guild that it ends elsewhere than its records lead to."""
 
-    async def open(self) -> Opening:
-        opening = await super().open()
-        heads = {
-            guild: msgspec.structs.replace(head, digest=bytes(32)) for guild, head in (opening.heads or {}).items()
+    @property
+    def heads(self) -> Mapping[GuildId, Head]:
+        return {
+            guild: msgspec.structs.replace(head, digest=bytes(32)) for guild, head in (super().heads or {}).items()
         }
-        return msgspec.structs.replace(opening, heads=heads)
 
 
 async def test_records_that_do_not_lead_to_the_heads_are_not_restored(cloud: Cloud, tmp_path: Path):
-    history = Mistaken(a_layer(cloud.objects()))
+    history = Mistaken(cloud.objects(), inline, a_layer)
     with pytest.raises(CopyDiffers, match="do not lead to where they should"):
         await restore_history(Around().all, history, "memory", Wish(to=tmp_path / "new", until_ms=None))
     assert not (tmp_path / "new").exists()

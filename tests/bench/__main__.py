@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import cloud, durable, kernel, layers, pace, pauses, resident, whole
+from tests.bench import cloud, durable, kernel, layers, million, pace, pauses, resident, whole
 from tests.bench.figures import Figures, NotHere, Row, Theme, table_of
 from tests.bench.ground import Ground
 
@@ -27,6 +27,7 @@ THEMES: Final[tuple[Callable[[Ground], Theme], ...]] = (
     durable.theme,
     layers.theme,
     cloud.theme,
+    million.theme,
     kernel.theme,
     resident.theme,
     whole.theme,
@@ -51,7 +52,7 @@ class Bench:
 
     async def run(self) -> list[tuple[str, list[Figures]]]:
         themes = [make(self._ground) for make in THEMES]
-        chosen = [(theme, [row for row in theme.rows if row.name.startswith(self._only)]) for theme in themes]
+        chosen = [(theme, [row for row in theme.rows if self._is_meant(row)]) for theme in themes]
         task = self._progress.add_task("", total=sum(row.rounds for _, rows in chosen for row in rows))
         every: list[tuple[str, list[Figures]]] = []
         for theme, rows in chosen:
@@ -62,6 +63,9 @@ class Bench:
                 every.append((theme.title, figures))
                 self._progress.console.print(table_of(theme.title, figures))
         return every
+
+    def _is_meant(self, row: Row) -> bool:
+        return row.name.startswith(self._only) and bool(self._only or not row.alone)
 
     async def _measure(self, row: Row, task: TaskID) -> Figures:
         ours: list[float] = []

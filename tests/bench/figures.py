@@ -26,7 +26,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
     ``peer``, described by ``beside``, gives the same kind of figure by other means, in the same run. ``wanted`` is
     wanted of the ratio to it (ours / peer), of the figure itself where there is no peer or ``absolute`` says so, and
-    of nothing where it is None. ``at_most``: less is better.
+    of nothing where it is None. ``at_most``: less is better. ``alone``: only when it is asked
+    for.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     wanted: float | None = None
     absolute: bool = False
     at_most: bool = False
+    alone: bool = False
     rounds: int = ROUNDS
 
 
