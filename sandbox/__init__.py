@@ -5,9 +5,9 @@ For tests, the demo and chaos. It knows Discord and nothing of InviteLedger; it 
 """
 
 from sandbox.answers import Message, Reply
-from sandbox.faults import Fault, Gate
+from sandbox.faults import Bend, Fault, Gate
 from sandbox.interactions import NotAllowedError
-from sandbox.models import NI, VANITY, Guild, Invite, Join, Leave, Permission, User
+from sandbox.models import NI, VANITY, Guild, Invite, Join, JoinSource, Leave, Permission, User
 from sandbox.server import Sandbox
 from sandbox.violations import Violation
 from sandbox.world import World
@@ -15,11 +15,13 @@ from sandbox.world import World
 __all__ = [
     "NI",
     "VANITY",
+    "Bend",
     "Fault",
     "Gate",
     "Guild",
     "Invite",
     "Join",
+    "JoinSource",
     "Leave",
     "Message",
     "NotAllowedError",

@@ -128,6 +128,14 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """An answer that is no JSON of the sandbox's making."""
+
+    body: bytes
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     status: int
     body: object
@@ -225,6 +233,8 @@ class Edge:
             if not passed:
                 retry_after_s = float(headers["X-RateLimit-Reset-After"])
                 return _scripted(Fault(status=TOO_MANY, retry_after_s=retry_after_s), headers)
+            if fault.body is not None:
+                return Answer(200, Raw(fault.body), headers)
             body = await route.handler(Call(request, fault, await _body(request), caller))
         except DiscordError as error:
             if error.kind is not None:
@@ -293,9 +303,5 @@ def _respond(answer: Answer) -> web.Response:
     if answer.status == NO_CONTENT:
         return web.Response(status=NO_CONTENT, headers=answer.headers)
     # exactly this type, without a charset: discord.py compares the whole header
-    return web.Response(
-        status=answer.status,
-        body=encode(answer.body),
-        content_type="application/json",
-        headers=answer.headers,
-    )
+    raw = answer.body if isinstance(answer.body, Raw) else Raw(encode(answer.body))
+    return web.Response(status=answer.status, body=raw.body, content_type=raw.content_type, headers=answer.headers)

@@ -7,8 +7,19 @@ The world does not change here; how an answer is bent is told to the handlers by
 
 import asyncio
 from dataclasses import dataclass, field
+from enum import Enum, auto
 
 OUTAGE_CODE = 0
+INDEX_NOT_READY = 110_000
+ACCEPTED = 202
+
+
+class Bend(Enum):
+    """What members-search tells instead of the truth."""
+
+    OTHERS = auto()  # rows of members nobody asked for
+    ELSEWHERE = auto()  # the answer of another guild
+    STALE = auto()  # of who came again, the row of the membership before
 
 
 class Gate:
@@ -44,6 +55,8 @@ class Fault:
         bare: an invite list without its metadata.
         blank: a vanity answer with code null and uses 0.
         as_of_us: counters as they were at that moment.
+        body: 200 with these bytes for an answer, which need not be JSON.
+        bend: rows of members-search that are not the ones asked for.
         guild_id: only requests about this guild; None: any.
     """
 
@@ -59,6 +72,8 @@ class Fault:
     bare: bool = False
     blank: bool = False
     as_of_us: int | None = None
+    body: bytes | None = None
+    bend: Bend | None = None
     guild_id: int | None = None
 
 
@@ -81,23 +96,32 @@ class Faults:
     search_lag_us: int = 0
     audit_lag_us: int = 0
     _script: dict[str, list[Fault]] = field(default_factory=dict)
+    _always: dict[str, Fault] = field(default_factory=dict)
     _gates: list[Gate] = field(default_factory=list)
 
-    def add(self, kind: str, fault: Fault, *, times: int = 1) -> None:
-        self._script.setdefault(kind, []).extend([fault] * times)
+    def add(self, kind: str, fault: Fault, *, times: int | None = 1) -> None:
+        """For the next `times` requests of that kind; None: for all that find nothing else in the script."""
+        if times is None:
+            self._always[kind] = fault
+        else:
+            self._script.setdefault(kind, []).extend([fault] * times)
+
+    def stop(self, kind: str) -> None:
+        """What was to last for ever ends."""
+        self._always.pop(kind, None)
 
     def fail(
         self,
         kind: str,
         status: int,
         *,
-        times: int = 1,
+        times: int | None = 1,
         code: int = OUTAGE_CODE,
         retry_after_s: float = 0.0,
         is_global: bool = False,
         guild_id: int | None = None,
     ) -> None:
-        """Answer the next `times` requests with an error status."""
+        """Answer the next `times` requests (None: all) with an error status."""
         fault = Fault(status=status, code=code, retry_after_s=retry_after_s, is_global=is_global, guild_id=guild_id)
         self.add(kind, fault, times=times)
 
@@ -124,13 +148,29 @@ class Faults:
         """The next lists are those of that moment (`world.clock.now_us()`: of now, whatever comes)."""
         self.add("invites", Fault(as_of_us=as_of_us, guild_id=guild_id), times=times)
 
+    def index_not_ready(self, *, retry_after_s: float = 15.0, times: int | None = 1) -> None:
+        """The next searches find the index being built: 202 with code 110000."""
+        self.fail("search", ACCEPTED, code=INDEX_NOT_READY, retry_after_s=retry_after_s, times=times)
+
+    def search_off(self) -> None:
+        """members-search is no more: 404 from now on."""
+        self.fail("search", 404, times=None)
+
+    def bend_search(self, bend: Bend, *, times: int | None = 1) -> None:
+        self.add("search", Fault(bend=bend), times=times)
+
+    def garble(self, kind: str, body: bytes, *, times: int | None = 1) -> None:
+        """Answer the next requests with 200 and these bytes."""
+        self.add(kind, Fault(body=body), times=times)
+
     def take(self, kind: str, guild_id: int | None) -> Fault:
         """The fault for this request, taken off the script."""
         script = self._script.get(kind, [])
         for index, fault in enumerate(script):
             if fault.guild_id in (None, guild_id):
                 return script.pop(index)
-        return NO_FAULT
+        always = self._always.get(kind, NO_FAULT)
+        return always if always.guild_id in (None, guild_id) else NO_FAULT
 
     def pending(self, kind: str) -> int:
         """How many are still to come."""
@@ -139,6 +179,7 @@ class Faults:
     def clear(self) -> None:
         """Forget the script and open all gates."""
         self._script.clear()
+        self._always.clear()
         self.latency_s.clear()
         self.lag_us = self.search_lag_us = self.audit_lag_us = 0
         for gate in self._gates:

@@ -65,9 +65,13 @@ class JoinSource(IntEnum):
 
     UNSPECIFIED = 0
     BOT = 1
+    INTEGRATION = 2
     DISCOVERY = 3
+    HUB = 4
     INVITE = 5
     VANITY = 6
+    MANUAL_APPROVAL = 7
+    LOBBY = 8
 
 
 @dataclass(slots=True, kw_only=True)
@@ -201,7 +205,8 @@ class Guild:
     invites: list[Invite] = field(default_factory=list)
     by_code: dict[str, Invite] = field(default_factory=dict)
     audit: list[AuditEntry] = field(default_factory=list)
-    former: set[int] = field(default_factory=set)
+    past: dict[int, Member] = field(default_factory=dict)
+    """The last membership of each who left."""
     available: bool = True
     has_bot: bool = True
     has_system_channel: bool = True
@@ -258,6 +263,7 @@ class Join:
     joined_at: str
     joined_at_us: int
     via: str
+    way: JoinSource
     inviter_id: int | None
     invite_created_at_us: int | None
     bot: bool

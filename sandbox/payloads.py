@@ -205,10 +205,11 @@ def _invite_changes(told: Invite, entry: AuditEntry) -> list[JsonObject]:
 def found_member(one: Member) -> JsonObject:
     """A row of members-search."""
     return {
-        "member": member(one),
+        "member": member(one) | {"unusual_dm_activity_until": None},
         "source_invite_code": one.code,
         "join_source_type": int(one.source),
         "inviter_id": str(one.inviter.id) if one.inviter else None,
+        "integration_type": None,
     }
 
 

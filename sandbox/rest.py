@@ -1,16 +1,16 @@
-"""REST: guilds, members, channels, the audit log, members-search.
+"""REST: guilds, members, channels, the audit log.
 
-The bot itself is in `rest_self`, invites in `rest_invites`, commands in `commands`, answers to interactions in
-`interactions`.
+The bot itself is in `rest_self`, invites in `rest_invites`, members-search in `rest_search`, commands in `commands`,
+answers to interactions in `interactions`.
 """
 
 from typing import Final
 
 from sandbox import payloads
-from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route, invalid_form
+from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route
 from sandbox.faults import Faults
-from sandbox.models import AuditEntry, Channel, Guild, Member, Permission
-from sandbox.wire import JsonObject, as_int, as_list, as_object
+from sandbox.models import AuditEntry, Channel, Guild, Permission
+from sandbox.wire import JsonObject
 from sandbox.world import World
 
 UNKNOWN_MEMBER: Final = (404, 10007, "Unknown Member")
@@ -19,8 +19,6 @@ OUTAGE: Final = (503, 0, "503: Service Unavailable")
 PAGE: Final = 1_000
 AUDIT_PAGE: Final = 100
 AUDIT_KEPT_US: Final = 45 * 86_400 * 1_000_000
-OLDEST_FIRST: Final = 2
-"""`sort` of members-search; 1 is newest first."""
 
 
 def require_guild(world: World, guild_id: int, permission: Permission = Permission.NONE) -> Guild:
@@ -72,7 +70,6 @@ class GuildRoutes:
             Route("GET", "/guilds/{guild}/roles", "roles", self._roles),
             Route("GET", "/guilds/{guild}/members", "members", self._members),
             Route("GET", "/guilds/{guild}/members/{user}", "member", self._member),
-            Route("POST", "/guilds/{guild}/members-search", "search", self._search),
             Route("GET", "/guilds/{guild}/audit-logs", "audit", self._audit),
             Route("GET", "/channels/{channel}", "channel", self._channel),
         ]
@@ -104,17 +101,6 @@ class GuildRoutes:
         if member is None:
             raise DiscordError(*UNKNOWN_MEMBER)
         return payloads.member(member)
-
-    async def _search(self, call: Call) -> JsonObject:
-        guild = require_guild(self._world, call.id("guild"), Permission.MANAGE_GUILD)
-        settled_us = self._world.clock.now_us() - self._faults.search_lag_us
-        rows = [payloads.found_member(member) for member in _search(guild, call.fields, settled_us)]
-        limit = as_int(call.fields.get("limit"), 25)
-        if not 1 <= limit <= PAGE:
-            raise invalid_form("limit", "NUMBER_TYPE_MAX", f"int value should be between 1 and {PAGE}.")
-        page = rows[:limit]
-        counts = {"page_result_count": len(page), "total_result_count": len(rows)}
-        return {"guild_id": str(guild.id), "members": page, **counts}
 
     async def _audit(self, call: Call) -> JsonObject:
         guild = require_guild(self._world, call.id("guild"), Permission.VIEW_AUDIT_LOG)
@@ -151,31 +137,3 @@ def _audit_page(log: list[AuditEntry], call: Call) -> list[AuditEntry]:
     ]
     fitting.sort(key=lambda entry: entry.id, reverse="after" not in call.request.query)
     return fitting[: call.page(50, AUDIT_PAGE)]
-
-
-def _search(guild: Guild, wish: JsonObject, joined_before_us: int) -> list[Member]:
-    """Members by `or_query.user_id` (all without), newest first unless `sort` is 2, between the cursors."""
-    asked = as_object(wish.get("or_query")).get("user_id")
-    ids = {as_int(each) for each in as_list(as_object(asked).get("or_query") or asked)}
-    sign = 1 if as_int(wish.get("sort"), 1) == OLDEST_FIRST else -1
-    rank = {user_id: (sign * _ms(member), user_id) for user_id, member in guild.members.items()}
-    after, before = _cursor(wish.get("after"), sign), _cursor(wish.get("before"), sign)
-    found = [
-        user_id
-        for user_id, member in guild.members.items()
-        if (not ids or user_id in ids)
-        and member.joined_at_us <= joined_before_us
-        and (after is None or rank[user_id] > after)
-        and (before is None or rank[user_id] < before)
-    ]
-    return [guild.members[user_id] for user_id in sorted(found, key=rank.__getitem__)]
-
-
-def _ms(member: Member) -> int:
-    return member.joined_at_us // 1_000
-
-
-def _cursor(raw: object, sign: int) -> tuple[int, int] | None:
-    """`{guild_joined_at: ms, user_id}` as a place in the order of the answer."""
-    cursor = as_object(raw)
-    return (sign * as_int(cursor.get("guild_joined_at")), as_int(cursor.get("user_id"))) if cursor else None

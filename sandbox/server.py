@@ -32,6 +32,7 @@ from sandbox.pulse import WAIT_S, Pulse
 from sandbox.rest import GuildRoutes
 from sandbox.rest_invites import InviteRoutes
 from sandbox.rest_messages import MessageRoutes
+from sandbox.rest_search import SearchRoutes
 from sandbox.rest_self import SelfRoutes
 from sandbox.restraint import Restraint
 from sandbox.sessions import Session
@@ -245,6 +246,7 @@ class Sandbox:
         tables = (
             SelfRoutes(self.world, self.application, self.gateway),
             GuildRoutes(self.world, self.faults),
+            SearchRoutes(self.world, self.faults),
             InviteRoutes(self.world, self.faults),
             MessageRoutes(self.world, self.violations),
             CommandRoutes(self.commands),

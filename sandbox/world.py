@@ -129,6 +129,7 @@ class World(Changes):
         pending: bool = False,
         roles: Iterable[Role] = (),
         by: User | None = None,
+        way: JoinSource | None = None,
     ) -> Join:
         """A member comes by an invite's code, by `VANITY`, or by no invite at all (None).
 
@@ -142,15 +143,19 @@ class World(Changes):
             pending: rules not accepted yet; see `approve`.
             roles: given at the door, as role invites do.
             by: who added it, if it is a bot (audit entry 28); the owner, unless told.
+            way: how they come in where it is by no invite; discovery, unless told (a bot: added as a bot).
 
         Raises:
-            ValueError: when the code is dead or the user is a member already.
+            ValueError: when the code is dead, the user is a member already, or there is both an invite and a way.
         """
         newcomer = user or self.add_user()
         if newcomer.id in guild.members:
             raise ValueError(f"{newcomer.name} is a member of {guild.name} already")
+        if via is not None and way is not None:
+            raise ValueError(f"{newcomer.name} comes by {via}, so not by {way.name}")
         invite = self._use(guild, via)
         member = self._enter(guild, newcomer, via, invite, pending=pending, roles=roles)
+        member.source = _source(newcomer, via) if way is None else way
         told = [] if silent else [Event(name="GUILD_MEMBER_ADD", data=self._about(guild, member))]
         spent = self._spend(guild, invite)
         for event in [*spent, *told] if delete_first else [*told, *spent]:
@@ -242,12 +247,11 @@ class World(Changes):
         member.pending = pending
         member.code = guild.vanity.code if via == VANITY else via
         member.inviter = invite.inviter if invite else None
-        member.source = _source(user, via)
         member.flags = self._flags(guild, user, invite)
         return member
 
     def _flags(self, guild: Guild, user: User, invite: Invite | None) -> MemberFlag:
-        rejoin = MemberFlag.DID_REJOIN if user.id in guild.former else MemberFlag.NONE
+        rejoin = MemberFlag.DID_REJOIN if user.id in guild.past else MemberFlag.NONE
         guest = invite is not None and InviteFlag.GUEST in invite.flags
         return rejoin | MemberFlag.IS_GUEST if guest else rejoin
 
@@ -258,6 +262,7 @@ class World(Changes):
             joined_at=iso(member.joined_at_us),
             joined_at_us=member.joined_at_us,
             via=via or NI,
+            way=member.source,
             inviter_id=invite.inviter.id if invite and invite.inviter else None,
             invite_created_at_us=invite.created_at_us if invite else None,
             bot=member.user.bot,
@@ -268,8 +273,7 @@ class World(Changes):
         return join
 
     def _depart(self, guild: Guild, user: User, *, kicked: bool, hold: bool = False, silent: bool = False) -> Leave:
-        member = guild.members.pop(user.id)
-        guild.former.add(user.id)
+        member = guild.past[user.id] = guild.members.pop(user.id)
         leave = Leave(
             guild_id=guild.id,
             user_id=user.id,

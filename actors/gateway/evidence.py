@@ -1,19 +1,25 @@
-"""What Discord knows besides its counters, read for the solver: entries of the audit log.
+"""What Discord knows besides its counters, read for the solver: entries of the audit log, and by
+which way members came.
 
 Pure: rows of an answer in, facts out. Asking is ``rest``'s business, what a fact proves the solver's.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import IntEnum
 from typing import Final
 
 import msgspec
 
-from actors.gateway.payloads import AuditRow, Code, User
-from ledger.ids import InviteCode, UserId
+from actors.gateway.failures import Malformed, NotReady, wait_of
+from actors.gateway.payloads import AuditRow, Code, SearchAnswer, SearchRow, User, micros
+from ledger.ids import GuildId, InviteCode, UserId
 
 SNOWFLAKE_EPOCH_MS: Final = 1_420_070_400_000
 """Discord's: the first moment of 2015."""
+INDEX_NOT_READY: Final = 110_000
+UNSAID_S: Final = 5.0
+"""To wait for the index, where the answer does not say."""
 _TIME_BITS: Final = 22
 """Of an id these low ones are no time."""
 
@@ -43,6 +49,23 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     at_us: int
 
 
+class Searched(msgspec.Struct, frozen=True, kw_only=True):
+    """What Discord reports of one membership, which need not be the member's present one.
+
+    Attributes:
+        joined_at_us: exact to the millisecond at least; older memberships leave stale rows.
+        code: the invite or the vanity code; None = by no invite, or Discord does not say.
+        way: ``join_source_type``: 0 unspecified, 1 bot, 2 integration, 3 discovery, 4 hub, 5 invite, 6 vanity,
+            7 manual approval, 8 lobby; others may come.
+    """
+
+    user: UserId
+    joined_at_us: int
+    code: InviteCode | None
+    inviter: UserId | None
+    way: int
+
+
 def moment_of(snowflake: str) -> int:
     """When the id was made, in microseconds since the epoch; exact to the millisecond."""
     return ((int(snowflake) >> _TIME_BITS) + SNOWFLAKE_EPOCH_MS) * 1_000
@@ -58,6 +81,23 @@ def audited(rows: Sequence[AuditRow], action: Action, since_us: int) -> tuple[Au
     return tuple(_entry(row, action) for row in sorted(wanted, key=lambda row: int(row.id)))
 
 
+def searched(answer: SearchAnswer, guild: GuildId) -> tuple[Searched, ...] | Malformed | NotReady:
+    """The rows of an answer, by the time of joining; without guests, who have none."""
+    if answer.members is None and answer.code == INDEX_NOT_READY:
+        return NotReady(retry_after_s=wait_of(answer.retry_after, UNSAID_S))
+    if answer.members is None:
+        return Malformed(why=f"a search without members, code {answer.code}")
+    if answer.guild_id != guild:
+        return Malformed(why="the search of another guild")
+    rows = (_searched(row, row.member.joined_at) for row in answer.members if row.member.joined_at is not None)
+    return tuple(sorted(rows, key=place_of))
+
+
+def place_of(row: Searched) -> tuple[int, int]:
+    """Where it stands, the oldest first: milliseconds since the epoch and the id, which are the search's cursor."""
+    return row.joined_at_us // 1_000, int(row.user)
+
+
 def is_older(row: AuditRow, since_us: int) -> bool:
     """Whether the entry is older; in the same millisecond nobody can say, so it is not."""
     return moment_of(row.id) // 1_000 < since_us // 1_000
@@ -71,6 +111,16 @@ def _entry(row: AuditRow, action: Action) -> Audited:
         target=msgspec.convert(row.target_id, User) if is_bot else None,
         by=row.user_id,
         at_us=moment_of(row.id),
+    )
+
+
+def _searched(row: SearchRow, joined_at: datetime) -> Searched:
+    return Searched(
+        user=row.member.user.id,
+        joined_at_us=micros(joined_at),
+        code=row.source_invite_code,
+        inviter=row.inviter_id,
+        way=row.join_source_type,
     )
 
 

@@ -175,6 +175,24 @@ class AuditPage(_Part, frozen=True, kw_only=True):
     audit_log_entries: tuple[AuditRow, ...]
 
 
+class SearchRow(_Part, frozen=True, kw_only=True):
+    """A row of members-search. What tells the way must be there: a change of names would read as "by no invite"."""
+
+    member: Member
+    source_invite_code: Code | None
+    join_source_type: Count
+    inviter_id: User | None = None
+
+
+class SearchAnswer(_Part, frozen=True, kw_only=True):
+    """POST members-search: 200 with guild and members, or 202 with a code and, perhaps, when to ask again."""
+
+    guild_id: Guild | None = None
+    members: tuple[SearchRow, ...] | None = None
+    code: int = 0
+    retry_after: float | str = ""
+
+
 class VanityAnswer(_Part, frozen=True, kw_only=True):
     """GET vanity-url. ``code`` null: none, or Discord's glitch."""
 

@@ -7,7 +7,7 @@ What does not live here: when something is asked for (``outside``, ``commands``)
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeAlias, TypeVar
 
 import aiohttp
@@ -16,7 +16,7 @@ import msgspec
 from discord.http import HTTPClient, Route
 
 from actors.gateway.counters import counters_of
-from actors.gateway.evidence import Action, Audited, audited, is_older
+from actors.gateway.evidence import Action, Audited, Searched, audited, is_older, place_of, searched
 from actors.gateway.failures import (
     GARBLED,
     LONGEST_WAIT_S,
@@ -39,6 +39,7 @@ from actors.gateway.payloads import (
     Named,
     NamedMember,
     Place,
+    SearchAnswer,
     VanityAnswer,
     decode,
 )
@@ -51,6 +52,9 @@ from ledger.samples import Sample
 DEADLINE_S: Final = 15.0
 """For one request, the library's own retries and waits included."""
 MEMBERS_A_PAGE: Final = 1_000
+IDS_A_SEARCH: Final = 10
+OLDEST_FIRST: Final = 2
+"""How members-search sorts; by default the newest come first."""
 ENTRIES_A_PAGE: Final = 100
 AUDIT_PAGES: Final = 10
 """At most; one question reads 1,000 entries of one action, and 42 is rare."""
@@ -149,6 +153,27 @@ class Rest:
             return TooLong(pages=AUDIT_PAGES)
         return _or_malformed(lambda: audited(rows, action, since_us))
 
+    async def search_members(self, guild: GuildId, users: Collection[UserId]) -> tuple[Searched, ...] | Failure:
+        """What Discord reports of these members (1 to ``IDS_A_SEARCH``); who is missing is not (yet) in its index.
+
+        ``NotReady`` while the index is built; ``Forbidden`` without Manage Server. Rows of others are dropped.
+        """
+        assert 1 <= len(users) <= IDS_A_SEARCH
+        body = {"limit": MEMBERS_A_PAGE, "or_query": {"user_id": {"or_query": [*users]}}}
+        found = await self._search(guild, body, Urgency.LIVE)
+        return tuple(row for row in found if row.user in users) if isinstance(found, tuple) else found
+
+    async def sweep_members(self, guild: GuildId, after: Searched | None) -> tuple[Searched, ...] | Failure:
+        """Up to ``MEMBERS_A_PAGE`` members who joined after that one (None: from the first); none: the end."""
+        body: dict[str, object] = {"limit": MEMBERS_A_PAGE, "sort": OLDEST_FIRST}
+        if after is not None:
+            joined_ms, _ = place_of(after)
+            body["after"] = {"guild_joined_at": joined_ms, "user_id": after.user}
+        found = await self._search(guild, body, Urgency.LISTING)
+        if isinstance(found, tuple) and found and after is not None and place_of(found[0]) <= place_of(after):
+            return Malformed(why="the search does not go on")
+        return found
+
     async def member_name(self, guild: GuildId, user: UserId) -> str | Failure:
         """What a member is called in the guild; 404 for who is none."""
         return await self._name(NamedMember, lambda http: http.get_member(int(guild), int(user)))
@@ -192,6 +217,15 @@ class Rest:
             await self._pacer.beat()
             return await self._ask(AuditPage, lambda http: http.request(route, params=asked))
 
+    async def _search(
+        self, guild: GuildId, body: Mapping[str, object], urgency: Urgency
+    ) -> tuple[Searched, ...] | Failure:
+        route = Route("POST", "/guilds/{guild_id}/members-search", guild_id=int(guild))
+        async with self._pacer.permit(urgency):
+            await self._pacer.beat()
+            answer = await self._answer(SearchAnswer, lambda http: http.request(route, json=body))
+        return self._counted(searched(answer, guild) if isinstance(answer, SearchAnswer) else answer)
+
     async def _name(
         self, kind: type[Named] | type[NamedMember], request: Callable[[HTTPClient], Awaitable[object]]
     ) -> str | Failure:
@@ -211,7 +245,9 @@ class Rest:
         return Vanity(code=answer.code, uses=answer.uses)
 
     async def _ask(self, kind: type[T], request: Callable[[HTTPClient], Awaitable[object]]) -> T | Failure:
-        answer = await self._answer(kind, request)
+        return self._counted(await self._answer(kind, request))
+
+    def _counted(self, answer: T | Failure) -> T | Failure:
         self._requests[outcome(answer) if isinstance(answer, Failure) else RequestOutcome.OK] += 1
         return answer
 

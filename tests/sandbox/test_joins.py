@@ -1,10 +1,9 @@
 import json
 
-import discord
 import pytest
 
 from sandbox import NI, VANITY, Guild, Sandbox
-from sandbox.models import InviteFlag, JoinSource
+from sandbox.models import InviteFlag
 from tests.sandbox.client import Bot
 
 
@@ -133,20 +132,6 @@ async def test_members_are_listed_by_id_page_by_page(bot: Bot, guild: Guild, san
     ids = [int(row["user"]["id"]) for row in first + second]
     assert ids == sorted(guild.members)
     assert len(first) == 1_000
-
-
-async def test_members_search_knows_the_way_in(bot: Bot, guild: Guild, sandbox: Sandbox):
-    invite = sandbox.world.add_invite(guild, guild.owner)
-    join = sandbox.world.join(guild, via=invite.code)
-    sandbox.world.join(guild)
-    route = discord.http.Route("POST", "/guilds/{guild_id}/members-search", guild_id=guild.id)
-    body = {"or_query": {"user_id": {"or_query": [str(join.user_id)]}}, "limit": 10}
-    found = await bot.http.request(route, json=body)
-    (row,) = found["members"]
-    assert (row["source_invite_code"], row["join_source_type"]) == (invite.code, JoinSource.INVITE)
-    assert row["inviter_id"] == str(guild.owner.id)
-    sandbox.faults.search_lag_us = 20_000_000
-    assert (await bot.http.request(route, json=body))["members"] == []
 
 
 def test_payloads_are_json_with_string_ids(guild: Guild, sandbox: Sandbox):
