@@ -20,6 +20,7 @@ from actors.runtime import Jobs
 from actors.standing import Kept, NotRunning, Restored
 from ledger import messages as m
 from ledger.decide import decide
+from ledger.errands import errands, is_idle
 from ledger.errors import LedgerError
 from ledger.evolve import evolve
 from ledger.ids import GuildId, SessionId
@@ -61,6 +62,10 @@ class Outside(Protocol):
         """Says in the guild that the bot is new there; best effort, and no answer."""
         ...
 
+    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        """Asks Discord what the errand says, in its time; always answers with one of the errand's messages."""
+        ...
+
 
 class Nowhere(Outside):
     """For a process without a gateway: nothing is fetched, nobody listed."""
@@ -73,6 +78,9 @@ class Nowhere(Outside):
 
     def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
         """Does nothing: nobody is greeted."""
+
+    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        """Does nothing: the next bot asks by itself."""
 
 
 def dead_letter(guild: GuildId, message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
@@ -130,20 +138,16 @@ def lane_of(message: m.Message) -> Lane:
             return Lane.CONTROL
         case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteUnreadable() | m.ReviewMembers():
             return Lane.MEMBERS
-        case m.NoteInviteBorn() | m.NoteInviteDied() | m.SampleArrived() | m.SampleFailed():
-            return Lane.REST
-        case m.AssignInvite() | m.ForgetMember() | m.ForgetGuild():
-            return Lane.REST
-        case m.DescribeGuild() | m.DescribeMember() | m.DescribeWindow() | m.DescribeCodes():
-            return Lane.REST
         case _:
-            assert_never(message)
+            return Lane.REST
 
 
 def merging_of(message: m.Message) -> Merging | None:
     """Questions that are the same, and samples that people asked for: the newest shows what the others would."""
     match message:
         case m.DescribeGuild() | m.DescribeMember() | m.DescribeWindow() | m.DescribeCodes():
+            return Merging(key=message, reads=True)
+        case m.DescribeSettings() | m.DescribeReview():
             return Merging(key=message, reads=True)
         case m.SampleArrived(request=None):
             return Merging(key="sample", reads=False)
@@ -257,7 +261,7 @@ class GuildActor:
         if presence.phase is Phase.REHYDRATING:
             return idle  # nobody has said that the guild is there: it was asked for something only
         settled = presence.phase is Phase.LIVE and presence.reconciled and not presence.asked
-        return idle and settled and not needs_sample(self.state)
+        return idle and settled and not needs_sample(self.state) and is_idle(self.state, presence)
 
     def is_kept(self) -> bool:
         """Whether a checkpoint stands at the head, and none that knows too much anywhere."""
@@ -309,6 +313,9 @@ class GuildActor:
                     self._outside.welcome(self.guild, effect)
                 case _:
                     assert_never(effect)
+        self.presence, open_errands = errands(self.state, self.presence)
+        for errand in open_errands:
+            self._outside.run_errand(self.guild, errand)
         if self._checkpoint_is_due():
             self._keeping = True
             self._jobs.start(self.keep_checkpoint(), f"checkpoint/{self.guild}")

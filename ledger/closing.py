@@ -7,7 +7,7 @@ waited for; then the window is closed. A sample that is asked for again leaves n
 baseline is recorded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -16,10 +16,19 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
-from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, listed
-from ledger.state import DeskJoin, GuildState
-from ledger.verdicts import close_window, plain_verdict, pronounce
-from ledger.windows import MAX_KEPT_GAPS, MAX_STRADDLED_SAMPLES, Window, window_of, work_out
+from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale
+from ledger.state import DeskJoin, Gap, GuildState
+from ledger.testimony import Joined
+from ledger.verdicts import Reopening, close_window, plain_verdict, pronounce
+from ledger.windows import (
+    MAX_KEPT_GAPS,
+    MAX_STRADDLED_SAMPLES,
+    Window,
+    ground_of,
+    window_of,
+    windows_of,
+    work_out,
+)
 
 CAUSE: Final = r.InternalCause(what="sample")
 STALE_SAMPLES: Final = 3
@@ -98,7 +107,7 @@ def _stale(state: GuildState, presence: m.Presence, sample: Sample, request: m.S
 
 
 def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.SampleRequest) -> m.Decision:
-    taken = as_record(state, sample)
+    taken = as_record(state, sample, approval=presence.approval)
     gap = close_gap(state, taken)
     if gap is None:
         too_early_s = _too_early_s(state, sample)
@@ -113,8 +122,26 @@ def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.
     if window.proven > window.possible_joins and not request.waited:
         waited = msgspec.structs.replace(request, waited=True)
         return _again(state, presence, waited, LATE_JOIN_S, "uses without a join")
-    findings = work_out(window, listed(state, window.gaps[0].opened))
+    findings = work_out(window, ground_of(state, window))
     return _advance(state, presence, taken, tuple(close_window(state, findings, CAUSE)))
+
+
+def solve_again(
+    state: GuildState, gaps: tuple[Gap, ...], cause: r.Cause, heard: Mapping[Joined, r.Report] | None = None
+) -> Iterator[r.Draft]:
+    """Windows that were closed before, worked out anew: those of ``gaps`` that differ from the state's, and those of
+    joins of which something was ``heard``. A window that still waits for a sample is left to that.
+    """
+    if not gaps:
+        return
+    changed = {gap.number for gap, before in zip(gaps, state.gaps, strict=True) if gap != before}
+    solved = gaps[-1].number - state.unsolved
+    for window in windows_of(gaps, state.desk.values()):
+        told = heard and any((join.user, join.opened_us) in heard for join in window.joins)
+        is_concerned = told or any(gap.number in changed for gap in window.gaps)
+        if is_concerned and window.joins and window.gaps[-1].number <= solved:
+            findings = work_out(window, ground_of(state, window))
+            yield from close_window(state, findings, cause, Reopening(state.seq + 1, heard or {}))
 
 
 def _too_early_s(state: GuildState, sample: Sample) -> float:
@@ -188,7 +215,7 @@ def _unknown(state: GuildState, joins: list[DeskJoin], reason: str) -> Iterator[
         period = state.membership(join.user, join.opened_us)
         assert period is not None, "a join on the desk has opened a membership"
         name = state.holder_of(join.user, join.opened_us)
-        yield from pronounce(period, plain_verdict(name, period, r.Status.UNKNOWN, reason), CAUSE)
+        yield from pronounce(state, period, plain_verdict(name, period, r.Status.UNKNOWN, reason), CAUSE)
 
 
 def _window_draft(closed: r.WindowClosed) -> r.Draft:

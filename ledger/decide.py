@@ -12,6 +12,8 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.announcing import announced, announcing_failed
+from ledger.audit import audit_arrived, audit_failed, note_deletion
 from ledger.closing import sample_arrived, sample_failed
 from ledger.fates import DECIDED, Fate, fate_of
 from ledger.fetching import ask_sample
@@ -25,11 +27,14 @@ from ledger.members import (
     unreadable_join,
     was_there_before,
 )
+from ledger.owner import change_settings, decide_join, review_report
 from ledger.phases import Phase, move
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
 from ledger.state import Assignment, GuildState
+from ledger.vip import vip_drafts
 from ledger.windows import needs_sample
+from ledger.witness import witness_answered, witness_failed
 
 CONTROL: Final = r.InternalCause(what="gateway")
 FORGET: Final = r.InternalCause(what="forget")
@@ -75,8 +80,26 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
             return sample_failed(state, presence, message)
         case m.ReviewMembers():
             return review_members(state, presence, message)
+        case m.NoteDeletion():
+            return _deletion(state, presence, message)
+        case m.AuditArrived():
+            return audit_arrived(state, presence, message)
+        case m.AuditFailed():
+            return audit_failed(presence, message)
+        case m.WitnessAnswered():
+            return witness_answered(state, presence, message)
+        case m.WitnessFailed():
+            return witness_failed(presence, message)
+        case m.Announced():
+            return announced(state, presence, message)
+        case m.AnnouncingFailed():
+            return announcing_failed(presence, message)
         case m.AssignInvite():
             return _assign(state, presence, message)
+        case m.DecideJoin():
+            return decide_join(state, presence, message)
+        case m.ChangeSettings():
+            return change_settings(state, presence, message)
         case m.ForgetMember():
             return _forget_member(state, presence, message)
         case m.ForgetGuild():
@@ -89,6 +112,10 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
             return m.Decision(presence=presence, answer=member_report(state, message.user))
         case m.DescribeWindow():
             return m.Decision(presence=presence, answer=open_window(state, presence))
+        case m.DescribeSettings():
+            return m.Decision(presence=presence, answer=m.SettingsReport(settings=state.settings))
+        case m.DescribeReview():
+            return m.Decision(presence=presence, answer=review_report(state))
         case m.DescribeCodes():
             return m.Decision(presence=presence, answer=codes_report(state))
         case _:
@@ -137,11 +164,19 @@ def _drafts(state: GuildState, presence: m.Presence, message: _Dispatch) -> tupl
             assert_never(message)
 
 
+def _deletion(state: GuildState, presence: m.Presence, message: m.NoteDeletion) -> m.Decision:
+    if is_handled(state, message.cause):
+        return m.Decision(presence=presence)
+    return note_deletion(state, presence, message)
+
+
 def _unseen_member(state: GuildState, presence: m.Presence, message: m.NoteMember) -> tuple[r.Draft, ...]:
-    """An update of somebody unknown tells of a join that was missed; of somebody known, nothing new."""
+    """An update of somebody unknown tells of a join that was missed; of somebody known, which roles they have."""
     join = message.join
     current = state.current(join.user)
-    if (current and current.is_open()) or was_there_before(state, join.joined_at_us):
+    if current and current.is_open():
+        return tuple(vip_drafts(state, join.user, join.roles, join.arrived_us, join.cause))
+    if was_there_before(state, join.joined_at_us):
         return ()
     fresh = join.arrived_us - join.joined_at_us < FRESH_US
     return tuple(join_drafts(state, join, origin="live" if fresh else "away", reconciled=presence.reconciled))
@@ -200,6 +235,7 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         _moved(presence, Phase.LIVE if ready else Phase.SYNCING),
         session=message.session,
         vanity=message.vanity,
+        approval=message.approval,
         reconciled=known and presence.reconciled,
         request=m.NO_REQUEST,
         trouble="",
@@ -240,6 +276,7 @@ def _unsure(presence: m.Presence) -> m.Presence:
 
 def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:
     draft = _control(state, r.ContinuityBroken(reason="permissions", at_us=message.at_us), "broken")
+    presence = msgspec.structs.replace(presence, audit=m.NO_ERRAND, witness=m.NO_ERRAND, sweeping=m.NO_ERRAND)
     presence, fetch = ask_sample(presence)
     return m.Decision(presence=presence, drafts=(draft,), effects=(fetch,))
 
@@ -250,7 +287,13 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     current = held[-1] if held else None
     cause = r.InteractionCause(interaction=message.interaction)
     repeated = is_handled(state, cause)
-    if current is not None and (repeated or current.staff == message.staff):
+    known = (message.staff, message.label, message.targets)
+    same = current and known == (
+        current.staff,
+        state.labels.get(message.code, ""),
+        state.targets.get(message.code, ()),
+    )
+    if current is not None and (repeated or same):
         before = next(reversed(held[:-1]), None) if repeated else None
         kept = m.Assigned(code=message.code, assignment=current, before=before, news=repeated)
         return m.Decision(presence=presence, answer=kept)
@@ -260,6 +303,8 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
         since_us=message.at_us,
         version=state.assigned + 1,
         by=state.name_of(message.by),
+        label=message.label,
+        targets=message.targets,
     )
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
@@ -288,7 +333,9 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
     decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST))
     if fate_of(presence.phase, message) is Fate.HANDLED:
         empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
-        here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)
+        here = m.GuildCameUp(
+            session=presence.session, at_us=message.at_us, vanity=presence.vanity, approval=presence.approval
+        )
         decision = _came_up(empty, decision.presence, here)
     answer = m.Forgot(known=True, memberships=len(memberships))
     return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts), answer=answer)
@@ -304,7 +351,9 @@ def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.D
     if salvaging.emptied:
         presence = msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST)
         if fate_of(presence.phase, message) is Fate.HANDLED:
-            here = m.GuildCameUp(session=presence.session, at_us=message.at_us, vanity=presence.vanity)
+            here = m.GuildCameUp(
+                session=presence.session, at_us=message.at_us, vanity=presence.vanity, approval=presence.approval
+            )
             up = _came_up(salvaging.state, presence, here)
             presence, effects = up.presence, up.effects
     elif salvaging.drafts:

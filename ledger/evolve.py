@@ -10,25 +10,40 @@ from typing import Final, assert_never
 import msgspec
 
 from ledger import records as r
+from ledger.announcing import shown, to_be_shown
+from ledger.deletions import SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
-from ledger.ids import UserId
-from ledger.samples import close_gap
+from ledger.ids import NO_COUNTER, UserId
+from ledger.samples import APPLIED, SKEW_US, close_gap
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
     Birth,
     Bound,
+    Carried,
     Death,
     DeskJoin,
     GuildState,
     Period,
+    Sweep,
+    Unheard,
     identity,
 )
 from ledger.taking_in import take_in
+from ledger.testimony import WAYS, names
+from ledger.vip import vip_changed
 from ledger.windows import MAX_KEPT_GAPS, bounds_of, place
 
 MAX_INTERACTIONS: Final = 256
 MAX_TOMBSTONES: Final = 200
+MAX_UNHEARD: Final = 20_000
+MAX_CARRIED: Final = 1_000
+HEARD_OF_US: Final = 20_000_000
+"""A member younger than this is often missing in Discord's search."""
+CARRIED_US: Final = 180 * 24 * 3_600 * 1_000_000
+"""An application older than this brings nobody any more."""
+LISTED_LATE_US: Final = 60_000_000
+"""So long an invite may still have been listed after it was deleted."""
 GAP_KEPT_US: Final = 600_000_000
 """A closed gap serves late join events for ten minutes, and, however long nobody listened, those that come with the
 first sample afterwards: the member list shows who joined unheard.
@@ -59,7 +74,7 @@ def _remember_cause(state: GuildState, record: r.Record) -> None:
             assert_never(cause)
 
 
-def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912 -- one arm an event, nothing else
+def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912, PLR0915 -- one arm an event, nothing else
     event = record.event
     match event:
         case r.GuildAdopted():
@@ -81,14 +96,30 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912 
             _break(state, event.reason)
         case r.SampleTaken():
             _sample(state, event)
-        case r.WindowClosed():
+        case r.DeletionLogged():
+            _deletion(state, event)
+        case r.AuditRead():
+            _audit(state, event)
+        case r.WitnessHeard():
+            _witness(state, event)
+        case r.MembersReported():
+            _reported(state, event, record.seq)
+        case r.WindowClosed(again=False):
             _close(state, event)
+        case r.WindowClosed():
+            pass  # its verdicts say it all
         case r.VerdictReached():
             _verdict(state, event, record.seq)
         case r.CreditGranted():
-            _credit(state, event.user, event.opened_us, event.staff)
+            _credit(state, event, event.staff)
         case r.CreditReversed():
-            _credit(state, event.user, event.opened_us, None)
+            _credit(state, event, None)
+        case r.VipChanged():
+            vip_changed(state, event)
+        case r.SettingsChanged():
+            _settings(state, event.settings)
+        case r.JoinAnnounced():
+            shown(state, event)
         case r.InviteAssigned():
             _assign(state, event)
         case r.EventUnreadable():
@@ -118,6 +149,7 @@ def _seeded(seed: r.SeededMember, since_us: int) -> Period:
 def _join(state: GuildState, event: r.JoinRecorded) -> None:
     if event.origin == "salvaged":
         take_in(state, event)
+        _expect(state, event)
         return
     periods = state.members.get(event.user, ())
     if periods and periods[-1].is_open():
@@ -126,6 +158,7 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
     listed = event.origin == "away"
     period = Period(event.joined_at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot, listed=listed)
     state.members[event.user] = (*periods, period)
+    _expect(state, event)
     if event.bot or event.origin == "unreadable":
         return
     limits = tuple(reason for reason, holds in (("away", listed), ("missed_leave", event.missed_leave)) if holds)
@@ -137,6 +170,22 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
         roles=event.roles,
         limits=limits,
     )
+
+
+def _expect(state: GuildState, event: r.JoinRecorded) -> None:
+    """What others will tell of the join: the second witness of a person, the audit log of a bot."""
+    if event.bot:
+        _leave_unread(state, event.arrived_us - SKEW_US, event.arrived_us)
+        return
+    due_us = event.arrived_us + HEARD_OF_US
+    state.unheard[r.join_key(event.user, event.joined_at_us)] = Unheard(event.user, event.joined_at_us, due_us)
+    for old in tuple(islice(state.unheard, max(0, len(state.unheard) - MAX_UNHEARD))):
+        del state.unheard[old]
+
+
+def _leave_unread(state: GuildState, since_us: int, until_us: int) -> None:
+    earlier, later = state.unread
+    state.unread = (min(earlier, since_us) if later else since_us, max(later, until_us))
 
 
 def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
@@ -160,6 +209,7 @@ def _leave(state: GuildState, event: r.LeaveRecorded) -> None:
         is_news = period is not None and period.is_open()
     if period is not None and is_news:
         left_us = LEFT_UNKNOWN if event.inferred else event.arrived_us
+        state.unheard.pop(r.join_key(event.user, period.opened_us), None)
         _put_period(state, event.user, msgspec.structs.replace(period, left_us=left_us))
 
 
@@ -175,6 +225,8 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
         oldest_us = gap.opened.answered_us - GAP_KEPT_US
         kept = [each for each in state.gaps if each.closed.answered_us >= oldest_us]
         state.gaps = (*kept, gap)[-MAX_KEPT_GAPS:]
+        if state.desk and any(is_undecided(source) for source in gap.sources):
+            _leave_unread(state, gap.opened.requested_us - LISTED_LATE_US, gap.closed.answered_us)
     state.unsolved += 1
     _replace_counters(state, event)
     listed = {identity(counter) for counter in state.counters.values()}
@@ -186,6 +238,7 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite.
     state.deaths = {code: death for code, death in state.deaths.items() if death.arrived_us >= event.requested_us}
     state.broken = ()
+    state.approval = event.approval
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
 
 
@@ -202,6 +255,75 @@ def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
     state.vanity = event.vanity
 
 
+def _deletion(state: GuildState, event: r.DeletionLogged) -> None:
+    state.deletions[event.code] = event.at_us
+    for code in tuple(islice(state.deletions, max(0, len(state.deletions) - MAX_TOMBSTONES))):
+        del state.deletions[code]
+    state.gaps = with_deletions(state.gaps, (event,))
+
+
+def _audit(state: GuildState, event: r.AuditRead) -> None:
+    state.gaps = as_read(state.gaps, event.requested_us)
+    _, until_us = state.unread
+    if until_us + SETTLED_US <= event.requested_us:
+        state.unread = (0, 0)
+
+
+def _witness(state: GuildState, event: r.WitnessHeard) -> None:
+    period = state.membership(event.user, event.opened_us)
+    if period is not None:
+        _put_period(state, event.user, msgspec.structs.replace(period, report=event.report))
+    for key, unheard in tuple(state.unheard.items()):
+        if unheard.opened_us == event.opened_us and state.holder_of(unheard.user, unheard.opened_us) == event.user:
+            del state.unheard[key]
+
+
+def _reported(state: GuildState, event: r.MembersReported, seq: int) -> None:
+    """Members of before we counted; whatever a person has decided of them meanwhile stands."""
+    state.sweep = Sweep(event.upto_us, event.upto, event.done)
+    for each in event.members:
+        period = state.membership(each.user, each.opened_us)
+        if period is None or period.counted:
+            continue
+        told = msgspec.structs.replace(period, report=each.report)
+        named = names(state, each.report, frozenset())
+        if period.status is not r.Status.MANUAL and named is not None:
+            code = None if named == NO_COUNTER else named
+            told = msgspec.structs.replace(
+                told,
+                status=r.Status.REPORTED if code else r.Status.NON_INVITE,
+                code=code,
+                inviter=each.report.inviter,
+                staff=each.staff,
+                candidates=(code,) if code else (),
+                reason="" if code else WAYS[each.report.way],
+                verdict_seq=seq,
+                verdicts=period.verdicts + 1,
+            )
+        _put_period(state, each.user, told)
+
+
+def _settings(state: GuildState, settings: r.Settings) -> None:
+    state.settings = settings
+    if settings.log_channel is None:
+        state.outbox = {key: each for key, each in state.outbox.items() if key in state.posted}
+
+
+def _carry(state: GuildState, event: r.WindowClosed) -> None:
+    """Uses of a guild that approves by hand stay to be claimed by those who are approved later."""
+    assert state.baseline is not None, "a window has samples"
+    oldest_us = state.baseline.answered_us - CARRIED_US
+    fresh = [
+        Carried(source, gap.closed.answered_us)
+        for gap in state.gaps
+        if event.first_sample < gap.number <= event.last_sample
+        for source in gap.sources
+        if source.why == APPLIED
+    ]
+    kept = [each for each in state.carried if each.seen_us >= oldest_us]
+    state.carried = tuple([*kept, *fresh][-MAX_CARRIED:])
+
+
 def _close(state: GuildState, event: r.WindowClosed) -> None:
     state.unsolved = 0
     for code, uses in event.unclaimed.items():
@@ -209,6 +331,7 @@ def _close(state: GuildState, event: r.WindowClosed) -> None:
     if event.abandoned or state.baseline is None:
         state.desk = {}
         return
+    _carry(state, event)
     bounds = bounds_of(state.baseline, state.gaps)
     oldest = bounds[0].number
     state.desk = {key: join for key, join in state.desk.items() if place(join, bounds).last > oldest}
@@ -217,6 +340,9 @@ def _close(state: GuildState, event: r.WindowClosed) -> None:
 def _verdict(state: GuildState, event: r.VerdictReached, seq: int) -> None:
     period = state.membership(event.user, event.opened_us)
     if period is not None:
+        contradicted = event.status is r.Status.CONFLICT and period.status is r.Status.CERTAIN
+        state.pooled = state.pooled or contradicted
+        to_be_shown(state, event, period)
         decided = msgspec.structs.replace(
             period,
             status=event.status,
@@ -231,14 +357,20 @@ def _verdict(state: GuildState, event: r.VerdictReached, seq: int) -> None:
         _put_period(state, event.user, decided)
 
 
-def _credit(state: GuildState, user: UserId, opened_us: int, staff: UserId | None) -> None:
-    period = state.membership(user, opened_us)
-    if period is not None:
-        _put_period(state, user, msgspec.structs.replace(period, credited=staff))
+def _credit(state: GuildState, event: r.CreditGranted | r.CreditReversed, staff: UserId | None) -> None:
+    period = state.membership(event.user, event.opened_us)
+    if period is not None and event.kind == "join":
+        _put_period(state, event.user, msgspec.structs.replace(period, credited=staff))
+    elif period is not None:
+        _put_period(state, event.user, msgspec.structs.replace(period, vip_credited=staff))
 
 
 def _assign(state: GuildState, event: r.InviteAssigned) -> None:
     state.assigned = event.version
+    if event.label:
+        state.labels[event.code] = event.label
+    if event.targets:
+        state.targets[event.code] = event.targets
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
     held = (*state.assignments.get(event.code, ()), assignment)
     state.assignments[event.code] = tuple(sorted(held, key=_since)) if event.salvaged else held

@@ -14,7 +14,7 @@ import msgspec
 
 from ledger import records as r
 from ledger.ids import UserId, tombstone
-from ledger.state import Assignment, Gap, GuildState, Period
+from ledger.state import Assignment, Gap, GapSource, GuildState, Period
 
 
 def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None:
@@ -30,6 +30,15 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
     for code, history in state.assignments.items():
         state.assignments[code] = tuple(_reassigned(each, user, name) for each in history)
     state.gaps = tuple(_disowned(gap, user, name) for gap in state.gaps)
+    state.carried = tuple(
+        msgspec.structs.replace(each, source=_unmade(each.source, user, name)) for each in state.carried
+    )
+    state.unheard = {key: each for key, each in state.unheard.items() if each.user != user}
+    state.outbox = {key: each for key, each in state.outbox.items() if each[0] != user}
+    state.posted = {key: each for key, each in state.posted.items() if not key.startswith(f"join/{user}/")}
+    state.targets = {
+        code: tuple(name if each == user else each for each in those) for code, those in state.targets.items()
+    }
 
 
 def forget_guild(state: GuildState, event: r.GuildForgotten, seq: int) -> None:
@@ -79,17 +88,22 @@ def _invites(state: GuildState, user: UserId) -> bool:
     """Whether an invite is theirs: who joins by it, or is worked out late, will be said to be invited by them."""
     births = [birth.invite for birth in state.births.values()]
     invites = (*state.counters.values(), *state.tombstones.values(), *births)
-    used = (source.inviter for gap in state.gaps for source in gap.sources)
+    used = [source.inviter for gap in state.gaps for source in gap.sources]
+    used += [each.source.inviter for each in state.carried]
     return user in (*(each.inviter for each in invites), *used)
 
 
 def _named(period: Period) -> tuple[UserId | None, ...]:
-    return period.inviter, period.staff, period.credited
+    reporter = period.report.inviter if period.report else None
+    return period.inviter, period.staff, period.credited, period.vip_credited, reporter
 
 
 def _renamed(period: Period, user: UserId, name: UserId) -> Period:
-    inviter, staff, credited = (name if each == user else each for each in _named(period))
-    return msgspec.structs.replace(period, inviter=inviter, staff=staff, credited=credited)
+    inviter, staff, credited, vip, maker = (name if each == user else each for each in _named(period))
+    report = msgspec.structs.replace(period.report, inviter=maker) if period.report else None
+    return msgspec.structs.replace(
+        period, inviter=inviter, staff=staff, credited=credited, vip_credited=vip, report=report
+    )
 
 
 def _reassigned(assignment: Assignment, user: UserId, name: UserId) -> Assignment:
@@ -98,5 +112,8 @@ def _reassigned(assignment: Assignment, user: UserId, name: UserId) -> Assignmen
 
 
 def _disowned(gap: Gap, user: UserId, name: UserId) -> Gap:
-    sources = (msgspec.structs.replace(each, inviter=name) if each.inviter == user else each for each in gap.sources)
-    return msgspec.structs.replace(gap, sources=tuple(sources))
+    return msgspec.structs.replace(gap, sources=tuple(_unmade(each, user, name) for each in gap.sources))
+
+
+def _unmade(source: GapSource, user: UserId, name: UserId) -> GapSource:
+    return msgspec.structs.replace(source, inviter=name) if source.inviter == user else source

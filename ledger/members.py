@@ -16,6 +16,7 @@ from ledger.ids import UserId, tombstone
 from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
+from ledger.vip import vip_drafts
 from ledger.windows import bounds_of
 
 REJOINED_FLAG: Final = 1
@@ -48,11 +49,11 @@ def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconc
         yield _repeat(state.name_of(join.user), current, join)
         return
     yield from _forgotten_leave(state, join.user, join.cause, join.arrived_us)
-    yield from _join(join, periods, origin=origin, missed_leave=current is not None)
+    yield from _join(state, join, periods, origin=origin, missed_leave=current is not None)
     if not join.bot and _is_unseen(state, join):
         period = Period(join.joined_at_us, join.arrived_us)
         verdict = plain_verdict(join.user, period, r.Status.UNKNOWN, "no_baseline")
-        yield from pronounce(period, verdict, join.cause)
+        yield from pronounce(state, period, verdict, join.cause)
 
 
 def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:
@@ -113,7 +114,7 @@ def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.
     )
     yield r.Draft(event=event, cause=message.cause, key=r.join_key(user, event.joined_at_us))
     period = Period(event.joined_at_us, event.arrived_us)
-    yield from pronounce(period, plain_verdict(user, period, r.Status.UNKNOWN, message.reason), message.cause)
+    yield from pronounce(state, period, plain_verdict(user, period, r.Status.UNKNOWN, message.reason), message.cause)
 
 
 def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
@@ -161,6 +162,7 @@ def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -
                 roles=member.roles,
             )
             yield from join_drafts(state, listed, origin="away", reconciled=False)
+            yield from vip_drafts(state, member.user, member.roles, page.at_us, cause)
     for start in range(0, len(seeds), MAX_SEEDS):
         event = r.MembersSeeded(members=tuple(seeds[start : start + MAX_SEEDS]))
         yield r.Draft(event=event, cause=cause, key=f"seeded/{state.seq + 1}/{start}")
@@ -212,7 +214,7 @@ def _forgotten_leave(state: GuildState, user: UserId, cause: r.Cause, at_us: int
 
 
 def _join(
-    join: m.RecordJoin, periods: tuple[Period, ...], *, origin: Origin, missed_leave: bool
+    state: GuildState, join: m.RecordJoin, periods: tuple[Period, ...], *, origin: Origin, missed_leave: bool
 ) -> Iterator[r.Draft]:
     rejoin = bool(periods) or bool(join.flags & REJOINED_FLAG)
     event = r.JoinRecorded(
@@ -229,7 +231,7 @@ def _join(
     yield r.Draft(event=event, cause=join.cause, key=r.join_key(join.user, join.joined_at_us))
     if join.bot:
         period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin)
-        yield from pronounce(period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)
+        yield from pronounce(state, period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)
 
 
 def _is_unseen(state: GuildState, join: m.RecordJoin) -> bool:

@@ -8,9 +8,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from ledger.ids import InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.ids import ChannelId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
-from ledger.records import Counter, Draft, GatewayCause, InternalCause, MemberForgotten, Record
+from ledger.records import Counter, Draft, GatewayCause, InternalCause, MemberForgotten, Record, Report, Settings
 from ledger.samples import Sample
 from ledger.state import Assignment, Period
 
@@ -69,6 +69,22 @@ class NoteInviteDied(_Message, frozen=True):
     how: Literal["deleted", "channel"] = "deleted"
 
 
+class DeletedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Entry 42 of the audit log; ``at_us`` by Discord's clock."""
+
+    code: InviteCode
+    at_us: int
+    by: UserId | None = None
+
+
+class NoteDeletion(_Message, frozen=True):
+    """GUILD_AUDIT_LOG_ENTRY_CREATE with action 42."""
+
+    cause: GatewayCause
+    deletion: DeletedInvite
+    arrived_us: int
+
+
 class NoteUnreadable(_Message, frozen=True):
     """An event that could not be decoded or handled; ``digest``: SHA-256 of the payload in quarantine/.
 
@@ -86,11 +102,16 @@ class NoteUnreadable(_Message, frozen=True):
 
 
 class GuildCameUp(_Message, frozen=True):
-    """GUILD_CREATE, or the actor's own start while the guild is there. ``vanity``: it has a vanity URL."""
+    """GUILD_CREATE, or the actor's own start while the guild is there.
+
+    ``vanity``: it has a vanity URL; ``approval``: members are approved by hand (its feature
+    MEMBER_VERIFICATION_MANUAL_APPROVAL).
+    """
 
     session: SessionId
     at_us: int
     vanity: bool = False
+    approval: bool = False
 
 
 class GuildWentAway(_Message, frozen=True):
@@ -190,17 +211,120 @@ class ReviewMembers(_Message, frozen=True):
     at_us: int
 
 
+class AddedBot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Entry 28 of the audit log."""
+
+    bot: UserId
+    by: UserId
+
+
+class AuditArrived(_Message, frozen=True):
+    """The audit log, whole from the ``since_us`` that was asked for up to ``requested_us``, by request ``number``."""
+
+    number: int
+    requested_us: int
+    deletions: tuple[DeletedInvite, ...] = ()
+    bots: tuple[AddedBot, ...] = ()
+
+
+class AuditFailed(_Message, frozen=True):
+    """It could not be read. ``forbidden``: not until permissions change."""
+
+    number: int
+    reason: str
+    forbidden: bool
+    at_us: int
+
+
+class SearchedMember(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A row of Discord's member search."""
+
+    user: UserId
+    joined_at_us: int
+    report: Report
+
+
+class WitnessAnswered(_Message, frozen=True):
+    """Rows of the member search. ``number``: the request's; ``swept``: it was a page of a ``SweepMembers``;
+    ``done``: the last one.
+    """
+
+    number: int
+    rows: tuple[SearchedMember, ...]
+    at_us: int
+    swept: bool = False
+    done: bool = False
+
+
+class WitnessFailed(_Message, frozen=True):
+    """No answer that can be used. ``again_s``: not before so many seconds, 0 = as we think right."""
+
+    number: int
+    reason: str
+    at_us: int
+    again_s: float = 0.0
+
+
+class Announced(_Message, frozen=True):
+    """The log channel shows a join. ``message`` "": it cannot be shown there, and trying again is no use."""
+
+    number: int
+    user: UserId
+    opened_us: int
+    verdict: int
+    channel: ChannelId
+    message: str
+    at_us: int
+
+
+class AnnouncingFailed(_Message, frozen=True):
+    """Not this time."""
+
+    number: int
+    reason: str
+    at_us: int
+
+
 # People's commands
 
 
 class AssignInvite(_Message, frozen=True):
-    """/setup_staff_invite: from now on the code stands for the staff member."""
+    """/setup_staff_invite, /invite: from now on the code stands for the staff member.
+
+    ``label``: the campaign it is for; ``targets``: the only people who can use it, nobody = everybody.
+    """
 
     interaction: InteractionId
     code: InviteCode
     staff: UserId
     by: UserId
     at_us: int
+    label: str = ""
+    targets: tuple[UserId, ...] = ()
+
+
+class DecideJoin(_Message, frozen=True):
+    """/review: a person says whom a join counts for. ``opened_us`` 0: the member's newest membership.
+
+    ``staff`` None: nobody; ``code`` None: the invite stays open; ``why``: in their words.
+    """
+
+    interaction: InteractionId
+    user: UserId
+    opened_us: int
+    staff: UserId | None
+    code: InviteCode | None
+    why: str
+    by: UserId
+
+
+class ChangeSettings(_Message, frozen=True):
+    """/settings, /vip_role, /log_channel: of ``settings`` the ``fields`` named hold from now on."""
+
+    interaction: InteractionId
+    settings: Settings
+    fields: tuple[str, ...]
+    by: UserId
 
 
 class ForgetMember(_Message, frozen=True):
@@ -244,6 +368,14 @@ class DescribeWindow(_Message, frozen=True):
     """/refresh_invite_cache: which joins are open."""
 
 
+class DescribeSettings(_Message, frozen=True):
+    """What the owner has decided."""
+
+
+class DescribeReview(_Message, frozen=True):
+    """/review: the joins that wait for a person."""
+
+
 class DescribeCodes(_Message, frozen=True):
     """/invites, /leaderboard, /fix_staff_usernames, autocomplete: who stands for which code."""
 
@@ -263,13 +395,24 @@ Message: TypeAlias = (
     | SampleArrived
     | SampleFailed
     | ReviewMembers
+    | NoteDeletion
+    | AuditArrived
+    | AuditFailed
+    | WitnessAnswered
+    | WitnessFailed
+    | Announced
+    | AnnouncingFailed
     | AssignInvite
+    | DecideJoin
+    | ChangeSettings
     | ForgetMember
     | ForgetGuild
     | Salvage
     | DescribeGuild
     | DescribeMember
     | DescribeWindow
+    | DescribeSettings
+    | DescribeReview
     | DescribeCodes
 )
 
@@ -297,7 +440,54 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     counting_since_us: int
 
 
+class ReadAudit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Read the audit log (42 and 28) back to ``since_us``, not before ``due_us``; answer with ``AuditArrived`` or
+    ``AuditFailed``.
+    """
+
+    number: int
+    since_us: int
+    due_us: int
+
+
+class AskWitness(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Search these members (at most 10), not before ``due_us``; answer ``WitnessAnswered`` or ``WitnessFailed``."""
+
+    number: int
+    users: tuple[UserId, ...]
+    due_us: int
+
+
+class SweepMembers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Search the next (at most 1,000) members by rising joined_at behind a place; answers as ``AskWitness``."""
+
+    number: int
+    after_us: int
+    after: UserId
+    due_us: int
+
+
+class AnnounceJoin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Show a join in the log channel, not before ``due_us``: a new message, or the edit of ``message``.
+
+    ``total``: how many joins its staff member is credited with now. Answer ``Announced`` or ``AnnouncingFailed``.
+    """
+
+    number: int
+    user: UserId
+    period: Period
+    channel: ChannelId
+    message: str
+    template: Mapping[str, str]
+    young_days: int
+    total: int
+    due_us: int
+
+
 Effect: TypeAlias = FetchSample | ListMembers | Welcome
+"""What a decision hands over."""
+Request: TypeAlias = ReadAudit | AskWitness | SweepMembers | AnnounceJoin
+"""What an errand asks of Discord (``ledger/errands.py``)."""
 
 
 # Answers
@@ -359,6 +549,34 @@ class OpenWindow(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trouble: str
 
 
+class Decided(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A join as it stands after a person decided, and as it stood ``before``."""
+
+    user: UserId
+    period: Period
+    before: Period
+
+
+class SettingsReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The settings in force; ``before``: those before a change."""
+
+    settings: Settings
+    before: Settings | None = None
+
+
+class OpenCase(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A join that waits for a person (candidates, likely, conflict)."""
+
+    user: UserId
+    period: Period
+
+
+class ReviewReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """All open cases, the newest first."""
+
+    cases: tuple[OpenCase, ...]
+
+
 class CodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An invite, or a code that was assigned: who stands for it. ``listed``: people can use it now.
 
@@ -371,6 +589,8 @@ class CodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     inviter: UserId | None
     bot: UserId | None = None
     assignments: tuple[Assignment, ...]
+    label: str = ""
+    targets: tuple[UserId, ...] = ()
 
     def holder_at(self, at_us: int) -> UserId | None:
         """For whom a join at that time counts: the assignment in force, else the inviter."""
@@ -388,7 +608,8 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A guild in numbers, for /debug_invites. Times in microseconds, 0 = never.
 
     ``open_since_us``: when the oldest open join was heard of; ``broken``: why continuity does not hold now;
-    ``trouble``: why the counters cannot be read, "" = they can.
+    ``trouble``: why the counters cannot be read, "" = they can; ``unheard``: joins of which the second witness has
+    not spoken; ``witness_trouble``, ``audit_trouble``: why it, and the audit log, cannot be asked now.
     """
 
     phase: Phase
@@ -405,11 +626,41 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     trouble: str = ""
     members: int
     reconciled: bool
+    unheard: int = 0
+    witness_trouble: str = ""
+    audit_trouble: str = ""
 
 
 Answer: TypeAlias = (
-    Done | Assigned | WindowReport | OpenWindow | MemberReport | CodesReport | GuildReport | Forgot | Salvaged
+    Done
+    | Assigned
+    | WindowReport
+    | OpenWindow
+    | MemberReport
+    | CodesReport
+    | GuildReport
+    | Forgot
+    | Salvaged
+    | Decided
+    | SettingsReport
+    | ReviewReport
 )
+
+
+class Errand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Something that Discord is asked beside the counters, one request at a time.
+
+    ``number``: the request under way, 0 = none; ``trouble``: why the last try failed, "" = it did not; ``failures``
+    in a row; ``from_us``: not again before.
+    """
+
+    number: int = 0
+    trouble: str = ""
+    failures: int = 0
+    from_us: int = 0
+
+
+NO_ERRAND: Final = Errand()
 
 
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -419,18 +670,27 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     and since anything was missed in it; ``list_us``: the list (``started_us``) whose first page came since then, 0 =
     none; ``left``: until it is compared, who was heard to leave and has not come back, and when it was heard;
     ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
-    ``trouble``: why the phase is not live.
+    ``trouble``: why the phase is not live; ``audit``, ``witness``, ``sweeping``, ``announcing``: the errands
+    (``ledger/errands.py``); ``asked_for``: the joins that ``witness`` is of, by their keys; ``absent``: how often the
+    second witness did not know a join, by its key.
     """
 
     phase: Phase = Phase.COLD
     session: SessionId = SessionId("")
     vanity: bool = False
+    approval: bool = False
     reconciled: bool = False
     list_us: int = 0
     left: Mapping[UserId, int] = {}
     request: SampleRequest = NO_REQUEST
     asks: int = 0
     trouble: str = ""
+    audit: Errand = NO_ERRAND
+    witness: Errand = NO_ERRAND
+    sweeping: Errand = NO_ERRAND
+    announcing: Errand = NO_ERRAND
+    asked_for: tuple[str, ...] = ()
+    absent: Mapping[str, int] = {}
 
     @property
     def asked(self) -> int:

@@ -79,6 +79,49 @@ class Vanity(_Value, frozen=True):
     uses: int
 
 
+class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What Discord's member search says of a join: the second witness.
+
+    ``code``: the invite, or the vanity URL's text; ``way``: Discord's ``join_source_type`` (0 unspecified, 1 bot,
+    2 integration, 3 discovery, 4 hub, 5 invite, 6 vanity, 7 manual approval, 8 lobby); -1 = it never answered.
+    """
+
+    way: int
+    code: InviteCode | None = None
+    inviter: UserId | None = None
+
+
+class ReportedMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the member search says of somebody who was there before we counted, and whom the invite stood for then."""
+
+    user: UserId
+    opened_us: int
+    report: Report
+    staff: UserId | None = None
+    assignment: int = 0
+
+
+class Settings(_Value, frozen=True):
+    """What the owner of a guild has decided; the defaults are those of docs/attribution.md.
+
+    ``credit_reported``: joins seen live that only Discord's member search explains are credited by themselves;
+    ``credit_backfill``: those of before we counted, too; ``credit_rejoins``, ``credit_self``: who comes back, who
+    uses their own invite; ``vip_roles``: gaining any of them is the upgrade; ``vip_once``: credited once for life or
+    once a membership; ``young_days``: accounts younger than this at their join are marked, 0 = none;
+    ``log_channel``: where joins are announced; ``templates``: the words of it, by kind of join.
+    """
+
+    credit_reported: bool = True
+    credit_backfill: bool = False
+    credit_rejoins: bool = False
+    credit_self: bool = False
+    vip_roles: tuple[RoleId, ...] = ()
+    vip_once: Literal["life", "membership"] = "life"
+    young_days: int = 7
+    log_channel: ChannelId | None = None
+    templates: Mapping[str, str] = {}
+
+
 class SeededMember(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A member who was there before we began to count."""
 
@@ -209,6 +252,7 @@ class SampleTaken(_Event, frozen=True, tag="sample_taken"):
 
     ``changed`` holds new and changed counters whole, ``gone`` the codes no longer listed. ``requested_us`` is when
     the first request was sent, ``answered_us`` when the last answer had come. ``number`` counts samples.
+    ``approval``: members are approved by hand here, so a use can be counted long before its join.
     """
 
     number: int
@@ -218,13 +262,55 @@ class SampleTaken(_Event, frozen=True, tag="sample_taken"):
     changed: tuple[Counter, ...] = ()
     gone: tuple[InviteCode, ...] = ()
     vanity: Vanity | None = None
+    approval: bool = False
+
+
+class DeletionLogged(_Event, frozen=True, tag="deletion_logged"):
+    """The audit log (entry 42) says that a person deleted an invite, at ``at_us`` by Discord's clock."""
+
+    code: InviteCode
+    at_us: int
+    arrived_us: int
+    by: UserId | None = None
+
+
+class AuditRead(_Event, frozen=True, tag="audit_read"):
+    """The audit log was read whole, asked for at ``requested_us``.
+
+    Whatever vanished 5 s before that without a deletion that was logged was used up (assumption P1).
+    """
+
+    requested_us: int
+
+
+class WitnessHeard(_Event, frozen=True, tag="witness_heard"):
+    """What the second witness says of a join. ``joined_at_us`` of its row, which is the membership's or an alias."""
+
+    user: UserId
+    opened_us: int
+    report: Report
+    at_us: int
+
+
+class MembersReported(_Event, frozen=True, tag="members_reported"):
+    """What the second witness says of members (at most 1,000 a record) who were there before we counted.
+
+    ``upto_us``, ``upto``: the joined_at and the id that its list was read up to, by rising joined_at; ``done``: to
+    its end.
+    """
+
+    members: tuple[ReportedMember, ...]
+    upto_us: int
+    upto: UserId
+    done: bool = False
 
 
 class WindowClosed(_Event, frozen=True, tag="window_closed"):
     """The joins of a window were worked out; the totals by code are exact even where persons are not.
 
     ``tally``: proven uses by code; ``unclaimed``: uses that no seen join explains, by code. ``abandoned``: nothing
-    could be read for too long; the joins were called unknown and will not be looked at again.
+    could be read for too long; the joins were called unknown and will not be looked at again. ``again``: the window
+    had been closed before, and evidence came later: this tally is the one that holds.
     """
 
     first_sample: int
@@ -234,6 +320,7 @@ class WindowClosed(_Event, frozen=True, tag="window_closed"):
     unclaimed: Mapping[InviteCode, int] = {}
     reason: str = ""
     abandoned: bool = False
+    again: bool = False
 
 
 class VerdictReached(_Event, frozen=True, tag="verdict_reached"):
@@ -241,7 +328,8 @@ class VerdictReached(_Event, frozen=True, tag="verdict_reached"):
 
     ``opened_us``: the joined_at its membership was opened with. ``supersedes``: seq of the verdict before, 0 = none.
     ``assignment``: version of the staff assignment that was in force at the join, 0 = none.
-    ``method``: version of the rules (docs/attribution.md).
+    ``method``: version of the rules (docs/attribution.md). ``by``: who decided, where a person did (``manual``), and
+    ``reason`` is what they said.
     """
 
     user: UserId
@@ -258,15 +346,24 @@ class VerdictReached(_Event, frozen=True, tag="verdict_reached"):
     evidence: Evidence = Evidence()
     supersedes: int = 0
     method: int = 1
+    by: UserId | None = None
+
+
+Credit: TypeAlias = Literal["join", "vip"]
+"""What is credited: a join, or that the member was made VIP later."""
 
 
 class CreditGranted(_Event, frozen=True, tag="credit_granted"):
-    """A staff member is credited, once for (user, opened_us, kind)."""
+    """A staff member is credited, once for (user, opened_us, kind).
+
+    ``verdict``: which of the membership's verdicts (from 1) it rests on.
+    """
 
     user: UserId
     opened_us: int
-    kind: Literal["join"]
+    kind: Credit
     staff: UserId
+    verdict: int = 0
 
 
 class CreditReversed(_Event, frozen=True, tag="credit_reversed"):
@@ -274,14 +371,41 @@ class CreditReversed(_Event, frozen=True, tag="credit_reversed"):
 
     user: UserId
     opened_us: int
-    kind: Literal["join"]
+    kind: Credit
     staff: UserId
+
+
+class VipChanged(_Event, frozen=True, tag="vip_changed"):
+    """A member gained (or lost) the roles that make a VIP here, as we heard at ``at_us``."""
+
+    user: UserId
+    opened_us: int
+    has: bool
+    at_us: int
+
+
+class SettingsChanged(_Event, frozen=True, tag="settings_changed"):
+    """The guild's settings, whole, from now on. What was decided under earlier ones stays."""
+
+    settings: Settings
+    by: UserId | None = None
+
+
+class JoinAnnounced(_Event, frozen=True, tag="join_announced"):
+    """The log channel shows a join as of its ``verdict``-th verdict. ``message`` "": it could and will not be."""
+
+    user: UserId
+    opened_us: int
+    verdict: int
+    channel: ChannelId
+    message: str
 
 
 class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
     """From ``since_us`` on the code stands for this staff member; earlier assignments stay as they were.
 
     ``salvaged``: recorded before, in a branch that lost: those with a later ``since_us`` still follow it.
+    ``label``: the campaign that the invite is for; ``targets``: the only people who can use it, nobody = everybody.
     """
 
     code: InviteCode
@@ -290,6 +414,8 @@ class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
     version: int
     by: UserId | None = None
     salvaged: bool = False
+    label: str = ""
+    targets: tuple[UserId, ...] = ()
 
 
 class EventUnreadable(_Event, frozen=True, tag="event_unreadable"):
@@ -335,10 +461,17 @@ Event: TypeAlias = (
     | InviteDied
     | ContinuityBroken
     | SampleTaken
+    | DeletionLogged
+    | AuditRead
+    | WitnessHeard
+    | MembersReported
     | WindowClosed
     | VerdictReached
     | CreditGranted
     | CreditReversed
+    | VipChanged
+    | SettingsChanged
+    | JoinAnnounced
     | InviteAssigned
     | EventUnreadable
     | GuildLeft

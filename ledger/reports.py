@@ -26,6 +26,9 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
         trouble=presence.trouble,
         members=sum(periods[-1].is_open() for periods in state.members.values()),
         reconciled=presence.reconciled,
+        unheard=len(state.unheard),
+        witness_trouble=presence.witness.trouble,
+        audit_trouble=presence.audit.trouble,
     )
 
 
@@ -57,6 +60,8 @@ def codes_report(state: GuildState) -> m.CodesReport:
                 inviter=_human(state, invite) if invite else None,
                 bot=invite.inviter if invite and invite.inviter_is_bot else None,
                 assignments=state.assignments.get(code, ()),
+                label=state.labels.get(code, ""),
+                targets=state.targets.get(code, ()),
             )
             for code, invite in codes.items()
         )

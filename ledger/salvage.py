@@ -68,6 +68,10 @@ class Salvaging:
                 self._decided(event)
             case r.InviteAssigned():
                 self._assign(event)
+            case r.SettingsChanged():
+                self._settle(event)
+            case r.JoinAnnounced():
+                self._show(event)
             case _:
                 pass  # a forgetting, which came first; derived, or of a window that this history has not seen
 
@@ -136,7 +140,7 @@ class Salvaging:
         verdict = plain_verdict(name, period, r.Status.UNKNOWN, SALVAGED)
         if event.bot:
             verdict = plain_verdict(name, period, r.Status.NON_INVITE, "bot")
-        for draft in pronounce(period, verdict, self._cause):
+        for draft in pronounce(self.state, period, verdict, self._cause):
             self._put(draft)
 
     def _period(self, name: UserId, opened_us: int) -> Period:
@@ -176,7 +180,7 @@ class Salvaging:
         named = r.renamed(event, self._name)
         holder = self.state.holder_of(who, event.opened_us)
         verdict = msgspec.structs.replace(named, user=holder, supersedes=period.verdict_seq)
-        for draft in pronounce(period, verdict, self._cause):
+        for draft in pronounce(self.state, period, verdict, self._cause):
             self._put(draft)
 
     def _assign(self, event: r.InviteAssigned) -> None:
@@ -187,6 +191,19 @@ class Salvaging:
             return
         version = self.state.assigned + 1
         self._write(msgspec.structs.replace(named, version=version, salvaged=True), f"assignment/{version}")
+
+    def _settle(self, event: r.SettingsChanged) -> None:
+        """Where nobody has decided anything in this history."""
+        if self.state.settings == r.Settings():
+            self._write(r.renamed(event, self._name), f"settings/{self.state.seq + 1}")
+
+    def _show(self, event: r.JoinAnnounced) -> None:
+        """A message that stands there is edited from now on, not sent again."""
+        who = self._who(event.user)
+        if self.state.membership(who, event.opened_us) and r.join_key(who, event.opened_us) not in self.state.posted:
+            name = self.state.holder_of(who, event.opened_us)
+            shown = msgspec.structs.replace(event, user=name)
+            self._write(shown, f"announced/{name}/{event.opened_us}/{self.state.seq + 1}")
 
     def _forget_members(self, forgotten: Sequence[r.MemberForgotten]) -> None:
         """Once: who has come back since they were forgotten here is not forgotten again."""

@@ -16,6 +16,8 @@ from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identi
 SKEW_US: Final = 2_000_000
 """How far Discord's clock and ours may differ, and how late a death may be told."""
 UNLIMITED: Final = -1
+APPLIED: Final = "applied"
+"""The class of uses in a guild that approves by hand: an applicant's, who may join much later or never."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -28,7 +30,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     vanity: Vanity | None = None
 
 
-def as_record(state: GuildState, sample: Sample) -> SampleTaken:
+def as_record(state: GuildState, sample: Sample, *, approval: bool) -> SampleTaken:
     """The sample as its difference to the baseline."""
     listed = {each.code for each in sample.counters}
     return SampleTaken(
@@ -39,6 +41,7 @@ def as_record(state: GuildState, sample: Sample) -> SampleTaken:
         changed=tuple(each for each in sample.counters if state.counters.get(each.code) != each),
         gone=tuple(code for code in state.counters if code not in listed),
         vanity=sample.vanity,
+        approval=approval,
     )
 
 
@@ -65,6 +68,8 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
     changed_session = () if closed.session == state.baseline.session else ("session",)
     sources = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
+    if taken.approval:
+        sources = tuple(msgspec.structs.replace(each, exact=False, why=APPLIED) for each in sources)
     return Gap(state.baseline, closed, state.broken + changed_session, sources)
 
 
@@ -72,7 +77,7 @@ def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:
     """What a join before ``bound`` may have used: every invite that is or was listed and is older, the vanity URL."""
     invites = (*state.counters.values(), *state.tombstones.values())
     older = tuple(
-        _source(each, exact=False, uses=UNLIMITED, why="listed_before")
+        _source(state, each, exact=False, uses=UNLIMITED, why="listed_before")
         for each in invites
         if each.created_at_us <= bound.answered_us + SKEW_US
     )
@@ -95,9 +100,9 @@ def _risen(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
         if before is None or before.created_at_us != now.created_at_us:
             source = _newcomer(state, now)
         elif now.uses < before.uses:
-            source = _source(now, exact=False, uses=UNLIMITED, why="counter_fell")
+            source = _source(state, now, exact=False, uses=UNLIMITED, why="counter_fell")
         else:
-            source = _source(now, exact=True, uses=now.uses - before.uses, why="live")
+            source = _source(state, now, exact=True, uses=now.uses - before.uses, why="live")
         if source.uses:
             yield source
 
@@ -107,17 +112,17 @@ def _newcomer(state: GuildState, now: Counter) -> GapSource:
     assert state.baseline is not None
     born_here = identity(now) in state.births
     if born_here or now.created_at_us > state.baseline.answered_us:
-        return _source(now, exact=True, uses=now.uses, why="new")
+        return _source(state, now, exact=True, uses=now.uses, why="new")
     tombstone = state.tombstones.get(now.code)
     known = tombstone.uses if tombstone and tombstone.created_at_us == now.created_at_us else 0
-    return _source(now, exact=False, uses=max(0, now.uses - known), why="unlisted_before")
+    return _source(state, now, exact=False, uses=max(0, now.uses - known), why="unlisted_before")
 
 
 def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     reborn = {now.code for now in taken.changed if _is_reborn(state, now)}
     for code in (*taken.gone, *reborn):
         if code in state.counters:
-            yield from _gone(state.counters[code], state.deaths.get(code), taken)
+            yield from _gone(state, state.counters[code], state.deaths.get(code), taken)
     for birth in state.births.values():
         yield from _born_and_gone(state, birth, taken)
 
@@ -132,7 +137,7 @@ def _born_and_gone(state: GuildState, birth: Birth, taken: SampleTaken) -> Itera
     death = state.deaths.get(code)
     if death is not None and death.arrived_us < birth.arrived_us:
         death = None  # an earlier invite's of the same code, or told out of order: nothing is excluded by it
-    for source in _gone(birth.invite, death, taken):
+    for source in _gone(state, birth.invite, death, taken):
         yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
 
 
@@ -147,19 +152,22 @@ def _is_reborn(state: GuildState, now: Counter) -> bool:
     return before is not None and before.created_at_us != now.created_at_us
 
 
-def _gone(last: Counter, death: Death | None, taken: SampleTaken) -> Iterator[GapSource]:
+def _gone(state: GuildState, last: Counter, death: Death | None, taken: SampleTaken) -> Iterator[GapSource]:
     room = last.max_uses - last.uses if last.max_uses else UNLIMITED
     if room == 0:
         return
-    expiry = last.expires_at_us
-    if expiry is not None and expiry <= taken.answered_us + SKEW_US and not (death and death.arrived_us < expiry):
-        yield _source(last, exact=False, uses=room, why="expired", dead_us=expiry)
+    expiry, dead_us = last.expires_at_us, death.arrived_us + SKEW_US if death else 0
+    deleted_us = state.deletions.get(last.code, 0)
+    if deleted_us >= last.created_at_us:
+        dead_us = min(dead_us or deleted_us + SKEW_US, deleted_us + SKEW_US)
+        yield _source(state, last, exact=False, uses=room, why="deleted", dead_us=dead_us)
+    elif expiry is not None and expiry <= taken.answered_us + SKEW_US and not (death and death.arrived_us < expiry):
+        yield _source(state, last, exact=False, uses=room, why="expired", dead_us=expiry)
+    elif death is not None and death.how == "channel":
+        yield _source(state, last, exact=False, uses=room, why="channel_deleted", dead_us=dead_us)
     else:
-        dead_us = death.arrived_us + SKEW_US if death else 0
-        channel_gone = death is not None and death.how == "channel"
-        left = UNLIMITED if channel_gone or not last.max_uses else room
-        why = "channel_deleted" if channel_gone else "gone"
-        yield _source(last, exact=False, uses=room, why=why, dead_us=dead_us, left=left)
+        left = room if last.max_uses else UNLIMITED
+        yield _source(state, last, exact=False, uses=room, why="gone", dead_us=dead_us, left=left)
 
 
 def _vanity_uses(before: Vanity | None, now: Vanity | None) -> Iterator[GapSource]:
@@ -171,7 +179,9 @@ def _vanity_uses(before: Vanity | None, now: Vanity | None) -> Iterator[GapSourc
         yield GapSource(VANITY, 0, exact=True, uses=now.uses - before.uses, why="vanity")
 
 
-def _source(of: Counter, *, exact: bool, uses: int, why: str, dead_us: int = 0, left: int = UNLIMITED) -> GapSource:
+def _source(
+    state: GuildState, of: Counter, *, exact: bool, uses: int, why: str, dead_us: int = 0, left: int = UNLIMITED
+) -> GapSource:
     return GapSource(
         of.code,
         of.created_at_us,
@@ -183,5 +193,5 @@ def _source(of: Counter, *, exact: bool, uses: int, why: str, dead_us: int = 0, 
         inviter=of.inviter,
         inviter_is_bot=of.inviter_is_bot,
         roles=of.roles,
-        targets=of.targets,
+        targets=of.targets or state.targets.get(of.code, ()),
     )

@@ -35,7 +35,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A join that came from somewhere; ``optional``: a repeated event, which may have used nothing."""
+    """A join that came from somewhere; ``optional``: a repeated event, which may have used nothing.
+
+    ``excluded``: what it cannot have used, NI among it where it is known to have used something.
+    """
 
     gaps: frozenset[int]
     excluded: frozenset[InviteCode]
@@ -65,7 +68,8 @@ def solve(claims: Sequence[Claim], sources: Sequence[Source]) -> Solution:
     feasible = _assign(claims, sources, strict=not surplus, no_counter=not surplus)
     infeasible = feasible is None
     if feasible is None:
-        feasible = _assign(claims, sources, strict=False, no_counter=True)
+        open_to_all = [msgspec.structs.replace(claim, excluded=claim.excluded - {NO_COUNTER}) for claim in claims]
+        feasible = _assign(open_to_all, sources, strict=False, no_counter=True)
         assert feasible is not None, "with NI every claim has a source"
     return Solution(feasible=feasible, surplus=surplus, infeasible=infeasible)
 
@@ -104,12 +108,20 @@ class _Network:
         self.open = _bits(at for at, room in enumerate(self.room) if room)
         self.exact = _bits(at for at, source in enumerate(sources) if strict and source.exact)
         self.reach = [_reach(group, sources) for group in groups]
-        stranded = (at for at, group in enumerate(groups) if not self.reach[at] and not group.optional)
-        self._add(NO_COUNTER, range(len(groups)) if no_counter else stranded)
+        self._add(
+            NO_COUNTER,
+            (at for at, group in enumerate(groups) if self._may_go_without(at, group, no_counter=no_counter)),
+        )
         self._add(_NOTHING, (at for at, group in enumerate(groups) if group.optional))
         self.held: list[dict[int, int]] = [{} for _ in self.codes]
 
-    def _add(self, code: InviteCode, takers: Iterator[int] | range) -> None:
+    def _may_go_without(self, at: int, group: Claim, *, no_counter: bool) -> bool:
+        """Whether NI is open to a group: to all, or else to those that no source is possible for."""
+        if no_counter:
+            return NO_COUNTER not in group.excluded
+        return not self.reach[at] and not group.optional
+
+    def _add(self, code: InviteCode, takers: Iterator[int]) -> None:
         for group in takers:
             self.reach[group] |= 1 << len(self.codes)
         self.open |= 1 << len(self.codes)

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.ids import GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId, tombstone
-from ledger.records import Counter, Status, Vanity
+from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId, tombstone
+from ledger.records import Counter, Report, Settings, Status, Vanity
 
 MEMBERS_PER_PAGE: Final = 4096
 LEFT_UNKNOWN: Final = -1
@@ -25,7 +25,9 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ``opened_us``: the joined_at it began with; ``aliases``: other joined_at of the same membership;
     ``left_us``: 0 = open, -1 = ended at an unknown time; ``counted``: a join of ours, not somebody who was there
     before; ``verdict_seq``: the record of the verdict in force, 0 = none; ``verdicts``: how many there were;
-    ``credited``: who holds the credit for this join now; ``listed``: a list showed it, before any event told of it.
+    ``credited``: who holds the credit for this join now; ``listed``: a list showed it, before any event told of it;
+    ``report``: what the second witness said; ``vip``: they are VIP now; ``vip_since_us``: when they first were, 0 =
+    never; ``vip_credited``: who holds the credit for that now.
     """
 
     opened_us: int
@@ -45,6 +47,10 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
     verdicts: int = 0
     credited: UserId | None = None
     listed: bool = False
+    report: Report | None = None
+    vip: bool = False
+    vip_since_us: int = 0
+    vip_credited: UserId | None = None
 
     def is_open(self) -> bool:
         return self.left_us == 0
@@ -142,8 +148,44 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limits: tuple[str, ...] = ()
 
 
+class Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Uses of a guild that approves by hand, seen at ``seen_us``: a join may claim them much later."""
+
+    source: GapSource
+    seen_us: int
+
+
+class Unheard(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A join of which the second witness has not spoken. ``due_us``: too young before that to be found."""
+
+    user: UserId
+    opened_us: int
+    due_us: int
+
+
+class Sweep(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How far those who were there before we counted were asked of, by rising joined_at; ``done``: to the end."""
+
+    upto_us: int = 0
+    upto: UserId = UserId("0")
+    done: bool = False
+
+
+class Posted(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The message that announces a join, and the verdict (by its number in the membership) that it shows."""
+
+    channel: ChannelId
+    message: str
+    verdict: int
+
+
 class GuildState(msgspec.Struct, kw_only=True):
     """Everything durable that is known of a guild, as of the record ``seq``.
+
+    ``deletions``: when the audit log says that an invite was deleted; ``unread``: what has vanished, or which bot has
+    come, that the audit log was not read for: from when, and until when, (0, 0) = nothing. ``carried``: uses seen
+    earlier that a join may still claim. ``pooled``: the second witness has contradicted a certain result here.
+    ``unheard``: by the key of their join. ``outbox``: memberships to be announced, by the key of the join.
 
     ``forgotten``: people who were forgotten, and their tombstones' numbers; their memberships of before stand in
     ``members`` under the tombstone. ``forgot_seq``: the newest record that forgot anything: checkpoints of before it
@@ -169,6 +211,18 @@ class GuildState(msgspec.Struct, kw_only=True):
     assigned: int = 0
     unclaimed: dict[InviteCode, int] = {}
     breaks: int = 0
+    settings: Settings = Settings()
+    approval: bool = False
+    carried: tuple[Carried, ...] = ()
+    deletions: dict[InviteCode, int] = {}
+    unread: tuple[int, int] = (0, 0)
+    pooled: bool = False
+    unheard: dict[str, Unheard] = {}
+    sweep: Sweep = Sweep()
+    labels: dict[InviteCode, str] = {}
+    targets: dict[InviteCode, tuple[UserId, ...]] = {}
+    outbox: dict[str, tuple[UserId, int]] = {}
+    posted: dict[str, Posted] = {}
     members: dict[UserId, tuple[Period, ...]] = {}
     forgotten: dict[UserId, int] = {}
     forgot_seq: int = 0

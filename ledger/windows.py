@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.ids import NO_COUNTER, VANITY, InviteCode
-from ledger.samples import SKEW_US, UNLIMITED
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
+from ledger.samples import APPLIED, SKEW_US, UNLIMITED, listed
 from ledger.solver import Claim, Solution, Source, solve
 from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState
 
@@ -79,10 +79,26 @@ class Finding(msgspec.Struct, frozen=True):
     excluded: Mapping[InviteCode, str]
 
 
+class Ground(msgspec.Struct, frozen=True):
+    """What a window stands on beside its own gaps.
+
+    ``listed_before``: what a join that lies before the oldest known sample may have used; ``carried``: uses seen in
+    earlier windows that a join may still claim; ``pooled``: Discord has shown here that a sample can miss a use made
+    before its request (P2 does not hold), so a use of any gap may lie in each; ``told``: the source that the second
+    witness names, by user and membership, where that is to be believed.
+    """
+
+    listed_before: Sequence[GapSource] = ()
+    carried: Sequence[GapSource] = ()
+    pooled: bool = False
+    told: Mapping[tuple[UserId, int], InviteCode] = {}
+
+
 class Findings(msgspec.Struct, frozen=True):
     """A solved window. ``claims`` counts optional uses too (k)."""
 
     window: Window
+    ground: Ground
     solution: Solution
     claims: int
     joins: tuple[Finding, ...]
@@ -115,49 +131,66 @@ def needs_sample(state: GuildState) -> bool:
 
 def window_of(gaps: Sequence[Gap], desk: Iterable[DeskJoin]) -> Window:
     """The window that the newest of ``gaps`` (at least one) belongs to."""
-    newest = gaps[-1].number
+    return windows_of(gaps, desk)[-1]
+
+
+def windows_of(gaps: Sequence[Gap], desk: Iterable[DeskJoin]) -> Sequence[Window]:
+    """All windows that ``gaps`` (oldest first, without a break) fall into: joins that may lie in two join them."""
     bounds = bounds_of(gaps[-1].closed, gaps)
     placed = [(join, place(join, bounds)) for join in desk]
-    oldest = _linked_back_to(newest, [where for _, where in placed])
+    linked = {number for _, where in placed for number in range(max(where.first, gaps[0].number) + 1, where.last + 1)}
+    starts = [at for at, gap in enumerate(gaps) if at == 0 or gap.number not in linked]
+    groups = [gaps[start:end] for start, end in zip(starts, [*starts[1:], len(gaps)], strict=True)]
+    return [_window(group, placed) for group in groups]
+
+
+def _window(gaps: Sequence[Gap], placed: Iterable[tuple[DeskJoin, Place]]) -> Window:
+    oldest, newest = gaps[0].number, gaps[-1].number
     inside = [(join, where) for join, where in placed if where.last >= oldest and where.first <= newest]
     return Window(
-        tuple(gap for gap in gaps if gap.number >= oldest),
+        tuple(gaps),
         tuple(join for join, where in inside if where.last <= newest),
         tuple(join for join, where in inside if where.last > newest),
     )
 
 
-def _linked_back_to(newest: int, places: Sequence[Place]) -> int:
-    """The oldest gap that is linked to the newest by joins that may lie in more than one."""
-    oldest = newest
-    for where in sorted(places, key=lambda each: -each.last):
-        if where.last >= oldest:
-            oldest = min(oldest, where.first)
-    return oldest
+def ground_of(state: GuildState, window: Window) -> Ground:
+    """What is known of the guild around a window of it."""
+    opened = window.gaps[0].opened
+    carried = tuple(each.source for each in state.carried if each.seen_us <= opened.answered_us)
+    return Ground(listed(state, opened), carried, state.pooled and len(window.gaps) > 1)
 
 
-def work_out(window: Window, listed_before: Sequence[GapSource]) -> Findings:
-    """Solves a window.
-
-    Args:
-        window: what belongs together.
-        listed_before: the oldest known sample's invites: what a join that lies before it may have used.
-    """
+def work_out(window: Window, ground: Ground) -> Findings:
+    """Solves a window."""
     bounds = bounds_of(window.gaps[0].opened, window.gaps)
-    sources = _named(window)
+    sources = _named(window, ground)
     everyone = (*window.joins, *window.straddlers)
     excluded = [_excluded(join, sources) for join in everyone]
     claims = [
-        _claim(join, bounds, without, optional=join.optional or at >= len(window.joins))
+        Claim(
+            gaps=_gaps(join, bounds),
+            excluded=frozenset(without) | _untold(join, sources, ground),
+            optional=join.optional or at >= len(window.joins),
+        )
         for at, (join, without) in enumerate(zip(everyone, excluded, strict=True))
     ]
     solution = solve(claims, [each.for_solver for each in sources.values()])
     joins = tuple(
-        _finding(join, names, sources, without, listed_before if place(join, bounds).before else ())
+        _finding(join, names, sources, without, ground.listed_before if place(join, bounds).before else ())
         for join, names, without in zip(window.joins, solution.feasible, excluded, strict=False)
         if not join.optional
     )
-    return Findings(window, solution, len(claims), joins)
+    return Findings(window, ground, solution, len(claims), joins)
+
+
+def _untold(join: DeskJoin, sources: Mapping[InviteCode, "_Named"], ground: Ground) -> frozenset[InviteCode]:
+    """The names of all that the second witness says this join did not use; none where it is silent."""
+    told = None if join.optional else ground.told.get((join.user, join.opened_us))
+    if told is None:
+        return frozenset()
+    names = {name for name, each in sources.items() if each.source.code == told}
+    return frozenset([*(sources.keys() - names), *([NO_COUNTER] if names else [])])
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -167,12 +200,13 @@ class _Named(msgspec.Struct, frozen=True):
     for_solver: Source
 
 
-def _named(window: Window) -> dict[InviteCode, _Named]:
+def _named(window: Window, ground: Ground) -> dict[InviteCode, _Named]:
     """The window's sources under names of their own: a code may come back, and may rise in several gaps."""
-    placed = ((gap.number, source) for gap in window.gaps for source in gap.sources)
+    placed = [(gap.number, source) for gap in window.gaps for source in gap.sources]
+    placed += [(0, msgspec.structs.replace(source, anywhere=True)) for source in ground.carried]
     named: dict[InviteCode, _Named] = {}
     for at, (gap, source) in enumerate(placed):
-        name, where = InviteCode(str(at)), None if source.anywhere else gap
+        name, where = InviteCode(str(at)), None if source.anywhere or ground.pooled else gap
         named[name] = _Named(source, Source(code=name, gap=where, uses=source.uses, exact=source.exact))
     return named
 
@@ -182,10 +216,10 @@ def _excluded(join: DeskJoin, sources: Mapping[InviteCode, _Named]) -> dict[Invi
     return {name: reason for name, each in sources.items() if (reason := _impossible(join, each.source))}
 
 
-def _claim(join: DeskJoin, bounds: Sequence[Bound], without: Mapping[InviteCode, str], *, optional: bool) -> Claim:
+def _gaps(join: DeskJoin, bounds: Sequence[Bound]) -> frozenset[int]:
+    """The numbers of the gaps that the join may lie in."""
     where = place(join, bounds)
-    gaps = range(where.first, min(where.last, bounds[-1].number) + 1)
-    return Claim(gaps=frozenset(gaps), excluded=frozenset(without), optional=optional)
+    return frozenset(range(where.first, min(where.last, bounds[-1].number) + 1))
 
 
 def _finding(
@@ -224,12 +258,14 @@ def _impossible(join: DeskJoin, source: GapSource) -> str:
     return ""
 
 
-def exhaust_like(findings: Findings) -> frozenset[InviteCode]:
-    """Vanished limited codes whose room was just what the unexplained joins need."""
+def sole_likely(findings: Findings) -> frozenset[InviteCode]:
+    """Codes that are likely for one join alone, although it may have used none: a vanished limited invite whose room
+    was just what the unexplained joins need, or an applicant's use in a guild that approves by hand.
+    """
     unexplained = findings.claims - findings.window.proven
     return frozenset(
         source.code
-        for gap in findings.window.gaps
-        for source in gap.sources
-        if source.left != UNLIMITED and source.left == unexplained
+        for finding in findings.joins
+        for source in finding.sources
+        if source.why == APPLIED or (source.left != UNLIMITED and source.left == unexplained)
     )

@@ -3,8 +3,9 @@
     python -m tests.cases FILE        a line a case, then "N passed, M failed"
 
 The player stands for Discord and for time: it hands the timeline's events and answers to ``decide``, puts the drafts
-through ``evolve``, and answers what the program asks for when the timeline holds no answer any more (it repeats the
-last complete sample). A ``kill`` throws the presence away and replays the records.
+through ``evolve``, and answers what the program asks for when the timeline holds no answer any more: it repeats the
+last complete sample, and the last reading of the audit log. The second witness says what the timeline has it say, and
+nothing else. A ``kill`` throws the presence away and replays the records.
 """
 
 import json
@@ -18,6 +19,7 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.decide import decide
+from ledger.errands import errands
 from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER, VANITY, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.samples import Sample
@@ -32,6 +34,9 @@ BASELINE_US: Final = T0_US - 2_100_000
 """S0 is of t = 0, and yet no join from 0 on straddles it: the skew and a little before."""
 GUILD: Final = GuildId("1")
 ANSWER_S: Final = 0.2
+VIP: Final = RoleId("9")
+BOT_ADDED, DELETED = 28, 42
+"""Actions of the audit log."""
 MAX_STEPS: Final = 10_000
 
 
@@ -89,6 +94,10 @@ class Player:
         self.duplicates: set[str] = set()
         self.known: dict[InviteCode, r.Counter] = {}
         self.last_sample: tuple[tuple[r.Counter, ...], r.Vanity | None] = ((), None)
+        self.audit: m.ReadAudit | None = None
+        self.audited: Json = {"entries": []}
+        self.reads_audit = self._perm("view_audit_log")
+        self.approval = "MEMBER_VERIFICATION_MANUAL_APPROVAL" in cast("list[str]", table(case["guild"])["features"])
         self.manages = self._perm("manage_guild")
         self.silent = not self.manages
         self.half: tuple[float, tuple[r.Counter, ...]] | None = None
@@ -106,6 +115,10 @@ class Player:
         for effect in decision.effects:
             if isinstance(effect, m.FetchSample):
                 self.asked = [(self.now + effect.after_s, effect)]
+        self.presence, open_errands = errands(self.state, self.presence)
+        for errand in open_errands:
+            if isinstance(errand, m.ReadAudit):
+                self.audit = errand
 
     def _record(self, draft: r.Draft) -> None:
         seq = self.state.seq + 1
@@ -127,6 +140,7 @@ class Player:
     def kill(self) -> None:
         """What was journaled stays; all else is gone."""
         self.presence, self.asked, self.half = m.Presence(phase=m.Phase.REHYDRATING), [], None
+        self.audit = None
         self.state = GuildState(guild=GUILD)
         for record in self.records:
             self.state = evolve(self.state, record)
@@ -148,9 +162,11 @@ class Player:
         vanity = self._vanity(initial["vanity"])
         self.last_sample = (tuple(self.known.values()), vanity)
         self._assign_initially(rows(initial["invites"]))
+        settings = r.SettingsChanged(settings=r.Settings(vip_roles=(VIP,)))
+        self._record(r.Draft(event=settings, cause=start, key="settings"))
         if initial.get("baseline", True):
             self._record(r.Draft(event=self._baseline(vanity), cause=start, key="sample/1"))
-        self.tell(m.GuildCameUp(session=self._session(), at_us=us(0), vanity=vanity is not None))
+        self.tell(self._greeting(0))
         self.presence = msgspec.structs.replace(self.presence, reconciled=True)
 
     def _baseline(self, vanity: r.Vanity | None) -> r.SampleTaken:
@@ -207,22 +223,32 @@ class Player:
         steps = sorted(timeline, key=lambda step: number(step.get("t", step.get("t_resp", 0))))
         for at, step in enumerate(steps):
             upcoming = number(step.get("t", step.get("t_resp", 0)))
-            if self.half is None and not any(each.get("rest") == "invites" for each in steps[at:]):
-                self._answer_until(upcoming)
+            self._answer_until(upcoming, steps[at:])
             self.now = max(self.now, upcoming)
             self._step(step, steps[at + 1 :])
-        self._answer_until(float("inf"))
+        self._answer_until(float("inf"), [])
 
-    def _answer_until(self, end: float) -> None:
-        """The program's own requests, where the timeline has no answer left: the last complete sample again."""
+    def _answer_until(self, end: float, later: Sequence[Json]) -> None:
+        """The program's own requests, where the timeline has no answer left: the last answer again."""
+        coming = {each.get("rest") for each in later}
         for _ in range(MAX_STEPS):
-            if self.silent or not self.asked or self.asked[0][0] + ANSWER_S > end:
+            due_s = self._sample_due_s() if "invites" not in coming else float("inf")
+            audit_s = self._audit_due_s() if "audit" not in coming else float("inf")
+            if min(due_s, audit_s) + ANSWER_S > end or min(due_s, audit_s) == float("inf"):
                 return
-            due, fetch = self.asked.pop()
-            counters, vanity = self.last_sample
-            self.now = max(self.now, due) + ANSWER_S
-            self._sample(fetch.request, self.now - ANSWER_S, self.now, counters, vanity)
+            self.now = max(self.now, min(due_s, audit_s)) + ANSWER_S
+            if audit_s < due_s:
+                self._audit_answer(self.audited, self.now - ANSWER_S)
+            else:
+                _, fetch = self.asked.pop()
+                self._sample(fetch.request, self.now - ANSWER_S, self.now, *self.last_sample)
         raise AssertionError("the program never stops asking")
+
+    def _sample_due_s(self) -> float:
+        return self.asked[0][0] if self.asked and not self.silent and self.half is None else float("inf")
+
+    def _audit_due_s(self) -> float:
+        return (self.audit.due_us - T0_US) / 1_000_000 if self.audit and self.reads_audit else float("inf")
 
     def _sample(
         self,
@@ -248,6 +274,10 @@ class Player:
             self._invites(step, later)
         elif step.get("rest") == "vanity":
             self._vanity_answer(step)
+        elif step.get("rest") == "audit":
+            self._audit(step)
+        elif step.get("rest") == "search":
+            self._search(step)
         elif "do" in step:
             self._do(text(step["do"]), step)
 
@@ -262,6 +292,70 @@ class Player:
             self.half = (number(step["t_req"]), counters)  # the list and the vanity counter together are a sample
         else:
             self._complete(number(step["t_req"]), counters, self.last_sample[1])
+
+    def _audit(self, step: Json) -> None:
+        if step["status"] == 200:
+            self.audited = step
+            self._audit_answer(step, number(step["t_req"]))
+        else:
+            forbidden = step["status"] in (401, 403)
+            failed = m.AuditFailed(
+                number=self.presence.audit.number,
+                reason=f"status_{step['status']}",
+                forbidden=forbidden,
+                at_us=us(self.now),
+            )
+            self.tell(failed)
+
+    def _audit_answer(self, answer: Json, asked_s: float) -> None:
+        self.audit = None
+        entries = rows(answer["entries"])
+        arrived = m.AuditArrived(
+            number=self.presence.audit.number,
+            requested_us=us(asked_s),
+            deletions=tuple(self._deletion(each) for each in entries if each["action"] == DELETED),
+            bots=tuple(
+                m.AddedBot(bot=self.names.id(text(each["target"])), by=self.names.id(text(each["by"])))
+                for each in entries
+                if each["action"] == BOT_ADDED
+            ),
+        )
+        self.tell(arrived)
+
+    def _deletion(self, entry: Json) -> m.DeletedInvite:
+        by = entry.get("by")
+        return m.DeletedInvite(
+            code=InviteCode(text(entry["code"])),
+            at_us=us(number(entry["t"])),
+            by=None if by is None else self.names.id(text(by)),
+        )
+
+    def _search(self, step: Json) -> None:
+        if step["status"] != 200:
+            failed = m.WitnessFailed(
+                number=self.presence.witness.number,
+                reason=f"status_{step['status']}",
+                at_us=us(self.now),
+                again_s=number(step.get("retry_after") or 0),
+            )
+            self.tell(failed)
+            return
+        found = tuple(self._searched(each) for each in rows(step["members"]))
+        self.tell(m.WitnessAnswered(number=self.presence.witness.number, rows=found, at_us=us(self.now)))
+
+    def _searched(self, row: Json) -> m.SearchedMember:
+        """A row of the search; one of before 0 is of the membership that the seed speaks of."""
+        user, at_s = self.names.id(text(row["user"])), number(row["joined_at"])
+        seeded = [each.opened_us for each in self.state.periods_of(user) if not each.counted]
+        code, inviter = row.get("source_invite_code"), row.get("inviter_id")
+        report = r.Report(
+            int(number(row.get("join_source_type") or 0)),
+            None if code is None else InviteCode(text(code)),
+            None if inviter is None else self.names.id(text(inviter)),
+        )
+        return m.SearchedMember(
+            user=user, joined_at_us=seeded[0] if seeded and at_s <= 0 else us(at_s), report=report
+        )
 
     def _failed(self, status: JsonValue, *, listed: bool) -> None:
         request = self.asked.pop()[1].request if self.asked else None
@@ -298,7 +392,7 @@ class Player:
             session=self._session(), number=self.dispatches, lane="members" if lane == "members" else "rest"
         )
 
-    def _event(self, kind: str, step: Json) -> None:  # noqa: C901 -- one arm an event, nothing else
+    def _event(self, kind: str, step: Json) -> None:  # noqa: C901, PLR0912 -- one arm an event, nothing else
         now_us = us(self.now)
         match kind:
             case "GUILD_MEMBER_ADD":
@@ -316,6 +410,11 @@ class Player:
             case "CHANNEL_DELETE":
                 for code in cast("list[JsonValue]", step["codes"]):
                     self._died(text(code), how="channel")
+            case "GUILD_AUDIT_LOG_ENTRY_CREATE" if step["action"] == DELETED:
+                noted = m.NoteDeletion(
+                    cause=self._cause("rest"), deletion=self._deletion(step), arrived_us=us(self.now)
+                )
+                self.tell(noted)
             case "READY":
                 self.sessions += 1
                 self._came_up()
@@ -326,11 +425,14 @@ class Player:
             case "RESUMED" if not self.presence.session:
                 self._came_up()  # a new process that took the old session over
             case _:
-                pass  # what the model is not told of: voice, user updates, audit entries, RESUMED otherwise
+                pass  # what the model is not told of: voice, user updates, other audit entries, RESUMED otherwise
 
     def _came_up(self) -> None:
+        self.tell(self._greeting(self.now))
+
+    def _greeting(self, at_s: float) -> m.GuildCameUp:
         vanity = self.last_sample[1] is not None
-        self.tell(m.GuildCameUp(session=self._session(), at_us=us(self.now), vanity=vanity))
+        return m.GuildCameUp(session=self._session(), at_us=us(at_s), vanity=vanity, approval=self.approval)
 
     def _died(self, code: str, how: str) -> None:
         died = m.NoteInviteDied(
@@ -377,8 +479,38 @@ class Player:
                     at_us=us(self.now),
                 )
                 self.tell(assign)
+            case "vip":
+                self._vip(self.names.id(text(step["user"])), has=bool(step["has"]))
+            case "decide":
+                self._decide(step)
             case _:
-                pass  # `disconnect` is silence; `vip` and `decide` come with their issue
+                pass  # `disconnect` is silence
+
+    def _vip(self, user: UserId, *, has: bool) -> None:
+        period = self.state.current(user)
+        joined_at_us = period.opened_us if period else us(self.now)
+        update = m.RecordJoin(
+            cause=self._cause("members"),
+            session=self._session(),
+            user=user,
+            joined_at_us=joined_at_us,
+            arrived_us=us(self.now),
+            roles=(VIP,) if has else (),
+        )
+        self.tell(m.NoteMember(join=update))
+
+    def _decide(self, step: Json) -> None:
+        code, staff = step.get("code"), step.get("staff")
+        decision = m.DecideJoin(
+            interaction=InteractionId(f"i{len(self.records)}"),
+            user=self.names.id(text(step["user"])),
+            opened_us=0,
+            staff=None if staff is None else self.names.id(text(staff)),
+            code=None if code is None else InviteCode(text(code)),
+            why=text(step.get("reason") or "decided"),
+            by=self.names.id("ADMIN"),
+        )
+        self.tell(decision)
 
     def _member_list(self, step: Json) -> None:
         listed = [self._listed(user, number(at)) for user, at in table(step["joined"]).items()]

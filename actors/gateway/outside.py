@@ -92,6 +92,9 @@ class Fetcher:
         if not self._stopped:
             self._jobs.start(self._welcomer.greet(guild, effect), f"welcome/{guild}")
 
+    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        """Asks Discord what the errand says, in its time."""
+
     def stop(self) -> None:
         """Takes no more work; what is under way is the owner's of the jobs to end."""
         self._stopped = True

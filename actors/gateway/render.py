@@ -70,8 +70,11 @@ def _answer(answer: m.Answer | None, name: str) -> str:
             return _assigned(answer)
         case m.MemberReport():
             return _member(answer, name)
-        case m.WindowReport() | m.OpenWindow() | m.CodesReport() | m.GuildReport():
-            raise AssertionError(answer)  # `refreshing`, `ranking` and `report` have their own words for these
+        case (
+            m.WindowReport() | m.OpenWindow() | m.CodesReport() | m.GuildReport()
+            | m.Decided() | m.SettingsReport() | m.ReviewReport()
+        ):  # fmt: skip
+            raise AssertionError(answer)  # who asks for these has words of their own
         case m.Done() | m.Forgot() | m.Salvaged() | None:
             return "Nothing could be done right now: Discord reports this server as unavailable."
         case _:

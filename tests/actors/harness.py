@@ -48,6 +48,7 @@ class Scripted(Outside):
         self.silent = False
         self._world = world
         self.welcomed: list[tuple[GuildId, m.Welcome]] = []
+        self.errands: list[tuple[GuildId, m.Request]] = []
 
     def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
         self.fetches += 1
@@ -74,6 +75,9 @@ class Scripted(Outside):
 
     def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
         self.welcomed.append((guild, effect))
+
+    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        self.errands.append((guild, effect))
 
 
 class Bot:

@@ -14,6 +14,7 @@ from msgspec import inspect
 from ledger import messages as m
 from ledger import records as r
 from ledger.decide import decide
+from ledger.errands import errands
 from ledger.evolve import evolve
 from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
@@ -38,6 +39,7 @@ class Life:
         self.state = GuildState(guild=GUILD)
         self.presence = m.Presence(phase=Phase.REHYDRATING)
         self.records: list[r.Record] = []
+        self.errands: tuple[m.Request, ...] = ()
 
     def tell(self, message: m.Message) -> m.Decision:
         """Decides, numbers, evolves."""
@@ -46,6 +48,7 @@ class Life:
         for record in numbered(self.state.seq, decision.drafts):
             self.records.append(record)
             self.state = evolve(self.state, record)
+        self.presence, self.errands = errands(self.state, self.presence)
         return decision
 
     def kill(self) -> None:
@@ -58,12 +61,25 @@ def addressed(presence: m.Presence, message: m.Message) -> m.Message:
     """The message with what stands for "of this moment" filled in."""
     if isinstance(message, m.SampleArrived | m.SampleFailed) and message.request == UNDER_WAY:
         message = msgspec.structs.replace(message, request=presence.request)
+    if type(message) in _ERRANDS and message.number == UNDER_WAY.number:
+        errand: m.Errand = getattr(presence, _ERRANDS[type(message)])
+        message = msgspec.structs.replace(message, number=errand.number)
     if isinstance(message, m.SampleArrived) and message.sample.session == THIS:
         sample = msgspec.structs.replace(message.sample, session=presence.session)
         return msgspec.structs.replace(message, sample=sample)
     if isinstance(message, m.ReviewMembers) and message.session == THIS:
         return msgspec.structs.replace(message, session=presence.session)
     return message
+
+
+_ERRANDS: Final[dict[type[m.Message], str]] = {
+    m.AuditArrived: "audit",
+    m.AuditFailed: "audit",
+    m.WitnessAnswered: "witness",
+    m.WitnessFailed: "witness",
+    m.AnnouncingFailed: "announcing",
+}
+"""Answers to errands, and where the presence keeps what is under way."""
 
 
 def numbered(seq: int, drafts: Sequence[r.Draft]) -> list[r.Record]:
@@ -155,7 +171,11 @@ deaths = st.builds(
     arrived_us=times,
     how=st.sampled_from(["deleted", "channel"]),
 )
-came_up = st.builds(m.GuildCameUp, session=sessions, at_us=times, vanity=st.booleans())
+came_up = st.builds(
+    m.GuildCameUp, session=sessions, at_us=times, vanity=st.booleans(), approval=st.sampled_from([False, False, True])
+)
+errand_numbers = st.just(UNDER_WAY.number) | st.integers(0, 3)
+deletions = st.builds(m.DeletedInvite, code=codes, at_us=times, by=st.none() | users)
 pages = st.builds(
     m.ReviewMembers,
     session=sessions | st.just(THIS),
@@ -198,8 +218,58 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
         m.SampleFailed, request=requests, reason=st.just("forbidden"), forbidden=st.booleans(), at_us=times
     ),
     m.ReviewMembers: pages,
+    m.NoteDeletion: st.builds(
+        m.NoteDeletion, cause=dispatched("rest"), deletion=st.deferred(lambda: deletions), arrived_us=times
+    ),
+    m.AuditArrived: st.builds(
+        m.AuditArrived,
+        number=errand_numbers,
+        requested_us=times,
+        deletions=st.deferred(lambda: st.lists(deletions, max_size=2)).map(tuple),
+        bots=st.lists(st.builds(m.AddedBot, bot=users, by=users), max_size=1).map(tuple),
+    ),
+    m.AuditFailed: st.builds(
+        m.AuditFailed, number=errand_numbers, reason=st.just("x"), forbidden=st.booleans(), at_us=times
+    ),
+    m.WitnessAnswered: st.builds(
+        m.WitnessAnswered,
+        number=errand_numbers,
+        rows=st.deferred(lambda: st.lists(any_of(m.SearchedMember), max_size=3)).map(tuple),
+        at_us=times,
+        swept=st.booleans(),
+        done=st.booleans(),
+    ),
+    m.WitnessFailed: st.builds(
+        m.WitnessFailed, number=errand_numbers, reason=st.just("x"), at_us=times, again_s=st.sampled_from([0.0, 2.5])
+    ),
+    m.Announced: st.deferred(lambda: any_of(m.Announced)),
+    m.AnnouncingFailed: st.builds(m.AnnouncingFailed, number=errand_numbers, reason=st.just("x"), at_us=times),
     m.AssignInvite: st.builds(
-        m.AssignInvite, interaction=interactions, code=codes, staff=users, by=users, at_us=times
+        m.AssignInvite,
+        interaction=interactions,
+        code=codes,
+        staff=users,
+        by=users,
+        at_us=times,
+        label=st.sampled_from(["", "x"]),
+        targets=st.just(()) | users.map(lambda user: (user,)),
+    ),
+    m.DecideJoin: st.builds(
+        m.DecideJoin,
+        interaction=interactions,
+        user=users,
+        opened_us=st.just(0) | times,
+        staff=st.none() | users,
+        code=st.none() | codes,
+        why=st.just("x"),
+        by=users,
+    ),
+    m.ChangeSettings: st.builds(
+        m.ChangeSettings,
+        interaction=interactions,
+        settings=st.deferred(lambda: any_of(r.Settings)),
+        fields=st.lists(st.sampled_from(r.Settings.__struct_fields__), unique=True).map(tuple),
+        by=users,
     ),
     m.ForgetMember: st.builds(m.ForgetMember, user=users),
     m.ForgetGuild: st.builds(m.ForgetGuild, at_us=times),
@@ -207,6 +277,8 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
     m.DescribeGuild: st.just(m.DescribeGuild()),
     m.DescribeMember: st.builds(m.DescribeMember, user=users),
     m.DescribeWindow: st.just(m.DescribeWindow()),
+    m.DescribeSettings: st.just(m.DescribeSettings()),
+    m.DescribeReview: st.just(m.DescribeReview()),
     m.DescribeCodes: st.just(m.DescribeCodes()),
 }
 """How to make any message of each kind."""

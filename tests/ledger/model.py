@@ -8,6 +8,8 @@ which dispatch and which interaction were handled, whom a code stands for. Verdi
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from ledger import messages as m
 from ledger import records as r
 from ledger.ids import InteractionId, InviteCode, SessionId, UserId
@@ -40,6 +42,10 @@ class Model:
     stays: dict[UserId, list[Stay]] = field(default_factory=dict)
     lanes: dict[str, tuple[SessionId, int]] = field(default_factory=dict)
     interactions: set[InteractionId] = field(default_factory=set)
+    deletions: dict[InviteCode, int] = field(default_factory=dict)
+    marks: dict[InviteCode, tuple[str, tuple[UserId, ...]]] = field(default_factory=dict)
+    decided: dict[tuple[UserId, int], tuple[UserId | None, InviteCode | None]] = field(default_factory=dict)
+    settings: r.Settings = field(default_factory=r.Settings)
     assigned: dict[InviteCode, list[tuple[UserId, int]]] = field(default_factory=dict)
     counting_since_us: int = 0
     # of this life only
@@ -78,8 +84,14 @@ class Model:
             case m.ReviewMembers():
                 if self.here and message.session == self.session:
                     self._reads(message)
+            case m.NoteDeletion():
+                self._once(message.cause, lambda: self._hears_deletion(message.deletion))
             case m.AssignInvite():
                 self._assigns(message)
+            case m.DecideJoin():
+                self._decides(message)
+            case m.ChangeSettings():
+                self._settles(message)
             case _:
                 pass
 
@@ -200,11 +212,37 @@ class Model:
         )
         self._joins(join, sure=False, listed=True)
 
+    def _hears_deletion(self, deletion: m.DeletedInvite) -> bool:
+        news = self.deletions.get(deletion.code) != deletion.at_us
+        self.deletions[deletion.code] = deletion.at_us
+        return news
+
     def _assigns(self, message: m.AssignInvite) -> None:
-        """Earlier assignments stay; the same person again, or the same command again, is no news."""
+        """Earlier assignments stay; the same once more, or the same command again, is no news."""
         history = self.assigned.setdefault(message.code, [])
         repeated = message.interaction in self.interactions
-        if history and (repeated or history[-1][0] == message.staff):
+        label, targets = self.marks.get(message.code, ("", ()))
+        same = bool(history) and (history[-1][0], label, targets) == (message.staff, message.label, message.targets)
+        if history and (repeated or same):
             return
         history.append((message.staff, message.at_us))
+        self.marks[message.code] = (message.label or label, message.targets or targets)
         self.interactions.add(message.interaction)
+
+    def _decides(self, message: m.DecideJoin) -> None:
+        """The last word on a membership that is known; the same word again is no news."""
+        stays = self.stays.get(message.user, [])
+        opened = [each.opened_us for each in stays if message.opened_us in (0, each.opened_us)]
+        if not opened or message.interaction in self.interactions:
+            return
+        word = (message.staff, message.code)
+        if self.decided.get((message.user, opened[-1])) != word:
+            self.decided[message.user, opened[-1]] = word
+            self.interactions.add(message.interaction)
+
+    def _settles(self, message: m.ChangeSettings) -> None:
+        changes = {field: getattr(message.settings, field) for field in message.fields}
+        after = msgspec.structs.replace(self.settings, **changes)
+        if message.interaction not in self.interactions and after != self.settings:
+            self.settings = after
+            self.interactions.add(message.interaction)

@@ -259,7 +259,10 @@ def test_a_credit_is_held_and_taken_back_by_the_tombstone(world: World):
     period = world.state.membership(ANNA, opened_us)
     assert period is not None
     assert (period.staff, period.inviter, period.credited) == (tombstone(1),) * 3
-    undone = [each.event for each in pronounce(period, plain_verdict(ANNA, period, r.Status.UNKNOWN, "x"), CAUSE)]
+    undone = [
+        each.event
+        for each in pronounce(world.state, period, plain_verdict(ANNA, period, r.Status.UNKNOWN, "x"), CAUSE)
+    ]
     assert r.CreditReversed(user=ANNA, opened_us=opened_us, kind="join", staff=tombstone(1)) in undone
 
 

@@ -13,7 +13,7 @@ from ledger.state import GuildState
 from tests.ledger.lives import Life, Script, addressed, in_bytes, played, scripts
 from tests.ledger.model import Model, Stay
 
-CREDITING = {Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN}
+CREDITING = {Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN, Status.MANUAL}
 
 
 @given(scripts(forgetting=False))
@@ -65,39 +65,46 @@ def test_records_have_no_gaps_no_key_twice_and_credits_follow_the_verdict_in_for
     assert held_by_records(life.records) == held_by_state(life.state)
 
 
-Credit = tuple[str, int]
+Credit = tuple[str, int, str]
 
 
 def held_by_records(records: list[r.Record]) -> dict[Credit, str]:
     """Who holds the credit of which join, going by the records; each rule of credits is asserted on the way."""
     held: dict[Credit, str] = {}
-    verdicts: dict[Credit, r.VerdictReached] = {}
-    told_in: dict[Credit, int] = {}
+    verdicts: dict[tuple[str, int], r.VerdictReached] = {}
+    told_in: dict[tuple[str, int], int] = {}
+    settings = r.Settings()
     for record in records:
         match record.event:
             case r.VerdictReached() as verdict:
                 verdicts[verdict.user, verdict.opened_us] = verdict
                 told_in[verdict.user, verdict.opened_us] = record.last
-            case r.CreditReversed(user=user, opened_us=opened_us, staff=staff):
-                assert held.pop((user, opened_us)) == staff
+            case r.SettingsChanged(settings=settings):
+                pass
+            case r.CreditReversed(user=user, opened_us=opened_us, staff=staff, kind=kind):
+                assert held.pop((user, opened_us, kind)) == staff
                 assert told_in[user, opened_us] == record.last, "reversed in the append of the verdict that reverses"
-            case r.CreditGranted(user=user, opened_us=opened_us, staff=staff):
-                assert (user, opened_us) not in held, "one net credit a join"
-                verdict = verdicts[user, opened_us]
-                assert verdict.status in CREDITING
-                assert staff == verdict.staff != user
-                held[user, opened_us] = staff
+            case r.CreditGranted(user=user, opened_us=opened_us, staff=staff, kind=kind):
+                assert (user, opened_us, kind) not in held, "one net credit a join and kind"
+                verdict = verdicts.get((user, opened_us))
+                if verdict is not None:  # who was there before we counted has a report, and no verdict of ours
+                    assert verdict.status in CREDITING or verdict.status is r.Status.REPORTED
+                    assert staff == verdict.staff
+                    assert staff != user or verdict.status is r.Status.MANUAL or settings.credit_self
+                held[user, opened_us, kind] = staff
             case _:
                 pass
-    for join, staff in held.items():
-        assert (verdicts[join].staff, verdicts[join].status in CREDITING) == (staff, True)
+    for (user, opened_us, _), staff in held.items():
+        if (user, opened_us) in verdicts:
+            assert verdicts[user, opened_us].staff == staff
     return held
 
 
 def held_by_state(state: GuildState) -> dict[Credit, str]:
     periods = [(user, each) for user, all_of in state.members.items() for each in all_of]
-    assert not [each for _, each in periods if each.credited and (each.rejoin or each.bot)]
-    return {(user, each.opened_us): each.credited for user, each in periods if each.credited}
+    assert not [each for _, each in periods if each.credited and each.bot and each.status is not r.Status.MANUAL]
+    joins = {(user, each.opened_us, "join"): each.credited for user, each in periods if each.credited}
+    return joins | {(user, each.opened_us, "vip"): each.vip_credited for user, each in periods if each.vip_credited}
 
 
 # Redelivery
@@ -122,9 +129,12 @@ def _cause_of(message: m.Message) -> r.Cause | None:
     match message:
         case m.NoteMember():
             return message.join.cause
-        case m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied() | m.NoteUnreadable():
+        case (
+            m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied() | m.NoteUnreadable()
+            | m.NoteDeletion()
+        ):  # fmt: skip
             return message.cause
-        case m.AssignInvite():
+        case m.AssignInvite() | m.DecideJoin() | m.ChangeSettings():
             return r.InteractionCause(interaction=message.interaction)
         case _:
             return None
@@ -136,7 +146,7 @@ def _was_handled(state: GuildState, message: m.Message) -> bool:
             session, number = state.lanes.get(cause.lane, ("", 0))
             return session == cause.session and cause.number <= number
         case r.InteractionCause() as cause:
-            held = isinstance(message, m.AssignInvite) and message.code in state.assignments
+            held = not isinstance(message, m.AssignInvite) or message.code in state.assignments
             return held and cause.interaction in state.interactions
         case _:
             return False

@@ -10,8 +10,8 @@ from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
 from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState, Period
-from ledger.verdicts import close_window
-from ledger.windows import Window, bounds_of, exhaust_like, place, window_of, work_out
+from ledger.verdicts import METHOD, close_window
+from ledger.windows import Ground, Window, bounds_of, place, sole_likely, window_of, work_out
 from tests.ledger.lives import SECOND, START_US
 from tests.ledger.test_worlds import seeds
 from tests.ledger.worlds import GUILD, World
@@ -113,7 +113,7 @@ def test_a_window_counts_what_is_proven_and_who_must_have_come_from_somewhere():
 )
 def test_what_a_join_cannot_have_used_and_why(of: GapSource, why: str | None):
     lying = join(5, 6, roles=(RoleId("1"), RoleId("3")))
-    findings = work_out(Window((gap(S0, S1, of, source(B, exact=False, uses=-1)),), (lying,), ()), ())
+    findings = work_out(Window((gap(S0, S1, of, source(B, exact=False, uses=-1)),), (lying,), ()), Ground())
     (finding,) = findings.joins
     assert (of.code in finding.feasible) == (why is None)
     assert finding.excluded == ({} if why is None else {of.code: why})
@@ -122,16 +122,16 @@ def test_what_a_join_cannot_have_used_and_why(of: GapSource, why: str | None):
 def test_a_join_that_may_lie_before_all_samples_may_have_used_any_invite_of_then():
     early = join(2, 3)
     before = [source(B, exact=False, uses=-1, why="listed_before"), source(InviteCode("C"), targets=(UserId("9"),))]
-    (finding,) = work_out(Window((gap(S0, S1),), (early,), ()), before).joins
+    (finding,) = work_out(Window((gap(S0, S1),), (early,), ()), Ground(before)).joins
     assert finding.feasible == {B, NO_COUNTER}
-    (later,) = work_out(Window((gap(S0, S1),), (join(5, 6),), ()), before).joins
+    (later,) = work_out(Window((gap(S0, S1),), (join(5, 6),), ()), Ground(before)).joins
     assert later.feasible == {NO_COUNTER}
 
 
 @pytest.mark.parametrize(("left", "alike"), [(1, True), (2, False), (-1, False)])
-def test_a_vanished_invite_is_exhaust_like_where_its_room_is_what_the_unexplained_joins_need(left: int, alike: bool):  # noqa: FBT001 -- the table's column
+def test_a_vanished_invite_is_sole_likely_where_its_room_is_what_the_unexplained_joins_need(left: int, alike: bool):  # noqa: FBT001 -- the table's column
     window = Window((gap(S0, S1, source(A, exact=False, uses=left, left=left)),), (join(5, 6),), ())
-    assert exhaust_like(work_out(window, ())) == (frozenset({A}) if alike else frozenset())
+    assert sole_likely(work_out(window, Ground())) == (frozenset({A}) if alike else frozenset())
 
 
 @pytest.mark.parametrize(("second", "staff", "created_us"), [("8", None, None), ("7", "7", 3 * SECOND)])
@@ -141,12 +141,12 @@ def test_a_code_that_was_two_invites_stands_for_somebody_only_if_both_were_their
     invites = [source(created_at_us=at * SECOND, inviter=UserId(who)) for at, who in ((3, "7"), (2, second))]
     lying = join(5, 6)
     state = GuildState(guild=GUILD, members={USER: (Period(lying.opened_us, lying.arrived_us),)})
-    findings = work_out(Window((gap(S0, S1, *invites),), (lying,), ()), ())
+    findings = work_out(Window((gap(S0, S1, *invites),), (lying,), ()), Ground())
     verdict = next(close_window(state, findings, r.InternalCause(what="sample"))).event
     assert isinstance(verdict, r.VerdictReached)
     assert (verdict.status, verdict.code) == (Status.LIKELY, A)
     assert (verdict.staff, verdict.inviter, verdict.invite_created_at_us) == (staff, staff, created_us)
-    assert verdict.method == 1
+    assert verdict.method == METHOD
 
 
 def test_the_samples_that_are_known_are_the_borders_of_the_gaps():
@@ -175,7 +175,7 @@ def test_evidence_window_and_totals_say_what_the_samples_showed(seed: int):
                 assert all(uses > 0 for uses in closed.unclaimed.values())
                 for verdict in verdicts:
                     assert verdict.window == closed.last_sample
-                    assert verdict.method == 1
+                    assert verdict.method == METHOD
                     evidence = verdict.evidence
                     assert evidence.sampled_us == (opened.requested_us, last.answered_us)
                     assert evidence.uses == closed.tally

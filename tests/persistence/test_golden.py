@@ -98,7 +98,46 @@ THIRD: Final[tuple[r.Event, ...]] = (
     r.InviteAssigned(code=A, staff=S, since_us=NOW_US, version=3, by=U, salvaged=True),
 )
 """New fields of events that were there."""
-RELEASES: Final = {"records-1.jsonl": EVENTS, "records-2.jsonl": SECOND, "records-3.jsonl": THIRD}
+REPORT: Final = r.Report(5, A, S)
+FOURTH: Final[tuple[r.Event, ...]] = (
+    r.DeletionLogged(code=A, at_us=NOW_US, arrived_us=NOW_US + 9, by=S),
+    r.AuditRead(requested_us=NOW_US),
+    r.WitnessHeard(user=U, opened_us=NOW_US, report=REPORT, at_us=NOW_US + 9),
+    r.MembersReported(
+        members=(r.ReportedMember(U, NOW_US, REPORT, S, 2), r.ReportedMember(S, NOW_US - 6, r.Report(3))),
+        upto_us=NOW_US,
+        upto=U,
+        done=True,
+    ),
+    r.VipChanged(user=U, opened_us=NOW_US, has=True, at_us=NOW_US + 9),
+    r.SettingsChanged(
+        settings=r.Settings(
+            credit_reported=False,
+            credit_backfill=True,
+            credit_rejoins=True,
+            credit_self=True,
+            vip_roles=(RoleId("7"),),
+            vip_once="membership",
+            young_days=30,
+            log_channel=ChannelId("42"),
+            templates={"known": "{member} came with {inviter}"},
+        ),
+        by=S,
+    ),
+    r.JoinAnnounced(user=U, opened_us=NOW_US, verdict=2, channel=ChannelId("42"), message="77"),
+    r.SampleTaken(number=8, requested_us=NOW_US, answered_us=NOW_US + 300, session=SESSION, approval=True),
+    r.WindowClosed(first_sample=6, last_sample=7, joins=2, tally={A: 2}, again=True),
+    r.VerdictReached(user=U, opened_us=NOW_US, status=r.Status.MANUAL, staff=S, reason="I saw it", by=S, method=2),
+    r.CreditGranted(user=U, opened_us=NOW_US, kind="vip", staff=S, verdict=2),
+    r.CreditReversed(user=U, opened_us=NOW_US, kind="vip", staff=S),
+    r.InviteAssigned(code=A, staff=S, since_us=NOW_US, version=4, by=U, label="summer", targets=(U,)),
+)
+RELEASES: Final = {
+    "records-1.jsonl": EVENTS,
+    "records-2.jsonl": SECOND,
+    "records-3.jsonl": THIRD,
+    "records-4.jsonl": FOURTH,
+}
 CAUSES: Final[tuple[r.Cause, ...]] = (
     r.GatewayCause(session=SESSION, number=12, lane="members"),
     r.InteractionCause(interaction=InteractionId("99")),

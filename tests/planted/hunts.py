@@ -146,7 +146,7 @@ def while_a_verdict_falls(number: int) -> None:
     """Somebody was credited with a join of which nothing can be said any more: the same append takes that back."""
     period = Period(START_US, START_US, status=r.Status.CERTAIN, credited=UserId(str(1 + number)), verdicts=1)
     fallen = verdicts.plain_verdict(UserId("9"), period, r.Status.UNKNOWN, "no_use_seen")
-    drafts = verdicts.pronounce(period, fallen, r.InternalCause(what="sample"))
+    drafts = verdicts.pronounce(replayed([]), period, fallen, r.InternalCause(what="sample"))
     with breaking("I2"):
         assert [type(draft.event) for draft in drafts] == [r.VerdictReached, r.CreditReversed]
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import msgspec
 
-from ledger import closing, decide, evolve, members, salvage, samples, verdicts
+from ledger import audit, closing, decide, evolve, judging, members, owner, salvage, samples, verdicts, witness
 from ledger import messages as m
+from ledger import origins as origins_of
 from ledger import records as r
 from ledger.fates import Fate, fate_of
 from ledger.ids import NO_COUNTER, InviteCode, UserId
@@ -37,8 +38,12 @@ def any_key(layer: MemoryLayer, frames: Sequence[Frame]) -> None:
     del layer, frames
 
 
-def without_reversal(period: Period, verdict: r.VerdictReached, cause: r.Cause) -> Iterator[r.Draft]:
-    return (each for each in _pronounce(period, verdict, cause) if not isinstance(each.event, r.CreditReversed))
+def without_reversal(
+    state: GuildState, period: Period, verdict: r.VerdictReached, cause: r.Cause
+) -> Iterator[r.Draft]:
+    return (
+        each for each in _pronounce(state, period, verdict, cause) if not isinstance(each.event, r.CreditReversed)
+    )
 
 
 def never_ignored(phase: Phase, message: m.Message) -> Fate:
@@ -82,11 +87,13 @@ def never_too_early(state: GuildState, sample: samples.Sample) -> float:
 
 
 def first_of_several(
-    findings: Findings, finding: Finding, origins: Mapping[InviteCode, verdicts.Origin]
-) -> verdicts.Judgement:
+    findings: Findings, finding: Finding, origins: Mapping[InviteCode, origins_of.Origin]
+) -> judging.Judgement:
     """The silent guess of most trackers."""
     real = sorted(finding.feasible - {NO_COUNTER})
-    return verdicts.Judgement(r.Status.CERTAIN, origins[real[0]]) if real else _judge(findings, finding, origins)
+    if not real:
+        return _judge(findings, finding, origins)
+    return judging.Judgement(r.Status.CERTAIN, finding.feasible, origins[real[0]])
 
 
 NO_KEY: Final = (Swap(GuildState, "is_known_join", never_known), Swap(MemoryLayer, "_refuse_known_keys", any_key))
@@ -112,7 +119,9 @@ BUGS: Final = (
         name="credit-not-reversed",
         origin=Origin.OURS,
         what="a superseding verdict leaves the credit of the one before it",
-        swaps=tuple(Swap(each, "pronounce", without_reversal) for each in (verdicts, closing, members)),
+        swaps=tuple(
+            Swap(each, "pronounce", without_reversal) for each in (verdicts, closing, members, audit, owner, witness)
+        ),
         breaks=frozenset({"I2"}),
         hunts=("verdicts", "scripts"),
     ),

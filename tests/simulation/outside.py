@@ -86,6 +86,9 @@ class SimOutside(Outside):
         del effect
         self.welcomed.append(guild)
 
+    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        """Nobody answers: what is asked beside the counters is not simulated."""
+
     def refresh(self, guild: GuildId, then: Callable[[m.SampleArrived], None]) -> None:
         """Fetches the counters for a person; nothing comes of it where they are not to be had."""
         greeting = self._roster.greeting(guild)

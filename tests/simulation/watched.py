@@ -198,6 +198,9 @@ class WatchedOutside(Outside):
         self._oracle.effect(guild, effect)
         self._outside.welcome(guild, effect)
 
+    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        self._outside.run_errand(guild, effect)
+
 
 @contextmanager
 def watching(oracle: Oracle, faults: Faults) -> Iterator[None]:

@@ -1,0 +1,67 @@
+"""The outbox: joins that the log channel shows, once each, and anew when a verdict is superseded.
+
+The intent is the verdict's record itself, the outcome another one: what lies between is tried again by every life,
+and Discord's nonce keeps the message single. A verdict that says more later edits the message.
+"""
+
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.fetching import retry_after_s
+from ledger.state import GuildState, Period, Posted
+
+CAUSE: Final = r.InternalCause(what="announcing")
+MAX_POSTED: Final = 1_000
+"""Messages that are still edited; older ones stay as they are."""
+
+
+def announced(state: GuildState, presence: m.Presence, message: m.Announced) -> m.Decision:
+    """The decision on a join that is shown, or that never will be."""
+    if message.number == presence.announcing.number:
+        presence = msgspec.structs.replace(presence, announcing=m.NO_ERRAND)
+    key = r.join_key(message.user, message.opened_us)
+    if key not in state.outbox:
+        return m.Decision(presence=presence)
+    event = r.JoinAnnounced(
+        user=message.user,
+        opened_us=message.opened_us,
+        verdict=message.verdict,
+        channel=message.channel,
+        message=message.message,
+    )
+    draft = r.Draft(event=event, cause=CAUSE, key=f"announced/{message.user}/{message.opened_us}/{state.seq}")
+    return m.Decision(presence=presence, drafts=(draft,))
+
+
+def announcing_failed(presence: m.Presence, message: m.AnnouncingFailed) -> m.Decision:
+    """The decision on a message that could not be sent: later again."""
+    if message.number != presence.announcing.number:
+        return m.Decision(presence=presence)
+    failures = presence.announcing.failures + 1
+    from_us = message.at_us + round(retry_after_s(failures) * 1_000_000)
+    failed = m.Errand(trouble=message.reason, failures=failures, from_us=from_us)
+    return m.Decision(presence=msgspec.structs.replace(presence, announcing=failed))
+
+
+def to_be_shown(state: GuildState, event: r.VerdictReached, before: Period) -> None:
+    """Puts a join into the outbox: with its first verdict, and with each later one if it was shown."""
+    key = r.join_key(event.user, event.opened_us)
+    is_first = before.verdicts == 0 and before.counted and state.settings.log_channel is not None
+    if is_first or key in state.posted:
+        state.outbox[key] = (event.user, event.opened_us)
+
+
+def shown(state: GuildState, event: r.JoinAnnounced) -> None:
+    """Takes it out again, unless a newer verdict waits to be shown."""
+    key, period = r.join_key(event.user, event.opened_us), state.membership(event.user, event.opened_us)
+    if not event.message or period is None or period.verdicts <= event.verdict:
+        state.outbox.pop(key, None)
+    if event.message:
+        state.posted[key] = Posted(event.channel, event.message, event.verdict)
+        for old in tuple(islice(state.posted, max(0, len(state.posted) - MAX_POSTED))):
+            if old not in state.outbox:
+                del state.posted[old]

@@ -1,0 +1,81 @@
+"""The audit log as evidence: which vanished invite a person deleted, and which was used up.
+
+The log is read once things have vanished, and says of each what ``ledger/deletions.py`` makes of it. A deletion that
+is told after that turns a proof into a mere possibility again. Either way the gap's sources change, and its window
+is solved again.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.closing import solve_again
+from ledger.deletions import as_read, with_deletions
+from ledger.fetching import retry_after_s
+from ledger.state import GuildState
+from ledger.verdicts import plain_verdict, pronounce
+
+CAUSE: Final = r.InternalCause(what="audit")
+FORBIDDEN_AGAIN_US: Final = 3_600_000_000
+"""A change of permissions is heard of at once; this is for what is not."""
+
+
+def note_deletion(state: GuildState, presence: m.Presence, message: m.NoteDeletion) -> m.Decision:
+    """The decision on a deletion that is told live."""
+    drafts = tuple(_deletions(state, (message.deletion,), message.arrived_us, message.cause))
+    gaps = with_deletions(state.gaps, (message.deletion,))
+    return m.Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))
+
+
+def audit_arrived(state: GuildState, presence: m.Presence, message: m.AuditArrived) -> m.Decision:
+    """The decision on a reading of the whole log."""
+    if message.number != presence.audit.number:
+        return m.Decision(presence=presence)
+    presence = msgspec.structs.replace(presence, audit=m.NO_ERRAND)
+    read = r.Draft(
+        event=r.AuditRead(requested_us=message.requested_us),
+        cause=CAUSE,
+        key=f"audit/{message.requested_us}/{state.seq}",
+    )
+    gaps = as_read(with_deletions(state.gaps, message.deletions), message.requested_us)
+    drafts = (
+        *_deletions(state, message.deletions, message.requested_us, CAUSE),
+        read,
+        *_adders(state, message.bots),
+        *solve_again(state, gaps, CAUSE),
+    )
+    return m.Decision(presence=presence, drafts=drafts)
+
+
+def audit_failed(presence: m.Presence, message: m.AuditFailed) -> m.Decision:
+    """The decision on a log that could not be read: nothing is used up until it is."""
+    if message.number != presence.audit.number:
+        return m.Decision(presence=presence)
+    failures = presence.audit.failures + 1
+    wait_us = FORBIDDEN_AGAIN_US if message.forbidden else round(retry_after_s(failures) * 1_000_000)
+    audit = m.Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
+    return m.Decision(presence=msgspec.structs.replace(presence, audit=audit))
+
+
+def _deletions(
+    state: GuildState, deletions: Iterable[m.DeletedInvite], arrived_us: int, cause: r.Cause
+) -> Iterator[r.Draft]:
+    for each in dict.fromkeys(deletions):
+        if state.deletions.get(each.code) == each.at_us:
+            continue
+        by = state.name_of(each.by) if each.by else None
+        event = r.DeletionLogged(code=each.code, at_us=each.at_us, arrived_us=arrived_us, by=by)
+        yield r.Draft(event=event, cause=cause, key=f"deletion/{each.code}/{each.at_us}/{state.seq}")
+
+
+def _adders(state: GuildState, bots: Iterable[m.AddedBot]) -> Iterator[r.Draft]:
+    """Who added a bot belongs to its verdict, which names no invite."""
+    for each in bots:
+        period = state.current(each.bot)
+        if period is None or not (period.bot and period.is_open()) or period.inviter is not None:
+            continue
+        plain = plain_verdict(state.name_of(each.bot), period, r.Status.NON_INVITE, "bot")
+        yield from pronounce(state, period, msgspec.structs.replace(plain, inviter=state.name_of(each.by)), CAUSE)

@@ -1,0 +1,68 @@
+"""What the audit log makes of vanished invites: deleted by a person, or used up.
+
+A limited invite that has vanished, and that nobody deleted, was used up (assumption P1): its last uses are proven.
+The log has to be read for that at least ``SETTLED_US`` after the sample that does not show the invite any more.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger.ids import InviteCode
+from ledger.samples import SKEW_US, UNLIMITED
+from ledger.state import Gap, GapSource
+
+SETTLED_US: Final = 5_000_000
+"""So long after the sample the log is complete."""
+KEPT_US: Final = 45 * 24 * 3_600 * 1_000_000
+"""So long Discord keeps it."""
+
+
+class Deletion(Protocol):
+    """Who deleted an invite does not matter here."""
+
+    @property
+    def code(self) -> InviteCode: ...
+    @property
+    def at_us(self) -> int: ...
+
+
+def with_deletions(gaps: tuple[Gap, ...], deletions: Iterable[Deletion]) -> tuple[Gap, ...]:
+    """The gaps, knowing of these deletions."""
+    told = {each.code: each.at_us for each in deletions}
+    return tuple(_mapped(gap, lambda source: _deleted(source, told.get(source.code))) for gap in gaps)
+
+
+def as_read(gaps: tuple[Gap, ...], requested_us: int) -> tuple[Gap, ...]:
+    """The gaps after the whole log was read, and nothing about what is left was found."""
+    return tuple(_mapped(gap, _used_up) if is_settled(gap, requested_us) else gap for gap in gaps)
+
+
+def is_settled(gap: Gap, requested_us: int) -> bool:
+    """Whether a log that is asked for then holds all deletions of the gap."""
+    oldest_us = requested_us - KEPT_US
+    return oldest_us < gap.opened.requested_us and gap.closed.answered_us + SETTLED_US <= requested_us
+
+
+def is_undecided(source: GapSource) -> bool:
+    """Whether the log can tell if it was used up."""
+    return source.why == "gone" and source.left != UNLIMITED
+
+
+def _mapped(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
+    sources = tuple(change(source) for source in gap.sources)
+    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
+
+
+def _deleted(source: GapSource, at_us: int | None) -> GapSource:
+    if at_us is None or source.why not in ("gone", "used_up") or at_us < source.created_at_us:
+        return source
+    dead_us = min(source.dead_us or at_us + SKEW_US, at_us + SKEW_US)
+    return msgspec.structs.replace(source, exact=False, why="deleted", left=UNLIMITED, dead_us=dead_us)
+
+
+def _used_up(source: GapSource) -> GapSource:
+    if not is_undecided(source):
+        return source
+    return msgspec.structs.replace(source, exact=True, why="used_up", left=UNLIMITED)

@@ -1,0 +1,119 @@
+"""Errands: what Discord is asked beside the counters, as far as the state says that something is open.
+
+They follow from the state, so a new life goes on where the last one ended; and each is one request at a time, which
+the next one waits for. Nothing is asked before its time (``due_us``), nor soon again after it failed.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from ledger import messages as m
+from ledger.deletions import SETTLED_US
+from ledger.ids import UserId
+from ledger.phases import Phase
+from ledger.records import join_key
+from ledger.state import GuildState, Unheard
+from ledger.witness import ABSENT_AGAIN_US
+
+ASKED_AT_ONCE: Final = 10
+"""Members in one search."""
+TOGETHER_US: Final = 5_000_000
+"""Joins that are due so soon after the first wait for each other."""
+PRESENT: Final = frozenset({Phase.SYNCING, Phase.LIVE, Phase.BLIND})
+
+
+def errands(state: GuildState, presence: m.Presence) -> tuple[m.Presence, tuple[m.Request, ...]]:
+    """What is to be asked now, and the presence that knows of it."""
+    if presence.phase not in PRESENT:
+        return presence, ()
+    effects: list[m.Request] = []
+    for errand in (_audit, _witness, _sweep, _announce):
+        found = errand(state, presence)
+        if found is not None:
+            presence, effect = found
+            effects.append(effect)
+    return presence, tuple(effects)
+
+
+def is_idle(state: GuildState, presence: m.Presence) -> bool:
+    """Whether nothing is open that only a guild at work goes on with."""
+    return not (state.unread[1] or state.unheard or state.outbox) and presence.sweeping.number == 0
+
+
+_Found = tuple[m.Presence, m.Request] | None
+
+
+def _audit(state: GuildState, presence: m.Presence) -> _Found:
+    since_us, until_us = state.unread
+    if not until_us or presence.audit.number:
+        return None
+    number = presence.asks + 1
+    due_us = max(until_us + SETTLED_US, presence.audit.from_us)
+    audit = msgspec.structs.replace(presence.audit, number=number)
+    asking = msgspec.structs.replace(presence, asks=number, audit=audit)
+    return asking, m.ReadAudit(number=number, since_us=since_us, due_us=due_us)
+
+
+def _witness(state: GuildState, presence: m.Presence) -> _Found:
+    if not state.unheard or presence.witness.number:
+        return None
+    waiting = sorted((_due_us(unheard, presence, key), key) for key, unheard in state.unheard.items())
+    together = [(due_us, key) for due_us, key in waiting if due_us <= waiting[0][0] + TOGETHER_US]
+    batch = list(_different(state, together))
+    number = presence.asks + 1
+    witness = msgspec.structs.replace(presence.witness, number=number)
+    keys = tuple(key for _, key in batch)
+    asking = msgspec.structs.replace(presence, asks=number, witness=witness, asked_for=keys)
+    due_us = max(batch[-1][0], presence.witness.from_us)
+    return asking, m.AskWitness(number=number, users=tuple(state.unheard[key].user for key in keys), due_us=due_us)
+
+
+def _due_us(unheard: Unheard, presence: m.Presence, key: str) -> int:
+    return unheard.due_us + ABSENT_AGAIN_US[min(presence.absent.get(key, 0), len(ABSENT_AGAIN_US) - 1)]
+
+
+def _different(state: GuildState, waiting: list[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    users = set[UserId]()
+    for due_us, key in waiting:
+        user = state.unheard[key].user
+        if user not in users and len(users) < ASKED_AT_ONCE:
+            users.add(user)
+            yield due_us, key
+
+
+def _sweep(state: GuildState, presence: m.Presence) -> _Found:
+    if state.sweep.done or presence.sweeping.number or not presence.reconciled:
+        return None
+    number = presence.asks + 1
+    sweeping = msgspec.structs.replace(presence.sweeping, number=number)
+    asking = msgspec.structs.replace(presence, asks=number, sweeping=sweeping)
+    return asking, m.SweepMembers(
+        number=number, after_us=state.sweep.upto_us, after=state.sweep.upto, due_us=presence.sweeping.from_us
+    )
+
+
+def _announce(state: GuildState, presence: m.Presence) -> _Found:
+    if not state.outbox or presence.announcing.number:
+        return None
+    user, opened_us = next(iter(state.outbox.values()))
+    posted = state.posted.get(join_key(user, opened_us))
+    channel, period = posted.channel if posted else state.settings.log_channel, state.membership(user, opened_us)
+    assert channel is not None, "what is in the outbox has a channel"
+    assert period is not None, "what is in the outbox has a membership"
+    number = presence.asks + 1
+    announcing = msgspec.structs.replace(presence.announcing, number=number)
+    asking = msgspec.structs.replace(presence, asks=number, announcing=announcing)
+    credited = [each.credited for periods in state.members.values() for each in periods if each.credited]
+    return asking, m.AnnounceJoin(
+        number=number,
+        user=user,
+        period=period,
+        channel=channel,
+        message=posted.message if posted else "",
+        template=state.settings.templates,
+        young_days=state.settings.young_days,
+        total=credited.count(period.staff) if period.staff else 0,
+        due_us=presence.announcing.from_us,
+    )

@@ -1,0 +1,98 @@
+"""The second witness: what Discord's member search names, and what follows from it.
+
+It never stands alone: it may confirm the only candidate, pick one of several, or contradict. What it says of one
+join may force another's, which then rests on it and is no better. Reports that cannot all be true convict nobody.
+"""
+
+from collections.abc import Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
+from ledger.records import Report
+from ledger.state import GuildState
+from ledger.windows import Finding, Findings, work_out
+
+VANITY_WAY: Final = 6
+APPROVED_BY_HAND: Final = 7
+WAYS: Final[Mapping[int, str]] = {
+    1: "bot",
+    2: "integration",
+    3: "discovery",
+    4: "hub",
+    7: "manual_approval",
+    8: "lobby",
+}
+"""Ways in that raise no counter, by Discord's ``join_source_type``."""
+SILENT: Final = -1
+"""The ``way`` of a join that the search did not know in all tries."""
+NOTHING_COUNTED: Final = frozenset({NO_COUNTER})
+
+Joined: TypeAlias = tuple[UserId, int]
+"""A membership: whose, and the joined_at it was opened with."""
+
+
+class Hearing(msgspec.Struct, frozen=True):
+    """What the second witness says in a window.
+
+    ``reports``: by membership; ``named``: the source that each names, where it names one; ``clash``: those that name
+    a possible source cannot all be true; ``forced``: what they leave to others.
+    """
+
+    reports: Mapping[Joined, Report] = {}
+    named: Mapping[Joined, InviteCode] = {}
+    clash: bool = False
+    forced: Mapping[Joined, InviteCode] = {}
+
+
+def hear(state: GuildState, findings: Findings, fresh: Mapping[Joined, Report]) -> Hearing:
+    """Listens to all that was said of a window's joins; ``fresh`` is not in the state yet."""
+    reports = {
+        joined: report for finding in findings.joins if (report := _report(state, joined := of(finding), fresh))
+    }
+    if not reports:
+        return Hearing()
+    named = {
+        of(finding): source
+        for finding in findings.joins
+        if of(finding) in reports and (source := names(state, reports[of(finding)], finding.feasible))
+    }
+    told = {of(each): named[of(each)] for each in findings.joins if named.get(of(each)) in each.feasible}
+    believed = work_out(findings.window, msgspec.structs.replace(findings.ground, told=told))
+    if believed.solution.infeasible and not findings.solution.infeasible:
+        return Hearing(reports, named, clash=True)
+    free = not (findings.solution.surplus or findings.solution.infeasible)
+    forced = _forced(findings, believed, named) if told and free else {}
+    return Hearing(reports, named, forced=forced)
+
+
+def of(finding: Finding) -> Joined:
+    """The membership that a finding is about."""
+    return finding.join.user, finding.join.opened_us
+
+
+def names(state: GuildState, report: Report, feasible: frozenset[InviteCode]) -> InviteCode | None:
+    """The source that a report names; None where it says nothing."""
+    if report.way == VANITY_WAY or (report.code and state.vanity and report.code == state.vanity.code):
+        return VANITY
+    if report.code:
+        return report.code
+    if report.way == APPROVED_BY_HAND:
+        return NO_COUNTER if feasible == NOTHING_COUNTED else None
+    return NO_COUNTER if report.way in WAYS else None
+
+
+def _report(state: GuildState, joined: Joined, fresh: Mapping[Joined, Report]) -> Report | None:
+    period = state.membership(*joined)
+    return fresh.get(joined) or (period.report if period else None)
+
+
+def _forced(findings: Findings, believed: Findings, named: Mapping[Joined, InviteCode]) -> dict[Joined, InviteCode]:
+    """The only invite that is left to a join of which nothing was said, and which had several."""
+    forced: dict[Joined, InviteCode] = {}
+    for before, after in zip(findings.joins, believed.joins, strict=True):
+        narrowed = len(before.feasible) > 1 and len(after.feasible) == 1 and NO_COUNTER not in after.feasible
+        if narrowed and of(before) not in named:
+            forced[of(before)] = next(iter(after.feasible))
+    return forced
