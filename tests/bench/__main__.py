@@ -19,7 +19,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from tests.bench import cloud, durable, kernel, layers, million, pace, pauses, resident, whole
+from tests.bench import accuracy, cloud, durable, kernel, layers, million, pace, pauses, resident, solving, whole
 from tests.bench.figures import Figures, NotHere, Row, Theme, table_of
 from tests.bench.ground import Ground
 
@@ -33,7 +33,11 @@ THEMES: Final[tuple[Callable[[Ground], Theme], ...]] = (
     whole.theme,
     pace.theme,
     pauses.theme,
+    solving.theme,
+    accuracy.theme,
 )
+WIDE: Final = 160
+"""Columns where nobody's terminal says how many there are."""
 
 
 class Bench:
@@ -62,6 +66,8 @@ class Bench:
             if figures:
                 every.append((theme.title, figures))
                 self._progress.console.print(table_of(theme.title, figures))
+                if theme.details is not None:
+                    self._progress.console.print(theme.details())
         return every
 
     def _is_meant(self, row: Row) -> bool:
@@ -96,6 +102,8 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     only, console = parse().only, Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDE)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     console.print(machine())
     with tempfile.TemporaryDirectory() as folder, Progress(*columns, console=console, transient=True) as progress:

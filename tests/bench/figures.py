@@ -44,10 +44,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Theme(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that belong together; ``close`` lets go of what they shared."""
+    """Rows that belong together; ``close`` lets go of what they shared; ``details``: a table of their own besides."""
 
     title: str
     rows: tuple[Row, ...]
+    details: Callable[[], Table] | None = None
     close: Callable[[], Awaitable[None]] = nothing
 
 
@@ -121,8 +122,10 @@ def _verdict(each: Figures) -> str:
     row = each.row
     if each.met is None or row.wanted is None:
         return ""
+    if each.met:
+        return "[green]met[/green]"
     share = row.wanted / each.judged if row.at_most else each.judged / row.wanted
-    return "[green]met[/green]" if each.met else f"[red]missed: {share:.0%}[/red]"
+    return f"[red]missed: {share:.0%}[/red]"
 
 
 def _figure(value: float, unit: str) -> str:

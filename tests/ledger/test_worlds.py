@@ -1,15 +1,13 @@
 """In random worlds no certain verdict is wrong and the truth is always among the candidates."""
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import records as r
-from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER
 from ledger.records import Status
-from ledger.state import GuildState
-from tests.ledger.worlds import GUILD, SECOND, START_US, NewWorld, World
+from tests.ledger.lives import in_bytes, replayed
+from tests.ledger.worlds import SECOND, START_US, NewWorld, World
 
 seeds = st.integers(min_value=0, max_value=10**9)
 
@@ -88,10 +86,7 @@ def test_a_join_has_at_most_one_net_credit(seed: int):
 @given(seeds)
 def test_replay_is_live(seed: int):
     world = played(seed)
-    state = GuildState(guild=GUILD)
-    for record in world.records:
-        state = evolve(state, record)
-    assert msgspec.to_builtins(state) == msgspec.to_builtins(world.state)
+    assert in_bytes(replayed(world.records)) == in_bytes(world.state)
 
 
 @given(seeds)

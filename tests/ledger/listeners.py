@@ -1,0 +1,195 @@
+"""Plays recordings: tells a listener what is heard, answers what it asks, and stops it while nobody listens.
+
+``Ours`` is the model code that the bot runs. Others are in tests/bench/trackers.py.
+"""
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.ids import SessionId, UserId
+from ledger.samples import Sample
+from ledger.state import Period
+from tests.ledger.lives import Life
+from tests.ledger.recordings import START_US, Answer, Born, Died, Event, Join, Joined, Left, Recording
+
+
+class Listener:
+    """A program. ``come`` begins a life of it, in which ``hear`` is called for each event."""
+
+    def __init__(self, stage: "Stage") -> None:
+        self.stage = stage
+
+    def come(self) -> None:
+        raise NotImplementedError
+
+    def hear(self, event: Event) -> None:
+        raise NotImplementedError
+
+
+class Stage:
+    """Time, and Discord's side of a recording."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.now_us = START_US
+        self.life = 0
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def play(self, listener: Listener) -> None:
+        """From its beginning until nothing is left to happen."""
+        comings = [START_US, *(span.until_us for span in self.recording.absences)]
+        for at_us in comings:
+            self._at(at_us, lambda: self._begin(listener))
+        for span in self.recording.absences:
+            self._at(span.since_us, self._end)
+        for each in self.recording.heard:
+            if self.recording.is_listening(each.at_us):
+                self._at(each.at_us, lambda event=each.event: listener.hear(event))
+        while self._agenda:
+            self.now_us, _, step = heappop(self._agenda)
+            step()
+
+    def later(self, when_us: int, step: Callable[[], None]) -> None:
+        """What the listener wants done then, if it still lives."""
+        life = self.life
+        self._at(when_us, lambda: step() if self.life == life else None)
+
+    def ask(self, answered: Callable[[int, Answer], None]) -> None:
+        """The counters are asked for now; ``answered`` gets the time of that, and the answer when it comes."""
+        asked_us = self.now_us
+        answer = self.recording.ask(asked_us)
+        self.later(answer.at_us, lambda: answered(asked_us, answer))
+
+    def _begin(self, listener: Listener) -> None:
+        self.life += 1
+        listener.come()
+
+    def _end(self) -> None:
+        self.life += 1
+
+    def _at(self, when_us: int, step: Callable[[], None]) -> None:
+        heappush(self._agenda, (when_us, next(self._order), step))
+
+
+class Ours(Listener):
+    """A guild of ours, as values."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage)
+        self.model = Life()
+        self._dispatches = 0
+
+    def verdict(self, join: Join) -> Period | None:
+        """What is said of a join; None: it was never heard of."""
+        return self.model.state.membership(*join)
+
+    def come(self) -> None:
+        """A process that begins: the records are replayed, the session is a new one."""
+        self._dispatches = 0
+        if self.model.records:
+            self.model.kill()
+        self.tell(m.GuildCameUp(session=self._session, at_us=self.stage.now_us, vanity=True))
+
+    def hear(self, event: Event) -> None:
+        now_us = self.stage.now_us
+        match event:
+            case Joined(user=user, joined_at_us=joined_at_us):
+                self.tell(
+                    m.RecordJoin(
+                        cause=self._cause("members"),
+                        session=self._session,
+                        user=user,
+                        joined_at_us=joined_at_us,
+                        arrived_us=now_us,
+                    )
+                )
+            case Left(user=user):
+                self.tell(m.RecordLeave(cause=self._cause("members"), user=user, arrived_us=now_us))
+            case Born(invite=invite):
+                self.tell(m.NoteInviteBorn(cause=self._cause("rest"), invite=invite, arrived_us=now_us))
+            case Died(code=code):
+                self.tell(m.NoteInviteDied(cause=self._cause("rest"), code=code, arrived_us=now_us))
+
+    def tell(self, message: m.Message) -> None:
+        for effect in self.model.tell(message).effects:
+            self._carry_out(effect)
+
+    @property
+    def _session(self) -> SessionId:
+        return SessionId(f"s{self.stage.life}")
+
+    def _cause(self, lane: str) -> r.GatewayCause:
+        self._dispatches += 1
+        return r.GatewayCause(
+            session=self._session, number=self._dispatches, lane="members" if lane == "members" else "rest"
+        )
+
+    def _carry_out(self, effect: m.Effect) -> None:
+        match effect:
+            case m.FetchSample():
+                due_us = self.stage.now_us + round(effect.after_s * 1_000_000) + 1  # behind what was just heard
+                self.stage.later(due_us, lambda: self._fetch(effect))
+            case m.ListMembers():
+                self.stage.later(self.stage.now_us + 50_000, lambda: self._list(effect))
+            case _:
+                pass
+
+    def _fetch(self, effect: m.FetchSample) -> None:
+        if effect.request.number == self.model.presence.asked:  # else another request has taken its place
+            self.stage.ask(lambda asked_us, answer: self._answered(effect, asked_us, answer))
+
+    def _answered(self, effect: m.FetchSample, asked_us: int, answer: Answer) -> None:
+        if answer.listing is None:
+            failed = m.SampleFailed(request=effect.request, reason="status_500", forbidden=False, at_us=answer.at_us)
+            self.tell(failed)
+            return
+        sample = Sample(
+            requested_us=asked_us,
+            answered_us=answer.at_us,
+            session=effect.session,
+            counters=answer.listing.counters,
+            vanity=answer.listing.vanity,
+        )
+        self.tell(m.SampleArrived(sample=sample, request=effect.request))
+
+    def _list(self, effect: m.ListMembers) -> None:
+        """The member list, one page, read at once."""
+        now_us = self.stage.now_us
+        rows = self.stage.recording.members_at(now_us)
+        page = m.ReviewMembers(
+            session=effect.session,
+            members=tuple(
+                m.ListedMember(user=user, joined_at_us=joined_us) for user, joined_us in sorted(rows, key=_id)
+            ),
+            after=UserId("0"),
+            upto="",
+            started_us=now_us,
+            at_us=now_us + 1,
+        )
+        self.stage.later(now_us + 1, lambda: self.tell(page))
+
+
+def _id(row: Join) -> int:
+    return int(row[0])
+
+
+def played(recording: Recording, kind: type[Ours] = Ours) -> Ours:
+    """Ours, after the whole story."""
+    stage = Stage(recording)
+    ours = kind(stage)
+    stage.play(ours)
+    return ours
+
+
+def differences(before: Ours, after: Ours) -> dict[Join, tuple[object, object]]:
+    """What is said of whom differently."""
+    said = {join: (_said(before.verdict(join)), _said(after.verdict(join))) for join in before.stage.recording.truth}
+    return {join: both for join, both in said.items() if both[0] != both[1]}
+
+
+def _said(period: Period | None) -> object:
+    return period and (period.status, period.code, period.staff, period.candidates)
