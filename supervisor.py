@@ -39,6 +39,7 @@ from actors.cli.demo import play
 from actors.cli.exits import OK, exit_code_of
 from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
+from actors.drain import Drain, Step
 from actors.drills import last_drill
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
 from actors.gateway.names import LibraryMismatch
@@ -62,7 +63,6 @@ from actors.sources import read_settings
 from actors.standing import Inside, Kept, NotRunning, Standing
 from actors.supervision import (
     GUILD_BUDGET,
-    SHUTDOWN_S,
     Child,
     ChildSpec,
     GuildChild,
@@ -93,10 +93,6 @@ T = TypeVar("T")
 MAX_FAILURES_A_MESSAGE: Final = 2
 MAX_RECOVERIES: Final = 50
 """Guilds that read their state at once; who has most waiting comes first."""
-CHECKPOINTS_S: Final = 10.0
-"""Checkpoints of a drain may take so long all together."""
-DRAIN_S: Final = 20.0
-"""The mailboxes may take so long to empty before the process stops without."""
 FIRST_PROBE_S: Final = 60.0
 LONGEST_PROBE_S: Final = 3_600.0
 """A parked guild is tried again after the first, and twice as long each time up to the last, with jitter."""
@@ -237,38 +233,46 @@ class Supervisor(Inside):
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         return await self._journal.read(query)
 
-    async def drain(self, leave: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def drain(
+        self, leave: Callable[[Drain], Awaitable[None]] | None = None, drain: Drain | None = None
+    ) -> None:
         """Intake has stopped: empties the mailboxes, writes a checkpoint of every guild, ends every child.
 
-        ``leave``: called once nothing is recorded any more, while the journal still reads.
+        ``leave``: called once nothing is recorded any more, while the journal still reads; ``drain``: which has
+        begun already.
         """
         if self._stopping:
             return
-        deadline_s = self._clock.monotonic_s() + DRAIN_S
-        while self._journal.is_ready() and not self._is_quiet() and self._clock.monotonic_s() < deadline_s:
+        drain = drain or Drain(self._clock)
+        while self._journal.is_ready() and not self._is_quiet():
+            if not drain.left_s(Step.MAILBOXES):
+                drain.cut.append(Step.MAILBOXES)
+                break
             await self._sleep(0.02)
         self._stopping = True
-        await self._end(tuple(self._guilds.values()))
-        await self._keep_checkpoints()
+        await self._end(tuple(self._guilds.values()), drain.left_s(Step.LIVES))
+        await self._keep_checkpoints(drain)
         if leave is not None:
-            await leave()
-        await self.jobs.stop()
-        await self._end(tuple(reversed(self._children)))
+            await leave(drain)
+        async with drain.limit(Step.CHILDREN):
+            await self.jobs.stop()
+        await self._end(tuple(reversed(self._children)), drain.left_s(Step.CHILDREN))
         for guild, child in self._guilds.items():
             child.address.close(f"guild {guild}: the bot is stopping")
 
-    async def _keep_checkpoints(self) -> None:
+    async def _keep_checkpoints(self, drain: Drain) -> None:
         """Of every guild, if the journal can: it saves the next start reading, nothing depends on it."""
         actors = [child.actor for child in self._guilds.values() if child.actor is not None and not child.parked]
         if not self._journal.is_ready():
             self._log.warning("drain.cut_short", why="no layer takes anything", guilds=len(actors))
             return
-        try:
-            async with asyncio.timeout(CHECKPOINTS_S):
-                for actor in actors:
-                    await _leave_in_order(actor)
-        except TimeoutError:
-            self._log.warning("drain.cut_short", why=f"not done after {CHECKPOINTS_S:g} s", guilds=len(actors))
+        left = len(actors)
+        async with drain.limit(Step.CHECKPOINTS):
+            for actor in actors:
+                await _leave_in_order(actor)
+                left -= 1
+        if left:
+            self._log.warning("drain.cut_short", why="there was no more time", guilds=left)
 
     # Lives
 
@@ -456,7 +460,7 @@ class Supervisor(Inside):
         waiting = (child.address for child in self._guilds.values() if not child.parked)
         return self._journal.is_idle() and all(address.is_idle() for address in waiting)
 
-    async def _end(self, children: Sequence[Child]) -> None:
+    async def _end(self, children: Sequence[Child], within_s: float) -> None:
         for child in children:
             if child.timer is not None:
                 child.timer.cancel()
@@ -464,7 +468,7 @@ class Supervisor(Inside):
                 child.task.cancel()
         tasks = [child.task for child in children if child.task is not None]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=SHUTDOWN_S)
+            _, late = await asyncio.wait(tasks, timeout=within_s)
             self._zombies += len(late)
 
 
@@ -503,6 +507,7 @@ class Program:
         chaos: bool,
     ) -> None:
         clock, randomness = SystemClock(), SystemRandomness()
+        self._clock = clock
         self._log = log
         self._store = store
         self._draining = False
@@ -617,20 +622,23 @@ class Program:
         """Let a newcomer pass, stop intake, empty the mailboxes, keep checkpoints, flush, end all, say goodbye."""
         self._draining = True
         self._log.info("bot.draining", why=why)
+        drain = Drain(self._clock)
         if self.cloud is not None:
-            await self.cloud.let_pass()
+            await self.cloud.let_pass(drain)
         self.gateway.stop_intake()
-        await self.supervisor.drain(self._leave)
+        await self.supervisor.drain(self._leave, drain)
         tree.cancel()
-        await asyncio.wait({tree})
+        await asyncio.wait({tree}, timeout=drain.left_s(Step.CHILDREN))
         await self._store.close()
-        await self.gateway.close()
+        async with drain.limit(Step.GATEWAY):
+            await self.gateway.close()
+        self._log.info("drain.finished", seconds=round(drain.took_s, 2), cut=list(drain.cut))
 
-    async def _leave(self) -> None:
+    async def _leave(self, drain: Drain) -> None:
         """Nothing is recorded any more: the cloud gets the rest, and all of it is read back."""
         if self.cloud is not None:
-            await self.cloud.leave()
-        await self.keeper.finish()
+            await self.cloud.leave(drain)
+        await self.keeper.finish(drain)
 
 
 def _why_stopped(tree: asyncio.Task[None], stop: asyncio.Future[str]) -> str:

@@ -5,12 +5,12 @@ Made where a cloud is set; everything else of the program is the same with it an
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.drain import Drain, Step
 from actors.handover import Handover
 from actors.journal import Journal
 from actors.supervision import ChildSpec
@@ -22,9 +22,6 @@ from persistence.objects import Objects
 from persistence.presence import Presence
 from persistence.probe import StoreUnfit, probe
 from persistence.store import Store
-
-FLUSH_S: Final = 3.0
-"""On the way out, what the cloud lacks may take so long to go up."""
 
 
 class Cloud(msgspec.Struct, frozen=True):
@@ -115,17 +112,17 @@ class CloudSide:
             await probe(self._objects, self._randomness)
             self._is_fit = True
 
-    async def let_pass(self) -> None:
+    async def let_pass(self, drain: Drain) -> None:
         """Before the intake stops: a newcomer shall hear Discord by then."""
         if self._journal.is_ready():
-            await self.handover.await_newcomer()
+            await self.handover.await_newcomer(drain.left_s(Step.NEWCOMER))
 
-    async def leave(self) -> None:
+    async def leave(self, drain: Drain) -> None:
         """Nothing is recorded any more: the rest goes up, and whoever stands by may go on from there."""
         if not self._journal.is_ready():
             return
         try:
-            async with asyncio.timeout(FLUSH_S):
+            async with asyncio.timeout(drain.left_s(Step.CLOUD)):
                 await self._uploader.flush()
                 if not self._following.behind():
                     await self.handover.say_goodbye()

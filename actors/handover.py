@@ -21,8 +21,6 @@ BEAT_S: Final = 10.0
 SILENT_S: Final = 30.0
 """Three beats that did not come."""
 POLL_S: Final = 0.5
-NEWCOMER_S: Final = 2.0
-"""So long a holder that is told to stop goes on taking joins, until the newcomer hears Discord."""
 
 
 class HeldElsewhere(LedgerError):
@@ -117,11 +115,11 @@ class Handover:
                     self._log.warning("pulse.missed", error=str(error))
             await self._sleep(BEAT_S)
 
-    async def await_newcomer(self) -> None:
-        """On the way out: until a newcomer hears Discord, at most ``NEWCOMER_S``."""
-        end_s = self._clock.monotonic_s() + NEWCOMER_S
+    async def await_newcomer(self, within_s: float) -> None:
+        """On the way out: a holder goes on taking joins until the newcomer hears Discord, so long at most."""
+        end_s = self._clock.monotonic_s() + within_s
         try:
-            async with asyncio.timeout(NEWCOMER_S):  # a cloud that does not answer holds nobody up either
+            async with asyncio.timeout(within_s):  # a cloud that does not answer holds nobody up either
                 while self._epoch() and self._clock.monotonic_s() < end_s:
                     if await self._presence.is_awaited(self._epoch()):
                         return

@@ -15,6 +15,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
+from actors.drain import Drain, Step
 from actors.journal import Journal
 from actors.proving import Prover
 from actors.standing import Inside, NotRunning
@@ -34,7 +35,6 @@ PAUSE_S: Final = 0.02
 """Between two pieces, each of which takes a few milliseconds of the journal's time."""
 GUILD_PAUSE_S: Final = 0.1
 """Between two guilds' checkpoints: those of 5,000 guilds take about ten minutes."""
-DRAIN_S: Final = 2.0
 
 
 class KeeperStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -113,21 +113,23 @@ class Keeper:
         self._passed_at_s = self._clock.monotonic_s()
         self._tell(records, guilds, began_s, troubles)
 
-    async def finish(self) -> None:
+    async def finish(self, drain: Drain) -> None:
         """The drain, once nothing is recorded any more: reads back what no pass has, as far as the time goes."""
-        await self._end_life()
+        async with drain.limit(Step.READING):
+            await self._end_life()
         if not self._journal.is_ready():
             return
         self._prover.mends = False
         began_s, troubles = self._clock.monotonic_s(), dict[str, str]()
         records = guilds = 0
-        try:
-            async with asyncio.timeout(DRAIN_S):
-                self._look()
-                records, troubles = await self._prove_records(0.0)
-                guilds = await self._read_checkpoints(troubles)
-        except TimeoutError:
-            troubles["time"] = f"not done after {DRAIN_S:g} s"
+        done = False
+        async with drain.limit(Step.READING):
+            self._look()
+            records, troubles = await self._prove_records(0.0)
+            guilds = await self._read_checkpoints(troubles)
+            done = True
+        if not done:
+            troubles["time"] = "not done before the bot had to end"
         self._tell(records, guilds, began_s, troubles)
 
     async def scrub(self) -> None:

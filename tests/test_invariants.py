@@ -14,6 +14,8 @@ import supervisor as supervisor_module
 from actors import journal as journal_module
 from actors import mailbox, supervision
 from actors.asks import Answered, Outcome
+from actors.clock import SystemClock
+from actors.drain import SHARES_S, Drain
 from actors.journal import Journal
 from actors.mailbox import Lane
 from ledger import messages as m
@@ -56,7 +58,7 @@ async def attacked(bot: Bot) -> AsyncIterator[Bot]:
         yield bot
     finally:
         bot.supervisor._stopping = True
-        await bot.supervisor._end((*bot.supervisor._guilds.values(), *bot.supervisor._children))
+        await bot.supervisor._end((*bot.supervisor._guilds.values(), *bot.supervisor._children), 5.0)
         await bot.supervisor.jobs.stop()
         tree.cancel()
         await asyncio.wait([tree])
@@ -540,9 +542,12 @@ async def test_journals_killed_over_real_files_lose_nothing_and_leave_no_late_wr
 # The end
 
 
-async def test_a_drain_ends_although_no_layer_takes_anything(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(supervisor_module, "DRAIN_S", 0.1)
-    monkeypatch.setattr(supervisor_module, "SHUTDOWN_S", 0.1)
+def soon(share_s: float) -> Drain:
+    """A drain whose steps have so long each."""
+    return Drain(SystemClock(), dict.fromkeys(SHARES_S, share_s))
+
+
+async def test_a_drain_ends_although_no_layer_takes_anything():
     bot = Bot()
     await bot.store.start()
     tree = supervision.spawn(bot.supervisor.run(bot.specs()), "supervisor")
@@ -553,7 +558,7 @@ async def test_a_drain_ends_although_no_layer_takes_anything(monkeypatch: pytest
         layer.go_away(DiskFull("no space left"))
     bot.supervisor.roster.tell(GUILD, bot.join(1))
     await bot.until(lambda: bool(bot.events("storage.stalled")))
-    drain = asyncio.get_running_loop().create_task(bot.supervisor.drain())
+    drain = asyncio.get_running_loop().create_task(bot.supervisor.drain(drain=soon(0.1)))
     done, _ = await asyncio.wait([drain], timeout=2.0)
     for layer in (bot.log, bot.database):
         layer.come_back()
@@ -564,8 +569,6 @@ async def test_a_drain_ends_although_no_layer_takes_anything(monkeypatch: pytest
 
 
 async def test_a_drain_ends_although_the_journal_is_given_up(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(supervisor_module, "DRAIN_S", 0.1)
-    monkeypatch.setattr(supervisor_module, "SHUTDOWN_S", 0.1)
     bot = Bot()
     await bot.store.start()
     tree = supervision.spawn(bot.supervisor.run(bot.specs()), "supervisor")
@@ -585,7 +588,7 @@ async def test_a_drain_ends_although_the_journal_is_given_up(monkeypatch: pytest
     task.cancel()
     await asyncio.wait([tree])
     assert isinstance(tree.exception(), supervisor_module.GaveUp)
-    drain = asyncio.get_running_loop().create_task(bot.supervisor.drain())
+    drain = asyncio.get_running_loop().create_task(bot.supervisor.drain(drain=soon(0.1)))
     done, _ = await asyncio.wait([drain], timeout=2.0)
     drain.cancel()
     await asyncio.wait([drain])
@@ -593,10 +596,7 @@ async def test_a_drain_ends_although_the_journal_is_given_up(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_task(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(supervisor_module, "DRAIN_S", 0.2)
+async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_task(seed: int):
     dice = random.Random(seed)
     before = asyncio.all_tasks()
     bot = Bot()
@@ -615,7 +615,7 @@ async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_tas
             bot.supervisor.kill(f"guild/{GUILD}")
     if dice.random() < 0.3:
         bot.log.fail_next(NotConfirmed("fsync"), took_effect=True)
-    await bot.supervisor.drain()
+    await bot.supervisor.drain(drain=soon(0.2))
     tree.cancel()
     await asyncio.wait([tree])
     async with asyncio.timeout(1.0):

@@ -7,6 +7,7 @@ import pytest
 
 from actors.clock import SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
+from actors.drain import Drain
 from actors.journal import WAIT_FOR_LAYER_S
 from ledger.errors import Stale, StorageError
 from ledger.records import JoinRecorded
@@ -229,7 +230,7 @@ async def test_nobody_says_goodbye_before_what_came_behind_an_upload_in_flight_i
         await bot.journal.append(GUILD, 1, 0, (draft(1),))
         await held.wait()
         await bot.journal.append(GUILD, 1, 1, (draft(2),))
-        leaving = asyncio.ensure_future(side.leave())
+        leaving = asyncio.ensure_future(side.leave(Drain(bot.clock)))
         go_on.set()
         await leaving
         assert await sky.users() == ["1", "2"]

@@ -8,13 +8,17 @@ import msgspec
 import pytest
 import structlog
 
-from actors.handover import BEAT_S, NEWCOMER_S, SILENT_S, Handover, HeldElsewhere
+from actors.drain import SHARES_S, Step
+from actors.handover import BEAT_S, SILENT_S, Handover, HeldElsewhere
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.presence import Presence
 from tests.actors.harness import VirtualClock
 
 EPOCH = 4
+
+
+NEWCOMER_S = SHARES_S[Step.NEWCOMER]
 
 
 class Side:
@@ -118,7 +122,7 @@ async def test_a_newcomer_says_once_that_it_hears_discord_and_the_holder_lets_it
     assert new.handover.is_waiting
     new.hears = True
     began_s = clock.now_s
-    await old.handover.await_newcomer()
+    await old.handover.await_newcomer(NEWCOMER_S)
     assert clock.now_s - began_s < NEWCOMER_S
     await old.handover.say_goodbye()
     await waiting
@@ -128,12 +132,11 @@ async def test_a_newcomer_says_once_that_it_hears_discord_and_the_holder_lets_it
 
 async def test_a_holder_waits_for_a_newcomer_only_for_a_moment():
     clock = VirtualClock()
-    await Side(claimed("old"), clock, "old", EPOCH).handover.await_newcomer()
+    await Side(claimed("old"), clock, "old", EPOCH).handover.await_newcomer(NEWCOMER_S)
     assert NEWCOMER_S <= clock.now_s - VirtualClock().now_s < NEWCOMER_S + 1
 
 
-async def test_a_cloud_that_hangs_holds_nobody_up_on_the_way_out(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("actors.handover.NEWCOMER_S", 0.01)
+async def test_a_cloud_that_hangs_holds_nobody_up_on_the_way_out():
     side = Side(claimed("old"), VirtualClock(), "old", EPOCH)
 
     async def hang(call: Call) -> None:
@@ -142,7 +145,7 @@ async def test_a_cloud_that_hangs_holds_nobody_up_on_the_way_out(monkeypatch: py
 
     side.objects.before = hang
     async with asyncio.timeout(5):
-        await side.handover.await_newcomer()
+        await side.handover.await_newcomer(0.01)
 
 
 async def test_a_holder_whose_claim_was_damaged_is_waited_for_like_any_other():
@@ -164,7 +167,7 @@ async def test_a_tool_that_writes_is_refused_while_somebody_else_holds_the_histo
 
 async def test_a_process_without_an_epoch_waits_for_nobody_on_its_way_out():
     clock = VirtualClock()
-    await Side(MemoryBucket(), clock, "old").handover.await_newcomer()
+    await Side(MemoryBucket(), clock, "old").handover.await_newcomer(NEWCOMER_S)
     assert clock.now_s == VirtualClock().now_s
 
 

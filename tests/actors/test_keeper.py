@@ -12,8 +12,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actors import keeper as keeper_module
 from actors.care import REST_S
+from actors.clock import SystemClock
+from actors.drain import SHARES_S, Drain, Step
 from actors.keeper import PASS_S, Keeper
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode
@@ -364,8 +365,7 @@ async def test_a_drain_reads_back_what_no_pass_has_seen(world: World):
         assert (line["records"], line["guilds"]) == (bot.store.newest_gsn() - proved, 1)
 
 
-async def test_a_drain_says_what_it_could_not_prove_in_time(world: World, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(keeper_module, "DRAIN_S", 0.05)
+async def test_a_drain_says_what_it_could_not_prove_in_time(world: World):
     bot = world.bot()
     async with running(bot):
         await bot.joined(*range(1, 10))
@@ -375,10 +375,12 @@ async def test_a_drain_says_what_it_could_not_prove_in_time(world: World, monkey
                 await asyncio.Event().wait()
 
         bot.objects.before = hang
-        await bot.supervisor.drain(bot.keeper.finish)
+        drain = Drain(SystemClock(), dict.fromkeys(SHARES_S, 0.0) | {Step.MAILBOXES: 0.3})
+        await bot.supervisor.drain(bot.keeper.finish, drain)
+        assert drain.cut == [Step.READING]
         (line,) = bot.events("backup.incomplete")
         assert (line["left"], line["guilds_left"]) == (bot.store.newest_gsn(), 1)
-        assert "not done after" in json.dumps(line["why"])
+        assert "not done before" in json.dumps(line["why"])
 
 
 async def test_a_drain_ends_a_pass_that_is_under_way_and_writes_nothing_to_a_cloud_that_is_anothers_by_now(

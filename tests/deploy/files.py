@@ -8,16 +8,13 @@ from typing import Any, Final
 import msgspec
 import yaml
 
-import supervisor
-from actors.cloud_side import FLUSH_S
-from actors.handover import NEWCOMER_S
+from actors.drain import SHARES_S
 from actors.settings import Settings
-from actors.supervision import SHUTDOWN_S
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DEPLOY: Final = ROOT / "docs" / "deploy"
-LONGEST_DRAIN_S: Final = NEWCOMER_S + supervisor.DRAIN_S + supervisor.CHECKPOINTS_S + FLUSH_S + 2 * SHUTDOWN_S
-"""A newcomer, mailboxes, checkpoints, the upload, guilds and children that do not end: no SIGKILL before that."""
+LONGEST_DRAIN_S: Final = sum(SHARES_S.values())
+"""No SIGKILL before that."""
 OURS: Final = frozenset(name.upper() for name in Settings.model_fields)
 THEIRS: Final = ("AWS_", "RAILWAY_")
 """Variables that a store or a host reads."""

@@ -143,7 +143,7 @@ def _waits(node: ast.expr | ast.stmt, where: str) -> bool:
     return not all(text.startswith(AT_ONCE[where]) for text in entered)
 
 
-_DEADLINES: Final = ("asyncio.timeout(", "limit")
+_DEADLINES: Final = ("asyncio.timeout(", "limit", "drain.limit(")
 _LEFT_AT_ONCE: Final = (
     "self._one_checkpoint",
     "self._beating",

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from actors.care import REST_S
+from actors.drain import Drain
 from actors.forgetting import ForgetRequest, Forgetting
 from actors.guild import CHECKPOINT_AGE_S
 from actors.keeper import PASS_S, Keeper
@@ -101,7 +102,7 @@ async def read_back(life: Life) -> None:
     await life.sleep(5.0)
     life.join(THERE)
     await life.sleep(1.0)
-    life.do("what is left", keeper.finish)
+    life.do("what is left", lambda: keeper.finish(Drain(process.clock)))
     life.join(HERE)
     await life.sleep(2 * PASS_S)
     life.do("a round", keeper.go_round)

@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
 from actors.cloud_side import Cloud, CloudSide
+from actors.drain import Drain
 from actors.guild import Outside
 from actors.journal import Journal
 from actors.salvager import Salvager
@@ -163,9 +164,10 @@ class Process:
 
     async def stop(self) -> None:
         """Drains: what a SIGTERM does."""
+        drain = Drain(self.clock)
         if self.cloud is not None:
-            await self.cloud.let_pass()
-        await self.supervisor.drain(None if self.cloud is None else self.cloud.leave)
+            await self.cloud.let_pass(drain)
+        await self.supervisor.drain(None if self.cloud is None else self.cloud.leave, drain)
         if self.tree is not None:
             self.tree.cancel()
             await asyncio.wait({self.tree})

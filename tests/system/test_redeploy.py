@@ -7,7 +7,7 @@ the sandbox's truth, and with every join that either process acknowledged.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -127,6 +127,9 @@ async def test_old_and_new_overlap_and_the_old_one_is_told_to_stop(deploys: Depl
     await deploys.settled(new, "new")
     assert await new.stop() == 0
     deploys.judge("new")
+    for bot in (old, new):
+        told = await bot.line("drain.finished")  # it says how long it took; that it is 5 s at most: test_drain.py
+        assert isinstance(told["seconds"], float)
 
 
 async def test_the_old_one_is_killed_while_the_new_one_stands_by(deploys: Deploys):
@@ -175,7 +178,10 @@ async def test_a_frozen_holder_that_wakes_finds_itself_overtaken_and_stops(deplo
     deploys.judge("new")
 
 
-async def test_on_one_lasting_disk_the_new_one_waits_for_the_folder(deploys: Deploys):
+@pytest.mark.parametrize("end", [BotProcess.stop, BotProcess.kill])
+async def test_on_one_lasting_disk_the_new_one_waits_for_the_folder(
+    deploys: Deploys, end: Callable[[BotProcess], Awaitable[int | None]]
+):
     old, new = (
         deploys.bot("same", disk="lasting", ack="database"),
         deploys.bot("same", disk="lasting", ack="database"),
@@ -185,7 +191,7 @@ async def test_on_one_lasting_disk_the_new_one_waits_for_the_folder(deploys: Dep
         await deploys.joins(5)
         starting = asyncio.get_running_loop().create_task(new.start(guilds=1))
         await deploys.joins(5)
-        assert await old.stop() == 0
+        assert not await end(old)
         await starting
         await deploys.joins(5)
     await deploys.settled(new, "same")
