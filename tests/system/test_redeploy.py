@@ -1,11 +1,12 @@
 """The redeploy: old and new process overlap while people join; nothing is lost, nothing counted twice.
 
-Two real processes, a Discord on loopback, a cloud in a folder. What the new one exports at the end is compared with
-the sandbox's truth, and with every join that either process acknowledged.
+Two real processes, a Discord on loopback, a cloud in a folder or in S3. What the new one exports at the end is
+compared with the sandbox's truth, and with every join that either process acknowledged.
 """
 
 import asyncio
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -17,13 +18,14 @@ from actors.cli.bot_process import BotProcess
 from actors.cli.scoreboard import exported, truth_of
 from ledger.records import Status
 from sandbox import Guild, Invite, Sandbox
+from tests.servers import Place
 
 STALE = 69
 JOIN_EVERY_S = 0.1
 
 
 class Deploys:
-    """A server with two invites, a cloud, and processes that come and go."""
+    """A server with two invites, a cloud, and processes that come and go. ``cloud``: where it is."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox, self.world, self.folder = sandbox, sandbox.world, folder
@@ -31,6 +33,7 @@ class Deploys:
         staff = [self.world.add_staff(self.guild) for _ in range(2)]
         self.invites: list[Invite] = [self.world.add_invite(self.guild, each) for each in staff]
         self.bots: list[BotProcess] = []
+        self.cloud = Place((folder / "cloud").as_uri(), {})
         self._joined = asyncio.Event()
 
     def bot(self, name: str, *, disk: str, ack: str) -> BotProcess:
@@ -42,8 +45,9 @@ class Deploys:
             "LEDGER_DISK": disk,
             "LEDGER_HTTP": "127.0.0.1:0",
             "LEDGER_LOG": "json",
-            "LEDGER_CLOUD": (self.folder / "cloud").as_uri(),
+            "LEDGER_CLOUD": self.cloud.address,
             "LEDGER_ACK": ack,
+            **self.cloud.environ,
         }
         transcript = self.folder / f"{len(self.bots)}.log"
         self.bots.append(BotProcess(environ, transcript, module="tests.system.hasty"))
@@ -160,6 +164,24 @@ async def test_with_nothing_left_but_the_cloud_a_new_disk_comes_back(deploys: De
     await deploys.settled(new, "new")
     assert await new.stop() == 0
     deploys.judge("new")
+
+
+async def test_a_killed_bot_whose_folder_is_wiped_comes_back_from_a_real_s3(deploys: Deploys, s3_address: Place):
+    """SeaweedFS; the same folder, with nothing in it any more, as on a machine that was made anew."""
+    deploys.cloud = s3_address
+    old = deploys.bot("data", disk="ephemeral", ack="cloud")
+    await old.start(guilds=1)
+    async with deploys.joining():
+        await old.until(lambda: len(old.acknowledged) >= 8, "joins")
+        await old.kill()
+        shutil.rmtree(deploys.data("data"))
+        new = deploys.bot("data", disk="ephemeral", ack="cloud")
+        await new.start(guilds=1)
+        assert old.acknowledged <= exported(deploys.data("data")).keys()
+        await deploys.joins(3)
+    await deploys.settled(new, "data")
+    assert await new.stop() == 0
+    deploys.judge("data")
 
 
 async def test_a_frozen_holder_that_wakes_finds_itself_overtaken_and_stops(deploys: Deploys):
