@@ -191,17 +191,18 @@ def _decided(records: Sequence[Record]) -> set[UserId]:
 
 
 class VirtualClock:
-    """Time that passes only in naps; stamps rise by one all the same."""
+    """Time that passes only in naps; stamps rise by one all the same. ``wrong_s``: so far the wall clock is ahead."""
 
     def __init__(self) -> None:
         self.now_s = 1_700_000_000.0
+        self.wrong_s = 0.0
         self._last_us = 0
 
     def now_ms(self) -> int:
-        return int(self.now_s * 1_000)
+        return int((self.now_s + self.wrong_s) * 1_000)
 
     def stamp_us(self) -> int:
-        self._last_us = max(self._last_us + 1, int(self.now_s * 1_000_000))
+        self._last_us = max(self._last_us + 1, int((self.now_s + self.wrong_s) * 1_000_000))
         return self._last_us
 
     def monotonic_s(self) -> float:

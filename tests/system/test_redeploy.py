@@ -92,7 +92,7 @@ class Deploys:
 
     def judge(self, name: str) -> None:
         truth, told = truth_of(self.world.truth), exported(self.data(name))
-        acknowledged = set().union(*(bot.acknowledged for bot in self.bots))
+        acknowledged = {join for bot in self.bots for join in bot.acknowledged}
         assert acknowledged <= told.keys()
         assert told.keys() == truth.keys()
         wrong = [
