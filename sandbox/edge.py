@@ -93,6 +93,13 @@ class Call:
     def flag(self, name: str) -> bool:
         return self.request.query.get(name, "").lower() in ("1", "true")
 
+    async def file(self, name: str) -> bytes | None:
+        """A file of a form; None: not in it."""
+        if not self.request.content_type.startswith("multipart/"):
+            return None
+        part = (await self.request.post()).get(name)
+        return part.file.read() if isinstance(part, web.FileField) else None
+
     @property
     def fields(self) -> JsonObject:
         return self.body if isinstance(self.body, dict) else {}
@@ -228,14 +235,16 @@ class Edge:
             caller = self._credentials.caller(request.headers.get("Authorization", ""))
             if not route.open:
                 self._authorize(route, caller)
-            if fault.status is not None:
+            if fault.status is not None and not fault.done:
                 return _scripted(fault, headers)
             if not passed:
                 retry_after_s = float(headers["X-RateLimit-Reset-After"])
                 return _scripted(Fault(status=TOO_MANY, retry_after_s=retry_after_s), headers)
             if fault.body is not None:
-                return Answer(200, Raw(fault.body), headers)
+                return Answer(200, Raw(fault.body, fault.content_type), headers)
             body = await route.handler(Call(request, fault, await _body(request), caller))
+            if fault.done:
+                return _scripted(fault, headers)
         except DiscordError as error:
             if error.kind is not None:
                 self._violations.add(error.kind, f"{request.method} {request.path}: {error.message}")
@@ -266,7 +275,8 @@ async def _body(request: web.Request) -> JsonObject | list[object]:
     """JSON, or the `payload_json` part of a form (messages with files)."""
     raw: bytes | str = await request.read() if not request.content_type.startswith("multipart/") else ""
     if request.content_type.startswith("multipart/"):
-        raw = str((await request.post()).get("payload_json", ""))
+        part = (await request.post()).get("payload_json", "")
+        raw = bytes(part) if isinstance(part, bytearray) else str(part)  # as the part says it is JSON, or text
     if not raw:
         return {}
     try:

@@ -9,6 +9,8 @@ import asyncio
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from sandbox.models import JobState
+
 OUTAGE_CODE = 0
 INDEX_NOT_READY = 110_000
 ACCEPTED = 202
@@ -55,7 +57,9 @@ class Fault:
         bare: an invite list without its metadata.
         blank: a vanity answer with code null and uses 0.
         as_of_us: counters as they were at that moment.
-        body: 200 with these bytes for an answer, which need not be JSON.
+        done: what was asked for is carried out all the same.
+        job: what becomes of the list of target users in this request.
+        body: 200 with these bytes for an answer, which need not be JSON, whatever `content_type` says.
         bend: rows of members-search that are not the ones asked for.
         guild_id: only requests about this guild; None: any.
     """
@@ -72,7 +76,10 @@ class Fault:
     bare: bool = False
     blank: bool = False
     as_of_us: int | None = None
+    done: bool = False
+    job: JobState = JobState.COMPLETED
     body: bytes | None = None
+    content_type: str = "application/json"
     bend: Bend | None = None
     guild_id: int | None = None
 
@@ -120,9 +127,17 @@ class Faults:
         retry_after_s: float = 0.0,
         is_global: bool = False,
         guild_id: int | None = None,
+        done: bool = False,
     ) -> None:
         """Answer the next `times` requests (None: all) with an error status."""
-        fault = Fault(status=status, code=code, retry_after_s=retry_after_s, is_global=is_global, guild_id=guild_id)
+        fault = Fault(
+            status=status,
+            code=code,
+            retry_after_s=retry_after_s,
+            is_global=is_global,
+            guild_id=guild_id,
+            done=done,
+        )
         self.add(kind, fault, times=times)
 
     def delay(self, kind: str, delay_s: float, *, times: int = 1, late: bool = False) -> None:
@@ -158,6 +173,10 @@ class Faults:
 
     def bend_search(self, bend: Bend, *, times: int | None = 1) -> None:
         self.add("search", Fault(bend=bend), times=times)
+
+    def stall_targets(self, state: JobState, kind: str = "create_invite", *, times: int = 1) -> None:
+        """The next list of target users is taken, and then still being read (PROCESSING) or not readable (FAILED)."""
+        self.add(kind, Fault(job=state), times=times)
 
     def garble(self, kind: str, body: bytes, *, times: int | None = 1) -> None:
         """Answer the next requests with 200 and these bytes."""

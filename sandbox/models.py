@@ -111,8 +111,28 @@ class Channel:
     overwrites: dict[int, Overwrite] = field(default_factory=dict)
 
 
+class JobState(IntEnum):
+    """Of the reading of a list of target users."""
+
+    PROCESSING = 1
+    COMPLETED = 2
+    FAILED = 3
+
+
+@dataclass(slots=True, kw_only=True)
+class TargetJob:
+    """The reading of a list of target users; it is in force when that is COMPLETED."""
+
+    users: frozenset[int]
+    created_at_us: int
+    state: JobState
+    completed_at_us: int | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Invite:
+    """`targets`: who alone may accept it; None: anybody. `role_ids`: given to who accepts it."""
+
     code: str
     channel: Channel
     inviter: User | None
@@ -124,6 +144,9 @@ class Invite:
     base_uses: int = 0
     used_at_us: list[int] = field(default_factory=list)
     gone_at_us: int | None = None
+    role_ids: tuple[int, ...] = ()
+    targets: frozenset[int] | None = None
+    job: TargetJob | None = None
 
     @property
     def uses(self) -> int:
@@ -189,6 +212,17 @@ class AuditEntry:
         return self.invite.code if self.invite else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applicant:
+    """Who waits to be let in. The invite's counter has risen already."""
+
+    user: User
+    via: str | None
+    invite: Invite | None
+    code: str | None
+    applied_at_us: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Guild:
     id: int
@@ -207,6 +241,7 @@ class Guild:
     audit: list[AuditEntry] = field(default_factory=list)
     past: dict[int, Member] = field(default_factory=dict)
     """The last membership of each who left."""
+    applicants: dict[int, Applicant] = field(default_factory=dict)
     available: bool = True
     has_bot: bool = True
     has_system_channel: bool = True
@@ -269,6 +304,7 @@ class Join:
     bot: bool
     rejoin: bool
     connected: bool
+    applied_at_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,19 @@ Shapes are those of API v10 as discord.py 2.7.1 reads them. Nothing here decides
 
 from collections.abc import Iterable
 
-from sandbox.models import AuditAction, AuditEntry, Channel, Guild, Invite, Member, Overwrite, Role, User
+from sandbox.models import (
+    AuditAction,
+    AuditEntry,
+    Channel,
+    Guild,
+    Invite,
+    JobState,
+    Member,
+    Overwrite,
+    Role,
+    TargetJob,
+    User,
+)
 from sandbox.wire import JsonObject, iso
 
 
@@ -147,6 +159,7 @@ def invite(place: Guild, one: Invite) -> JsonObject:
         "guild": _invite_guild(place),
         "channel": {"id": str(one.channel.id), "name": one.channel.name, "type": 0},
     }
+    seen |= {"roles": [_invite_role(place, role_id) for role_id in one.role_ids]} if one.role_ids else {}
     return seen | ({"inviter": user(one.inviter)} if one.inviter else {})
 
 
@@ -168,7 +181,26 @@ def invite_create(place: Guild, one: Invite) -> JsonObject:
     event = invite_metadata(one, one.created_at_us) | {"uses": 0}
     event |= {"code": one.code, "flags": int(one.flags), "type": 0}
     event |= {"guild_id": str(place.id), "channel_id": str(one.channel.id)}
+    event |= {"role_ids": [str(role_id) for role_id in one.role_ids]} if one.role_ids else {}
     return event | ({"inviter": user(one.inviter)} if one.inviter else {})
+
+
+def target_users(one: Invite) -> bytes:
+    """The list of who alone may accept it, as CSV."""
+    rows = ["user_id", *(str(user_id) for user_id in sorted(one.targets or ()))]
+    return "".join(f"{row}\r\n" for row in rows).encode()
+
+
+def target_job(one: TargetJob) -> JsonObject:
+    done = one.state is JobState.COMPLETED
+    return {
+        "status": int(one.state),
+        "total_users": len(one.users),
+        "processed_users": len(one.users) if done else 0,
+        "created_at": iso(one.created_at_us),
+        "completed_at": iso(one.completed_at_us) if one.completed_at_us else None,
+        "error_message": "Failed to parse CSV file" if one.state is JobState.FAILED else None,
+    }
 
 
 def invite_delete(place: Guild, one: Invite) -> JsonObject:
@@ -241,6 +273,12 @@ def users(everyone: Iterable[User]) -> list[JsonObject]:
 def _overwrite(target_id: int, one: Overwrite) -> JsonObject:
     kind = 1 if one.member else 0
     return {"id": str(target_id), "type": kind, "allow": str(int(one.allow)), "deny": str(int(one.deny))}
+
+
+def _invite_role(place: Guild, role_id: int) -> JsonObject:
+    """Partial, and only its id once the role is gone."""
+    full = role(place.roles[role_id]) if role_id in place.roles else {"id": str(role_id)}
+    return {key: full[key] for key in ("id", "name", "position", "color", "colors") if key in full}
 
 
 def _invite_guild(place: Guild) -> JsonObject:

@@ -1,4 +1,4 @@
-"""The world: guilds, people, invites, and everything that happens to them. Drive it, then compare with `truth`.
+"""The world: guilds, people and what happens to them (invites: `inviting`). Drive it, then compare with `truth`.
 
 Rules:
 - Methods are plain calls: when one returns, the thing has happened and its events are in `feed` (told, or held).
@@ -13,14 +13,14 @@ from random import Random
 from typing import Final
 
 from sandbox import payloads
-from sandbox.changes import Changes
 from sandbox.clock import Clock
 from sandbox.event import Event
+from sandbox.inviting import Inviting
 from sandbox.models import (
     NI,
     VANITY,
+    Applicant,
     AuditAction,
-    Channel,
     Guild,
     Invite,
     InviteFlag,
@@ -31,89 +31,20 @@ from sandbox.models import (
     MemberFlag,
     Role,
     User,
-    Vanity,
 )
 from sandbox.wire import iso
 
-MAX_INVITES: Final = 1_000
+APPROVAL: Final = "MEMBER_VERIFICATION_MANUAL_APPROVAL"
+"""The feature of a guild that lets in whom somebody approves."""
 
 
-class World(Changes):
+class World(Inviting):
     """Everything that happens. `truth` has one line for each join, `leaves` one for each leave."""
 
     def __init__(self, clock: Clock, rng: Random) -> None:
         super().__init__(clock, rng)
         self.truth: list[Join] = []
         self.leaves: list[Leave] = []
-        self._guild_of_code: dict[str, Guild] = {}
-
-    # Invites
-
-    def add_invite(
-        self,
-        guild: Guild,
-        inviter: User | None = None,
-        *,
-        code: str | None = None,
-        max_uses: int = 0,
-        max_age_s: int = 0,
-        uses: int = 0,
-        temporary: bool = False,
-        flags: InviteFlag = InviteFlag.NONE,
-        channel: Channel | None = None,
-        reason: str | None = None,
-    ) -> Invite:
-        """A new invite (INVITE_CREATE, audit entry 40). No inviter: a widget's. `uses`: as if used before."""
-        invite = Invite(
-            code=code or self.ids.code(),
-            channel=channel or guild.channel,
-            inviter=inviter,
-            created_at_us=self.clock.tick_us(),
-            max_uses=max_uses,
-            max_age_s=max_age_s,
-            base_uses=uses,
-            temporary=temporary,
-            flags=flags,
-        )
-        self._open_invite(guild, invite)
-        self._audit(guild, AuditAction.INVITE_CREATE, inviter, invite=invite, reason=reason)
-        return invite
-
-    def delete_invite(self, guild: Guild, code: str, by: User | None = None, *, reason: str | None = None) -> Invite:
-        """Somebody (the owner, unless told) deletes it: INVITE_DELETE and audit entry 42."""
-        invite = self.live_invite(guild, code)
-        self._close_invite(guild, invite)
-        self._audit(guild, AuditAction.INVITE_DELETE, by or guild.owner, invite=invite, reason=reason)
-        return invite
-
-    def expire_invite(self, guild: Guild, code: str) -> Invite:
-        """It runs out now. Discord says nothing; the list stops showing it."""
-        invite = self.live_invite(guild, code)
-        invite.gone_at_us = self.clock.tick_us()
-        return invite
-
-    def live_invite(self, guild: Guild, code: str) -> Invite:
-        invite = guild.by_code.get(code)
-        if invite is None or not invite.alive_at(self.clock.now_us()):
-            raise ValueError(f"no live invite {code} in {guild.name}")
-        return invite
-
-    def invites_at(self, guild: Guild, at_us: int | None = None) -> list[Invite]:
-        """The invites alive at that moment (now); their counters of then are `uses_at`."""
-        moment = self.clock.now_us() if at_us is None else at_us
-        return [invite for invite in guild.invites if invite.alive_at(moment)][:MAX_INVITES]
-
-    def find_invite(self, code: str) -> tuple[Guild, Invite] | None:
-        guild = self._guild_of_code.get(code)
-        invite = guild.by_code[code] if guild else None
-        return (guild, invite) if guild and invite and invite.alive_at(self.clock.now_us()) else None
-
-    def set_vanity(self, guild: Guild, code: str | None, *, uses: int = 0) -> None:
-        """Another vanity code, or none (GUILD_UPDATE). Its counter starts at `uses`."""
-        guild.vanity = Vanity(code=code, base_uses=uses)
-        if code and "VANITY_URL" not in guild.features:
-            guild.features.append("VANITY_URL")
-        self._emit(guild, "GUILD_UPDATE", payloads.guild(guild))
 
     # Joins and leaves
 
@@ -141,19 +72,20 @@ class World(Changes):
             hold: keep these events in `feed.held` until `feed.release()`.
             silent: the GUILD_MEMBER_ADD is lost for ever.
             pending: rules not accepted yet; see `approve`.
-            roles: given at the door, as role invites do.
+            roles: given at the door; those of a role invite are anyhow.
             by: who added it, if it is a bot (audit entry 28); the owner, unless told.
             way: how they come in where it is by no invite; discovery, unless told (a bot: added as a bot).
 
         Raises:
-            ValueError: when the code is dead, the user is a member already, or there is both an invite and a way.
+            ValueError: when the code is dead or not for them, the user is a member already, or there is both an
+                invite and a way.
         """
         newcomer = user or self.add_user()
         if newcomer.id in guild.members:
             raise ValueError(f"{newcomer.name} is a member of {guild.name} already")
         if via is not None and way is not None:
             raise ValueError(f"{newcomer.name} comes by {via}, so not by {way.name}")
-        invite = self._use(guild, via)
+        invite = self._use(guild, newcomer, via)
         member = self._enter(guild, newcomer, via, invite, pending=pending, roles=roles)
         member.source = _source(newcomer, via) if way is None else way
         told = [] if silent else [Event(name="GUILD_MEMBER_ADD", data=self._about(guild, member))]
@@ -169,6 +101,68 @@ class World(Changes):
         """Somebody (the owner, unless told) adds a new bot: GUILD_MEMBER_ADD and audit entry 28."""
         return self.join(guild, self.add_user(bot=True), by=by)
 
+    def accept(self, guild: Guild, user: User, code: str) -> None:
+        """A member accepts a role invite: it gives the roles (GUILD_MEMBER_UPDATE), and its counter rises.
+
+        Raises:
+            ValueError: when the invite is dead, not for them, or gives no roles: then nothing would happen.
+        """
+        if not self.live_invite(guild, code).role_ids:
+            raise ValueError(f"{code} gives no roles")
+        invite = self._use(guild, user, code)
+        member = guild.members[user.id]
+        member.roles = list(dict.fromkeys([*member.roles, *(role.id for role in _roles_of(guild, invite))]))
+        self._tell_member(guild, user)
+        for event in self._spend(guild, invite):
+            self._emit(guild, event.name, event.data, channel=invite.channel if invite else None)
+
+    # Those who must be let in
+
+    def apply(self, guild: Guild, user: User | None = None, via: str | None = None) -> Applicant:
+        """Somebody asks to be let in: the counter rises now, and the bot hears of no member yet.
+
+        Raises:
+            ValueError: when the guild lets everybody in, or as in `join`.
+        """
+        applicant = user or self.add_user()
+        if APPROVAL not in guild.features:
+            raise ValueError(f"{guild.name} lets everybody in")
+        if applicant.id in guild.members or applicant.id in guild.applicants:
+            raise ValueError(f"{applicant.name} is in {guild.name} already, or waits there")
+        invite = self._use(guild, applicant, via)
+        for event in self._spend(guild, invite):
+            self._emit(guild, event.name, event.data, channel=invite.channel if invite else None)
+        waiting = Applicant(
+            user=applicant,
+            via=via,
+            invite=invite,
+            code=guild.vanity.code if via == VANITY else via,
+            applied_at_us=self.clock.tick_us(),
+        )
+        guild.applicants[applicant.id] = waiting
+        return waiting
+
+    def admit(
+        self, guild: Guild, user: User, *, hold: bool = False, silent: bool = False, keeps_code: bool = True
+    ) -> Join:
+        """Somebody lets an applicant in: GUILD_MEMBER_ADD, whatever has become of the invite meanwhile.
+
+        members-search knows them as let in by hand (7), and by which code, if `keeps_code`.
+        """
+        waiting = guild.applicants.pop(user.id)
+        member = self._enter(guild, user, waiting.via, waiting.invite, pending=False, roles=())
+        member.source = JoinSource.MANUAL_APPROVAL
+        member.code = waiting.code if keeps_code else None
+        if not silent:
+            self._emit(guild, "GUILD_MEMBER_ADD", self._about(guild, member), hold=hold)
+        return self._remember(guild, member, waiting.via, waiting.invite, applied_at_us=waiting.applied_at_us)
+
+    def turn_away(self, guild: Guild, user: User) -> None:
+        """An applicant is refused, or gives up: nobody is told, and the counter stays."""
+        del guild.applicants[user.id]
+
+    # Members
+
     def repeat_join(self, guild: Guild, user: User, *, joined_at_us: int | None = None) -> None:
         """GUILD_MEMBER_ADD once more for a member, perhaps with another `joined_at`. No counter moves."""
         event = self._about(guild, guild.members[user.id])
@@ -180,6 +174,10 @@ class World(Changes):
         """A pending member accepts the rules (GUILD_MEMBER_UPDATE)."""
         guild.members[user.id].pending = False
         self._emit(guild, "GUILD_MEMBER_UPDATE", self._about(guild, guild.members[user.id]))
+
+    def give_role(self, guild: Guild, user: User, role: Role) -> None:
+        """One more role (GUILD_MEMBER_UPDATE)."""
+        self.set_roles(guild, user, [*(guild.roles[each] for each in guild.members[user.id].roles), role])
 
     def set_roles(self, guild: Guild, user: User, roles: Iterable[Role]) -> None:
         member = guild.members[user.id]
@@ -205,34 +203,6 @@ class World(Changes):
 
     # Inside
 
-    def _open_invite(self, guild: Guild, invite: Invite) -> None:
-        guild.invites.append(invite)
-        guild.by_code[invite.code] = invite
-        self._guild_of_code[invite.code] = guild
-        self._emit(guild, "INVITE_CREATE", payloads.invite_create(guild, invite), channel=invite.channel)
-
-    def _close_invite(self, guild: Guild, invite: Invite) -> None:
-        invite.gone_at_us = self.clock.tick_us()
-        self._emit(guild, "INVITE_DELETE", payloads.invite_delete(guild, invite), channel=invite.channel)
-
-    def _use(self, guild: Guild, via: str | None) -> Invite | None:
-        if via is None:
-            return None
-        if via != VANITY:
-            invite = self.live_invite(guild, via)
-            invite.used_at_us.append(self.clock.tick_us())
-            return invite
-        if guild.vanity.code is None:
-            raise ValueError(f"{guild.name} has no vanity code")
-        guild.vanity.used_at_us.append(self.clock.tick_us())
-        return None
-
-    def _spend(self, guild: Guild, invite: Invite | None) -> list[Event]:
-        if invite is None or not invite.used_up:
-            return []
-        invite.gone_at_us = self.clock.tick_us()
-        return [Event(name="INVITE_DELETE", data=payloads.invite_delete(guild, invite))]
-
     def _enter(
         self,
         guild: Guild,
@@ -243,7 +213,7 @@ class World(Changes):
         pending: bool,
         roles: Iterable[Role],
     ) -> Member:
-        member = self.founder.seat(guild, user, *roles)
+        member = self.founder.seat(guild, user, *roles, *_roles_of(guild, invite))
         member.pending = pending
         member.code = guild.vanity.code if via == VANITY else via
         member.inviter = invite.inviter if invite else None
@@ -255,7 +225,14 @@ class World(Changes):
         guest = invite is not None and InviteFlag.GUEST in invite.flags
         return rejoin | MemberFlag.IS_GUEST if guest else rejoin
 
-    def _remember(self, guild: Guild, member: Member, via: str | None, invite: Invite | None) -> Join:
+    def _remember(
+        self,
+        guild: Guild,
+        member: Member,
+        via: str | None,
+        invite: Invite | None,
+        applied_at_us: int | None = None,
+    ) -> Join:
         join = Join(
             guild_id=guild.id,
             user_id=member.user.id,
@@ -268,6 +245,7 @@ class World(Changes):
             bot=member.user.bot,
             rejoin=MemberFlag.DID_REJOIN in member.flags,
             connected=self.is_connected(guild.id),
+            applied_at_us=applied_at_us,
         )
         self.truth.append(join)
         return join
@@ -286,6 +264,12 @@ class World(Changes):
             event = {"guild_id": str(guild.id), "user": payloads.user(user)}
             self._emit(guild, "GUILD_MEMBER_REMOVE", event, hold=hold)
         return leave
+
+
+def _roles_of(guild: Guild, invite: Invite | None) -> list[Role]:
+    """What the invite gives, of what is still there."""
+    role_ids = invite.role_ids if invite else ()
+    return [guild.roles[role_id] for role_id in role_ids if role_id in guild.roles]
 
 
 def _source(user: User, via: str | None) -> JoinSource:

@@ -5,12 +5,24 @@
 
 from typing import Final, TypeAlias, assert_never
 
+import aiohttp
+import discord
 import msgspec
 
 from actors.traffic import RequestOutcome
 
 GARBLED: Final = (ValueError, LookupError, TypeError, AttributeError)
 """How the library stumbles over an answer of another form: no JSON, a 429 without its seconds, odd headers."""
+TROUBLE: Final = (
+    msgspec.ValidationError,
+    discord.RateLimited,
+    discord.HTTPException,
+    aiohttp.ClientError,
+    OSError,
+    *GARBLED,
+    RuntimeError,  # aiohttp's word for a session that is being closed
+)
+"""What a request through the library, and reading its answer, may raise for what the world does."""
 LONGEST_WAIT_S: Final = 3_600.0
 """A ban of Discord's front lasts about so long; who believes more is dead for a header that was garbled."""
 
@@ -109,6 +121,23 @@ def outcome(failure: Failure) -> RequestOutcome:  # noqa: PLR0911 -- one for eac
             return RequestOutcome.OK  # each of its pages was answered
         case _:
             assert_never(failure)
+
+
+def as_failure(error: Exception) -> Failure:
+    """One of ``TROUBLE`` as a value."""
+    match error:
+        case msgspec.ValidationError():
+            return Malformed(why=str(error))
+        case discord.RateLimited(retry_after=wait_s):
+            return Limited(retry_after_s=wait_of(wait_s, LONGEST_WAIT_S))
+        case discord.HTTPException(status=401 | 403):
+            return Forbidden()
+        case discord.HTTPException(status=status, code=code):
+            return Unavailable(status=status, code=code)
+        case ValueError() | LookupError() | TypeError() | AttributeError():
+            return Malformed(why=type(error).__name__)
+        case _:
+            return Unavailable(status=0)
 
 
 def in_short(error: Exception) -> str:

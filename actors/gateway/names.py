@@ -39,7 +39,6 @@ REQUESTS: Final = (
     "get_members",
     "get_member",
     "get_user",
-    "create_invite",
 )
 """Methods of the library's HTTP client that answer raw JSON."""
 SOCKET_STATE: Final = ("session_id", "sequence", "_discord_parsers")

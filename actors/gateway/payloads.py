@@ -135,6 +135,12 @@ class ChannelGone(_Part, frozen=True, kw_only=True):
     guild_id: Guild | None = None
 
 
+class GivenRole(_Part, frozen=True, kw_only=True):
+    """A role object, of which only the id matters."""
+
+    id: Role
+
+
 class InviteRow(_Part, frozen=True, kw_only=True):
     """A row of the invite list. ``uses`` and ``created_at`` are left out for who lacks Manage Server."""
 
@@ -148,7 +154,12 @@ class InviteRow(_Part, frozen=True, kw_only=True):
     expires_at: Time | None = None
     flags: Count = 0
     temporary: bool = False
-    role_ids: tuple[Role, ...] = ()
+    roles: tuple[GivenRole, ...] = ()
+
+    @property
+    def role_ids(self) -> tuple[RoleId, ...]:
+        """By the name that INVITE_CREATE has for them."""
+        return tuple(role.id for role in self.roles)
 
 
 class AuditChange(_Part, frozen=True, kw_only=True):

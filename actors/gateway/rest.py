@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final, TypeAlias, TypeVar
 
-import aiohttp
 import discord
 import msgspec
 from discord.http import HTTPClient, Route
@@ -18,18 +17,17 @@ from discord.http import HTTPClient, Route
 from actors.gateway.counters import counters_of
 from actors.gateway.evidence import Action, Audited, Searched, audited, is_older, place_of, searched
 from actors.gateway.failures import (
-    GARBLED,
-    LONGEST_WAIT_S,
+    TROUBLE,
     Failure,
     Forbidden,
-    Limited,
     Malformed,
     TimedOut,
     TooLong,
     Unavailable,
+    as_failure,
     outcome,
-    wait_of,
 )
+from actors.gateway.invitation import ENDLESS, TargetJob, Terms, body_of, form_of, users_in
 from actors.gateway.pacing import Pacer, Urgency
 from actors.gateway.payloads import (
     AuditPage,
@@ -44,30 +42,23 @@ from actors.gateway.payloads import (
     decode,
 )
 from actors.traffic import RequestOutcome, RestTraffic
-from ledger.ids import ChannelId, GuildId, SessionId, UserId
+from ledger.ids import ChannelId, GuildId, InviteCode, SessionId, UserId
 from ledger.ports import Clock
 from ledger.records import Vanity
 from ledger.samples import Sample
 
+UNKNOWN_INVITE: Final = 10006
+"""Discord's code beside a 404."""
 DEADLINE_S: Final = 15.0
 """For one request, the library's own retries and waits included."""
 MEMBERS_A_PAGE: Final = 1_000
 IDS_A_SEARCH: Final = 10
 OLDEST_FIRST: Final = 2
 """How members-search sorts; by default the newest come first."""
+NOBODY: Final = UserId("0")
 ENTRIES_A_PAGE: Final = 100
 AUDIT_PAGES: Final = 10
 """At most; one question reads 1,000 entries of one action, and 42 is rare."""
-
-_TROUBLE: Final = (
-    msgspec.ValidationError,
-    discord.RateLimited,
-    discord.HTTPException,
-    aiohttp.ClientError,
-    OSError,
-    *GARBLED,
-    RuntimeError,  # aiohttp's word for a session that is being closed
-)
 
 T = TypeVar("T")
 Connection: TypeAlias = Callable[[], HTTPClient | None]
@@ -115,9 +106,7 @@ class Rest:
 
     async def invites(self, guild: GuildId) -> tuple[InviteRow, ...] | Failure:
         """The invite list as it is, for a person who waits."""
-        async with self._pacer.permit(Urgency.PERSON):
-            await self._pacer.beat()
-            return await self._ask(tuple[InviteRow, ...], lambda http: http.invites_from(int(guild)))
+        return await self._for_person(tuple[InviteRow, ...], lambda http: http.invites_from(int(guild)))
 
     async def members(self, guild: GuildId, after: UserId) -> tuple[Member, ...] | Failure:
         """Up to ``MEMBERS_A_PAGE`` members with higher ids than ``after``, by rising ids."""
@@ -163,14 +152,19 @@ class Rest:
         found = await self._search(guild, body, Urgency.LIVE)
         return tuple(row for row in found if row.user in users) if isinstance(found, tuple) else found
 
-    async def sweep_members(self, guild: GuildId, after: Searched | None) -> tuple[Searched, ...] | Failure:
-        """Up to ``MEMBERS_A_PAGE`` members who joined after that one (None: from the first); none: the end."""
+    async def sweep_members(
+        self, guild: GuildId, after_us: int = 0, after: UserId = NOBODY
+    ) -> tuple[Searched, ...] | Failure:
+        """Up to ``MEMBERS_A_PAGE`` members, oldest first, behind that one, who joined then; no rows: the end.
+
+        A page may be shorter and not the last: guests are left out.
+        """
         body: dict[str, object] = {"limit": MEMBERS_A_PAGE, "sort": OLDEST_FIRST}
-        if after is not None:
-            joined_ms, _ = place_of(after)
-            body["after"] = {"guild_joined_at": joined_ms, "user_id": after.user}
+        place = (after_us // 1_000, int(after))
+        if after_us:
+            body["after"] = {"guild_joined_at": place[0], "user_id": after}
         found = await self._search(guild, body, Urgency.LISTING)
-        if isinstance(found, tuple) and found and after is not None and place_of(found[0]) <= place_of(after):
+        if isinstance(found, tuple) and found and place_of(found[0]) <= place:
             return Malformed(why="the search does not go on")
         return found
 
@@ -182,14 +176,35 @@ class Rest:
         """What a user is called who need not be a member; 404 for an account that is gone."""
         return await self._name(Named, lambda http: http.get_user(int(user)))
 
-    async def create_invite(self, channel: ChannelId, reason: str) -> InviteRow | Failure:
-        """A new invite that never ends; ``reason`` stands in the audit log."""
-        async with self._pacer.permit(Urgency.PERSON):
-            await self._pacer.beat()
-            return await self._ask(
-                InviteRow,
-                lambda http: http.create_invite(int(channel), max_age=0, max_uses=0, unique=True, reason=reason),
-            )
+    async def create_invite(self, channel: ChannelId, reason: str, terms: Terms = ENDLESS) -> InviteRow | Failure:
+        """A new invite; ``reason`` stands in the audit log.
+
+        With targets: it lets in those alone once ``target_job`` says so. Where the answer is lost it may stand.
+        """
+        route = Route("POST", "/channels/{channel_id}/invites", channel_id=int(channel))
+
+        def request(http: HTTPClient) -> Awaitable[object]:
+            if terms.targets:
+                return http.request(route, form=form_of(terms), reason=reason)
+            return http.request(route, json=body_of(terms), reason=reason)
+
+        return await self._for_person(InviteRow, request)
+
+    async def delete_invite(self, code: InviteCode, reason: str) -> InviteRow | Failure:
+        """Withdraws it; the answer is what it was. 404 with ``UNKNOWN_INVITE`` where it has ended already."""
+        route = Route("DELETE", "/invites/{invite_id}", invite_id=str(code))
+        return await self._for_person(InviteRow, lambda http: http.request(route, reason=reason))
+
+    async def targets(self, code: InviteCode) -> tuple[UserId, ...] | Failure:
+        """Who alone may accept it; none: there is no list, or an empty one."""
+        route = Route("GET", "/invites/{invite_id}/target-users", invite_id=str(code))
+        csv = await self._for_person(str, lambda http: http.request(route))
+        return _or_malformed(lambda: users_in(csv)) if isinstance(csv, str) else csv
+
+    async def target_job(self, code: InviteCode) -> TargetJob | Failure:
+        """How far Discord is with the list that was handed in last."""
+        route = Route("GET", "/invites/{invite_id}/target-users/job-status", invite_id=str(code))
+        return await self._for_person(TargetJob, lambda http: http.request(route))
 
     async def post(self, channel: ChannelId, text: str, nonce: str) -> Place | Failure:
         """A message that mentions nobody; twice with the same nonce (≤ 25 characters) within minutes is once.
@@ -208,6 +223,12 @@ class Rest:
         return RestTraffic(
             requests=dict(self._requests), waited_s=self._pacer.waited_s(), waiting=self._pacer.waiting()
         )
+
+    async def _for_person(self, kind: type[T], request: Callable[[HTTPClient], Awaitable[object]]) -> T | Failure:
+        """One request for a person who waits."""
+        async with self._pacer.permit(Urgency.PERSON):
+            await self._pacer.beat()
+            return await self._ask(kind, request)
 
     async def _audit_page(self, guild: GuildId, action: Action, before: str | None) -> AuditPage | Failure:
         """The newest entries before that one, in any order."""
@@ -264,8 +285,8 @@ class Rest:
         except asyncio.CancelledError:  # a deadline of whoever asks
             _open_gate(http)
             raise
-        except _TROUBLE as error:
-            return _as_failure(error)
+        except TROUBLE as error:
+            return as_failure(error)
 
 
 def url_of_gateway(http: HTTPClient) -> Awaitable[dict[str, str]]:
@@ -284,19 +305,3 @@ def _or_malformed(read: Callable[[], T]) -> T | Malformed:
         return read()
     except msgspec.ValidationError as error:
         return Malformed(why=str(error))
-
-
-def _as_failure(error: Exception) -> Failure:
-    match error:
-        case msgspec.ValidationError():
-            return Malformed(why=str(error))
-        case discord.RateLimited(retry_after=wait_s):
-            return Limited(retry_after_s=wait_of(wait_s, LONGEST_WAIT_S))
-        case discord.HTTPException(status=401 | 403):
-            return Forbidden()
-        case discord.HTTPException(status=status, code=code):
-            return Unavailable(status=status, code=code)
-        case ValueError() | LookupError() | TypeError() | AttributeError():
-            return Malformed(why=type(error).__name__)
-        case _:
-            return Unavailable(status=0)

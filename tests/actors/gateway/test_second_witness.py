@@ -1,7 +1,7 @@
 """members-search as the bot asks it, over real sockets: rows as reported, and everything that is no report."""
 
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ from actors.gateway.failures import (
     reason,
 )
 from actors.gateway.payloads import SearchAnswer
-from actors.gateway.rest import Rest
+from actors.gateway.rest import NOBODY, Rest
 from actors.traffic import RequestOutcome
 from ledger.ids import GuildId, UserId
 from sandbox import VANITY, Bend, Join, Sandbox
@@ -43,6 +43,11 @@ async def answered(asked: Awaitable[tuple[Searched, ...] | Failure]) -> tuple[Se
     rows = await asked
     assert isinstance(rows, tuple)
     return rows
+
+
+def behind(rows: Sequence[Searched]) -> tuple[int, UserId]:
+    """Where the next page begins."""
+    return (rows[-1].joined_at_us, rows[-1].user) if rows else (0, NOBODY)
 
 
 async def test_members_are_reported_with_invite_inviter_and_way(
@@ -88,7 +93,7 @@ async def test_how_long_the_index_takes_is_believed_within_reason(
 async def test_a_refusal_is_a_value(status: int, failure: Failure, rest: Rest, guild_id: GuildId, sandbox: Sandbox):
     sandbox.faults.fail("search", status, times=None)
     assert await rest.search_members(guild_id, [UserId("1")]) == failure
-    assert await rest.sweep_members(guild_id, None) == failure
+    assert await rest.sweep_members(guild_id) == failure
 
 
 async def test_without_manage_server_it_is_forbidden(rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox):
@@ -123,7 +128,7 @@ async def test_a_row_that_does_not_decode_spoils_the_answer(
 async def test_garbage_is_malformed(body: bytes, rest: Rest, guild_id: GuildId, sandbox: Sandbox):
     sandbox.faults.garble("search", body, times=None)
     assert isinstance(await rest.search_members(guild_id, [UserId("1")]), Malformed)
-    assert isinstance(await rest.sweep_members(guild_id, None), Malformed)
+    assert isinstance(await rest.sweep_members(guild_id), Malformed)
     assert rest.traffic().requests[RequestOutcome.MALFORMED] == 2
 
 
@@ -137,7 +142,7 @@ async def test_rows_of_others_are_dropped_and_those_of_another_guild_are_no_answ
     sandbox.faults.bend_search(Bend.ELSEWHERE, times=2)
     other = Malformed(why="the search of another guild")
     assert await rest.search_members(guild_id, [user_of(join)]) == other
-    assert await rest.sweep_members(guild_id, None) == other
+    assert await rest.sweep_members(guild_id) == other
 
 
 async def test_a_stale_row_keeps_its_own_time(rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox):
@@ -157,7 +162,7 @@ async def test_a_sweep_leads_through_all_members_from_the_first(
     invite = sandbox.world.add_invite(guild)
     last = sandbox.world.join(guild, via=invite.code)
     rows: list[Searched] = []
-    while page := await answered(rest.sweep_members(guild_id, rows[-1] if rows else None)):
+    while page := await answered(rest.sweep_members(guild_id, *behind(rows))):
         rows += page
     assert sandbox.count("search") == 3
     assert {int(row.user) for row in rows} == set(guild.members)
@@ -169,11 +174,11 @@ async def test_a_sweep_that_does_not_go_on_is_malformed(
     rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox
 ):
     sandbox.world.join(guild)
-    first = await answered(rest.sweep_members(guild_id, None))
+    first = await answered(rest.sweep_members(guild_id))
     rows = [{"member": {"user": {"id": each.user}, "joined_at": "2020-01-01T00:00:00+00:00"}} for each in first]
     told = [row | {"source_invite_code": None, "join_source_type": 0} for row in rows]
     sandbox.faults.garble("search", json.dumps({"guild_id": guild_id, "members": told}).encode())
-    assert await rest.sweep_members(guild_id, first[-1]) == Malformed(why="the search does not go on")
+    assert await rest.sweep_members(guild_id, *behind(first)) == Malformed(why="the search does not go on")
 
 
 def test_guests_who_have_no_time_of_joining_are_no_rows(guild_id: GuildId):
