@@ -178,8 +178,10 @@ class CloudReader:
         if found is None:
             return
         if not await self._is_still_there(found.layout):
-            self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
-            return
+            if not await self._is_damaged(found.layout.k):
+                self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
+                return
+            found.layout.take_unreadable(found.layout.k)
         self.layout, self._base = found.layout, found.verified
         self.indexed = found.layout.k
         self._restart_chains(self._base.gsn)
@@ -187,6 +189,19 @@ class CloudReader:
     async def _is_still_there(self, layout: Layout) -> bool:
         data = await self._objects.get(segment_key(layout.k))
         return data is not None and layout.digest in ("", digest_of(data))
+
+    async def _is_damaged(self, k: int) -> bool:
+        """Whether a segment is there and not what anybody wrote: it tells nothing against the index behind it."""
+        data = await self._objects.get(segment_key(k))
+        if data is None:
+            return False
+        try:
+            _, _, why = await self._offload(partial(look_at, data, k))
+        except Corrupt as error:
+            why = str(error)
+        if why:
+            self._notes.append(f"{why}; it is left as it is")
+        return bool(why)
 
     async def _segments(self, first: int, last: int) -> AsyncIterator[tuple[int, bytes | None]]:
         for start in range(first, last + 1, AHEAD_OBJECTS):
