@@ -200,7 +200,7 @@ class SearchAnswer(_Part, frozen=True, kw_only=True):
 
     guild_id: Guild | None = None
     members: tuple[SearchRow, ...] | None = None
-    code: int = 0
+    code: Count = 0
     retry_after: float | str = ""
 
 

@@ -1,10 +1,12 @@
 """members-search as the bot asks it, over real sockets: rows as reported, and everything that is no report."""
 
 import json
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.gateway.evidence import Searched, searched
 from actors.gateway.failures import (
@@ -17,7 +19,7 @@ from actors.gateway.failures import (
     explain,
     reason,
 )
-from actors.gateway.payloads import SearchAnswer
+from actors.gateway.payloads import SearchAnswer, decode
 from actors.gateway.rest import NOBODY, Rest
 from actors.traffic import RequestOutcome
 from ledger.ids import GuildId, UserId
@@ -185,3 +187,39 @@ def test_guests_who_have_no_time_of_joining_are_no_rows(guild_id: GuildId):
     row = {"member": {"user": {"id": "1"}}, "source_invite_code": None, "join_source_type": 0}
     answer = msgspec.convert({"guild_id": guild_id, "members": [row]}, SearchAnswer)
     assert searched(answer, guild_id) == ()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=30),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside, max_size=3),
+    max_leaves=8,
+)
+FAIR: dict[str, object] = {"guild_id": "1", "members": [ROW | {"source_invite_code": "abc", "inviter_id": "5"}]}
+
+
+def places(value: object, way: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Every place in a JSON value."""
+    yield way
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in inside:
+        yield from places(each, (*way, key))
+
+
+def put(value: object, way: tuple[str | int, ...], odd: object) -> object:
+    """The value with something odd in one place."""
+    if not way:
+        return odd
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[way[0]] = put(copy[way[0]], way[1:], odd)
+    return copy
+
+
+@given(way=st.sampled_from(list(places(FAIR))), odd=JSON)
+def test_whatever_stands_in_one_place_is_rows_or_a_failure(way: tuple[str | int, ...], odd: object):
+    try:
+        answer = decode(put(FAIR, way, odd), SearchAnswer)
+    except msgspec.ValidationError:
+        return
+    told = searched(answer, GuildId("1"))
+    assert isinstance(told, tuple | Malformed | NotReady)
+    assert reason(told) if isinstance(told, Failure) else all(isinstance(row, Searched) for row in told)
