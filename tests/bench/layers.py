@@ -206,7 +206,7 @@ class Recovery:
             await bot.journal.append(GUILD, 1, TAIL, tuple(draft_of(TAIL + n) for n in range(TAIL)))
             self._lines = [frame.data for frame in await layers[0].guild_frames(GUILD, TAIL)]
             began = time.perf_counter()
-            await bot.roster.ask(GUILD, m.DescribeGuild(), PATIENCE_S)
+            await bot.roster.ask(GUILD, m.DescribeMember(user=user_of(2 * TAIL - 1)), PATIENCE_S)
             return (time.perf_counter() - began) * 1_000
 
     async def peer(self) -> float:
