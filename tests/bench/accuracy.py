@@ -1,8 +1,9 @@
 """Who is right: ours and the ways of the field (``trackers.py``) on the same recorded worlds.
 
 A claim is *right* where it names the person who made the invite (the vanity URL is its own person); ours must also
-name the right code where it names one. What credits by itself is a claim (``certain``, ``confirmed``,
-``inviter_certain``); ``likely`` is none, and is counted apart. Joins that were never heard of are open.
+name the right code where it names one. What credits by itself is a claim: ``certain``, ``confirmed``,
+``inviter_certain``, and ``reported``, unless the owner says no. ``likely`` is none, and is counted apart. Joins that
+were never heard of are open.
 """
 
 from collections import Counter
@@ -19,7 +20,7 @@ from ledger.state import Period
 from tests.bench.figures import Row, Theme
 from tests.bench.ground import Ground
 from tests.bench.trackers import TRACKERS, Claim, Tracker
-from tests.ledger.listeners import Ours, Stage
+from tests.ledger.listeners import Auditing, Hearing, Ours, Stage
 from tests.ledger.recordings import Recording, Used, record
 
 Outcome: TypeAlias = Literal["right", "wrong", "open"]
@@ -28,6 +29,7 @@ Column: TypeAlias = tuple[int, bool]
 
 RATES: Final = (1, 6, 20, 60)
 COLUMNS: Final[tuple[Column, ...]] = (*((rate, False) for rate in RATES), (6, True))
+CLAIMS: Final = CREDITING | {Status.REPORTED}
 WORLDS: Final = 5
 JOINS: Final = 200
 
@@ -70,7 +72,7 @@ def tally_of(recording: Recording, tracker: type[Tracker]) -> Tally:
 
 
 def _judge_ours(period: Period | None, used: Used) -> Outcome:
-    if period is None or period.status not in CREDITING:
+    if period is None or period.status not in CLAIMS:
         return "open"
     return "right" if _is_right(period, used) else "wrong"
 
@@ -88,7 +90,11 @@ def _judge(claim: Claim | None, used: Used) -> Outcome:
 
 # The table
 
-OURS: Final[tuple[tuple[str, str, Callable[[Stage], Ours]], ...]] = (("ours", "by counters alone", Ours),)
+OURS: Final[tuple[tuple[str, str, Callable[[Stage], Ours]], ...]] = (
+    ("ours", "by counters alone", Ours),
+    ("ours, audit log", "which invites were used up, too", Auditing),
+    ("ours, audit, witness", "and what the member search says", Hearing),
+)
 
 
 def theme(_ground: Ground) -> Theme:

@@ -3,17 +3,28 @@
 ``Ours`` is the model code that the bot runs. Others are in tests/bench/trackers.py.
 """
 
+import random
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
+from typing import Final
 
 from ledger import messages as m
 from ledger import records as r
-from ledger.ids import SessionId, UserId
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, SessionId, UserId
 from ledger.samples import Sample
 from ledger.state import Period
 from tests.ledger.lives import Life
-from tests.ledger.recordings import START_US, Answer, Born, Died, Event, Join, Joined, Left, Recording
+from tests.ledger.recordings import START_US, Answer, Born, Died, Event, Join, Joined, Left, Logged, Recording
+
+DISCOVERY: Final = 3
+INVITE: Final = 5
+VANITY_WAY: Final = 6
+"""How the member search calls the ways in."""
+LISTED_US: Final = 50_000
+"""So long after it was asked for, the member list shows who is there."""
+TOO_YOUNG_US: Final = 20_000_000
+"""Whoever has just joined is not found yet."""
 
 
 class Listener:
@@ -113,10 +124,14 @@ class Ours(Listener):
                 self.tell(m.NoteInviteBorn(cause=self._cause("rest"), invite=invite, arrived_us=now_us))
             case Died(code=code):
                 self.tell(m.NoteInviteDied(cause=self._cause("rest"), code=code, arrived_us=now_us))
+            case Logged():
+                pass
 
     def tell(self, message: m.Message) -> None:
         for effect in self.model.tell(message).effects:
             self._carry_out(effect)
+        for errand in self.model.errands:
+            self._go(errand)
 
     @property
     def _session(self) -> SessionId:
@@ -134,9 +149,12 @@ class Ours(Listener):
                 due_us = self.stage.now_us + round(effect.after_s * 1_000_000) + 1  # behind what was just heard
                 self.stage.later(due_us, lambda: self._fetch(effect))
             case m.ListMembers():
-                self.stage.later(self.stage.now_us + 50_000, lambda: self._list(effect))
+                self.stage.later(self.stage.now_us + LISTED_US, lambda: self._list(effect))
             case _:
                 pass
+
+    def _go(self, errand: m.Request) -> None:
+        """By counters alone, nothing else is asked."""
 
     def _fetch(self, effect: m.FetchSample) -> None:
         if effect.request.number == self.model.presence.asked:  # else another request has taken its place
@@ -171,6 +189,86 @@ class Ours(Listener):
             at_us=now_us + 1,
         )
         self.stage.later(now_us + 1, lambda: self.tell(page))
+
+
+class Auditing(Ours):
+    """Ours, where the audit log may be read."""
+
+    def hear(self, event: Event) -> None:
+        super().hear(event)
+        if isinstance(event, Logged):
+            told = m.DeletedInvite(code=event.code, at_us=event.at_us, by=event.by)
+            self.tell(m.NoteDeletion(cause=self._cause("rest"), deletion=told, arrived_us=self.stage.now_us))
+
+    def _go(self, errand: m.Request) -> None:
+        if isinstance(errand, m.ReadAudit):
+            self.stage.later(max(errand.due_us, self.stage.now_us + 1), lambda: self._read_audit(errand))
+
+    def _read_audit(self, errand: m.ReadAudit) -> None:
+        """The log is told by Discord's clock."""
+        now_us, recording = self.stage.now_us, self.stage.recording
+        deletions = tuple(
+            m.DeletedInvite(code=each.code, at_us=each.at_us + recording.skew_us, by=each.by)
+            for each in recording.deletions
+            if errand.since_us <= each.at_us + recording.skew_us and each.at_us <= now_us
+        )
+        read = m.AuditArrived(number=errand.number, requested_us=now_us, deletions=deletions)
+        self.stage.later(now_us + 100_000, lambda: self.tell(read))
+
+
+class Hearing(Auditing):
+    """Ours, where Discord's member search is asked as well."""
+
+    def _go(self, errand: m.Request) -> None:
+        super()._go(errand)
+        now_us = self.stage.now_us
+        match errand:
+            case m.AskWitness():
+                self.stage.later(max(errand.due_us, now_us + 1), lambda: self._search(errand))
+            case m.SweepMembers():
+                self.stage.later(max(errand.due_us, now_us + 1), lambda: self._sweep(errand))
+            case _:
+                pass
+
+    def report(self, join: Join) -> r.Report:
+        """What the search says of a join."""
+        used = self.stage.recording.truth[join]
+        if used.code == NO_COUNTER:
+            return r.Report(way=DISCOVERY)
+        if used.code == VANITY:
+            return r.Report(way=VANITY_WAY, code=InviteCode("acme"))
+        return r.Report(way=INVITE, code=used.code, inviter=used.inviter)
+
+    def _search(self, errand: m.AskWitness) -> None:
+        self._found([join for join in self._indexed() if join[0] in errand.users], errand.number, swept=False)
+
+    def _sweep(self, errand: m.SweepMembers) -> None:
+        place = (errand.after_us, int(errand.after or 0))
+        self._found([join for join in self._indexed() if (join[1], int(join[0])) > place], errand.number, swept=True)
+
+    def _indexed(self) -> list[Join]:
+        """Members who are there and not too young to be found."""
+        now_us = self.stage.now_us
+        there = self.stage.recording.members_at(now_us)
+        return sorted((join for join in there if join[1] < now_us - TOO_YOUNG_US), key=lambda join: join[1])
+
+    def _found(self, joins: list[Join], number: int, *, swept: bool) -> None:
+        answered_us = self.stage.now_us + 100_000
+        rows = tuple(m.SearchedMember(user=join[0], joined_at_us=join[1], report=self.report(join)) for join in joins)
+        answer = m.WitnessAnswered(number=number, rows=rows, at_us=answered_us, swept=swept, done=swept)
+        self.stage.later(answered_us, lambda: self.tell(answer))
+
+
+class Misled(Hearing):
+    """Ours, where the member search lies about every tenth member: another invite, or none."""
+
+    def report(self, join: Join) -> r.Report:
+        luck = random.Random(f"{self.stage.recording.seed}/{join}")
+        if luck.random() > 0.1:
+            return super().report(join)
+        others = [used for used in self.stage.recording.truth.values() if used.inviter]
+        lie = luck.choice(others)
+        return luck.choice([r.Report(way=DISCOVERY), r.Report(way=INVITE, code=lie.code, inviter=lie.inviter)])
 
 
 def _id(row: Join) -> int:

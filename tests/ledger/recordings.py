@@ -56,7 +56,15 @@ class Died(msgspec.Struct, frozen=True):
     code: InviteCode
 
 
-Event: TypeAlias = Joined | Left | Born | Died
+class Logged(msgspec.Struct, frozen=True):
+    """GUILD_AUDIT_LOG_ENTRY_CREATE with action 42; ``at_us`` by Discord's clock."""
+
+    code: InviteCode
+    at_us: int
+    by: UserId
+
+
+Event: TypeAlias = Joined | Left | Born | Died | Logged
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -283,6 +291,7 @@ class _Story:
         invite = self.invites.pop(code)
         self.deletions.append(Deletion(self.now_us, code, invite.created_at_us, UserId("1")))
         self._tell(Died(code))
+        self._tell(Logged(code, self.now_us + self.skew_us, UserId("1")))
         if len(alive) < 7:
             self._at(self.now_us + 5 * SECOND, lambda: self._make_invite(self.now_us))
 
