@@ -5,6 +5,7 @@ stores are opened in ``persistence/stores.py``.
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -94,13 +95,27 @@ async def hold(disk: Disk, data: Path, sleep: Sleep, log: FilteringBoundLogger) 
         FolderInUse: when it is still held after the wait.
         FolderRefused: when the folder cannot be made or written.
     """
-    started = datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC).isoformat(timespec="seconds")
+    try:
+        return await await_lock(lambda: hold_folder(disk, data, started_at()), sleep, log)
+    except StorageError as refused:
+        raise FolderRefused([f"nothing can be recorded in LEDGER_DATA, {data} ({refused})"]) from refused
+
+
+async def await_lock(lock: Callable[[], Held], sleep: Sleep, log: FilteringBoundLogger) -> Held:
+    """What ``lock`` gives, tried again for a while.
+
+    Raises:
+        FolderInUse: when another process still holds it then.
+    """
     for _ in range(LOCK_TRIES):
         try:
-            return hold_folder(disk, data, started)
+            return lock()
         except FolderInUse as busy:
             log.warning("folder.awaited", owner=busy.owner, hint=busy.hint)
             await sleep(LOCK_PAUSE_S)
-        except StorageError as refused:
-            raise FolderRefused([f"nothing can be recorded in LEDGER_DATA, {data} ({refused})"]) from refused
-    return hold_folder(disk, data, started)
+    return lock()
+
+
+def started_at() -> str:
+    """Now, for a person to read."""
+    return datetime.fromtimestamp(SystemClock().now_ms() / 1_000, UTC).isoformat(timespec="seconds")

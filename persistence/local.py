@@ -27,15 +27,15 @@ _CHUNK_RECORDS: Final = 500
 """How many frames are read at once for another layer."""
 
 
-def hold_folder(disk: Disk, data: Path, started: str) -> Held:
-    """Locks a data folder for this process, without waiting; ``started`` is for a person to read.
+def hold_folder(disk: Disk, data: Path, started: str, name: str = "lock") -> Held:
+    """Locks a data folder for this process, without waiting. ``started``: for people to read; ``name``: of the file.
 
     Raises:
         FolderInUse: when another process holds it; it names that one.
         StorageError: when the lock's file cannot be opened.
     """
     disk.make_folder(data)
-    return disk.lock(data / "lock", f"process {os.getpid()} on {socket.gethostname()}, started {started}")
+    return disk.lock(data / name, f"process {os.getpid()} on {socket.gethostname()}, started {started}")
 
 
 class LocalLayer:

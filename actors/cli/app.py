@@ -64,6 +64,7 @@ def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], i
         name="inviteledger",
         help="Who invited whom on your Discord server: proven, and never lost.",
         version=lambda: version("inviteledger"),
+        default_parameter=Parameter(negative="", show_default=False),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,
@@ -235,7 +236,7 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
 
         Args:
             to: an empty folder, or one that is not there.
-            source: a folder that `backup` wrote, or `cloud`: what LEDGER_CLOUD names.
+            source: a folder that `backup` wrote; without it, `cloud`: what LEDGER_CLOUD names.
             at: a time, such as 2026-11-28T18:00Z or "2h ago": what was recorded later is left out, for good.
             drill: restore the cloud into scratch, compare it with the history here, write a report.
         """
@@ -246,7 +247,7 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
             return asyncio.run(_drill(settings(), tools))
         if to is None:
             raise BadRestore("it is not said where to restore to")
-        wish = Wish(to=to, until_ms=_time(at, tools))
+        wish = Wish(to=to, until_ms=_past(at, tools))
         if source == CLOUD:
             return asyncio.run(_restore(settings(), tools, wish))
         return asyncio.run(restore_backup(tools, Path(source), wish))
@@ -280,6 +281,15 @@ def _guild(said: str | None) -> GuildId | None:
 
 def _time(said: str | None, tools: Tools) -> int | None:
     return None if said is None else parse_time(said, tools.clock.now_ms())
+
+
+def _past(said: str | None, tools: Tools) -> int | None:
+    at_ms = _time(said, tools)
+    if at_ms is not None and at_ms > tools.clock.now_ms():
+        raise BadRestore(
+            f"--at {said} lies in the future: nothing would be left out, and yet it were another history"
+        )
+    return at_ms
 
 
 def _tools() -> Tools:

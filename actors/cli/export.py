@@ -25,7 +25,8 @@ def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryI
     """Prints the joins of one guild or of all; notes go to ``err``.
 
     Returns:
-        0, or 1 when nothing is recorded there, or durable records cannot be read, so that joins are missing.
+        0, or 1 when nothing is recorded there, or of the guild, or durable records cannot be read, so that joins are
+        missing.
 
     Raises:
         NewerFormat: when a later release wrote the log.
@@ -48,7 +49,8 @@ def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryI
         err.write(
             f"{data / 'log'} holds nothing, but {database} is there: start the bot, which rebuilds its log from it\n"
         )
-    return WRONG if gone or reading.scan.missing else OK
+    unknown = guild is not None and guild not in reading.chains.heads
+    return WRONG if gone or unknown or reading.scan.missing else OK
 
 
 def _print(histories: Mapping[GuildId, GuildHistory], out: BinaryIO) -> None:

@@ -84,9 +84,14 @@ async def _copy(tools: Tools, history: History, place: Path, wish: Wish) -> Copi
 def _tell(tools: Tools, name: str, copied: Copied, wish: Wish) -> int:
     with printing(tools.out):
         say = Say("restore", tools.out)
-        say(*said_of(copied), f"from {name} into {wish.to.absolute()}, read back, and the same as there")
+        say(
+            *said_of(copied, cut=wish.until_ms is not None),
+            f"from {name} into {wish.to.absolute()}, read back, and the same as there",
+        )
         if wish.until_ms is not None:
             say(f"cut at {shown(wish.until_ms)}: {count(copied.left_out, 'later record')} left out", *_CUT)
+            if not copied.left_out:
+                say("nothing was recorded later: without --at it would be the same history, and go on with the cloud")
         if copied.reforgotten:
             say(f"{copied.reforgotten} times somebody was forgotten later than that: so they are here, too")
         for note in copied.notes:

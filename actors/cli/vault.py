@@ -7,19 +7,32 @@ import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
 
 from actors.cli.document import document
 from actors.cli.exits import OK, BadWords
-from actors.clock import SystemClock, SystemRandomness
-from actors.ground import warn_of_disk
+from actors.clock import Sleep, SystemClock, SystemRandomness
+from actors.ground import await_lock, started_at, warn_of_disk
 from actors.logs import adopt_libraries, make_logger
 from actors.ops.vault import VaultServer
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
-from ledger.errors import StorageError
+from ledger.errors import FolderInUse, StorageError
 from persistence.cloud import CloudLayer
-from persistence.disk import RealDisk
+from persistence.disk import Disk, Held, RealDisk
 from persistence.folder_objects import FolderObjects
+from persistence.local import hold_folder
 from persistence.offload import ThreadOffload
+
+LOCK: Final = ".lock"
+"""In the vault's folder; no key of an object begins so."""
+
+
+class VaultInUse(FolderInUse):
+    """Another vault serves the folder."""
+
+    hint = "stop the other vault, or name another folder with --folder"
 
 
 class BadAddress(BadWords):
@@ -46,6 +59,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     Raises:
         BadSettings: without a token on an address that others can reach; when the folder cannot be written.
         CannotListen: when the address cannot be had.
+        VaultInUse: when another vault serves the folder, and still does 10 s later.
     """
     clock = SystemClock()
     log = make_logger(settings, clock, sys.stdout)
@@ -67,7 +81,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     _check_folder(folder)
     warn_of_disk(folder, settings, log)
     try:
-        asyncio.run(_serve(server))
+        asyncio.run(_serve(server, folder, log))
     finally:
         disk.close()
         reading.close()
@@ -88,7 +102,31 @@ def _check_folder(folder: Path) -> None:
         ) from error
 
 
-async def _serve(server: VaultServer) -> None:
+async def hold_vault(disk: Disk, folder: Path, sleep: Sleep, log: FilteringBoundLogger) -> Held:
+    """The lock of a vault's folder; another one may be on its way out, so it is waited for.
+
+    Raises:
+        VaultInUse: when it is still held after the wait.
+    """
+
+    def lock() -> Held:
+        try:
+            return hold_folder(disk, folder, started_at(), LOCK)
+        except FolderInUse as busy:
+            raise VaultInUse(str(folder), busy.owner) from busy
+
+    return await await_lock(lock, sleep, log)
+
+
+async def _serve(server: VaultServer, folder: Path, log: FilteringBoundLogger) -> None:
+    held = await hold_vault(RealDisk(), folder, asyncio.sleep, log)
+    try:
+        await _serve_until_told(server)
+    finally:
+        held.release()
+
+
+async def _serve_until_told(server: VaultServer) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -152,6 +152,15 @@ def test_an_expected_error_is_a_sentence_and_a_code(
     assert said.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["run", "setup", "forget", "replay", "verify", "restore"])
+def test_help_offers_no_flag_that_takes_back_what_nobody_said(command: str, capsys: pytest.CaptureFixture[str]):
+    assert Program()(command, "--help") == 0
+    said = capsys.readouterr().out
+    assert "--" in said
+    assert "--no-" not in said
+    assert "default:" not in said
+
+
 def test_export_and_verify_read_the_folder_of_the_settings(
     monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
 ):
@@ -161,7 +170,7 @@ def test_export_and_verify_read_the_folder_of_the_settings(
     monkeypatch.setenv("LEDGER_DATA", str(tmp_path / "mine"))
     assert Program()("export", "--guild", "1") == 0
     assert capfdbinary.readouterr().out.startswith(b'{"guild":"1","user":"5","joined_at_ms":7,')
-    assert Program()("export", "--guild=2") == 0
+    assert Program()("export", "--guild=2") == 1
     nothing = capfdbinary.readouterr()
     assert (nothing.out, nothing.err[:5]) == (b"", b"note:")
     assert Program()("verify") == 1

@@ -415,12 +415,22 @@ def test_a_history_is_cut_at_a_time_and_is_another_one_from_then_on(tmp_path: Pa
     code, said = restore(tmp_path / "kept", tmp_path / "new", until_ms)
     assert code == 0
     assert f"{len(all_records) - len(kept)} later records left out" in said
+    assert said.count(" UTC") == 1, "when it was cut, and not when that was recorded"
     restored = records_in(tmp_path / "new")
     assert restored[: len(kept)] == kept
     assert all(isinstance(record.event, ContinuityBroken) and record.epoch == 2 for record in restored[len(kept) :])
     report, _ = asyncio.run(started(tmp_path / "new"))
     assert report.lineage not in ("", "lineage")
     assert report.epoch == 3
+
+
+def test_a_cut_that_leaves_nothing_out_says_so(tmp_path: Path):
+    write_history(tmp_path / "data", played(3))
+    back(tmp_path / "data", tmp_path / "kept")
+    code, said = restore(tmp_path / "kept", tmp_path / "new", records_in(tmp_path / "data")[-1].at_ms)
+    assert code == 0
+    assert "0 later records left out" in said
+    assert "without --at it would be the same history" in said
 
 
 def test_a_cut_history_wins_over_the_layer_that_holds_what_was_cut(tmp_path: Path):
@@ -554,6 +564,7 @@ def test_the_program_s_own_entry_backs_up(tmp_path: Path):
         (("restore", "--from", "b"), "--to"),
         (("restore", "--from", "b", "--to", "new"), "holds no whole backup"),
         (("restore", "--from", "b", "--to", "new", "--at", "noon"), "is no time"),
+        (("restore", "--from", "b", "--to", "new", "--at", "2999-01-01"), "lies in the future"),
         (("replay", "--until", "noon"), "is no time"),
         (("replay", "--guild", "x"), "is no id"),
     ],

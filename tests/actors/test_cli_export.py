@@ -175,7 +175,7 @@ def test_a_branch_that_lost_is_left_out(tmp_path: Path):
 
 def test_an_unknown_guild_has_no_lines_and_a_note(tmp_path: Path):
     make_log(tmp_path).append(Sealer()([[record(1, joined("5", 1))]]))
-    assert export(tmp_path, "99") == (0, [], "note: nothing is recorded of guild 99, but of 1 other\n")
+    assert export(tmp_path, "99") == (1, [], "note: nothing is recorded of guild 99, but of 1 other\n")
 
 
 def test_where_there_is_no_log_the_folder_is_asked_about(tmp_path: Path):
