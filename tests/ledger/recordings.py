@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -27,6 +27,7 @@ REST_US: Final = 180 * SECOND
 BURST: Final = 30
 MAX_LAG_US: Final = 3 * SECOND
 
+Lags: TypeAlias = Literal["never", "at times", "always"]
 Join: TypeAlias = tuple[UserId, int]
 """A member and Discord's joined_at."""
 
@@ -176,10 +177,10 @@ def is_expired(invite: Counter, now_us: int) -> bool:
     return invite.expires_at_us is not None and invite.expires_at_us <= now_us
 
 
-def record(seed: int, *, per_minute: float = 20, joins: int = 30, calm: bool = False) -> Recording:
-    """A story of ``joins`` joins, in bursts of 30 with so many a minute. ``calm``: Discord's list never lags."""
-    made_by = f"record({seed}, per_minute={per_minute}, joins={joins}, calm={calm})"
-    return _Story(seed, per_minute, joins).told(made_by, calm=calm)
+def record(seed: int, *, per_minute: float = 20, joins: int = 30, lags: Lags = "at times") -> Recording:
+    """A story of ``joins`` joins, in bursts of 30 with so many a minute; ``lags``: how often Discord's list does."""
+    made_by = f"record({seed}, per_minute={per_minute}, joins={joins}, lags={lags!r})"
+    return _Story(seed, per_minute, joins).told(made_by, lags)
 
 
 class _Story:
@@ -203,7 +204,7 @@ class _Story:
         self._codes = count(1)
         self._times = self._plan(per_minute, joins)
 
-    def told(self, made_by: str, *, calm: bool) -> Recording:
+    def told(self, made_by: str, lags: Lags) -> Recording:
         self._run()
         return Recording(
             made_by=made_by,
@@ -217,7 +218,7 @@ class _Story:
             deletions=tuple(self.deletions),
             absences=(self._span_over(joins=5),),
             failing=tuple(self._span_over(joins=3) for _ in range(1 + len(self._times) // 100)),
-            lagging=() if calm else tuple(self._span_over(joins=10) for _ in range(1 + len(self._times) // 100)),
+            lagging=self._lagging(lags),
         )
 
     def _plan(self, per_minute: float, joins: int) -> Sequence[int]:
@@ -234,6 +235,12 @@ class _Story:
         first = self.random.randrange(len(self._times))
         since_us = self._times[first] - self.random.randrange(SECOND)
         return Span(since_us, max(self._times[min(first + joins, len(self._times)) - 1], since_us + 10 * SECOND))
+
+    def _lagging(self, lags: Lags) -> tuple[Span, ...]:
+        """At times: while about one in ten joins."""
+        at_times = tuple(self._span_over(joins=10) for _ in range(1 + len(self._times) // 100))
+        always = Span(START_US, self.now_us + REST_US)
+        return {"never": (), "at times": at_times, "always": (always,)}[lags]
 
     def _run(self) -> None:
         for _ in range(6):

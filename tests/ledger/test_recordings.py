@@ -20,7 +20,7 @@ from tests.ledger.lives import in_bytes, replayed, restored
 from tests.ledger.recordings import Died, Heard, Joined, Recording, Used, record
 
 recordings = st.builds(
-    lambda seed, rate: record(seed, per_minute=rate, joins=40, calm=True),
+    lambda seed, rate: record(seed, per_minute=rate, joins=40, lags="never"),
     st.integers(0, 10**9),
     st.sampled_from([1, 6, 20, 60]),
 )
