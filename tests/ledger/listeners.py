@@ -103,7 +103,8 @@ class Ours(Listener):
         self._dispatches = 0
         if self.model.records:
             self.model.kill()
-        self.tell(m.GuildCameUp(session=self._session, at_us=self.stage.now_us, vanity=True))
+        by_hand = self.stage.recording.by_hand
+        self.tell(m.GuildCameUp(session=self._session, at_us=self.stage.now_us, vanity=True, approval=by_hand))
 
     def hear(self, event: Event) -> None:
         now_us = self.stage.now_us

@@ -122,6 +122,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     made_by: str
     seed: int
+    by_hand: bool
     skew_us: int
     end_us: int
     truth: dict[Join, Used]
@@ -177,18 +178,24 @@ def is_expired(invite: Counter, now_us: int) -> bool:
     return invite.expires_at_us is not None and invite.expires_at_us <= now_us
 
 
-def record(seed: int, *, per_minute: float = 20, joins: int = 30, lags: Lags = "at times") -> Recording:
-    """A story of ``joins`` joins, in bursts of 30 with so many a minute; ``lags``: how often Discord's list does."""
-    made_by = f"record({seed}, per_minute={per_minute}, joins={joins}, lags={lags!r})"
-    return _Story(seed, per_minute, joins).told(made_by, lags)
+def record(
+    seed: int, *, per_minute: float = 20, joins: int = 30, lags: Lags = "at times", by_hand: bool = False
+) -> Recording:
+    """A story of ``joins`` joins, in bursts of 30 with so many a minute.
+
+    ``lags``: how often Discord's list does; ``by_hand``: who used an invite waits until somebody lets them in.
+    """
+    made_by = f"record({seed}, per_minute={per_minute}, joins={joins}, lags={lags!r}, by_hand={by_hand})"
+    return _Story(seed, per_minute, joins, by_hand=by_hand).told(made_by, lags)
 
 
 class _Story:
     """What Discord does, step by step."""
 
-    def __init__(self, seed: int, per_minute: float, joins: int) -> None:
+    def __init__(self, seed: int, per_minute: float, joins: int, *, by_hand: bool) -> None:
         self.random = random.Random(f"{seed}/{per_minute}/{joins}")
         self.seed = seed
+        self.by_hand = by_hand
         self.now_us = START_US
         self.skew_us = self.random.randint(-SECOND, SECOND)
         self.invites: dict[InviteCode, Counter] = {}
@@ -209,6 +216,7 @@ class _Story:
         return Recording(
             made_by=made_by,
             seed=self.seed,
+            by_hand=self.by_hand,
             skew_us=self.skew_us,
             end_us=self.now_us + 10 * SECOND,
             truth=self.truth,
@@ -321,17 +329,19 @@ class _Story:
     def _join(self, user: UserId, own: InviteCode | None) -> None:
         alive = self._alive()
         code = own if own in alive else self._pick([each for each in alive if self.invites[each].max_uses != 1])
-        join = (user, self.now_us + self.skew_us)
         invite = self.invites.get(code)
-        self.truth[join] = Used(
-            code,
-            self.now_us,
-            invite.created_at_us if invite else 0,
-            invite.inviter if invite else None,
-        )
+        used = Used(code, self.now_us, invite.created_at_us if invite else 0, invite.inviter if invite else None)
+        self._use(code)
+        if self.by_hand:
+            self._at(self.now_us + self.random.randint(5, 1_800) * SECOND, lambda: self._welcome(user, used))
+        else:
+            self._welcome(user, used)
+
+    def _welcome(self, user: UserId, used: Used) -> None:
+        join = (user, self.now_us + self.skew_us)
+        self.truth[join] = used
         self.presences.append((self.now_us, join, None))
         self._tell(Joined(*join))
-        self._use(code)
         if self.random.random() < 0.05:
             self._at(self.now_us + self.random.randint(5, 120) * SECOND, lambda: self._leave(user))
 
