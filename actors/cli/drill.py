@@ -1,13 +1,13 @@
 """``inviteledger restore --drill``: is the cloud alone enough? It is restored into scratch, and compared.
 
-What came back is opened as a recovery opens it (newest checkpoint, records behind it); beside it the live history,
+What came back is folded as a recovery does it (newest checkpoint, records behind it); beside it the live history,
 the log of the data folder, is folded record by record up to the same place. Heads and states must be the same.
 The cloud is read first: what the log has besides is lag, and no difference. Guilds are compared one after the other,
-so that memory holds two states of one guild, and where the records lie.
+so that memory holds the state of one guild, and where the records lie.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,19 +23,13 @@ from actors.cli.tools import Tools
 from actors.drills import Drill, keep_drill
 from actors.gateway.wording import count
 from ledger.errors import Corrupt
-from ledger.evolve import evolve
 from ledger.ids import GuildId
-from ledger.state import GuildState, from_pages
 from persistence.anchors import CheckpointAnchors
 from persistence.chains import NO_HEAD
-from persistence.copying import Copied, CopyDiffers, NothingThen, copy_history
+from persistence.copying import CopyDiffers, NothingThen, copy_history
 from persistence.histories import History, kept_checkpoints
 from persistence.layer import Head
-from persistence.local import LocalLayer
-from persistence.offload import inline
 from persistence.reading import Reading
-from persistence.rehydration import Opened
-from persistence.store import Store
 
 TOLD: Final = 20
 """So many differences are told."""
@@ -68,9 +62,10 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
         with tempfile.TemporaryDirectory(prefix="inviteledger-drill-") as folder:
             with progress(tools.err, "restoring") as advance:
                 copied = await copy_history(history, tools.disk, Path(folder), None, advance)
-            live = _Live(tools, data)
-            live.read(copied.contents.records)
-            differences = await _differences(tools, Path(folder), copied, live)
+            live, copy = _Side(tools, data), _Side(tools, Path(folder))
+            live.read("reading the log", copied.contents.records)
+            copy.read("reading what came back", copied.contents.records)
+            differences = tuple(_differences(tools, copied.heads, copy, live))
     except (Corrupt, CopyDiffers, NothingThen) as error:
         return Drill(source=source, differences=(f"what came back is not whole: {error}",))
     return Drill(
@@ -84,47 +79,36 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
     )
 
 
-async def _differences(tools: Tools, folder: Path, copied: Copied, live: "_Live") -> Sequence[str]:
-    """Guild by guild, as a bot that starts on the folder gets it; one guild's states are in memory at a time."""
-    store = Store((LocalLayer(tools.disk, folder, inline),), tools.clock, tools.randomness)
-    try:
-        await store.start()
-        found: list[str] = []
-        with progress(tools.err, "comparing") as advance:
-            for number, (guild, head) in enumerate(copied.heads.items(), start=1):
-                came_back = _digest_of(await store.open_guild(guild), guild)
-                if difference := live.difference(guild, head, came_back):
-                    found.append(f"guild {guild}: {difference}")
-                advance(number, len(copied.heads))
-        return found
-    finally:
-        await store.close()
+def _differences(tools: Tools, heads: Mapping[GuildId, Head], copy: "_Side", live: "_Side") -> Iterator[str]:
+    with progress(tools.err, "comparing") as advance:
+        for number, (guild, head) in enumerate(heads.items(), start=1):
+            if difference := live.difference(guild, head, copy.recovered(guild, head)):
+                yield f"guild {guild}: {difference}"
+            advance(number, len(heads))
 
 
-def _digest_of(opened: Opened, guild: GuildId) -> str:
-    state = GuildState(guild=guild) if opened.checkpoint is None else from_pages(opened.checkpoint.pages)
-    for record in opened.tail:
-        state = evolve(state, record)
-    return state_digest(state)
+class _Side:
+    """A history in a folder: what came back, or the live one. ``records``: how many it has."""
 
-
-class _Live:
-    """The history of the data folder. ``records``: how many it has."""
-
-    def __init__(self, tools: Tools, data: Path) -> None:
-        checkpoints = data / "checkpoints"
+    def __init__(self, tools: Tools, folder: Path) -> None:
+        checkpoints = folder / "checkpoints"
         self._err = tools.err
-        self._reading = Reading(tools.disk, data / "log", CheckpointAnchors(tools.disk, checkpoints))
+        self._reading = Reading(tools.disk, folder / "log", CheckpointAnchors(tools.disk, checkpoints))
         self._states = States(self._reading, lambda guild: kept_checkpoints(tools.disk, checkpoints / guild, guild))
         self.records = 0
 
-    def read(self, there: int) -> None:
-        """Reads where its records lie; ``there``: how many came back."""
-        with progress(self._err, "reading the log") as advance:
+    def read(self, what: str, about: int) -> None:
+        """Finds where its records lie; ``about``: so many are expected."""
+        with progress(self._err, what) as advance:
             for _ in self._reading:
                 self.records += 1
                 if self.records % PROGRESS_EVERY == 0:
-                    advance(self.records, max(self.records, there))
+                    advance(self.records, max(self.records, about))
+
+    def recovered(self, guild: GuildId, head: Head) -> str:
+        """The digest of the state that a recovery makes; empty = none."""
+        state = self._states.recovered(guild, head.seq)
+        return "" if state is None else state_digest(state)
 
     def difference(self, guild: GuildId, head: Head, came_back: str) -> str:
         """What is different from a guild that ends at ``head`` with a state of this digest; empty = nothing."""

@@ -48,6 +48,11 @@ class States:
         state = self._from_the_beginning(guild, seq)
         return state if state.seq == seq else self._from_a_checkpoint(guild, seq)
 
+    def recovered(self, guild: GuildId, seq: int) -> GuildState | None:
+        """The same as a recovery makes it: from the newest checkpoint on the chain, else from the first record."""
+        state = self._from_a_checkpoint(guild, seq)
+        return self.at(guild, seq) if state is None else state
+
     def _from_a_checkpoint(self, guild: GuildId, seq: int) -> GuildState | None:
         for checkpoint in self._checkpoints(guild):
             header = checkpoint.header
