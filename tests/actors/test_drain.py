@@ -1,12 +1,17 @@
 """A drain is over in 5 s: its steps share them, and none takes what belongs to a later one."""
 
 import asyncio
+from collections.abc import Sequence
 from itertools import accumulate
 
 import pytest
 
+from actors.clock import SystemClock
 from actors.drain import SHARES_S, Drain, Step
-from tests.actors.harness import VirtualClock
+from actors.supervision import spawn
+from persistence.frames import Frame
+from persistence.memory import MemoryLayer
+from tests.actors.harness import GUILD, PATIENCE_S, Bot, VirtualClock
 
 LONGEST_S = 5.0
 
@@ -48,3 +53,48 @@ async def test_an_answer_that_did_not_come_in_time_is_no_end_of_the_step():
         async with drain.limit(Step.CLOUD):
             raise TimeoutError
     assert drain.cut == []
+
+
+class Hanging(MemoryLayer):
+    """A layer that takes what it is given when it likes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        await self.free.wait()
+        await super().append(frames)
+
+
+async def test_where_everything_hangs_a_drain_ends_all_the_same_and_names_what_it_cut():
+    log, over = Hanging("log"), asyncio.Event()
+    bot = Bot((log,))
+    await bot.store.start()
+    tree = spawn(bot.supervisor.run(bot.specs()), "supervisor")
+    bot.come_up()
+    await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "live")
+    log.free.clear()
+    bot.supervisor.roster.tell(GUILD, bot.join(1))
+
+    async def stubborn() -> None:
+        while not over.is_set():
+            try:
+                await over.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async def leave(drain: Drain) -> None:
+        async with drain.limit(Step.CLOUD):
+            await asyncio.Event().wait()
+
+    bot.supervisor.jobs.start(stubborn(), "stubborn")
+    drain = Drain(SystemClock(), dict.fromkeys(SHARES_S, 0.02))
+    async with asyncio.timeout(PATIENCE_S):
+        await bot.supervisor.drain(leave, drain)
+    over.set()
+    tree.cancel()
+    await asyncio.wait([tree])
+    await bot.supervisor.jobs.stop()
+    assert drain.cut == [Step.MAILBOXES, Step.CHECKPOINTS, Step.CLOUD, Step.CHILDREN]
