@@ -5,6 +5,7 @@ the next one waits for. Nothing is asked before its time (``due_us``), nor soon 
 """
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -19,6 +20,8 @@ from ledger.witness import ABSENT_AGAIN_US
 
 ASKED_AT_ONCE: Final = 10
 """Members in one search."""
+CONSIDERED: Final = 2_000
+"""So many joins at most are looked through for the next search, the oldest first: after an outage there are many."""
 TOGETHER_US: Final = 5_000_000
 """Joins that are due so soon after the first wait for each other."""
 PRESENT: Final = frozenset({Phase.SYNCING, Phase.LIVE, Phase.BLIND})
@@ -38,8 +41,11 @@ def errands(state: GuildState, presence: m.Presence) -> tuple[m.Presence, tuple[
 
 
 def is_idle(state: GuildState, presence: m.Presence) -> bool:
-    """Whether nothing is open that only a guild at work goes on with."""
-    return not (state.unread[1] or state.unheard or state.outbox) and presence.sweeping.number == 0
+    """Whether nothing is open that a guild at work goes on with soon; what failed wakes it when its time has come."""
+    unread = state.unread[1] and not presence.audit.trouble
+    unheard = state.unheard and not presence.witness.trouble
+    unswept = presence.sweeping.number and not presence.sweeping.trouble
+    return not (unread or unheard or unswept or state.outbox)
 
 
 _Found = tuple[m.Presence, m.Request] | None
@@ -59,7 +65,8 @@ def _audit(state: GuildState, presence: m.Presence) -> _Found:
 def _witness(state: GuildState, presence: m.Presence) -> _Found:
     if not state.unheard or presence.witness.number:
         return None
-    waiting = sorted((_due_us(unheard, presence, key), key) for key, unheard in state.unheard.items())
+    looked_at = islice(state.unheard.items(), CONSIDERED)
+    waiting = sorted((_due_us(unheard, presence, key), key) for key, unheard in looked_at)
     together = [(due_us, key) for due_us, key in waiting if due_us <= waiting[0][0] + TOGETHER_US]
     batch = list(_different(state, together))
     number = presence.asks + 1

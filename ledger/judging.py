@@ -77,7 +77,7 @@ def said(feasible: frozenset[InviteCode], named: InviteCode, origin: Origin, way
         return Judgement(Status.CONFLICT, feasible | {named}, reason=CONTRADICTED)
     if named == NO_COUNTER:
         return Judgement(Status.NON_INVITE, frozenset(), reason=WAYS[way])
-    status = Status.CONFIRMED if feasible == {named} else Status.REPORTED
+    status = Status.CONFIRMED if feasible == frozenset({named}) else Status.REPORTED
     return Judgement(status, frozenset({named}), origin)
 
 

@@ -212,7 +212,6 @@ class GuildState(msgspec.Struct, kw_only=True):
     unclaimed: dict[InviteCode, int] = {}
     breaks: int = 0
     settings: Settings = Settings()
-    approval: bool = False
     carried: tuple[Carried, ...] = ()
     deletions: dict[InviteCode, int] = {}
     unread: tuple[int, int] = (0, 0)

@@ -157,5 +157,6 @@ def _unclaimed(findings: Findings) -> dict[InviteCode, int]:
 
 
 def _is_news(period: Period, verdict: VerdictReached) -> bool:
-    now = (verdict.status, verdict.code, verdict.staff, verdict.candidates, verdict.reason)
-    return now != (period.status, period.code, period.staff, period.candidates, period.reason)
+    now = (verdict.status, verdict.code, verdict.inviter, verdict.staff, verdict.candidates, verdict.reason)
+    held = (period.status, period.code, period.inviter, period.staff, period.candidates, period.reason)
+    return now != held
