@@ -69,8 +69,13 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     changed_session = () if closed.session == state.baseline.session else ("session",)
     sources = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
     if taken.approval:
-        sources = tuple(msgspec.structs.replace(each, exact=False, why=APPLIED) for each in sources)
+        sources = tuple(_applied(each) for each in sources)
     return Gap(state.baseline, closed, state.broken + changed_session, sources)
+
+
+def _applied(source: GapSource) -> GapSource:
+    """A use that may be an applicant's: the invite can be dead for long when they are let in."""
+    return msgspec.structs.replace(source, exact=False, why=APPLIED, left=UNLIMITED, dead_us=0)
 
 
 def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:

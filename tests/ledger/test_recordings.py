@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final
 
 import msgspec
-import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
@@ -77,7 +76,6 @@ def test_a_witness_that_lies_makes_no_proof_wrong(recording: Recording):
         assert period is None or period.status not in CREDITING or _names(period, used)
 
 
-@pytest.mark.xfail(strict=True, reason="a use that waits for approval is left out once its invite is dead")
 @given(recordings_by_hand, kinds)
 def test_where_members_are_approved_by_hand_only_the_witness_names_anybody(recording: Recording, kind: type[Ours]):
     """An applicant's use may lie hours before the join."""
