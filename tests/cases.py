@@ -97,7 +97,9 @@ class Player:
         self.audit: m.ReadAudit | None = None
         self.audited: Json = {"entries": []}
         self.reads_audit = self._perm("view_audit_log")
-        self.approval = "MEMBER_VERIFICATION_MANUAL_APPROVAL" in cast("list[str]", table(case["guild"])["features"])
+        self.approval = "MEMBER_VERIFICATION_MANUAL_APPROVAL" in cast(
+            "list[str]", table(case["guild"]).get("features") or []
+        )
         self.manages = self._perm("manage_guild")
         self.silent = not self.manages
         self.half: tuple[float, tuple[r.Counter, ...]] | None = None
@@ -154,12 +156,12 @@ class Player:
         self._record(r.Draft(event=r.GuildAdopted(counting_since_us=LONG_AGO_US), cause=start, key="adopted"))
         members = [
             r.SeededMember(self.names.id(text(user)), LONG_AGO_US - 1)
-            for user in cast("list[JsonValue]", initial["open_members"])
+            for user in cast("list[JsonValue]", initial.get("open_members") or [])
         ]
         self._record(r.Draft(event=r.MembersSeeded(members=tuple(members)), cause=start, key="seeded"))
         invites = [self._invite(each) for each in rows(initial["invites"])]
         self.known = {each.code: each for each in invites if each is not None}
-        vanity = self._vanity(initial["vanity"])
+        vanity = self._vanity(initial.get("vanity"))
         self.last_sample = (tuple(self.known.values()), vanity)
         self._assign_initially(rows(initial["invites"]))
         settings = r.SettingsChanged(settings=r.Settings(vip_roles=(VIP,)))
@@ -294,11 +296,12 @@ class Player:
             self._complete(number(step["t_req"]), counters, self.last_sample[1])
 
     def _audit(self, step: Json) -> None:
+        forbidden = step["status"] in (401, 403)
+        self.reads_audit = not forbidden and self._perm("view_audit_log")
         if step["status"] == 200:
             self.audited = step
             self._audit_answer(step, number(step["t_req"]))
         else:
-            forbidden = step["status"] in (401, 403)
             failed = m.AuditFailed(
                 number=self.presence.audit.number,
                 reason=f"status_{step['status']}",
@@ -309,7 +312,7 @@ class Player:
 
     def _audit_answer(self, answer: Json, asked_s: float) -> None:
         self.audit = None
-        entries = rows(answer["entries"])
+        entries = rows(answer.get("entries") or [])
         arrived = m.AuditArrived(
             number=self.presence.audit.number,
             requested_us=us(asked_s),
@@ -326,7 +329,7 @@ class Player:
         by = entry.get("by")
         return m.DeletedInvite(
             code=InviteCode(text(entry["code"])),
-            at_us=us(number(entry["t"])),
+            at_us=us(number(entry.get("t", self.now))),
             by=None if by is None else self.names.id(text(by)),
         )
 
@@ -586,7 +589,9 @@ def main(path: str) -> int:
         found = differences(case)
         failed += bool(found)
         needs = (
-            f" (needs {', '.join(str(each) for each in cast('list[str]', case['needs']))})" if case["needs"] else ""
+            f" (needs {', '.join(str(each) for each in cast('list[str]', case['needs']))})"
+            if case.get("needs")
+            else ""
         )
         print(f"{'FAILED' if found else 'passed'}  {case['id']}  {case['title']}{needs}")
         for line in found:
