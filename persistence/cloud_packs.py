@@ -68,7 +68,8 @@ class Packer:
         )
         data = await self._offload(lambda: wrap(header, packing.finish()))
         key = pack_key(header.first_k, header.last_k, header.put_id)
-        await self._write(key, data)
+        await self._objects.create(key, data)
+        await self._read_back(key, data)
         if await self._offload(lambda: content_of(data, key)) != header.content:
             raise StorageError(f"{key} does not hold what was packed")
         whole = Stretch(
@@ -95,13 +96,14 @@ class Packer:
         index = Index(layout=layout, verified=verified)
         put_id = self._randomness.token()
         data = await self._offload(lambda: index_bytes(index, put_id))
-        await self._write(index_key(layout.k), data)
+        key = index_key(layout.k)
+        await self._objects.put(key, data)  # there may be one: damaged, or of before the newest pack
+        await self._read_back(key, data)
         self._reader.indexed = layout.k
         for key in (await index_keys(self._objects))[:-KEPT_INDEXES]:
             await self._objects.delete(key)
 
-    async def _write(self, key: str, data: bytes) -> None:
-        await self._objects.create(key, data)
+    async def _read_back(self, key: str, data: bytes) -> None:
         if await self._objects.get(key) != data:
             raise StorageError(f"{key} does not read back as it was written")
 

@@ -406,6 +406,25 @@ async def test_small_packs_are_merged_and_two_indexes_stay(bucket: MemoryBucket)
     assert bytes_of(await (await opened(bucket)).frames()) == bytes_of(await writer.frames())
 
 
+async def test_as_many_packs_as_are_due_are_made_one_behind_the_other(
+    bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
+):
+    """After an outage of the cloud: nothing is written meanwhile, so each index stands behind the same segment."""
+    writer = await filled(bucket, Chain(), 30)
+    monkeypatch.setattr(cloud_packs, "PACK_BYTES", 5 * len(bucket.objects[segment_key(2)]))
+    made = 0
+    while await writer.layer.pack():
+        made += 1
+    assert made > 3
+    reader = Process(bucket, 2)
+    summary = await reader.layer.open()
+    assert summary.notes == ()
+    reader.asked.clear()
+    assert bytes_of(await reader.frames()) == bytes_of(await writer.frames())
+    asked = {call.key for call in reader.asked}
+    assert set(packs_of(bucket)) <= asked, "the newest index knows all of them"
+
+
 @pytest.mark.usefixtures("small_packs")
 async def test_a_guilds_frames_come_out_of_packs_and_segments(bucket: MemoryBucket):
     chain = Chain()
