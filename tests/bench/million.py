@@ -6,7 +6,6 @@ figure is of a process of its own, as a user runs it; the cloud is a folder.
 
 import asyncio
 import os
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -26,7 +25,8 @@ RECORDS: Final = 1_000_000
 GUILDS: Final = 100
 SEGMENT_RECORDS: Final = 1_000
 MOST_MIB: Final = 300
-MAIN: Final = "tests.bench.weighed"
+PROGRAM: Final = "tests.bench.weighed"
+COLD: Final = "tests.bench.cold"
 LINEAGE: Final = "lineage"
 
 
@@ -35,8 +35,10 @@ def theme(ground: Ground) -> Theme:
     rows = (
         _memory("restore", history.restore_mib, "`restore` of 1,000,000 records from the cloud"),
         _memory("drill", history.drill_mib, "`restore --drill` of them: restored, replayed, compared"),
+        _memory("start", history.start_mib, "a bot's start on an empty folder: from the cloud into log and SQLite"),
         _time("restore-s", history.restore_s, "`restore` of them, from segments without an index"),
         _time("drill-s", history.drill_s, "`restore --drill` of them"),
+        _time("start-s", history.start_s, "that start"),
     )
     return Theme(title="A million records", rows=rows)
 
@@ -72,19 +74,27 @@ class History:
     async def drill_s(self) -> float:
         return (await self._measured("restore", "--drill"))[1]
 
+    async def start_mib(self) -> float:
+        return (await self._started())[0]
+
+    async def start_s(self) -> float:
+        return (await self._started())[1]
+
+    async def _started(self) -> tuple[float, float]:
+        folder = await self._made()
+        return await self._measured(str(folder / "started"), str(folder / "cloud"), main=COLD)
+
     async def _restored(self) -> tuple[float, float]:
         folder = await self._made()
-        found = await self._measured("restore", "--to", str(folder / "restored"))
-        shutil.rmtree(folder / "restored", ignore_errors=True)
-        return found
+        return await self._measured("restore", "--to", str(folder / "restored"))
 
-    async def _measured(self, *words: str) -> tuple[float, float]:
+    async def _measured(self, *words: str, main: str = PROGRAM) -> tuple[float, float]:
         """MiB at most, and seconds, of a command."""
         folder = await self._made()
         key = " ".join(words)
         if key not in self._known:
             began_s = time.perf_counter()
-            mib = await _weighed(folder, *words)
+            mib = await _weighed(folder, main, *words)
             self._known[key] = mib, time.perf_counter() - began_s
         return self._known[key]
 
@@ -115,11 +125,11 @@ class History:
         await log.close()
 
 
-async def _weighed(folder: Path, *words: str) -> float:
-    """Runs a command of the program on the folder; MiB at most."""
+async def _weighed(folder: Path, main: str, *words: str) -> float:
+    """Runs a command on the folder; MiB at most."""
     environ = {"LEDGER_DATA": str(folder / "data"), "LEDGER_CLOUD": (folder / "cloud").as_uri()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", MAIN, *words),
+        *(sys.executable, "-m", main, *words),
         cwd=Path.cwd(),
         env={**os.environ, **environ, "TMPDIR": str(folder)},
         stdout=asyncio.subprocess.PIPE,
