@@ -538,6 +538,7 @@ class Program:
             randomness=randomness,
             spawn=spawn,
             keep=self._keep,
+            witness=settings.ledger_second_witness == "on",
             log=log,
         )
         self.supervisor.connect(self.gateway.outside)
@@ -601,6 +602,7 @@ class Program:
             mailboxes=self.supervisor.roster.statistics(),
             dispatches=gateway.dispatches,
             requests=gateway.requests,
+            errands=gateway.errands,
         )
 
     async def run(self, stop: asyncio.Future[str]) -> None:

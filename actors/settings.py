@@ -149,8 +149,8 @@ class Settings(BaseSettings):
     )
     ledger_http: str | None = Field(default=None, description=f"host:port, such as {LOCAL_HTTP} or [::1]:8080")
     ledger_http_token: SecretStr | None = Field(default=None, description="a word of letters and digits")
-    ledger_second_witness: Literal["off"] = Field(
-        default="off", description="`off`: the second witness comes with a later release"
+    ledger_second_witness: Literal["on", "off"] = Field(
+        default="on", description="`on` or `off`: whether Discord's member search may be asked how members came"
     )
     port: int | None = Field(default=None, ge=0, le=65_535, description="a port number; the host sets it")
 

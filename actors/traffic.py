@@ -25,6 +25,15 @@ class RequestOutcome(StrEnum):
     NOT_READY = "not_ready"  # members-search: its index is being built
 
 
+class ErrandOutcome(StrEnum):
+    """How an errand beside the counters ended (``gateway/errands.py``)."""
+
+    AUDIT_READ = "audit_read"
+    AUDIT_FAILED = "audit_failed"
+    WITNESS_ANSWERED = "witness_answered"
+    WITNESS_FAILED = "witness_failed"
+
+
 class RestTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """Requests. ``waited_s``: how long fetches waited for their permits; ``waiting``: fetches that wait now."""
 

@@ -44,9 +44,12 @@ MAX_RATE_LIMIT_WAIT_S: Final = 30.0
 
 
 def intents() -> discord.Intents:
-    """What we listen to; ``members`` is privileged and has to be switched on in Discord's portal."""
+    """What we listen to; ``members`` is privileged and has to be switched on in Discord's portal.
+
+    ``moderation``: entries of the audit log, to whoever may view it.
+    """
     wanted = discord.Intents.none()
-    wanted.guilds = wanted.members = wanted.invites = True
+    wanted.guilds = wanted.members = wanted.invites = wanted.moderation = True
     return wanted
 
 

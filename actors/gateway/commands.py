@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.gateway.answering import Interaction, answer, at_once, deferred, may_use, turned
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
-from actors.gateway.permissions import missing, optional, unheard_channels
+from actors.gateway.permissions import missing, optional, unheard_channels, unproving
 from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
 from actors.gateway.staff_invites import Assign
@@ -180,5 +180,8 @@ def _permitted(interaction: Interaction) -> Permitted:
     me = guild.me if guild else None
     held = me.guild_permissions if me else interaction.app_permissions
     return Permitted(
-        missing=missing(held), optional=optional(held), unheard=unheard_channels(guild) if guild and me else ()
+        missing=missing(held),
+        unproving=unproving(held),
+        optional=optional(held),
+        unheard=unheard_channels(guild) if guild and me else (),
     )

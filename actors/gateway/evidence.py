@@ -78,7 +78,7 @@ def audited(rows: Sequence[AuditRow], action: Action, since_us: int) -> tuple[Au
         msgspec.ValidationError: when an invite's entry does not name its code.
     """
     wanted = [row for row in rows if row.action_type == action and not is_older(row, since_us)]
-    return tuple(_entry(row, action) for row in sorted(wanted, key=lambda row: int(row.id)))
+    return tuple(entry_of(row, action) for row in sorted(wanted, key=lambda row: int(row.id)))
 
 
 def searched(answer: SearchAnswer, guild: GuildId) -> tuple[Searched, ...] | Malformed | NotReady:
@@ -103,7 +103,12 @@ def is_older(row: AuditRow, since_us: int) -> bool:
     return moment_of(row.id) // 1_000 < since_us // 1_000
 
 
-def _entry(row: AuditRow, action: Action) -> Audited:
+def entry_of(row: AuditRow, action: Action) -> Audited:
+    """The entry, which is one of that action.
+
+    Raises:
+        msgspec.ValidationError: when it does not name its invite, or its bot.
+    """
     is_bot = action is Action.BOT_ADDED
     return Audited(
         action=action,

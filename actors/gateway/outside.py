@@ -1,4 +1,4 @@
-"""What guild actors want done: fetch a sample, read the member list (``actors.guild.Outside``).
+"""What guild actors want done: fetch a sample, read the member list, go on errands (``actors.guild.Outside``).
 
 Both return at once and are carried out as jobs; what comes of them is told to the guild as a message. A fetch always
 has an answer, so that no actor waits for ever. A list of members goes on, page by page, until it is through or its
@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
 from actors.gateway.channels import InviteChannels
+from actors.gateway.errands import Errands
 from actors.gateway.failures import Failure, Forbidden, Malformed, reason
 from actors.gateway.pacing import Urgency
 from actors.gateway.payloads import Member, micros
@@ -36,6 +37,7 @@ class Fetcher:
     Args:
         rest: whom to ask.
         welcomer: greets guilds.
+        errands: carries out what is asked beside the counters.
         channels: learns from samples where invites lead.
         roster: whom to tell.
         jobs: where the work runs.
@@ -50,6 +52,7 @@ class Fetcher:
         *,
         rest: Rest,
         welcomer: Welcomer,
+        errands: Errands,
         channels: InviteChannels,
         roster: Roster,
         jobs: Jobs,
@@ -60,6 +63,7 @@ class Fetcher:
     ) -> None:
         self._rest = rest
         self._welcomer = welcomer
+        self._errands = errands
         self._channels = channels
         self._roster = roster
         self._jobs = jobs
@@ -94,10 +98,12 @@ class Fetcher:
 
     def run_errand(self, guild: GuildId, effect: m.Request) -> None:
         """Asks Discord what the errand says, in its time."""
+        self._errands.run(guild, effect)
 
     def stop(self) -> None:
         """Takes no more work; what is under way is the owner's of the jobs to end."""
         self._stopped = True
+        self._errands.stop()
 
     async def _fetch(self, guild: GuildId, effect: m.FetchSample) -> None:
         answer: Sample | Failure = Malformed(why="the fetch crashed")

@@ -2,7 +2,7 @@
 
 The library obeys Discord's limits once they are hit; this keeps us from hitting them (300 fetches at
 once gave 750 answers of 429). A person who waits goes before a guild that is live, that before one that starts, and
-lists of members come last. A permit that is free goes to whoever is first in that order, then first come.
+lists of members and errands come last. A permit that is free goes to whoever is first in that order, then first come.
 A limit that is hit all the same is learnt from: the beat slows down, and comes back little by little.
 """
 

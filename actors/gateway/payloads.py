@@ -97,6 +97,7 @@ class GuildThere(_Part, frozen=True, kw_only=True):
     id: Guild
     unavailable: bool = False
     vanity_url_code: str | None = None
+    features: tuple[str, ...] = ()
 
 
 class GuildGone(_Part, frozen=True, kw_only=True):
@@ -178,6 +179,18 @@ class AuditRow(_Part, frozen=True, kw_only=True):
     user_id: User | None = None
     target_id: str | None = None
     changes: tuple[AuditChange, ...] = ()
+
+
+class AuditKind(_Part, frozen=True, kw_only=True):
+    """GUILD_AUDIT_LOG_ENTRY_CREATE, of which most are no concern of ours, whatever they hold."""
+
+    action_type: Count
+
+
+class AuditEvent(AuditRow, frozen=True, kw_only=True):
+    """GUILD_AUDIT_LOG_ENTRY_CREATE of an action that is read."""
+
+    guild_id: Guild
 
 
 class AuditPage(_Part, frozen=True, kw_only=True):

@@ -19,14 +19,17 @@ NEEDED: Final = {
     "manage_channels": "Manage Channels",
 }
 """What counting needs, by the library's name and by the one people see."""
+PROVING: Final = {"view_audit_log": "View Audit Log"}
+"""What tells an invite that was used up from one that was deleted: without it both are mere possibilities."""
 OPTIONAL: Final = {"create_instant_invite": "Create Invite"}
 """What /setup_staff_invite needs to make invites."""
-LATER: Final = "view_audit_log"
-"""Nothing reads the audit log yet: a later release will, to tell used-up invites from deleted ones. Asked for now,
-since every owner would have to open a new link then."""
-ASKED: Final = (*NEEDED, *OPTIONAL, LATER)
+ASKED: Final = (*NEEDED, *OPTIONAL, *PROVING)
 """What the install link asks for."""
-_MASK: Final = discord.Permissions(**dict.fromkeys(NEEDED, True)).value
+WITHOUT_AUDIT_LOG: Final = (
+    "the last uses of limited invites stay likely instead of certain, and nobody is told who added a bot"
+)
+"""What is lost without ``PROVING``."""
+_MASK: Final = discord.Permissions(**dict.fromkeys((*NEEDED, *PROVING), True)).value
 
 
 def install_link(application: str) -> str:
@@ -46,6 +49,11 @@ def optional(held: discord.Permissions) -> tuple[str, ...]:
     return _not_among(held, OPTIONAL)
 
 
+def unproving(held: discord.Permissions) -> tuple[str, ...]:
+    """Likewise those without which less can be proved."""
+    return _not_among(held, PROVING)
+
+
 def _not_among(held: discord.Permissions, wanted: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(words for name, words in wanted.items() if not getattr(held, name))
 
@@ -60,7 +68,7 @@ def unheard_channels(guild: discord.Guild) -> tuple[ChannelId, ...]:
 
 
 class PermissionWatch:
-    """Tells a guild when the bot's needed permissions have changed there, and only then; the operator as well.
+    """Tells a guild when the bot's permissions that count have changed there, and only then; the operator as well.
 
     Args:
         roster: whom to tell.
@@ -84,7 +92,8 @@ class PermissionWatch:
             self._roster.tell(GuildId(str(guild.id)), m.NotePermissions(at_us=self._clock.stamp_us()))
 
     def _say(self, guild: discord.Guild, before: int | None, bits: int) -> None:
-        lacking = missing(discord.Permissions(bits))
+        held = discord.Permissions(bits)
+        lacking = (*missing(held), *unproving(held))
         if lacking and before != bits:
             self._log.warning("permission.missing", guild=str(guild.id), permissions=list(lacking))
         elif before is not None and not lacking and before != bits:

@@ -1,11 +1,13 @@
 """/debug_invites in words: what the guild's actor knows of itself, and what the process knows of the guild. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from actors.asks import Answered, Outcome
+from actors.gateway.errands import SWITCHED_OFF
+from actors.gateway.permissions import WITHOUT_AUDIT_LOG
 from actors.gateway.render import NOT_DURABLE, because, render
 from actors.gateway.wording import ago, brief, channel, code, count, fit, moment, plain
 from actors.standing import LayerStanding, Standing
@@ -14,12 +16,31 @@ from ledger.ids import ChannelId
 
 MAX_CHANNELS: Final = 5
 """So many are named."""
+WITNESS_TROUBLE: Final[Mapping[str, str]] = {
+    SWITCHED_OFF: "switched off by LEDGER_SECOND_WITNESS",
+    "forbidden": "Discord does not let me ask it: I need the permission Manage Server",
+    "not_ready": "Discord is still listing this server's members",
+    "status_404": "Discord does not offer it here",
+    "rate_limited": "Discord asks me to wait",
+    "timed_out": "Discord did not answer in time",
+    "no_connection": "Discord cannot be reached",
+    "malformed": "Discord sent an answer I cannot read",
+}
+AUDIT_TROUBLE: Final[Mapping[str, str]] = {
+    **WITNESS_TROUBLE,
+    "forbidden": "I need the permission View Audit Log",
+    "longer_than_10_pages": "it is longer than I can read",
+}
 
 
 class Permitted(msgspec.Struct, frozen=True, kw_only=True):
-    """What the bot may not: permissions in people's words, and channels in which it lacks Manage Channels."""
+    """What the bot may not: permissions in people's words, and channels in which it lacks Manage Channels.
+
+    ``unproving``: without which less can be proved; ``optional``: which counting does without.
+    """
 
     missing: tuple[str, ...] = ()
+    unproving: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     unheard: tuple[ChannelId, ...] = ()
 
@@ -53,6 +74,22 @@ def _guild(report: m.GuildReport) -> Iterator[str]:
     yield f"**Continuity**: {broken}; {count(report.breaks, 'break')} so far"
     compared = "" if report.reconciled else " (list not compared yet)"
     yield f"**Members known**: {report.members:,}{compared}; **gone invites remembered**: {report.tombstones:,}"
+    yield f"**Second witness** (Discord's member search): {_witness(report)}"
+    if report.audit_trouble:
+        yield f"**Audit log**: not read, because {_in_words(report.audit_trouble, AUDIT_TROUBLE)}"
+
+
+def _witness(report: m.GuildReport) -> str:
+    asked = f"{count(report.unheard, 'join')} to ask about" if report.unheard else "no joins to ask about"
+    if report.witness_trouble == SWITCHED_OFF:
+        return WITNESS_TROUBLE[SWITCHED_OFF]
+    if not report.witness_trouble:
+        return asked
+    return f"{asked}; no answer, because {_in_words(report.witness_trouble, WITNESS_TROUBLE)}; I ask again later"
+
+
+def _in_words(trouble: str, words: Mapping[str, str]) -> str:
+    return words.get(trouble.partition(":")[0]) or brief(trouble)
 
 
 def _window(report: m.GuildReport) -> str:
@@ -64,6 +101,8 @@ def _window(report: m.GuildReport) -> str:
 def _permitted(permitted: Permitted) -> Iterator[str]:
     extras = f"; optional: {', '.join(permitted.optional)}" if permitted.optional else ""
     yield f"**Permissions missing**: {', '.join(permitted.missing) or 'none'}{extras}"
+    if permitted.unproving:
+        yield f"**Without {' and '.join(permitted.unproving)}** {WITHOUT_AUDIT_LOG}"
     unheard = permitted.unheard
     if unheard:
         named = ", ".join(channel(each) for each in unheard[:MAX_CHANNELS])

@@ -149,7 +149,7 @@ class Rest:
         """
         assert 1 <= len(users) <= IDS_A_SEARCH
         body = {"limit": MEMBERS_A_PAGE, "or_query": {"user_id": {"or_query": [*users]}}}
-        found = await self._search(guild, body, Urgency.LIVE)
+        found = await self._search(guild, body)
         return tuple(row for row in found if row.user in users) if isinstance(found, tuple) else found
 
     async def sweep_members(
@@ -163,7 +163,7 @@ class Rest:
         place = (after_us // 1_000, int(after))
         if after_us:
             body["after"] = {"guild_joined_at": place[0], "user_id": after}
-        found = await self._search(guild, body, Urgency.LISTING)
+        found = await self._search(guild, body)
         if isinstance(found, tuple) and found and place_of(found[0]) <= place:
             return Malformed(why="the search does not go on")
         return found
@@ -234,15 +234,13 @@ class Rest:
         """The newest entries before that one, in any order."""
         asked = {"limit": ENTRIES_A_PAGE, "action_type": int(action)} | ({"before": before} if before else {})
         route = Route("GET", "/guilds/{guild_id}/audit-logs", guild_id=int(guild))
-        async with self._pacer.permit(Urgency.LIVE):
+        async with self._pacer.permit(Urgency.LISTING):
             await self._pacer.beat()
             return await self._ask(AuditPage, lambda http: http.request(route, params=asked))
 
-    async def _search(
-        self, guild: GuildId, body: Mapping[str, object], urgency: Urgency
-    ) -> tuple[Searched, ...] | Failure:
+    async def _search(self, guild: GuildId, body: Mapping[str, object]) -> tuple[Searched, ...] | Failure:
         route = Route("POST", "/guilds/{guild_id}/members-search", guild_id=int(guild))
-        async with self._pacer.permit(urgency):
+        async with self._pacer.permit(Urgency.LISTING):
             await self._pacer.beat()
             answer = await self._answer(SearchAnswer, lambda http: http.request(route, json=body))
         return self._counted(searched(answer, guild) if isinstance(answer, SearchAnswer) else answer)

@@ -9,6 +9,7 @@ Discord ends a connection for good, all shards end and pass there anew.
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Final
 
 import discord
@@ -22,6 +23,7 @@ from actors.gateway.channels import InviteChannels
 from actors.gateway.client import Client, expect_no_voice
 from actors.gateway.desk import Desk
 from actors.gateway.entry import Entry
+from actors.gateway.errands import Errands
 from actors.gateway.identify import IdentifyGate
 from actors.gateway.inquiry import Inquiry
 from actors.gateway.intake import Intake, Keep
@@ -39,7 +41,7 @@ from actors.gateway.welcome import Welcomer
 from actors.roster import Roster
 from actors.runtime import Jobs, Spawner
 from actors.standing import Inside
-from actors.traffic import DispatchTally, DispatchTraffic, RestTraffic, ShardStatus
+from actors.traffic import DispatchTally, DispatchTraffic, ErrandOutcome, RestTraffic, ShardStatus
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 
@@ -50,14 +52,15 @@ LOOK_AGAIN_S: Final = 6 * 3_600.0
 class GatewayStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway now. ``shards``: empty until Discord has said how many.
 
-    ``held``: what stops the bot from identifying, a sentence each with its fix; ``dispatches`` and ``requests`` since
-    the process began.
+    ``held``: what stops the bot from identifying, a sentence each with its fix; ``dispatches``, ``requests`` and
+    ``errands`` since the process began.
     """
 
     shards: tuple[ShardStatus, ...]
     held: tuple[str, ...]
     dispatches: DispatchTraffic
     requests: RestTraffic
+    errands: Mapping[ErrandOutcome, int]
 
     @property
     def connected(self) -> bool:
@@ -83,6 +86,7 @@ class Gateway:
         randomness: jitter.
         spawn: starts shards and jobs.
         keep: puts a payload that does not decode into quarantine.
+        witness: whether the second witness (members-search) may be asked.
         log: where everything is told.
     """
 
@@ -98,6 +102,7 @@ class Gateway:
         randomness: Randomness,
         spawn: Spawner,
         keep: Keep,
+        witness: bool,
         log: FilteringBoundLogger,
     ) -> None:
         self._token = token
@@ -121,9 +126,11 @@ class Gateway:
         self._registration = Registration(self._client, self._jobs, log)
         self.rest = Rest(self._http, self._pacer, clock)
         self._desk = Desk(roster=roster, rest=self.rest, inside=inside, clock=clock, sleep=sleep)
+        self._errands = Errands(rest=self.rest, roster=roster, jobs=self._jobs, clock=clock, witness=witness, log=log)
         self.outside = Fetcher(
             rest=self.rest,
             welcomer=Welcomer(self._find, self.rest, log),
+            errands=self._errands,
             channels=self._channels,
             roster=roster,
             jobs=self._jobs,
@@ -176,6 +183,7 @@ class Gateway:
             held=tuple(str(each) for each in self._entry.held),
             dispatches=self._dispatches.traffic(),
             requests=self.rest.traffic(),
+            errands=self._errands.outcomes(),
         )
 
     async def _check(self) -> Preflight:

@@ -14,11 +14,14 @@ import msgspec
 
 from actors.gateway import payloads as p
 from actors.gateway.counters import is_guest, newborn
+from actors.gateway.evidence import Action, entry_of
 from ledger import messages as m
 from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
 from ledger.records import GatewayCause, InternalCause
 
 GUEST_FLAG: Final = 16
+BY_HAND: Final = "MEMBER_VERIFICATION_MANUAL_APPROVAL"
+"""The feature of a guild whose members are approved by people."""
 GUILD_EVENTS: Final = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})
 T = TypeVar("T")
 
@@ -63,7 +66,8 @@ class Translator:
 
     Args:
         codes_in: CHANNEL_DELETE names a channel, not the invites that die with it.
-        greeting_of: GUILD_UPDATE comes for every change; news is only a vanity URL that was not there, or is gone.
+        greeting_of: GUILD_UPDATE comes for every change; news is only what the guild's greeting
+            says otherwise: a vanity URL, or members approved by hand, that was not so before.
     """
 
     def __init__(self, codes_in: CodesIn, greeting_of: GreetingOf) -> None:
@@ -79,6 +83,7 @@ class Translator:
             "INVITE_CREATE": _invite_born,
             "INVITE_DELETE": _invite_died,
             "CHANNEL_DELETE": self._channel_died,
+            "GUILD_AUDIT_LOG_ENTRY_CREATE": _audit_entry,
         }
 
     def names(self) -> Iterable[str]:
@@ -97,10 +102,10 @@ class Translator:
 
     def _guild_changed(self, payload: object, heard: Heard) -> tuple[Told, ...]:
         guild = p.decode(payload, p.GuildThere)
-        greeting, vanity = self._greeting_of(guild.id), guild.vanity_url_code is not None
-        if greeting is None or greeting.vanity == vanity:
+        known, now = self._greeting_of(guild.id), _greeting(guild, heard)
+        if known is None or (known.vanity, known.approval) == (now.vanity, now.approval):
             return ()
-        return _one(guild.id, m.GuildCameUp(session=heard.session, at_us=heard.arrived_us, vanity=vanity))
+        return _one(guild.id, now)
 
     def _channel_died(self, payload: object, heard: Heard) -> tuple[Told, ...]:
         channel = p.decode(payload, p.ChannelGone)
@@ -134,8 +139,16 @@ def _guild_there(payload: object, heard: Heard) -> tuple[Told, ...]:
     guild = p.decode(payload, p.GuildThere)
     if guild.unavailable:
         return ()
-    vanity = guild.vanity_url_code is not None
-    return _one(guild.id, m.GuildCameUp(session=heard.session, at_us=heard.arrived_us, vanity=vanity))
+    return _one(guild.id, _greeting(guild, heard))
+
+
+def _greeting(guild: p.GuildThere, heard: Heard) -> m.GuildCameUp:
+    return m.GuildCameUp(
+        session=heard.session,
+        at_us=heard.arrived_us,
+        vanity=guild.vanity_url_code is not None,
+        approval=BY_HAND in guild.features,
+    )
 
 
 def _guild_gone(payload: object, heard: Heard) -> tuple[Told, ...]:
@@ -192,6 +205,18 @@ def _invite_born(payload: object, heard: Heard) -> tuple[Told, ...]:
 def _invite_died(payload: object, heard: Heard) -> tuple[Told, ...]:
     invite = p.decode(payload, p.InviteGone)
     return (_death(invite.guild_id, invite.code, heard, how="deleted"),) if invite.guild_id else ()
+
+
+def _audit_entry(payload: object, heard: Heard) -> tuple[Told, ...]:
+    """Only deletions of invites: a bot's adder is asked for once the bot is there."""
+    if p.decode(payload, p.AuditKind).action_type != Action.INVITE_DELETED:
+        return ()
+    event = p.decode(payload, p.AuditEvent)
+    entry = entry_of(event, Action.INVITE_DELETED)
+    assert entry.code is not None, "an entry of this action has one, or raises"
+    deletion = m.DeletedInvite(code=entry.code, at_us=entry.at_us, by=entry.by)
+    note = m.NoteDeletion(cause=heard.cause("rest"), deletion=deletion, arrived_us=heard.arrived_us)
+    return _one(event.guild_id, note)
 
 
 def _death(guild: GuildId, code: InviteCode, heard: Heard, how: Literal["deleted", "channel"]) -> Told:

@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.failures import Failure, reason
 from actors.gateway.payloads import Place
-from actors.gateway.permissions import missing, optional
+from actors.gateway.permissions import WITHOUT_AUDIT_LOG, missing, optional, unproving
 from actors.gateway.rest import Rest
 from ledger import messages as m
 from ledger.ids import ChannelId, GuildId
@@ -31,13 +31,18 @@ LACKING: Final = (
 OPTIONAL: Final = (
     "Without {permissions} I cannot make invites for staff; those that are there can be assigned by code.\n"
 )
+UNPROVING: Final = f"Without {{permissions}} {WITHOUT_AUDIT_LOG}.\n"
 
 
-def greeting(counting_since_us: int, lacks: Sequence[str], extras: Sequence[str]) -> str:
-    """The message; markdown of Discord's, without a mention. ``extras``: what is missing and only optional."""
+def greeting(counting_since_us: int, lacks: Sequence[str], extras: Sequence[str], proofs: Sequence[str] = ()) -> str:
+    """The message; markdown of Discord's, without a mention.
+
+    ``extras``: what is missing and only optional; ``proofs``: without which less can be proved.
+    """
     lacking = LACKING.format(permissions=" and ".join(lacks)) if lacks else ""
     without = OPTIONAL.format(permissions=" and ".join(extras)) if extras else ""
-    return TEXT.format(since_s=counting_since_us // 1_000_000, lacking=lacking + without)
+    less = UNPROVING.format(permissions=" and ".join(proofs)) if proofs else ""
+    return TEXT.format(since_s=counting_since_us // 1_000_000, lacking=lacking + less + without)
 
 
 class Welcomer:
@@ -62,17 +67,17 @@ class Welcomer:
         if guild is None:
             return
         held, since_us = guild.me.guild_permissions, effect.counting_since_us
-        lacks, extras = missing(held), optional(held)
+        lacks, extras, proofs = missing(held), optional(held), unproving(held)
         self._log.info(
             "guild.adopted",
             guild=guild_id,
-            missing=list(lacks),
+            missing=[*lacks, *proofs],
             optional=list(extras),
             counting_since_ms=since_us // 1_000,
         )
         channel = _open_channel(guild)
         if channel is not None:
-            posted = await self._rest.post(channel, greeting(since_us, lacks, extras), _nonce(effect))
+            posted = await self._rest.post(channel, greeting(since_us, lacks, extras, proofs), _nonce(effect))
             self._tell(guild_id, posted)
 
     def _tell(self, guild: GuildId, posted: Place | Failure) -> None:

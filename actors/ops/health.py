@@ -16,7 +16,7 @@ from actors.journal import JournalStatistics
 from actors.keeper import KeeperStatistics
 from actors.roster import RosterStatistics
 from actors.supervision import LEFT, PASSIVATED, SupervisorStatistics
-from actors.traffic import DispatchTraffic, RestTraffic, ShardStatus
+from actors.traffic import DispatchTraffic, ErrandOutcome, RestTraffic, ShardStatus
 from ledger.phases import Phase
 
 
@@ -26,7 +26,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     ``held``: what stops the bot from identifying, a sentence each; ``connected``: every shard has a session and its
     socket; ``awaited``: guilds of READY that have neither come nor been reported unavailable; ``draining``: it is on
     its way out; ``standby``: another process writes the history; ``drill``: the last one, None = there is none;
-    ``release`` of InviteLedger.
+    ``errands``: how those so far ended; ``release`` of InviteLedger.
     """
 
     release: str
@@ -43,6 +43,7 @@ class Vitals(msgspec.Struct, frozen=True, kw_only=True):
     mailboxes: RosterStatistics
     dispatches: DispatchTraffic
     requests: RestTraffic
+    errands: Mapping[ErrandOutcome, int]
 
 
 class Health(Protocol):

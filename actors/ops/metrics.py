@@ -110,6 +110,12 @@ SPLIT_COUNTERS: Final[tuple[Split, ...]] = (
         "outcome",
         lambda v: v.requests.requests.items(),
     ),
+    (
+        "errands",
+        "Readings of the audit log and searches of the second witness, by how they ended",
+        "outcome",
+        lambda v: v.errands.items(),
+    ),
 )
 GAUGES: Final[tuple[Reading, ...]] = (
     ("gateway_connected", "1 while every shard is connected", lambda v: v.connected),

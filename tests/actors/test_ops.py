@@ -27,7 +27,7 @@ from actors.ops.serving import CannotListen
 from actors.roster import RosterStatistics
 from actors.settings import Endpoint, Settings
 from actors.supervision import SupervisorStatistics
-from actors.traffic import DispatchTraffic, RequestOutcome, RestTraffic, ShardStatus
+from actors.traffic import DispatchTraffic, ErrandOutcome, RequestOutcome, RestTraffic, ShardStatus
 from ledger.ids import SessionId, UserId
 from ledger.records import Status
 from persistence.store import LayerHealth
@@ -79,6 +79,7 @@ WELL = Vitals(
         waited_s=Distribution(bounds=(1.0,), counts=(20, 1), total=2.0),
         waiting=6,
     ),
+    errands={ErrandOutcome.AUDIT_READ: 4, ErrandOutcome.WITNESS_FAILED: 2},
 )
 
 

@@ -46,7 +46,7 @@ def test_only_the_token_must_be_set(say: Say):
     assert (settings.ledger_data, settings.database()) == (Path("data"), Path("data/ledger.db"))
     assert settings.named_layers() == {"log", "database"}
     assert settings.http() == Endpoint("127.0.0.1", 8080)
-    assert settings.ledger_second_witness == "off"
+    assert settings.ledger_second_witness == "on"
     with pytest.raises(BadSettings, match=r"DISCORD_TOKEN must be set .*\.env"):
         settings.token()
 
@@ -136,7 +136,7 @@ def test_the_environment_wins_over_secrets_and_secrets_over_the_file(say: Say, t
         ("LEDGER_HTTP", "127.0.0.1:70000", "host:port"),
         ("LEDGER_HTTP", "http://127.0.0.1:80/", "host:port"),
         ("LEDGER_HTTP_TOKEN", "two words", "a word"),
-        ("LEDGER_SECOND_WITNESS", "on", "`off`: the second witness comes with a later release"),
+        ("LEDGER_SECOND_WITNESS", "maybe", "`on` or `off`: whether Discord's member search may be asked"),
         ("DATABASE_URL", "mysql://db", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///:memory:", "sqlite:///"),
         ("DATABASE_URL", "sqlite:///", "sqlite:///"),

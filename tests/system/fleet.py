@@ -96,6 +96,7 @@ class Fleet:
             randomness=randomness,
             spawn=spawn,
             keep=lambda *_: None,
+            witness=False,
             log=log,
         )
         self.supervisor.connect(self.gateway.outside)

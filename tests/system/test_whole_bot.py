@@ -169,8 +169,8 @@ async def test_a_folder_that_forgot_what_the_database_elsewhere_remembers_is_a_s
     assert known_already or stage.said().count("a layer elsewhere remembers") == 1
 
 
-def test_a_setting_of_a_later_release_ends_with_78_and_one_sentence(stage: Stage):
-    environ = {**os.environ, "DISCORD_TOKEN": stage.sandbox.token, "LEDGER_SECOND_WITNESS": "on"}
+def test_a_setting_that_cannot_be_used_ends_with_78_and_one_sentence(stage: Stage):
+    environ = {**os.environ, "DISCORD_TOKEN": stage.sandbox.token, "LEDGER_SECOND_WITNESS": "maybe"}
     done = subprocess.run(
         [sys.executable, "-m", "supervisor", "run"], env=environ, capture_output=True, text=True, check=False
     )

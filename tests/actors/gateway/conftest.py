@@ -96,7 +96,7 @@ MakeGateway = Callable[..., Gateway]
 def make_gateway(
     sandbox: Sandbox, town: Town, log: FilteringBoundLogger, quarantine: dict[str, bytes]
 ) -> MakeGateway:
-    def make(token: str = "", api_url: str = "", sleep: Sleep = asyncio.sleep) -> Gateway:
+    def make(token: str = "", api_url: str = "", sleep: Sleep = asyncio.sleep, *, witness: bool = True) -> Gateway:
         return Gateway(
             token=token or sandbox.token,
             api_url=api_url or sandbox.api_url,
@@ -107,6 +107,7 @@ def make_gateway(
             randomness=SystemRandomness(),
             spawn=town.spawn,
             keep=quarantine.__setitem__,
+            witness=witness,
             log=log,
         )
 

@@ -190,12 +190,18 @@ async def test_what_is_missing_is_said_once_until_it_changes_and_that_it_is_back
     await town.until_heard(guild.id, m.GuildCameUp)
     sandbox.world.set_permissions(guild, manage_guild=False)
     sandbox.world.set_permissions(guild, manage_guild=False)  # as before
-    sandbox.world.set_permissions(guild, view_audit_log=False)  # which nothing reads
+    sandbox.world.set_permissions(guild, view_audit_log=False)
     sandbox.world.set_permissions(guild, manage_channels=False)
     sandbox.world.set_permissions(guild, manage_guild=True, manage_channels=True)
+    sandbox.world.set_permissions(guild, view_audit_log=True)
     assert (await lines.until("permission.restored"))["guild"] == str(guild.id)
     told = [line["permissions"] for line in lines.named("permission.missing")]
-    assert told == [["Manage Server"], ["Manage Server", "Manage Channels"]]
+    assert told == [
+        ["Manage Server"],
+        ["Manage Server", "View Audit Log"],
+        ["Manage Server", "Manage Channels", "View Audit Log"],
+        ["View Audit Log"],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -259,3 +265,15 @@ async def test_the_status_says_whether_we_hear_discord(guild: Guild, gateway: Ga
     status = gateway.status()
     [shard] = status.shards
     assert (shard.session, status.connected, status.awaited) == (sandbox.sessions[0].id, True, 0)
+
+
+async def test_an_invite_that_a_person_deletes_is_told_as_such(
+    gateway: Gateway, guild: Guild, sandbox: Sandbox, town: Town
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    mod = sandbox.world.add_staff(guild)
+    invite = sandbox.world.add_invite(guild, mod)
+    sandbox.world.delete_invite(guild, invite.code, mod)
+    [note] = await town.until_heard(guild.id, m.NoteDeletion)
+    assert (note.deletion.code, note.deletion.by) == (invite.code, str(mod.id))
+    assert gateway.status().dispatches.dispatches["GUILD_AUDIT_LOG_ENTRY_CREATE"] >= 1

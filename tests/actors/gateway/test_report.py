@@ -86,6 +86,26 @@ def test_what_is_missing_and_only_optional_is_told_as_such():
     assert "**Permissions missing**: none; optional: Create Invite\n" in text
 
 
+def test_the_second_witness_and_the_audit_log_are_told_with_what_is_wrong():
+    assert "**Second witness** (Discord's member search): no joins to ask about\n" in said(report())
+    waiting = said(report(unheard=3, witness_trouble="not_ready", audit_trouble="forbidden"))
+    assert (
+        "3 joins to ask about; no answer, because Discord is still listing this server's members; I ask again later"
+        in waiting
+    )
+    assert "**Audit log**: not read, because I need the permission View Audit Log\n" in waiting
+    off = said(report(unheard=3, witness_trouble="switched_off"))
+    assert "member search): switched off by LEDGER_SECOND_WITNESS\n" in off
+    assert "no answer, because Discord sent an answer I cannot read" in said(
+        report(witness_trouble="malformed: the search of another guild")
+    )
+
+
+def test_what_is_lost_without_view_audit_log_is_told():
+    text = said(report(), permitted=Permitted(unproving=("View Audit Log",)))
+    assert "**Without View Audit Log** the last uses of limited invites stay likely instead of certain" in text
+
+
 def test_the_worst_guild_stays_within_one_message_and_loses_only_the_tail():
     codes = {InviteCode(f"{number:0100}"): 10**15 for number in range(1_000)}
     permitted = Permitted(

@@ -189,3 +189,45 @@ def test_one_spoilt_field_is_a_join_or_a_note_of_it(field: str, value: object):
     for told in told_of("GUILD_MEMBER_ADD", joined() | {field: value}):
         assert isinstance(told.message, m.RecordJoin | m.NoteUnreadable)
         assert told.guild == GUILD or field == "guild_id"
+
+
+def deleted(**changes: object) -> dict[str, object]:
+    """GUILD_AUDIT_LOG_ENTRY_CREATE as Discord sends it of an invite that a person deleted."""
+    payload: dict[str, object] = {
+        "id": "1133434420400000000",
+        "guild_id": GUILD,
+        "user_id": "12",
+        "target_id": None,
+        "action_type": 42,
+        "changes": [{"key": "code", "old_value": "aBc-1"}, {"key": "max_uses", "old_value": 1}],
+    }
+    return payload | changes
+
+
+def test_an_invite_that_a_person_deleted_is_told_with_code_author_and_time():
+    [told] = told_of("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted())
+    at_us = ((1133434420400000000 >> 22) + 1_420_070_400_000) * 1_000
+    deletion = m.DeletedInvite(code=InviteCode("aBc-1"), at_us=at_us, by=UserId("12"))
+    assert told == Told(guild=GUILD, message=m.NoteDeletion(cause=REST, deletion=deletion, arrived_us=1_000))
+
+
+def test_other_actions_are_no_concern_of_ours_whatever_they_hold():
+    for action in (28, 40, 1):
+        assert read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type=action, changes="none")) == ()
+
+
+def test_a_deletion_that_does_not_say_which_invite_is_unreadable():
+    assert isinstance(read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(changes=[])), Unreadable)
+    assert isinstance(read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type="42")), Unreadable)
+
+
+def test_a_guild_that_approves_its_members_by_hand_says_so_when_it_comes_and_when_it_changes():
+    by_hand = {"id": GUILD, "features": ["COMMUNITY", "MEMBER_VERIFICATION_MANUAL_APPROVAL"]}
+    [came] = told_of("GUILD_CREATE", by_hand)
+    assert came.message == m.GuildCameUp(session=SessionId("s1"), at_us=1_000, approval=True)
+    [plain] = told_of("GUILD_CREATE", {"id": GUILD})
+    assert isinstance(plain.message, m.GuildCameUp)
+    known = plain.message
+    translator = Translator(lambda _, __: (), lambda _: known)
+    assert translator.translate("GUILD_UPDATE", by_hand, HEARD) == (came,)
+    assert translator.translate("GUILD_UPDATE", {"id": GUILD, "features": ["COMMUNITY"]}, HEARD) == ()
