@@ -19,7 +19,7 @@ from ledger.phases import Phase, move
 from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale
 from ledger.state import DeskJoin, Gap, GuildState
 from ledger.testimony import Joined
-from ledger.verdicts import Reopening, close_window, plain_verdict, pronounce
+from ledger.verdicts import Reopening, close_window, plain_verdict, pronounce, reported_verdict
 from ledger.windows import (
     MAX_KEPT_GAPS,
     MAX_STRADDLED_SAMPLES,
@@ -215,7 +215,8 @@ def _unknown(state: GuildState, joins: list[DeskJoin], reason: str) -> Iterator[
         period = state.membership(join.user, join.opened_us)
         assert period is not None, "a join on the desk has opened a membership"
         name = state.holder_of(join.user, join.opened_us)
-        yield from pronounce(state, period, plain_verdict(name, period, r.Status.UNKNOWN, reason), CAUSE)
+        told = reported_verdict(state, name, period, period.report) if period.report else None
+        yield from pronounce(state, period, told or plain_verdict(name, period, r.Status.UNKNOWN, reason), CAUSE)
 
 
 def _window_draft(closed: r.WindowClosed) -> r.Draft:

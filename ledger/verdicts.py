@@ -12,11 +12,11 @@ import msgspec
 
 from ledger.credits import move_credits
 from ledger.ids import NO_COUNTER, InviteCode, UserId
-from ledger.judging import Judgement, judge, testify
-from ledger.origins import origin_in
+from ledger.judging import Judgement, judge, said, testify
+from ledger.origins import origin_in, origin_told
 from ledger.records import Cause, Draft, Evidence, Report, Status, VerdictReached, WindowClosed
 from ledger.state import GuildState, Period
-from ledger.testimony import Hearing, Joined, hear, of
+from ledger.testimony import Hearing, Joined, hear, names, of
 from ledger.windows import Finding, Findings
 
 METHOD: Final = 2
@@ -65,6 +65,22 @@ def plain_verdict(user: UserId, period: Period, status: Status, reason: str) -> 
         supersedes=period.verdict_seq,
         method=METHOD,
     )
+
+
+def reported_verdict(state: GuildState, user: UserId, period: Period, report: Report) -> VerdictReached | None:
+    """What the second witness makes of a join that no window can tell of: of what was possible when it was judged,
+    or of nothing at all. None where it says nothing.
+
+    What was frozen into the verdict before stays, where it names the same invite.
+    """
+    feasible = frozenset(period.candidates)
+    named = names(state, report, feasible)
+    if named is None:
+        return None
+    origin = origin_told(state, named, period.opened_us, report)
+    if period.code == named:
+        origin = msgspec.structs.replace(origin, inviter=period.inviter, staff=period.staff)
+    return verdict_of(user, period, said(feasible, named, origin, report.way))
 
 
 def verdict_of(user: UserId, period: Period, judged: Judgement) -> VerdictReached:

@@ -14,12 +14,12 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.closing import solve_again
 from ledger.credits import join_credit
-from ledger.ids import NO_COUNTER, InviteCode, UserId
-from ledger.judging import said
+from ledger.ids import NO_COUNTER, UserId
 from ledger.origins import Origin, origin_told
 from ledger.state import GuildState, Period
 from ledger.testimony import SILENT, Joined, names
-from ledger.verdicts import pronounce, verdict_of
+from ledger.verdicts import pronounce, reported_verdict
+from ledger.windows import bounds_of, place
 
 CAUSE: Final = r.InternalCause(what="witness")
 ABSENT_AGAIN_US: Final = (0, 60_000_000, 300_000_000, 1_800_000_000)
@@ -85,25 +85,24 @@ def _heard(state: GuildState, heard: Mapping[Joined, r.Report], at_us: int) -> I
 
 def _weighed(state: GuildState, heard: Mapping[Joined, r.Report]) -> Iterator[r.Draft]:
     """Verdicts on joins that no window can tell of any more, or that none ever could."""
+    in_windows = set(_in_windows(state))
     for (user, opened_us), report in heard.items():
         period = state.membership(user, opened_us)
-        on_desk = any((join.user, join.opened_us) == (user, opened_us) for join in state.desk.values())
-        if period is None or on_desk or period.status is r.Status.PENDING:
+        if period is None or (user, opened_us) in in_windows or period.status is r.Status.PENDING:
             continue
-        feasible = frozenset(period.candidates)
-        named = names(state, report, feasible)
-        if named is not None:
-            origin = _origin(state, period, report, named)
-            judged = said(feasible, named, origin, report.way)
-            yield from pronounce(state, period, verdict_of(state.holder_of(user, opened_us), period, judged), CAUSE)
+        verdict = reported_verdict(state, state.holder_of(user, opened_us), period, report)
+        if verdict is not None:
+            yield from pronounce(state, period, verdict, CAUSE)
 
 
-def _origin(state: GuildState, period: Period, report: r.Report, named: InviteCode) -> Origin:
-    """What was frozen into the verdict before stays, where it names the same invite."""
-    told = origin_told(state, named, period.opened_us, report)
-    if period.code != named:
-        return told
-    return msgspec.structs.replace(told, inviter=period.inviter, staff=period.staff)
+def _in_windows(state: GuildState) -> Iterator[Joined]:
+    """Joins that lie, or may lie, between samples that are known, or behind them."""
+    if state.baseline is None:
+        return
+    bounds = bounds_of(state.baseline, state.gaps)
+    for join in state.desk.values():
+        if place(join, bounds).last > bounds[0].number:
+            yield join.user, join.opened_us
 
 
 def _absent(state: GuildState, presence: m.Presence, found: set[Joined]) -> tuple[m.Presence, dict[Joined, r.Report]]:
