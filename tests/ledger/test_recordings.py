@@ -110,8 +110,10 @@ def _is_broken(ours: Ours, period: Period) -> bool:
 
 def _unheard(recording: Recording, ours: Ours) -> Iterator[Used]:
     """Who came while nobody listened and went before anybody looked: P0 does not hold for the others of then."""
+    joins = ((each.event, each.at_us) for each in recording.heard)
+    told = {(event.user, event.joined_at_us): at_us for event, at_us in joins if isinstance(event, Joined)}
     for join, used in recording.truth.items():
-        away = (span for span in recording.absences if span.holds(used.at_us))
+        away = (span for span in recording.absences if span.holds(told[join]))
         gone = any(join not in recording.members_at(span.until_us + LISTED_US) for span in away)
         if gone and ours.verdict(join) is None:
             yield used
