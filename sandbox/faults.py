@@ -103,19 +103,19 @@ class Faults:
     search_lag_us: int = 0
     audit_lag_us: int = 0
     _script: dict[str, list[Fault]] = field(default_factory=dict)
-    _always: dict[str, Fault] = field(default_factory=dict)
+    _always: dict[tuple[str, int | None], Fault] = field(default_factory=dict)
     _gates: list[Gate] = field(default_factory=list)
 
     def add(self, kind: str, fault: Fault, *, times: int | None = 1) -> None:
         """For the next `times` requests of that kind; None: for all that find nothing else in the script."""
         if times is None:
-            self._always[kind] = fault
+            self._always[kind, fault.guild_id] = fault
         else:
             self._script.setdefault(kind, []).extend([fault] * times)
 
     def stop(self, kind: str) -> None:
         """What was to last for ever ends."""
-        self._always.pop(kind, None)
+        self._always = {key: fault for key, fault in self._always.items() if key[0] != kind}
 
     def fail(
         self,
@@ -188,8 +188,7 @@ class Faults:
         for index, fault in enumerate(script):
             if fault.guild_id in (None, guild_id):
                 return script.pop(index)
-        always = self._always.get(kind, NO_FAULT)
-        return always if always.guild_id in (None, guild_id) else NO_FAULT
+        return self._always.get((kind, guild_id)) or self._always.get((kind, None), NO_FAULT)
 
     def pending(self, kind: str) -> int:
         """How many are still to come."""

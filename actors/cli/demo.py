@@ -16,9 +16,9 @@ from typing import Final
 
 from rich.console import Console
 
-from actors.cli.bot_process import BotProcess
+from actors.cli.bot_process import BotProcess, JoinId
 from actors.cli.exits import OK, WRONG
-from actors.cli.scoreboard import exported, score, table_of, truth_of
+from actors.cli.scoreboard import NAMING, exported, score, table_of, truth_of
 from actors.cli.transcript import readable
 from actors.supervision import spawn
 from ledger.records import Status
@@ -28,6 +28,10 @@ from sandbox.slash import Options
 PAUSE_S: Final = 0.03
 """Between the joins of a burst."""
 ROUNDS: Final = 5
+CLUMPS, CLUMP_EVERY_S = 3, 6.0
+"""Of six joins each: 60 a minute."""
+INDEXED_US: Final = 15_000_000
+"""How long after a join Discord's member search knows of it."""
 SHOWN: Final = (("who_invited", ("member",)), ("leaderboard", ()), ("debug_invites", ()))
 """Commands whose answers are shown, with the options that are filled in."""
 
@@ -93,6 +97,7 @@ class Story:
             ("the vanity URL", self._vanity),
             ("a burst of twelve on one invite", self._burst_on_one),
             ("a burst of ten over two invites of two people", self._burst_over_two),
+            ("a raid, 60 joins a minute over six codes: with Discord's member search and without", self._raid),
             ("slash commands", self._slash),
             ("a guild actor is killed in the middle of a join", self._killed_actor),
             ("SIGKILL in the middle of a burst, joins while the bot is away, restart", self._killed_process),
@@ -123,6 +128,9 @@ class Story:
             self._guilds.append(guild)
             self._staff[guild.id] = [self._world.add_staff(guild) for _ in range(2)]
             self._invites[guild.id] = [self._world.add_invite(guild, staff) for staff in self._staff[guild.id]]
+        for guild in self._guilds[1:]:
+            self._sandbox.faults.fail("search", 403, times=None, guild_id=guild.id)
+        self._sandbox.faults.search_lag_us = INDEXED_US
         await self._bot.start(len(self._guilds))
 
     async def _single_joins(self) -> None:
@@ -156,6 +164,36 @@ class Story:
             self._world.join(guild, via=self._invites[guild.id][each % 2].code)
             await asyncio.sleep(PAUSE_S)
         await self._all_worked_out()
+
+    async def _raid(self) -> None:
+        """Six at a time, one by each of six codes: the counters tell how many came by each, and not who."""
+        raided = self._guilds[:2]
+        for guild in raided:
+            for _ in range(4):
+                staff = self._world.add_staff(guild)
+                self._staff[guild.id].append(staff)
+                self._invites[guild.id].append(self._world.add_invite(guild, staff))
+        first = len(self._world.truth)
+        for _ in range(CLUMPS):
+            for guild in raided:
+                for invite in self._invites[guild.id]:
+                    self._world.join(guild, via=invite.code)
+            await asyncio.sleep(CLUMP_EVERY_S)
+        await self._all_worked_out()
+        raid = truth_of(self._world.truth[first:])
+        searched, unsearched = ({join for join in raid if join[0] == str(guild.id)} for guild in raided)
+        await self._bot.until(lambda: self._named(searched) == len(searched), "what the member search says")
+        self._console.print()
+        for where, joins in (("with", searched), ("without", unsearched)):
+            open_ = len(joins) - self._named(joins)
+            self._console.print(
+                f"    {where} member search: {self._named(joins)} named, {open_} left open of {len(joins)}"
+            )
+        self._console.print("   ", end="")
+
+    def _named(self, joins: set[JoinId]) -> int:
+        told = exported(self._data)
+        return sum(join in told and told[join].status in NAMING for join in joins)
 
     async def _slash(self) -> None:
         guild = self._guilds[0]

@@ -94,14 +94,14 @@ def is_wrong(source: str, line: JoinLine) -> bool:
 
 
 def credited_twice(data: Path) -> set[JoinId]:
-    """Joins whose credits do not sum up to one at most, at any time."""
-    net: Counter[JoinId] = Counter()
+    """Joins whose credits of a kind do not sum up to one at most, at any time."""
+    net: Counter[tuple[JoinId, str]] = Counter()
     twice = set[JoinId]()
     for frame in read_log(RealDisk(), data / "log"):
         event = frame.record.event
         if isinstance(event, CreditGranted | CreditReversed):
             join = (frame.record.guild, event.user, event.opened_us)
-            net[join] += 1 if isinstance(event, CreditGranted) else -1
-            if net[join] not in (0, 1):
+            net[join, event.kind] += 1 if isinstance(event, CreditGranted) else -1
+            if net[join, event.kind] not in (0, 1):
                 twice.add(join)
     return twice

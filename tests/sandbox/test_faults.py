@@ -38,6 +38,12 @@ async def test_a_scripted_refusal_is_forbidden(bot: Bot, guild: Guild, sandbox: 
     assert sandbox.faults.pending("vanity") == 0
 
 
+def test_what_fails_for_ever_fails_in_each_guild_it_was_said_of(sandbox: Sandbox):
+    for guild_id in (1, 2):
+        sandbox.faults.fail("search", 403, times=None, guild_id=guild_id)
+    assert [sandbox.faults.take("search", guild_id).status for guild_id in (1, 2, 3)] == [403, 403, None]
+
+
 async def test_a_fault_waits_for_its_guild(bot: Bot, guild: Guild, sandbox: Sandbox):
     other = sandbox.world.add_guild("Other")
     sandbox.faults.fail("invites", 503, guild_id=other.id)
