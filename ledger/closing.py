@@ -34,6 +34,10 @@ CAUSE: Final = r.InternalCause(what="sample")
 STALE_SAMPLES: Final = 3
 STALE_FOR_US: Final = 60_000_000
 """So many stale samples over so long a time, and the lower counters are believed."""
+LAGGING_US: Final = 4_900_000
+"""While a use is missing and a join is younger than this, its use may be the missing one: an older one's, seen late,
+must not be taken for it.
+"""
 OPEN_FOR_US: Final = 30_000_000
 """A window whose joins never stop coming is closed after so long, though uses are missing."""
 BLIND_JOINS: Final = 1_000
@@ -156,7 +160,8 @@ def _settled(window: Window, request: m.SampleRequest) -> bool:
     """Asked often enough since more uses went missing, or they have been missing for too long."""
     waited = request.round >= len(SETTLE_AFTER_S) and window.missing <= request.missing
     now_us = window.gaps[-1].closed.answered_us
-    return waited or now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
+    newest_us = max((join.arrived_us for join in window.joins if not join.optional), default=0)
+    return (waited and now_us - newest_us >= LAGGING_US) or now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
 
 
 def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, request: m.SampleRequest) -> m.Decision:

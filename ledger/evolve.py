@@ -13,7 +13,7 @@ from ledger import records as r
 from ledger.announcing import shown, to_be_shown
 from ledger.deletions import SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
-from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
+from ledger.ids import NO_COUNTER, UserId, is_tombstone
 from ledger.samples import APPLIED, SKEW_US, close_gap
 from ledger.state import (
     LEFT_UNKNOWN,
@@ -42,8 +42,6 @@ HEARD_OF_US: Final = 20_000_000
 """A member younger than this is often missing in Discord's search."""
 CARRIED_US: Final = 180 * 24 * 3_600 * 1_000_000
 """An application older than this brings nobody any more."""
-KNOWN: Final = frozenset({r.Status.REPORTED, r.Status.CONFIRMED, r.Status.MANUAL})
-"""Whose use a join was is not in doubt any more, also in a guild that approves by hand."""
 LISTED_LATE_US: Final = 60_000_000
 """So long an invite may still have been listed after it was deleted."""
 GAP_KEPT_US: Final = 600_000_000
@@ -325,18 +323,6 @@ def _carry(state: GuildState, event: r.WindowClosed) -> None:
     state.carried = tuple([*kept, *fresh][-MAX_CARRIED:])
 
 
-def _claim(state: GuildState, code: InviteCode) -> None:
-    """One of the uses that were carried over has found its join; the oldest, since all of a code are alike."""
-    at = next(
-        (at for at, each in enumerate(state.carried) if each.source.code == code and each.source.uses > 0), None
-    )
-    if at is not None:
-        source = state.carried[at].source
-        left = msgspec.structs.replace(source, uses=source.uses - 1)
-        kept = (Carried(left, state.carried[at].seen_us),) if left.uses else ()
-        state.carried = (*state.carried[:at], *kept, *state.carried[at + 1 :])
-
-
 def _close(state: GuildState, event: r.WindowClosed) -> None:
     state.unsolved = 0
     for code, uses in event.unclaimed.items():
@@ -356,8 +342,6 @@ def _verdict(state: GuildState, event: r.VerdictReached, seq: int) -> None:
         contradicted = event.status is r.Status.CONFLICT and period.status is r.Status.CERTAIN
         state.pooled = state.pooled or contradicted
         to_be_shown(state, event, period)
-        if event.code and event.status in KNOWN and period.status not in KNOWN:
-            _claim(state, event.code)
         decided = msgspec.structs.replace(
             period,
             status=event.status,

@@ -74,8 +74,8 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
 
 
 def _applied(source: GapSource) -> GapSource:
-    """A use that may be an applicant's: the invite can be dead for long when they are let in."""
-    return msgspec.structs.replace(source, exact=False, why=APPLIED, left=UNLIMITED, dead_us=0)
+    """A use that may be an applicant's: the invite can be dead for long when they are let in, in a later gap."""
+    return msgspec.structs.replace(source, exact=False, why=APPLIED, left=UNLIMITED, dead_us=0, anywhere=True)
 
 
 def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:
