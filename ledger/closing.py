@@ -161,7 +161,8 @@ def _settled(window: Window, request: m.SampleRequest) -> bool:
     waited = request.round >= len(SETTLE_AFTER_S) and window.missing <= request.missing
     now_us = window.gaps[-1].closed.answered_us
     newest_us = max((join.arrived_us for join in window.joins if not join.optional), default=0)
-    return (waited and now_us - newest_us >= LAGGING_US) or now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
+    too_long = now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
+    return too_long or (waited and now_us - newest_us >= LAGGING_US)
 
 
 def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, request: m.SampleRequest) -> m.Decision:

@@ -196,8 +196,8 @@ def test_who_joined_about_when_the_counting_began_may_have_used_what_was_counted
     assert (guild.period().status, guild.period().code) == (Status.CERTAIN, common.code), "one join, one use"
     seen, unseen = START_US + 400_000, START_US - SECOND
     guild.lists(20, *(m.ListedMember(user=user, joined_at_us=at) for user, at in ((ANNA, seen), (BEN, unseen))))
-    for _ in range(3):
-        guild.counters(22, msgspec.structs.replace(common, uses=1))
+    for at_s in (22, 24, 26):
+        guild.counters(at_s, msgspec.structs.replace(common, uses=1))
     assert guild.period().status is Status.CANDIDATES
     assert {common.code, limited.code} < {*guild.period().candidates}
 
