@@ -56,10 +56,17 @@ def witness_failed(presence: m.Presence, message: m.WitnessFailed) -> m.Decision
         errand: m.Errand = getattr(presence, name)
         if errand.number and message.number == errand.number:
             failures = errand.failures + 1
-            wait_us = round(message.again_s * 1_000_000) or FAILED_AGAIN_US[min(failures, len(FAILED_AGAIN_US)) - 1]
+            wait_us = _again_us(failures, round(message.again_s * 1_000_000))
             failed = m.Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
             return m.Decision(presence=msgspec.structs.replace(presence, **{name: failed}))
     return m.Decision(presence=presence)
+
+
+def _again_us(failures: int, said_us: int) -> int:
+    """What Discord says (0 = nothing) is obeyed, but not for ever: after some failures the breaker opens, too."""
+    counted = failures - len(FAILED_AGAIN_US) if said_us else failures
+    thought_us = FAILED_AGAIN_US[min(counted, len(FAILED_AGAIN_US)) - 1] if counted > 0 else 0
+    return max(said_us, thought_us)
 
 
 def _membership(state: GuildState, row: m.SearchedMember) -> Period | None:
