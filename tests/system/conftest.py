@@ -35,6 +35,7 @@ class Stage:
             "LEDGER_DISK": "lasting",
             "LEDGER_HTTP": "127.0.0.1:0",
             "LEDGER_LOG": "json",
+            "LEDGER_SECOND_WITNESS": "off",  # it would say more of a join at some later time: test_witnesses
         }
         return BotProcess(said | environ, self.folder / transcript)
 
