@@ -5,12 +5,12 @@ a person can be forgotten without breaking it; they are asked of Discord again w
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import msgspec
 
 from ledger.ids import GuildId, UserId
-from ledger.records import Status
+from ledger.records import Credit, Status
 
 MAX_PAGE: Final = 250
 """Joins a page: so few that reading them takes less than 5 ms."""
@@ -40,11 +40,32 @@ class JoinRow(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class CreditRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit that was granted (``amount`` 1) or taken back (-1), for the membership opened at ``opened_us``."""
+
+    seq: int
+    staff: UserId
+    amount: int
+    user: UserId
+    opened_us: int
+    kind: Credit
+
+
+CreditPlace: TypeAlias = tuple[int, int]
+"""Behind which credit a page begins: its staff member, as a number, and its seq."""
+FIRST_CREDIT: Final[CreditPlace] = (-(2**63), 0)
+"""Before all of them; who was forgotten has a number below 0."""
+
+
 class Lists(Protocol):
     """Reads and writes of a few milliseconds each. Errors of every method: ``StorageError``, ``Corrupt``."""
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         """The guild's joins behind a seq, in order, at most ``limit`` (1 to ``MAX_PAGE``)."""
+        ...
+
+    async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
+        """The guild's credits of every kind behind a place, by staff member and seq, at most ``limit``."""
         ...
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:

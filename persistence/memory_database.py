@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import msgspec
 
 from ledger.ids import GuildId, UserId
-from ledger.records import JoinRecorded, LeaveRecorded, Record, Status, VerdictReached
+from ledger.records import CreditGranted, CreditReversed, JoinRecorded, LeaveRecorded, Record, Status, VerdictReached
 from ledger.state import LEFT_UNKNOWN
-from persistence.lists import MAX_NAMES, MAX_PAGE, JoinRow, storable
+from persistence.lists import MAX_NAMES, MAX_PAGE, CreditPlace, CreditRow, JoinRow, storable
 from persistence.memory import MemoryLayer
 from persistence.renaming import read_today
 
@@ -28,6 +28,12 @@ class MemoryDatabase(MemoryLayer):
         assert 1 <= limit <= MAX_PAGE, "a page has a limit"
         rows = join_rows(read_today([frame.record for frame in self._guilds.get(guild, [])]))
         return [row for row in rows if row.seq > after_seq][:limit]
+
+    async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
+        self._use()
+        assert 1 <= limit <= MAX_PAGE, "a page has a limit"
+        rows = credit_rows(read_today([frame.record for frame in self._guilds.get(guild, [])]))
+        return [row for row in rows if (int(row.staff), row.seq) > after][:limit]
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         self._use()
@@ -64,6 +70,23 @@ def join_rows(records: Iterable[Record]) -> list[JoinRow]:
             case _:
                 pass
     return [_judged(row, *verdicts[key]) if (key := (row.user, row.opened_us)) in verdicts else row for row in joins]
+
+
+def credit_rows(records: Iterable[Record]) -> list[CreditRow]:
+    """The credits of a guild's records, by staff member."""
+    found = [
+        CreditRow(
+            seq=record.seq,
+            staff=event.staff,
+            amount=1 if isinstance(event, CreditGranted) else -1,
+            user=event.user,
+            opened_us=event.opened_us,
+            kind=event.kind,
+        )
+        for record in records
+        if isinstance(event := record.event, CreditGranted | CreditReversed)
+    ]
+    return sorted(found, key=lambda row: (int(row.staff), row.seq))
 
 
 def _pending(seq: int, join: JoinRecorded) -> JoinRow:

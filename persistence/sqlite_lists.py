@@ -7,14 +7,14 @@ before a page is read.
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from ledger.errors import Corrupt
 from ledger.ids import GuildId, UserId
 from persistence import read_model, sqlite_names
-from persistence.lists import MAX_PAGE, JoinRow
+from persistence.lists import MAX_PAGE, CreditPlace, CreditRow, JoinRow
 from persistence.offload import Offload
 from persistence.sqlite_connection import Row, committing, rows, storing
 
@@ -27,7 +27,16 @@ SELECT json_object(
 )
 FROM attributions WHERE guild = ? AND seq > ? ORDER BY seq LIMIT ?
 """
+_CREDITS: Final = """
+SELECT json_object(
+    'seq', seq, 'staff', CAST(staff AS TEXT), 'amount', amount, 'user', CAST(user AS TEXT), 'opened_us', opened_us,
+    'kind', kind
+)
+FROM credits WHERE guild = ? AND (staff, seq) > (?, ?) ORDER BY staff, seq LIMIT ?
+"""
 _decoder: Final = msgspec.json.Decoder(JoinRow)
+_credits: Final = msgspec.json.Decoder(CreditRow)
+_T = TypeVar("_T")
 
 
 class SqliteLists:
@@ -42,6 +51,10 @@ class SqliteLists:
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         assert 1 <= limit <= MAX_PAGE, "a page has a limit"
         return await self._offload(lambda: joins_page(self._db, self._path, guild, after_seq, limit))
+
+    async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
+        assert 1 <= limit <= MAX_PAGE, "a page has a limit"
+        return await self._offload(lambda: credits_page(self._db, self._path, guild, after, limit))
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         return await self._offload(lambda: sqlite_names.read(self._db, self._path, guild, users))
@@ -59,12 +72,23 @@ def joins_page(db: sqlite3.Connection, path: Path, guild: GuildId, after_seq: in
         read_model.sort(db)
     with storing(path):
         found = rows(db, _PAGE, int(guild), after_seq, limit)
-    return [_join_in(row) for row in found]
+    return [_row_in(row, _decoder) for row in found]
 
 
-def _join_in(row: Row) -> JoinRow:
+def credits_page(
+    db: sqlite3.Connection, path: Path, guild: GuildId, after: CreditPlace, limit: int
+) -> Sequence[CreditRow]:
+    """``Lists.credits_page``, blocking."""
+    with committing(db, path):
+        read_model.sort(db)
+    with storing(path):
+        found = rows(db, _CREDITS, int(guild), *after, limit)
+    return [_row_in(row, _credits) for row in found]
+
+
+def _row_in(row: Row, decoder: msgspec.json.Decoder[_T]) -> _T:
     text = row[0] if isinstance(row[0], bytes) else b""
     try:
-        return _decoder.decode(text)
+        return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Corrupt("read model", f"unreadable: {error}") from error

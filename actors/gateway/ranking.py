@@ -20,7 +20,11 @@ from ledger.ids import GuildId, UserId
 from ledger.ports import Clock
 from persistence.lists import MAX_PAGE, JoinRow
 
-WINDOW_US: Final[Mapping[Window, int]] = {"7 days": 7 * 86_400_000_000, "30 days": 30 * 86_400_000_000}
+WINDOW_US: Final[Mapping[Window, int]] = {
+    "24 hours": 86_400_000_000,
+    "7 days": 7 * 86_400_000_000,
+    "30 days": 30 * 86_400_000_000,
+}
 ROWS_A_PAGE: Final = 10
 READ_S: Final = 120.0
 """For all pages of joins; 100,000 joins take a second or two."""
@@ -66,7 +70,7 @@ class Rankings:
         self._roster = roster
         self._inside = inside
         self._clock = clock
-        self._tallies = Tallies(self._add_up, clock)
+        self._tallies: Tallies[Tally] = Tallies(self._add_up, clock)
 
     async def of_person(self, guild: GuildId, user: UserId, name: str) -> str:
         """What a person brought, as far as it is proven, and as a range where it is not."""

@@ -7,30 +7,32 @@ To add up is to read every join of the guild, and a page turned asks for all of 
 import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Final, Literal, TypeAlias
+from typing import Final, Generic, Literal, TypeAlias, TypeVar
 
-from actors.gateway.tally import By, Tally
+from actors.gateway.tally import By
 from ledger.ids import GuildId
 from ledger.ports import Clock
 
-Window: TypeAlias = Literal["7 days", "30 days", "all"]
+Window: TypeAlias = Literal["24 hours", "7 days", "30 days", "all"]
 Key: TypeAlias = tuple[GuildId, By, Window]
+
+T = TypeVar("T")
 
 KEPT_S: Final = 10.0
 MAX_KEPT: Final = 64
 """Tallies that are done; a large guild's takes a megabyte or so. Those under way are as many as people wait for."""
 
 
-class _Entry:
+class _Entry(Generic[T]):
     """A tally that is under way (``answer`` None), or done; ``until_s``: how long it may be shown."""
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        self.answer: Tally | str | None = None
+        self.answer: T | str | None = None
         self.until_s = inf
 
 
-class Tallies:
+class Tallies(Generic[T]):
     """The tallies that somebody waits for, or that were asked for just now.
 
     Args:
@@ -38,15 +40,15 @@ class Tallies:
         clock: how old they are.
     """
 
-    def __init__(self, add_up: Callable[[Key], Awaitable[Tally | str]], clock: Clock) -> None:
+    def __init__(self, add_up: Callable[[Key], Awaitable[T | str]], clock: Clock) -> None:
         self._add_up = add_up
         self._clock = clock
-        self._entries: dict[Key, _Entry] = {}
+        self._entries: dict[Key, _Entry[T]] = {}
 
-    async def of(self, key: Key) -> Tally | str:
+    async def of(self, key: Key) -> T | str:
         """The tally, at most ``KEPT_S`` old, or why there is none. Who asks first adds up, in their own task."""
         self._drop_old()
-        entry = self._entries.setdefault(key, _Entry())
+        entry = self._entries.setdefault(key, _Entry[T]())
         async with entry.turn:
             if entry.answer is None:  # also where whoever was adding up has gone away
                 entry.answer = await self._add_up(key)

@@ -19,8 +19,8 @@ from persistence.chains import NO_HEAD, head_of
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
 from persistence.layer import Head
-from persistence.lists import MAX_PAGE
-from persistence.memory_database import join_rows
+from persistence.lists import FIRST_CREDIT, MAX_PAGE
+from persistence.memory_database import credit_rows, join_rows
 from persistence.migrations import FRESH, NAMES, READ_MODEL
 from persistence.offload import inline
 from persistence.renaming import Renaming, read_today
@@ -38,6 +38,7 @@ CAUSE = r.InternalCause(what="test")
 user = st.sampled_from(USERS)
 opened_us = st.integers(1, 4)
 code = st.sampled_from((InviteCode("aaa"), InviteCode("bß\x00")))
+kind = st.sampled_from(("join", "vip"))
 event = st.one_of(
     st.builds(
         r.JoinRecorded,
@@ -62,8 +63,8 @@ event = st.one_of(
         candidates=st.lists(code, max_size=2).map(tuple),
         reason=st.text(max_size=3).filter(lambda text: text.isprintable()),
     ),
-    st.builds(r.CreditGranted, user=user, opened_us=opened_us, kind=st.just("join"), staff=user),
-    st.builds(r.CreditReversed, user=user, opened_us=opened_us, kind=st.just("join"), staff=user),
+    st.builds(r.CreditGranted, user=user, opened_us=opened_us, kind=kind, staff=user),
+    st.builds(r.CreditReversed, user=user, opened_us=opened_us, kind=kind, staff=user),
     st.builds(
         r.InviteAssigned, code=code, staff=user, since_us=opened_us, version=st.integers(1, 3), by=st.none() | user
     ),
@@ -292,6 +293,21 @@ async def test_a_page_goes_on_where_the_last_one_ended():
         first = await SqliteLists(inline, db, Path()).joins_page(RED, 0, 3)
         rest = await SqliteLists(inline, db, Path()).joins_page(RED, first[-1].seq, 3)
         assert [row.opened_us for row in (*first, *rest)] == [0, 1, 2, 3, 4]
+
+
+@given(history, st.integers(1, 4))
+async def test_credits_of_both_kinds_come_in_pages_as_a_walk_through_the_records_finds_them(
+    story: list[tuple[GuildId, r.Event]], limit: int
+):
+    with tables() as db:
+        records = records_of(story)
+        read_model.follow(db, records)
+        for guild in (RED, BLUE):
+            after, found = FIRST_CREDIT, []
+            while page := await SqliteLists(inline, db, Path()).credits_page(guild, after, limit):
+                found += page
+                after = int(page[-1].staff), page[-1].seq
+            assert found == credit_rows(read_today([each for each in records if each.guild == guild]))
 
 
 async def test_a_row_that_cannot_be_read_is_said():
