@@ -15,7 +15,7 @@ from sandbox.commands import Commands, may_use
 from sandbox.edge import Call, DiscordError, Route, invalid_form
 from sandbox.event import Event
 from sandbox.forms import wrong_in_choices, wrong_in_message
-from sandbox.messages import note_pings, refuse_wrong, require_something
+from sandbox.messages import attached, note_pings, refuse_wrong, require_something
 from sandbox.models import Channel, Guild, User
 from sandbox.pulse import Pulse
 from sandbox.slash import Options, click_data, command_data, envelope, typing_data
@@ -185,11 +185,12 @@ class Interactions:
         pending = self._pending(call)
         require_something(call.fields)
         self._check_words(call.fields)
+        fields = call.fields | await attached(call)
         reply = pending.reply
         if reply.original is not None and reply.thinking:
-            message = _fill(reply.original, call.fields)
+            message = _fill(reply.original, fields)
         else:
-            message = self._message(pending, call.fields)
+            message = self._message(pending, fields)
             reply.followups.append(message)
         return message.payload if call.request.query.get("wait") != "0" else None
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from sandbox.edge import DiscordError, invalid_form
+from sandbox.edge import Call, DiscordError, invalid_form
 from sandbox.mentions import could_ping
 from sandbox.violations import Violations
-from sandbox.wire import JsonObject
+from sandbox.wire import JsonObject, as_list, as_object
 
 EMPTY_MESSAGE: Final = (400, 50006, "Cannot send an empty message")
 PARTS: Final = ("content", "embeds", "components", "attachments", "poll")
@@ -15,6 +15,19 @@ PARTS: Final = ("content", "embeds", "components", "attachments", "poll")
 def require_something(body: JsonObject) -> None:
     if not any(body.get(part) for part in PARTS):
         raise DiscordError(*EMPTY_MESSAGE, kind="rest.empty_message")
+
+
+async def attached(call: Call) -> JsonObject:
+    """The attachments of a form as Discord gives them back; nothing where there are none."""
+    described = [as_object(each) for each in as_list(call.fields.get("attachments"))]
+    made: list[object] = []
+    for each in described:
+        data = await call.file(f"files[{each['id']}]")
+        if data is None:
+            raise invalid_form("attachments", "ATTACHMENT_NOT_FOUND", f"no file files[{each['id']}]")
+        url = f"https://cdn.discordapp.com/attachments/{each['filename']}"
+        made.append({**each, "size": len(data), "url": url, "proxy_url": url})
+    return {"attachments": made} if made else {}
 
 
 def refuse_wrong(faults: Iterable[str]) -> None:

@@ -7,7 +7,7 @@ no error.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, assert_never
 
 import aiohttp
 import discord
@@ -16,9 +16,12 @@ from structlog.typing import FilteringBoundLogger
 from actors.gateway.board import view_of
 from actors.gateway.failures import GARBLED, in_short
 from actors.gateway.ranking import Board
+from actors.gateway.staff_board import buttons_of, files_of
+from actors.gateway.staff_report import StaffPage
 
 Interaction: TypeAlias = discord.Interaction[discord.Client]
-Work: TypeAlias = Callable[[], Awaitable[str | Board]]
+Shown: TypeAlias = str | Board | StaffPage
+Work: TypeAlias = Callable[[], Awaitable[Shown]]
 
 SEND_S: Final = 10.0
 PATIENT_S: Final = 60.0
@@ -71,7 +74,7 @@ async def turned(interaction: Interaction, work: Work, log: FilteringBoundLogger
         await _change(interaction, await work(), log)
 
 
-async def answer(interaction: Interaction, what: str | Board, log: FilteringBoundLogger) -> bool:
+async def answer(interaction: Interaction, what: Shown, log: FilteringBoundLogger) -> bool:
     """Shows it to whoever gave the command; False when the interaction can no longer be answered."""
 
     async def keep() -> None:
@@ -80,6 +83,11 @@ async def answer(interaction: Interaction, what: str | Board, log: FilteringBoun
     async def send() -> None:
         if isinstance(what, Board):  # always after a promise: it is not read within the 3 s of a first answer
             await interaction.followup.send(view=view_of(what), ephemeral=True, allowed_mentions=NOBODY)
+        elif isinstance(what, StaffPage):  # always after a promise, too
+            view, files = buttons_of(what), files_of(what)
+            await interaction.followup.send(
+                what.text, view=view, files=files, ephemeral=True, allowed_mentions=NOBODY
+            )
         elif interaction.response.is_done():
             await interaction.followup.send(what, ephemeral=True, allowed_mentions=NOBODY)
         else:
@@ -90,13 +98,21 @@ async def answer(interaction: Interaction, what: str | Board, log: FilteringBoun
     return await _delivered(interaction, send, log)
 
 
-async def _change(interaction: Interaction, what: str | Board, log: FilteringBoundLogger) -> None:
+async def _change(interaction: Interaction, what: Shown, log: FilteringBoundLogger) -> None:
     if isinstance(what, str):
         await answer(interaction, what, log)
         return
 
     async def edit() -> None:
-        await interaction.edit_original_response(view=view_of(what), allowed_mentions=NOBODY)
+        match what:
+            case Board():
+                await interaction.edit_original_response(view=view_of(what), allowed_mentions=NOBODY)
+            case StaffPage():  # the files stay
+                await interaction.edit_original_response(
+                    content=what.text, view=buttons_of(what), allowed_mentions=NOBODY
+                )
+            case _:
+                assert_never(what)
 
     await _delivered(interaction, edit, log)
 

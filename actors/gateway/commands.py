@@ -11,12 +11,14 @@ import discord
 from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
-from actors.gateway.answering import Interaction, answer, at_once, deferred, may_use, turned
+from actors.gateway.answering import Interaction, Work, answer, at_once, deferred, may_use, turned
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.permissions import missing, optional, unheard_channels, unproving
 from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
+from actors.gateway.staff_board import report_wish_of
+from actors.gateway.staff_commands import install_staff_report
 from actors.gateway.staff_invites import Assign
 from actors.gateway.tallies import Window
 from actors.gateway.tally import By
@@ -63,6 +65,8 @@ def install(tree: Tree, desk: Desk) -> None:
     _install_staff_invites(tree, desk)
     _install_people(tree, desk)
     _install_leaderboard(tree, desk)
+    install_staff_report(tree, desk.staff_reports, tree.log)
+    _install_clicks(tree, desk)
     for command in tree.get_commands():
         app_commands.guild_only(command)
         app_commands.default_permissions(manage_guild=True)(command)
@@ -124,15 +128,27 @@ def _install_leaderboard(tree: Tree, desk: Desk) -> None:
         wish = Wish(window=window, by=By(by))
         await deferred(interaction, lambda: desk.rankings.board(_guild(interaction), wish), tree.log)
 
+
+def _install_clicks(tree: Tree, desk: Desk) -> None:
     @tree.client.event
     async def on_interaction(interaction: Interaction) -> None:
-        wish = wish_of(_clicked(interaction))
-        if wish is None or desk.is_standby():
+        work = _page_turned(interaction, desk)
+        if work is None or desk.is_standby():
             return
         try:
-            await turned(interaction, lambda: desk.rankings.board(_guild(interaction), wish), tree.log)
+            await turned(interaction, work, tree.log)
         except FAULTS as error:
             await tree.failed(interaction, error)
+
+
+def _page_turned(interaction: Interaction, desk: Desk) -> Work | None:
+    """What a click asks for; None where it is no button of ours."""
+    clicked = _clicked(interaction)
+    if (wish := wish_of(clicked)) is not None:
+        return lambda: desk.rankings.board(_guild(interaction), wish)
+    if (report := report_wish_of(clicked)) is not None:
+        return lambda: desk.staff_reports.page(_guild(interaction), report)
+    return None
 
 
 def _clicked(interaction: Interaction) -> str:

@@ -12,6 +12,7 @@ from actors.gateway.render import render
 from actors.gateway.report import Permitted, describe
 from actors.gateway.rest import Rest
 from actors.gateway.staff_invites import StaffInvites
+from actors.gateway.staff_report import StaffReports
 from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
@@ -33,6 +34,7 @@ class Desk:
     def __init__(self, *, roster: Roster, rest: Rest, inside: Inside, clock: Clock, sleep: Sleep) -> None:
         self.staff_invites = StaffInvites(roster, rest, clock)
         self.rankings = Rankings(roster, inside, clock)
+        self.staff_reports = StaffReports(roster, inside, clock)
         self._refresher = Refresher(roster, rest, inside, sleep)
         self._people = People(rest, inside)
         self._roster = roster

@@ -70,6 +70,10 @@ class Tally:
         joined, left, possible = self._totals.get(user, NO_TOTAL)
         return Total(joined=joined, left=left, possible=possible)
 
+    def totals(self) -> Iterator[tuple[UserId, Total]]:
+        """Everybody with any figure, in no order."""
+        return ((user, self.total(user)) for user in self._totals)
+
     def ranking(self) -> Sequence[tuple[UserId, Total]]:
         """Who has proven joins: by those still here, then by all, then by id."""
         proven = [(user, self.total(user)) for user, (joined, _, _) in self._totals.items() if joined]

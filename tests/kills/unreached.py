@@ -57,7 +57,7 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/salvage.py:MemorySalvage.": "a store without a folder: tests/persistence/test_salvage.py",
     "persistence/offload.py:ThreadOffload.__call__": "a thread of the simulation stands for it",
     "actors/gateway/commands.py:Tree.": AFTER_A_BUG,
-    "actors/gateway/commands.py:_install_leaderboard.on_interaction#2": AFTER_A_BUG,
+    "actors/gateway/commands.py:_install_clicks.on_interaction#2": AFTER_A_BUG,
     "actors/gateway/answering.py:answer.send#2": AFTER_A_BUG,
     "actors/gateway/answering.py:turned#1": "a button that only staff are shown: test_leaderboard.py",
     "actors/gateway/answering.py:_change#1": "a page that cannot be read: test_leaderboard.py",

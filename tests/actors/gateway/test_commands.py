@@ -39,6 +39,7 @@ COMMANDS: Final = {
     "who_invited": ("member",),
     "invites": (),
     "leaderboard": (),
+    "staff_report": (),
 }
 """Every command, with the options it cannot do without (all of them users)."""
 

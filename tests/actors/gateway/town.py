@@ -17,7 +17,7 @@ from actors.standing import Kept, Standing
 from ledger import messages as m
 from ledger.ids import GuildId, UserId
 from ledger.records import Draft, Status
-from persistence.lists import JoinRow, Lists
+from persistence.lists import CreditPlace, CreditRow, JoinRow, Lists
 from persistence.memory_database import MemoryDatabase
 
 T = TypeVar("T")
@@ -94,11 +94,17 @@ class Books(MemoryDatabase):
     def __init__(self) -> None:
         super().__init__("database")
         self.rows: list[JoinRow] = []
+        self.credits: list[CreditRow] = []
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         assert await super().joins_page(guild, after_seq, limit) == []
         start = bisect_right(self.rows, after_seq, key=lambda each: each.seq)
         return self.rows[start : start + limit]
+
+    async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
+        assert await super().credits_page(guild, after, limit) == []
+        start = bisect_right(self.credits, after, key=lambda each: (int(each.staff), each.seq))
+        return self.credits[start : start + limit]
 
 
 class Clerk:
