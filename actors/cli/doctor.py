@@ -15,6 +15,7 @@ from actors.cli.piping import printing
 from actors.cli.premises import look_round
 from actors.clock import SystemClock
 from actors.gateway.findings import Finding, Severity, setting_refused, token_missing, worst_first
+from actors.gateway.permissions import LINK_NOTE
 from actors.gateway.preflight import Preflight, ask_once
 from actors.settings import Settings
 from actors.sources import Reading
@@ -38,7 +39,7 @@ def examine(reading: Reading, out: TextIO) -> int:
     with printing(out):
         show(findings, out)
         if preflight.link and not any(preflight.link in finding.fix for finding in findings):
-            out.write(f"The link that adds the bot to a server: {preflight.link}\n")
+            out.write(f"The link that adds the bot to a server: {preflight.link}\n{LINK_NOTE}")
         out.write(_summary(findings))
     return code_of(findings)
 

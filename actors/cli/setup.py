@@ -19,6 +19,7 @@ from actors.cli.exits import INTERRUPTED, OK, USAGE
 from actors.clock import SystemClock
 from actors.command import command
 from actors.gateway.findings import PORTAL, Topic
+from actors.gateway.permissions import LINK_NOTE
 from actors.gateway.preflight import About, Preflight, switch_intent_on
 from actors.settings import BadSettings, Settings, parse_token
 from actors.sources import ENV_FILE
@@ -162,6 +163,6 @@ def _write(path: Path, line: str) -> None:
 def _tell_what_is_next(preflight: Preflight, out: TextIO) -> int:
     code = code_of(preflight.findings)
     if preflight.link:
-        out.write(f"Add the bot to a server: {preflight.link}\n")
+        out.write(f"Add the bot to a server: {preflight.link}\n{LINK_NOTE}")
     out.write(f"Then start it: {command('run')}\n" if code == OK else f"When that is mended: {command('setup')}\n")
     return code

@@ -29,6 +29,8 @@ WITHOUT_AUDIT_LOG: Final = (
     "the last uses of limited invites stay likely instead of certain, and nobody is told who added a bot"
 )
 """What is lost without ``PROVING``."""
+LINK_NOTE: Final = f"Leave View Audit Log ticked there: without it {WITHOUT_AUDIT_LOG}.\n"
+"""Beside the install link."""
 _MASK: Final = discord.Permissions(**dict.fromkeys((*NEEDED, *PROVING), True)).value
 
 

@@ -208,3 +208,18 @@ async def test_sixty_joins_a_minute_over_six_codes_are_never_named_wrongly(
     result = score(truth_of(stage.world.truth), exported(stage.data), stage.bot.acknowledged, stage.data)
     assert result.is_clean(), str(result)
     assert len(lines) == BURST
+
+
+async def test_who_added_a_bot_is_read_from_the_audit_log(stage: Hurried):
+    without_witness(stage)
+    await stage.start()
+    join = stage.world.add_bot(stage.guild, stage.staff)
+
+    def named() -> bool:
+        line = stage.told(join)
+        return line is not None and line.inviter == str(stage.staff.id)
+
+    await stage.bot.until(named, "who added the bot")
+    line = stage.told(join)
+    assert line is not None
+    assert (line.status, line.code, line.credited) == (Status.NON_INVITE, None, None)

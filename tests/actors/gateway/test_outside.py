@@ -172,3 +172,23 @@ def test_channels_are_forgotten_with_their_guild_and_replaced_by_a_sample():
     assert channels.codes_in(guild, ChannelId("8")) == ()
     channels.follow(guild, m.RemoveGuild(at_us=1))
     assert channels.codes_in(guild, channel) == ()
+
+
+async def test_the_member_list_tells_the_roles_of_each(guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town):
+    member = sandbox.world.add_staff(guild)
+    session = await come_up(town, guild)
+    gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    [page] = await town.until_heard(guild.id, m.ReviewMembers)
+    [row] = [row for row in page.members if row.user == str(member.id)]
+    assert row.roles == (str(guild.staff_role.id),)
+
+
+async def test_a_change_of_roles_is_told_with_the_member(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+):
+    join = sandbox.world.join(guild)
+    await town.until_heard(guild.id, m.RecordJoin)
+    sandbox.world.set_roles(guild, sandbox.world.users[join.user_id], [guild.staff_role])
+    assert gateway.status().connected
+    notes = await town.until_heard(guild.id, m.NoteMember)
+    assert notes[-1].join.roles == (str(guild.staff_role.id),)
