@@ -14,6 +14,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.gateway.answering import Interaction, Work, answer, at_once, deferred, may_use, turned
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
+from actors.gateway.invite_commands import install_invites
 from actors.gateway.permissions import missing, optional, unheard_channels, unproving
 from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
@@ -63,6 +64,7 @@ def install(tree: Tree, desk: Desk) -> None:
     tree.is_silent = desk.is_standby
     _install_debugging(tree, desk)
     _install_staff_invites(tree, desk)
+    install_invites(tree, desk.made_invites, tree.log)
     _install_people(tree, desk)
     _install_leaderboard(tree, desk)
     install_staff_report(tree, desk.staff_reports, tree.log)

@@ -5,6 +5,7 @@ A command changes nothing by itself; what it wants is a message to the guild, an
 
 from actors.clock import Sleep
 from actors.gateway.asking import QUICK_S, ask_codes
+from actors.gateway.made_invites import MadeInvites
 from actors.gateway.people import People, staff_of
 from actors.gateway.ranking import Rankings
 from actors.gateway.refreshing import Refresher
@@ -34,6 +35,7 @@ class Desk:
     def __init__(self, *, roster: Roster, rest: Rest, inside: Inside, clock: Clock, sleep: Sleep) -> None:
         self.staff_invites = StaffInvites(roster, rest, clock)
         self.rankings = Rankings(roster, inside, clock)
+        self.made_invites = MadeInvites(roster, rest, clock, sleep)
         self.staff_reports = StaffReports(roster, inside, clock)
         self._refresher = Refresher(roster, rest, inside, sleep)
         self._people = People(rest, inside)

@@ -83,7 +83,7 @@ class StaffInvites:
         if isinstance(codes, str):
             return ()
         wanted = bare_code(typed).casefold()
-        fitting = [each for each in codes if each.listed and wanted in each.code.casefold()]
+        fitting = [each for each in codes if each.listed and wanted in f"{each.code} {each.label}".casefold()]
         fitting.sort(key=lambda each: (bool(each.assignments), -each.uses, each.code))
         return [_choice(each) for each in fitting if len(each.code) <= MAX_CHOICE][:MAX_CHOICES]
 
@@ -108,7 +108,7 @@ class StaffInvites:
     async def _new(self, wish: Assign) -> InviteRow | str:
         reason = f"staff invite for {wish.staff}, asked for by {wish.by}"
         made = await self._rest.create_invite(wish.channel, reason)
-        return made if isinstance(made, InviteRow) else _not_made(made)
+        return made if isinstance(made, InviteRow) else not_made(made)
 
 
 def bare_code(text: str) -> InviteCode:
@@ -116,12 +116,13 @@ def bare_code(text: str) -> InviteCode:
     return InviteCode(text.strip().partition("?")[0].rstrip("/").rpartition("/")[2])
 
 
-def _not_made(failure: Failure) -> str:
+def not_made(failure: Failure, needed: str = "Create Invite in this channel") -> str:
+    """Why there is no invite; ``needed``: the permissions that it takes."""
     doubt = " It may have been made all the same: look at the server's invites." if _is_doubtful(failure) else ""
-    return f"No invite could be made. {_why(failure)}{doubt}"
+    return f"No invite could be made. {_why(failure, needed)}{doubt}"
 
 
-def _why(failure: Failure) -> str:
+def _why(failure: Failure, needed: str) -> str:
     match failure:
         case Unavailable(code=code) if code == SERVER_IS_FULL:
             return "This server has 1,000 invites, as many as Discord allows: delete some, or name one of them here."
@@ -130,7 +131,7 @@ def _why(failure: Failure) -> str:
                 f"Discord takes none for this channel (code {code}): ask in a text channel, or name an invite here."
             )
         case _:
-            return explain(failure, "Create Invite in this channel")
+            return explain(failure, needed)
 
 
 def _is_doubtful(failure: Failure) -> bool:
@@ -152,5 +153,6 @@ def _made_in_vain(code: InviteCode, staff: UserId) -> str:
 
 def _choice(report: m.CodeReport) -> Choice:
     state = "assigned" if report.assignments else "not assigned"
-    name = f"{visible(report.code)} · {count(report.uses, 'use')} · {state}"
+    label = f" · {visible(report.label)}" if report.label else ""
+    name = f"{visible(report.code)} · {count(report.uses, 'use')} · {state}{label}"
     return Choice(name=name[:MAX_CHOICE], code=report.code)

@@ -207,3 +207,23 @@ async def test_a_damaged_log_without_its_database_loses_what_was_damaged_and_not
         assert stage.bot.acknowledged <= exported(stage.data).keys()
     restored = await stage.bot.line("guild.restored")
     assert restored["seq"] == restored["checkpoint_seq"]
+
+
+async def test_two_one_person_invites_used_in_one_burst_are_each_credited_to_who_asked_for_them(stage: Stage):
+    await stage.bot.start(guilds=1)
+    askers = [stage.staff, stage.world.add_staff(stage.guild)]
+    friends = [stage.world.add_user() for _ in askers]
+    for asker, friend in zip(askers, friends, strict=True):
+        reply = await stage.sandbox.slash(stage.guild, asker, "invite for", {"user": friend}, timeout_s=20)
+        assert "https://discord.gg/" in reply.text
+    codes = [each.code for each in stage.guild.invites if each.targets]
+    joins = [stage.world.join(stage.guild, friend, via=code) for friend, code in zip(friends, codes, strict=True)]
+    lines = await stage.worked_out(*joins)
+    for line, asker, code in zip(lines, askers, codes, strict=True):
+        assert line.code in (code, None)
+        assert line.credited in (str(asker.id), None)
+        assert line.status is not Status.CERTAIN or line.code == code
+    await stage.bot.until(
+        lambda: all((line := stage.told(join)) and line.status is Status.CERTAIN for join in joins), "the audit log"
+    )
+    assert [line.credited for join in joins if (line := stage.told(join))] == [str(each.id) for each in askers]

@@ -40,6 +40,7 @@ COMMANDS: Final = {
     "invites": (),
     "leaderboard": (),
     "staff_report": (),
+    "invite create": (),
 }
 """Every command, with the options it cannot do without (all of them users)."""
 
@@ -121,7 +122,7 @@ async def test_who_may_not_manage_the_server_is_refused_at_run_time(guild: Guild
 
 async def test_commands_are_registered_for_guilds_and_managers_only(sandbox: Sandbox):
     commands = sandbox.commands.of(None)
-    assert {str(command["name"]) for command in commands} == set(COMMANDS)
+    assert {str(command["name"]) for command in commands} == {name.partition(" ")[0] for name in COMMANDS}
     for command in commands:
         assert int(str(command["default_member_permissions"])) == Permission.MANAGE_GUILD
         assert command["contexts"] == [0]

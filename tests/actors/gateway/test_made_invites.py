@@ -1,0 +1,135 @@
+"""/invite as real interactions: the link is shown when it lets in whom it is for and is assigned, or not at all."""
+
+import pytest
+
+from ledger import messages as m
+from ledger.ids import GuildId
+from ledger.state import Assignment
+from sandbox import Sandbox
+from sandbox.models import Guild, JobState, User
+from tests.actors.gateway.town import Town
+
+pytestmark = pytest.mark.usefixtures("gateway")
+
+
+@pytest.fixture
+def guild(sandbox: Sandbox) -> Guild:
+    return sandbox.world.add_guild()
+
+
+@pytest.fixture
+def staff(guild: Guild, sandbox: Sandbox) -> User:
+    return sandbox.world.add_staff(guild)
+
+
+@pytest.fixture
+async def ready(town: Town, guild: Guild) -> Town:
+    await town.until_heard(guild.id, m.GuildCameUp)
+    town.answer = lambda message: (
+        m.Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
+        if isinstance(message, m.AssignInvite)
+        else m.Done()
+    )
+    return town
+
+
+async def test_an_invite_for_one_person_is_theirs_alone_and_assigned_to_who_asked(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    friend = sandbox.world.add_user()
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": friend})
+    [invite] = guild.invites
+    assert (invite.max_uses, invite.max_age_s, invite.targets) == (1, 604_800, {friend.id})
+    assert f"https://discord.gg/{invite.code}" in reply.text
+    assert f"Only <@{friend.id}> can use it" in reply.text
+    [asked] = ready.heard(guild.id, m.AssignInvite)
+    assert (asked.code, asked.staff, asked.targets) == (invite.code, str(staff.id), (str(friend.id),))
+
+
+@pytest.mark.parametrize("state", [JobState.FAILED, JobState.PROCESSING])
+async def test_a_list_that_discord_does_not_take_withdraws_the_invite(
+    state: JobState, ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    sandbox.faults.stall_targets(state)
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": sandbox.world.add_user()}, timeout_s=20)
+    [invite] = guild.invites
+    assert invite.gone_at_us
+    assert "was withdrawn" in reply.text
+    assert "discord.gg" not in reply.text
+    assert ready.heard(guild.id, m.AssignInvite) == []
+
+
+async def test_an_invite_that_cannot_be_assigned_is_withdrawn(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    ready.roster.addresses()[GuildId(str(guild.id))].close("the guild is parked")
+    reply = await sandbox.slash(guild, staff, "invite create")
+    [invite] = guild.invites
+    assert invite.gone_at_us
+    assert "was withdrawn" in reply.text
+
+
+async def test_what_could_not_be_withdrawn_is_told_with_its_code(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    ready.roster.addresses()[GuildId(str(guild.id))].close("the guild is parked")
+    sandbox.faults.fail("delete_invite", 403, times=10)
+    reply = await sandbox.slash(guild, staff, "invite create")
+    [invite] = guild.invites
+    assert f"please delete `{invite.code}`" in reply.text
+
+
+async def test_who_needs_no_invite_gets_none(ready: Town, guild: Guild, staff: User, sandbox: Sandbox):
+    for who, words in ((sandbox.world.bot, "A bot cannot use"), (staff, "a member here already")):
+        assert words in (await sandbox.slash(guild, staff, "invite for", {"user": who})).text
+    stranger = sandbox.world.add_user()
+    assert "no bot" in (await sandbox.slash(guild, staff, "invite create", {"staff": stranger})).text
+    assert guild.invites == []
+    assert ready.heard(guild.id, m.AssignInvite) == []
+
+
+async def test_a_labelled_invite_has_the_terms_and_the_label_that_were_asked_for(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    other = sandbox.world.add_staff(guild)
+    options = {"label": " 出差 אבג ", "staff": other, "max_uses": 7, "expires": "1 day"}
+    await sandbox.slash(guild, staff, "invite create", options)
+    [invite] = guild.invites
+    assert (invite.max_uses, invite.max_age_s, invite.targets) == (7, 86_400, None)
+    [asked] = ready.heard(guild.id, m.AssignInvite)
+    assert (asked.label, asked.staff, asked.by) == ("出差 אבג", str(other.id), str(staff.id))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [(400, 30016, "as many as Discord allows"), (403, 50013, "Create Invite in this channel and Manage Server")],
+)
+async def test_an_invite_that_discord_refuses_is_said_with_why(
+    refusal: tuple[int, int, str], ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    status, code, words = refusal
+    sandbox.faults.fail("create_invite", status, code=code)
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": sandbox.world.add_user()})
+    assert words in reply.text
+    assert ready.heard(guild.id, m.AssignInvite) == []
+
+
+async def test_who_may_not_manage_the_server_makes_none(ready: Town, guild: Guild, sandbox: Sandbox):
+    [nobody] = sandbox.world.settle(guild, 1)
+    for name, options in (("invite for", {"user": sandbox.world.add_user()}), ("invite create", {})):
+        assert "Manage Server" in (await sandbox.slash(guild, nobody, name, options)).text
+    assert guild.invites == []
+    assert ready.heard(guild.id, m.AssignInvite) == []
+
+
+async def test_a_role_is_given_only_by_who_could_give_it_and_only_below_the_bots_own(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    friend, high = sandbox.world.add_user(), guild.everyone
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": friend, "role": high.id})
+    assert "Discord lets nobody give this role by hand" in reply.text
+    above = sandbox.world.add_role(guild, "above")
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": friend, "role": above.id})
+    assert "I cannot give this role" in reply.text
+    assert guild.invites == []
+    assert ready.heard(guild.id, m.AssignInvite) == []
