@@ -18,6 +18,9 @@ TENTHS: Final[Mapping[str, object]] = {
     "SKEW_US": 200_000,
     "SWEEP_PAUSE_US": 200_000,
     "SETTLE_AFTER_S": (0.15, 0.5),
+    "LATE_JOIN_S": 0.2,
+    "LAGGING_US": 490_000,
+    "OPEN_FOR_US": 3_000_000,
     "FAILED_AGAIN_US": (100_000, 100_000, 3_600_000_000, 3_600_000_000),
 }
 
