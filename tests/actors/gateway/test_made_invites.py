@@ -6,7 +6,7 @@ from ledger import messages as m
 from ledger.ids import GuildId
 from ledger.state import Assignment
 from sandbox import Sandbox
-from sandbox.models import Guild, JobState, User
+from sandbox.models import Guild, JobState, Permission, User
 from tests.actors.gateway.town import Town
 
 pytestmark = pytest.mark.usefixtures("gateway")
@@ -133,3 +133,19 @@ async def test_a_role_is_given_only_by_who_could_give_it_and_only_below_the_bots
     assert "I cannot give this role" in reply.text
     assert guild.invites == []
     assert ready.heard(guild.id, m.AssignInvite) == []
+
+
+async def test_a_role_below_the_bots_own_is_given_for_the_owner_and_not_for_staff_without_manage_roles(
+    guild: Guild, staff: User, sandbox: Sandbox, ready: Town
+):
+    del ready
+    guild.bot_role.position = 5
+    sandbox.world.change_role(guild, guild.bot_role, permissions=guild.bot_role.permissions | Permission.MANAGE_ROLES)
+    role, friend = sandbox.world.add_role(guild, "guest of honour"), sandbox.world.add_user()
+    options = {"user": friend, "role": role.id}
+    reply = await sandbox.slash(guild, staff, "invite for", options)  # events come in order: the roles are known
+    assert "You cannot have this role given" in reply.text
+    assert guild.invites == []
+    await sandbox.slash(guild, guild.owner, "invite for", options)
+    [invite] = guild.invites
+    assert invite.role_ids == (role.id,)
