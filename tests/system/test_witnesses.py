@@ -133,6 +133,18 @@ async def test_a_burst_over_two_codes_is_reported_by_the_second_witness(stage: H
     assert "member search): no answer" not in await stage.debug()
 
 
+async def test_after_sigkill_the_next_life_asks_for_what_the_last_one_did_not_hear(stage: Hurried):
+    gate = stage.sandbox.faults.hang("search")
+    joins = await a_burst(stage)
+    assert {line.status for line in await stage.worked_out(*joins)} == {Status.CANDIDATES}
+    await gate.arrived()
+    await stage.bot.kill()
+    gate.open()
+    await stage.bot.start(guilds=1)
+    lines = await stage.until_all(Status.REPORTED, *joins)
+    assert [line.code for line in lines] == [str(join.via) for join in joins]
+
+
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
