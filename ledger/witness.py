@@ -136,7 +136,8 @@ def _reported(
     members = [each for row, period in rows if (each := _seed(state, row, period)) is not None]
     last = max(((row.joined_at_us, int(row.user)) for row in message.rows), default=(0, 0))
     upto = (last[0], UserId(str(last[1]))) if message.swept else (state.sweep.upto_us, state.sweep.upto)
-    event = r.MembersReported(members=tuple(members), upto_us=upto[0], upto=upto[1], done=message.done)
+    done = message.done or upto[0] >= state.counting_since_us  # whoever came later is asked for one by one
+    event = r.MembersReported(members=tuple(members), upto_us=upto[0], upto=upto[1], done=done)
     yield r.Draft(event=event, cause=CAUSE, key=f"reported/{state.seq + 1}")
     for each in members:
         period = state.membership(each.user, each.opened_us)

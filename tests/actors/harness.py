@@ -77,7 +77,22 @@ class Scripted(Outside):
         self.welcomed.append((guild, effect))
 
     def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        """The second witness is switched off, and the audit log is empty; nothing is announced."""
         self.errands.append((guild, effect))
+        at_us = self._world.clock.stamp_us()
+        match effect:
+            case m.ReadAudit():
+                answer: m.Message = m.AuditArrived(number=effect.number, requested_us=max(at_us, effect.due_us))
+            case m.AskWitness() | m.SweepMembers():
+                answer = m.WitnessFailed(number=effect.number, reason="switched_off", at_us=at_us, again_s=86_400.0)
+            case m.AnnounceJoin():
+                answer = m.AnnouncingFailed(number=effect.number, reason="no_channel", at_us=at_us)
+        if effect.due_us <= at_us + SOON_US:
+            self._world.supervisor.roster.tell(guild, answer)
+
+
+SOON_US = 60_000_000
+"""Errands that are due so soon are answered at once; later ones, which failed before, wait for ever."""
 
 
 class Bot:
