@@ -142,7 +142,7 @@ async def test_commands_that_could_not_be_registered_are_tried_again_and_countin
     async with running(make_gateway()):
         await town.until_heard(guild.id, m.GuildCameUp)
         line = await lines.until("commands.synced")
-    assert line["commands"] == 7
+    assert line["commands"] == len(sandbox.commands.of(None)) > 0
     assert len(lines.named("commands.sync_failed")) == 1
 
 
