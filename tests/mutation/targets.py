@@ -33,6 +33,8 @@ _LEDGER: Final = (
     "tests/ledger/test_worlds.py",
     "tests/ledger/test_impatience.py",
     "tests/ledger/test_forgetting.py",
+    "tests/ledger/test_breaker.py",
+    "tests/ledger/test_recordings.py",
 )
 _OF_ONE_LIFE: Final = tuple(
     f"tests/test_invariants.py::{name}"
@@ -62,6 +64,17 @@ GROUPS: Final = (
             "ledger.members",
             "ledger.windows",
             "ledger.verdicts",
+            "ledger.judging",
+            "ledger.testimony",
+            "ledger.origins",
+            "ledger.credits",
+            "ledger.audit",
+            "ledger.deletions",
+            "ledger.witness",
+            "ledger.errands",
+            "ledger.owner",
+            "ledger.vip",
+            "ledger.announcing",
         ),
         tests=(*_LEDGER, *_OF_ONE_LIFE),
     ),
