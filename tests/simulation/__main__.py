@@ -133,7 +133,10 @@ def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
                 begun.append(pool.apply_async(timed, (dials,)))
             if not begun:
                 return summary
-            summary.take(*begun.popleft().get())
+            outcome, cpu_s = begun.popleft().get()
+            summary.take(outcome, cpu_s)
+            if outcome.broken:  # at once: a run that is ended early has told it
+                progress.console.print(f"{outcome.why}; again: {command(outcome.dials)}", highlight=False)
             said = f"{summary.handled} messages, {summary.rate():.0f}/s a core, {len(summary.broken)} broken"
             progress.update(task, advance=1, description=said)
 
