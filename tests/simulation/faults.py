@@ -458,5 +458,6 @@ def _would_seem_torn(data: bytes, place: int, elsewhere: Collection[bytes]) -> b
     Then acknowledged records are gone unnoticed, whatever the program does: LEDGER_ACK named this layer alone, or the
     other one was away.
     """
-    opening = data.rfind(b'{"batch":')
+    written = data[: data.rfind(b"\n") + 1]  # the opening of a next batch that was torn itself confirms nothing
+    opening = written.rfind(b'{"batch":')
     return place >= opening and any(line not in elsewhere for line in data[opening:].split(b"\n")[1:-1])
