@@ -518,10 +518,14 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MemberReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """All memberships of a user, oldest first; empty for somebody never seen."""
+    """All memberships of a user, oldest first; empty for somebody never seen.
+
+    ``forgotten``: everybody of the guild who was forgotten and who older records may still name.
+    """
 
     user: UserId
     periods: tuple[Period, ...]
+    forgotten: frozenset[UserId] = frozenset()
 
 
 class Forgot(msgspec.Struct, frozen=True, kw_only=True, gc=False):

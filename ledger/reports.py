@@ -34,7 +34,8 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
 
 def member_report(state: GuildState, user: UserId) -> m.MemberReport:
     """All memberships of a user."""
-    return m.MemberReport(user=user, periods=state.members.get(user, ()))
+    periods = state.members.get(user, ())
+    return m.MemberReport(user=user, periods=periods, forgotten=frozenset(state.forgotten))
 
 
 def open_window(state: GuildState, presence: m.Presence) -> m.OpenWindow:

@@ -10,10 +10,11 @@ from typing import Final, Protocol, TypeAlias
 import msgspec
 
 from ledger.ids import GuildId, UserId
-from ledger.records import Credit, Status
+from ledger.records import Credit, Record, Status
 
 MAX_PAGE: Final = 250
 """Joins a page: so few that reading them takes less than 5 ms."""
+MAX_VERDICTS: Final = 50
 MAX_NAMES: Final = 1_000
 """Names read or kept at once."""
 MAX_NAME_CHARACTERS: Final = 100
@@ -66,6 +67,13 @@ class Lists(Protocol):
 
     async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
         """The guild's credits of every kind behind a place, by staff member and seq, at most ``limit``."""
+        ...
+
+    async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        """The newest ``MAX_VERDICTS`` verdicts on a user's joins as they were recorded, oldest first.
+
+        Whoever was forgotten has none under their id. Who is named in them may have been forgotten since.
+        """
         ...
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:

@@ -7,7 +7,7 @@ import msgspec
 from ledger.ids import GuildId, UserId
 from ledger.records import CreditGranted, CreditReversed, JoinRecorded, LeaveRecorded, Record, Status, VerdictReached
 from ledger.state import LEFT_UNKNOWN
-from persistence.lists import MAX_NAMES, MAX_PAGE, CreditPlace, CreditRow, JoinRow, storable
+from persistence.lists import MAX_NAMES, MAX_PAGE, MAX_VERDICTS, CreditPlace, CreditRow, JoinRow, storable
 from persistence.memory import MemoryLayer
 from persistence.renaming import read_today
 
@@ -34,6 +34,13 @@ class MemoryDatabase(MemoryLayer):
         assert 1 <= limit <= MAX_PAGE, "a page has a limit"
         rows = credit_rows(read_today([frame.record for frame in self._guilds.get(guild, [])]))
         return [row for row in rows if (int(row.staff), row.seq) > after][:limit]
+
+    async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        self._use()
+        records = read_today([frame.record for frame in self._guilds.get(guild, [])])
+        return [each for each in records if isinstance(each.event, VerdictReached) and each.event.user == user][
+            -MAX_VERDICTS:
+        ]
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         self._use()

@@ -37,7 +37,7 @@ class SqliteLayer:
 
     @property
     def lists(self) -> SqliteLists:
-        return SqliteLists(self._used(), self._database.connection, self._database.path)
+        return SqliteLists(self._used(), self._database.connection, self._database.records, self._database.path)
 
     async def open(self) -> LayerSummary:
         self._thread = self._thread or ThreadOffload("database")

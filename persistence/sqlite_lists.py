@@ -13,10 +13,12 @@ import msgspec
 
 from ledger.errors import Corrupt
 from ledger.ids import GuildId, UserId
+from ledger.records import Record
 from persistence import read_model, sqlite_names
-from persistence.lists import MAX_PAGE, CreditPlace, CreditRow, JoinRow
+from persistence.lists import MAX_PAGE, MAX_VERDICTS, CreditPlace, CreditRow, JoinRow
 from persistence.offload import Offload
 from persistence.sqlite_connection import Row, committing, rows, storing
+from persistence.sqlite_records import Records
 
 _PAGE: Final = """
 SELECT json_object(
@@ -34,6 +36,7 @@ SELECT json_object(
 )
 FROM credits WHERE guild = ? AND (staff, seq) > (?, ?) ORDER BY staff, seq LIMIT ?
 """
+_VERDICTS: Final = "SELECT seq FROM verdicts WHERE guild = ? AND user = ? ORDER BY seq DESC LIMIT ?"
 _decoder: Final = msgspec.json.Decoder(JoinRow)
 _credits: Final = msgspec.json.Decoder(CreditRow)
 _T = TypeVar("_T")
@@ -42,10 +45,11 @@ _T = TypeVar("_T")
 class SqliteLists:
     """``Lists`` on an open database."""
 
-    def __init__(self, offload: Offload, db: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, offload: Offload, db: sqlite3.Connection, records: Records, path: Path) -> None:
         """``offload``: to the thread of the connection."""
         self._offload = offload
         self._db = db
+        self._records = records
         self._path = path
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
@@ -55,6 +59,9 @@ class SqliteLists:
     async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
         assert 1 <= limit <= MAX_PAGE, "a page has a limit"
         return await self._offload(lambda: credits_page(self._db, self._path, guild, after, limit))
+
+    async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        return await self._offload(lambda: verdicts(self._records, self._db, self._path, guild, user))
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         return await self._offload(lambda: sqlite_names.read(self._db, self._path, guild, users))
@@ -84,6 +91,15 @@ def credits_page(
     with storing(path):
         found = rows(db, _CREDITS, int(guild), *after, limit)
     return [_row_in(row, _credits) for row in found]
+
+
+def verdicts(records: Records, db: sqlite3.Connection, path: Path, guild: GuildId, user: UserId) -> Sequence[Record]:
+    """``Lists.verdicts``, blocking."""
+    with committing(db, path):
+        read_model.sort(db)
+    with storing(path):
+        found = rows(db, _VERDICTS, int(guild), int(user), MAX_VERDICTS)
+    return records.at(guild, sorted(seq for (seq,) in found if isinstance(seq, int)))
 
 
 def _row_in(row: Row, decoder: msgspec.json.Decoder[_T]) -> _T:

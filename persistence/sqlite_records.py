@@ -17,6 +17,7 @@ import msgspec
 
 from ledger.errors import Corrupt, LayerRefused
 from ledger.ids import GuildId
+from ledger.records import Record
 from persistence import read_model
 from persistence.chains import NO_HEAD, Chains, appends
 from persistence.frames import Frame, unseal
@@ -87,6 +88,15 @@ class Records:
         gsns = iter(self._gsns.behind(guild, after_seq))
         while chunk := list(islice(gsns, CHUNK_RECORDS)):
             yield self._frames(chunk)
+
+    def at(self, guild: GuildId, seqs: Sequence[int]) -> Sequence[Record]:
+        """A guild's standing records of these seqs (few, rising).
+
+        Raises:
+            Corrupt: when one of them is not there, or not what was written.
+        """
+        frames = self._frames([self._gsns.at(guild, seq) for seq in seqs])
+        return [frame.record for frame in frames]
 
     def rebuild(self, guild: GuildId) -> None:
         """Makes the read model of a guild anew from its records; the transaction is the caller's."""

@@ -113,6 +113,12 @@ def _install_people(tree: Tree, desk: Desk) -> None:
         name = member.display_name
         await at_once(interaction, lambda: desk.who(_guild(interaction), _id(member), name), tree.log)
 
+    @tree.command(description="The evidence for how a member joined, and every correction")
+    @app_commands.describe(member="Whose newest join to explain; may have left")
+    async def why(interaction: Interaction, member: discord.User) -> None:
+        name = member.display_name
+        await deferred(interaction, lambda: desk.whys.explain(_guild(interaction), _id(member), name), tree.log)
+
     @tree.command(description="Whom a member brought: joined, left, still here")
     @app_commands.describe(member="Left out, it is you")
     async def invites(interaction: Interaction, member: discord.User | None = None) -> None:

@@ -14,6 +14,7 @@ from actors.gateway.report import Permitted, describe
 from actors.gateway.rest import Rest
 from actors.gateway.staff_invites import StaffInvites
 from actors.gateway.staff_report import StaffReports
+from actors.gateway.why import Whys
 from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
@@ -37,6 +38,7 @@ class Desk:
         self.rankings = Rankings(roster, inside, clock)
         self.made_invites = MadeInvites(roster, rest, clock, sleep)
         self.staff_reports = StaffReports(roster, inside, clock)
+        self.whys = Whys(roster, inside)
         self._refresher = Refresher(roster, rest, inside, sleep)
         self._people = People(rest, inside)
         self._roster = roster

@@ -4,13 +4,13 @@
 candidate is never worded as a fact.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
 from actors.asks import Answered, Outcome
 from actors.gateway.wording import brief, code, count, either, fit, moment, person
 from ledger import messages as m
-from ledger.ids import NO_COUNTER
+from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.records import Status
 from ledger.state import Period
 
@@ -111,7 +111,7 @@ def _verdict(period: Period) -> str:
         return "was here before I began to count"
     if period.bot:
         return "a bot, added without an invite"
-    words = _source(period)
+    words = verdict_words(period.status, period.code, period.candidates, period.staff, period.reason)
     if period.credited:
         words += f", credited to {person(period.credited)}"
     elif period.staff and period.status is not Status.INVITER_CERTAIN:
@@ -119,12 +119,17 @@ def _verdict(period: Period) -> str:
     return f"{words} (a return)" if period.rejoin else words
 
 
-def _source(period: Period) -> str:
-    return WORDS[period.status].format(
-        named=code(period.code or NO_COUNTER),
-        either=either(period.candidates) or "not known",
-        by=person(period.staff) if period.staff else "one person",
-        why=because(period.reason),
+def verdict_words(
+    status: Status, named: InviteCode | None, candidates: Iterable[InviteCode], staff: UserId | None, reason: str
+) -> str:
+    """What a verdict says, without its credit."""
+    if status is Status.MANUAL and named is None:
+        return "decided by a person"
+    return WORDS[status].format(
+        named=code(named or NO_COUNTER),
+        either=either(candidates) or "not known",
+        by=person(staff) if staff else "one person",
+        why=because(reason),
     )
 
 

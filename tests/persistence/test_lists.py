@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from ledger.ids import GuildId, UserId
+from ledger.records import InternalCause, Record, Status, VerdictReached
+from persistence.frames import GENESIS, Frame, seal
 from persistence.layer import Layer, LayerSummary
-from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
+from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, MAX_VERDICTS, Lists
 from persistence.sqlite import SqliteLayer
 from tests.persistence import earlier
 from tests.persistence.layers import LISTING, sqlite_layer
@@ -35,6 +37,33 @@ async def layer(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 def lists_of(layer: Layer) -> Lists:
     assert layer.lists is not None
     return layer.lists
+
+
+def verdict(seq: int, guild: GuildId, user: UserId, after: Frame | None) -> Frame:
+    event = VerdictReached(user=user, opened_us=seq, status=Status.UNKNOWN, reason=f"reason {seq}")
+    record = Record(
+        gsn=seq,
+        guild=guild,
+        seq=seq,
+        epoch=1,
+        at_ms=seq,
+        cause=InternalCause(what="test"),
+        key=f"verdict/{seq}",
+        event=event,
+        last=seq,
+    )
+    return seal(record, after.digest if after else GENESIS)
+
+
+async def test_the_newest_verdicts_on_a_user_come_as_they_were_recorded(layer: Layer):
+    frames: list[Frame] = []
+    for seq in range(1, 2 * MAX_VERDICTS + 3):
+        frames.append(verdict(seq, RED, ANNA if seq % 2 else BORIS, frames[-1] if frames else None))
+    await layer.append(frames)
+    wanted = [frame.record for frame in frames if frame.record.event.user == ANNA][-MAX_VERDICTS:]
+    assert await lists_of(layer).verdicts(RED, ANNA) == wanted
+    assert await lists_of(layer).verdicts(RED, NOBODY) == []
+    assert await lists_of(layer).verdicts(BLUE, ANNA) == []
 
 
 async def test_names_of_any_script_come_back_as_they_were_after_a_reopening_too(layer: Layer):

@@ -37,6 +37,7 @@ COMMANDS: Final = {
     "setup_staff_invite": ("staff",),
     "fix_staff_usernames": (),
     "who_invited": ("member",),
+    "why": ("member",),
     "invites": (),
     "leaderboard": (),
     "staff_report": (),
