@@ -7,7 +7,9 @@ Other work of the process runs between two pages of rows.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import islice
 from typing import Annotated, Final
 
 import msgspec
@@ -101,12 +103,16 @@ class StaffTally:
             if holder:
                 self._count(row, UserId(str(holder)))
 
-    def lines(self) -> Sequence[StaffLine]:
-        """Everybody with any figure: by joins, by VIPs, by open cases, then by id."""
-        possible = {user: total.possible for user, total in self._possible.totals()}
-        everybody = {*+self._joins, *+self._vips, *(user for user, open_cases in possible.items() if open_cases)}
-        made = [self._line(user, possible.get(user, 0)) for user in everybody]
-        return sorted(made, key=lambda each: (-each.joins, -each.vips, -each.open, int(each.staff)))
+    def lines(self) -> Iterator[Sequence[StaffLine]]:
+        """Everybody with any figure, best first (``_rank``), a few hundred at a time. No step sorts all of them."""
+        everybody = iter(self._joins.keys() | self._vips.keys() | self._possible.users())
+        runs: list[Sequence[StaffLine]] = []
+        while some := list(islice(everybody, MAX_PAGE)):
+            runs.append(sorted(filter(_counts, map(self._line, some)), key=_rank))
+            yield ()
+        merged = merge(*runs, key=_rank)
+        while some := list(islice(merged, MAX_PAGE)):
+            yield some
 
     def labels(self) -> Sequence[tuple[str, int]]:
         """Credited joins by the label of their invite, most first."""
@@ -119,16 +125,26 @@ class StaffTally:
         if label:
             self._by_label[label] += 1
 
-    def _line(self, staff: UserId, possible: int) -> StaffLine:
+    def _line(self, staff: UserId) -> StaffLine:
         joins = self._joins[staff]
         return StaffLine(
             staff=staff,
             joins=joins,
             here=joins - self._left[staff],
             vips=self._vips[staff],
-            open=possible,
+            open=self._possible.total(staff).possible,
             young=self._young[staff],
         )
+
+
+def _counts(line: StaffLine) -> bool:
+    """Whether there is anything to say of them: what was taken back leaves nothing."""
+    return line.joins > 0 or line.vips > 0 or line.open > 0
+
+
+def _rank(line: StaffLine) -> tuple[int, int, int, int]:
+    """By joins, by VIPs, by open cases, then by id."""
+    return -line.joins, -line.vips, -line.open, int(line.staff)
 
 
 def is_young(user: UserId, joined_us: int, young_us: int) -> bool:
@@ -182,7 +198,7 @@ class StaffReports:
             async with asyncio.timeout(READ_S):
                 await self._add_credits(guild, tally)
                 await self._add_joins(guild, tally)
-                lines = tally.lines()
+                lines = await _all(tally)
                 return _Made(lines=lines, files=await self._files(guild, lines, tally.labels()))
         except LedgerError as error:
             why = f"cannot be read now ({brief(str(error))})"
@@ -242,6 +258,14 @@ class StaffReports:
             return await self._inside.read(lambda lists: lists.names(guild, users))
         except LedgerError:
             return {}
+
+
+async def _all(tally: StaffTally) -> Sequence[StaffLine]:
+    lines: list[StaffLine] = []
+    for some in tally.lines():
+        lines += some
+        await asyncio.sleep(0)
+    return lines
 
 
 def _cells(line: StaffLine, names: Mapping[UserId, str]) -> Sequence[str]:

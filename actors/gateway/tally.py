@@ -4,7 +4,7 @@ The rule: only what is proven counts. An open case counts for nobody; for whom i
 own, so that a person's joins are a range ("12, perhaps 14"). Nobody brings himself, and a bot nobody.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from enum import StrEnum
 from typing import Final
 
@@ -70,9 +70,9 @@ class Tally:
         joined, left, possible = self._totals.get(user, NO_TOTAL)
         return Total(joined=joined, left=left, possible=possible)
 
-    def totals(self) -> Iterator[tuple[UserId, Total]]:
-        """Everybody with any figure, in no order."""
-        return ((user, self.total(user)) for user in self._totals)
+    def users(self) -> Set[UserId]:
+        """Everybody with any figure."""
+        return self._totals.keys()
 
     def ranking(self) -> Sequence[tuple[UserId, Total]]:
         """Who has proven joins: by those still here, then by all, then by id."""

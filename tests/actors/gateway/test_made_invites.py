@@ -1,15 +1,28 @@
 """/invite as real interactions: the link is shown when it lets in whom it is for and is assigned, or not at all."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
+from actors.gateway.runner import Gateway
 from ledger import messages as m
 from ledger.ids import GuildId
 from ledger.state import Assignment
 from sandbox import Sandbox
 from sandbox.models import Guild, JobState, Permission, User
-from tests.actors.gateway.town import Town
+from tests.actors.gateway.conftest import MakeGateway
+from tests.actors.gateway.town import Pauses, Town, running
 
 pytestmark = pytest.mark.usefixtures("gateway")
+
+
+@pytest.fixture
+async def gateway(make_gateway: MakeGateway, sandbox: Sandbox) -> AsyncIterator[Gateway]:
+    """A connected one that does not wait between two looks at a list."""
+    made = make_gateway(sleep=Pauses())
+    async with running(made):
+        await sandbox.wait_ready()
+        yield made
 
 
 @pytest.fixture
