@@ -111,8 +111,8 @@ class StaffTally:
             runs.append(sorted(filter(_counts, map(self._line, some)), key=_rank))
             yield ()
         merged = merge(*runs, key=_rank)
-        while some := list(islice(merged, MAX_PAGE)):
-            yield some
+        while piece := list(islice(merged, MAX_PAGE)):
+            yield piece
 
     def labels(self) -> Sequence[tuple[str, int]]:
         """Credited joins by the label of their invite, most first."""

@@ -4,7 +4,8 @@ The rule: only what is proven counts. An open case counts for nobody; for whom i
 own, so that a person's joins are a range ("12, perhaps 14"). Nobody brings himself, and a bot nobody.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Final
 
@@ -70,7 +71,7 @@ class Tally:
         joined, left, possible = self._totals.get(user, NO_TOTAL)
         return Total(joined=joined, left=left, possible=possible)
 
-    def users(self) -> Set[UserId]:
+    def users(self) -> AbstractSet[UserId]:
         """Everybody with any figure."""
         return self._totals.keys()
 
