@@ -15,12 +15,13 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.board import view_of
 from actors.gateway.failures import GARBLED, in_short
+from actors.gateway.paged import TextPage, turning
 from actors.gateway.ranking import Board
 from actors.gateway.staff_board import buttons_of, files_of
 from actors.gateway.staff_report import StaffPage
 
 Interaction: TypeAlias = discord.Interaction[discord.Client]
-Shown: TypeAlias = str | Board | StaffPage
+Shown: TypeAlias = str | Board | StaffPage | TextPage
 Work: TypeAlias = Callable[[], Awaitable[Shown]]
 
 SEND_S: Final = 10.0
@@ -88,6 +89,8 @@ async def answer(interaction: Interaction, what: Shown, log: FilteringBoundLogge
             await interaction.followup.send(
                 what.text, view=view, files=files, ephemeral=True, allowed_mentions=NOBODY
             )
+        elif isinstance(what, TextPage):  # always after a promise, too
+            await interaction.followup.send(what.text, view=turning(what), ephemeral=True, allowed_mentions=NOBODY)
         elif interaction.response.is_done():
             await interaction.followup.send(what, ephemeral=True, allowed_mentions=NOBODY)
         else:
@@ -107,6 +110,10 @@ async def _change(interaction: Interaction, what: Shown, log: FilteringBoundLogg
         match what:
             case Board():
                 await interaction.edit_original_response(view=view_of(what), allowed_mentions=NOBODY)
+            case TextPage():
+                await interaction.edit_original_response(
+                    content=what.text, view=turning(what), allowed_mentions=NOBODY
+                )
             case StaffPage():  # the files stay
                 await interaction.edit_original_response(
                     content=what.text, view=buttons_of(what), allowed_mentions=NOBODY

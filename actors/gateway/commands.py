@@ -15,9 +15,12 @@ from actors.gateway.answering import Interaction, Work, answer, at_once, deferre
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.invite_commands import install_invites
+from actors.gateway.paged import turn_of
 from actors.gateway.permissions import missing, optional, unheard_channels, unproving
 from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
+from actors.gateway.review import REVIEW
+from actors.gateway.review_commands import install_review
 from actors.gateway.staff_board import report_wish_of
 from actors.gateway.staff_commands import install_staff_report
 from actors.gateway.staff_invites import Assign
@@ -68,6 +71,7 @@ def install(tree: Tree, desk: Desk) -> None:
     _install_people(tree, desk)
     _install_leaderboard(tree, desk)
     install_staff_report(tree, desk.staff_reports, tree.log)
+    install_review(tree, desk.reviews, desk.staff_invites, tree.log)
     _install_clicks(tree, desk)
     for command in tree.get_commands():
         app_commands.guild_only(command)
@@ -156,6 +160,8 @@ def _page_turned(interaction: Interaction, desk: Desk) -> Work | None:
         return lambda: desk.rankings.board(_guild(interaction), wish)
     if (report := report_wish_of(clicked)) is not None:
         return lambda: desk.staff_reports.page(_guild(interaction), report)
+    if (turn := turn_of(clicked, REVIEW)) is not None:
+        return lambda: desk.reviews.page(_guild(interaction), turn.number)
     return None
 
 

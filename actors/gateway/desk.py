@@ -12,6 +12,7 @@ from actors.gateway.refreshing import Refresher
 from actors.gateway.render import render
 from actors.gateway.report import Permitted, describe
 from actors.gateway.rest import Rest
+from actors.gateway.review import Reviews
 from actors.gateway.staff_invites import StaffInvites
 from actors.gateway.staff_report import StaffReports
 from actors.gateway.why import Whys
@@ -39,6 +40,7 @@ class Desk:
         self.made_invites = MadeInvites(roster, rest, clock, sleep)
         self.staff_reports = StaffReports(roster, inside, clock)
         self.whys = Whys(roster, inside)
+        self.reviews = Reviews(roster, inside)
         self._refresher = Refresher(roster, rest, inside, sleep)
         self._people = People(rest, inside)
         self._roster = roster

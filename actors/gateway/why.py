@@ -92,7 +92,7 @@ def _explained(
     if not ours and period.counted:
         yield "It is not worked out yet."
     if period.report is not None:
-        yield f"**Discord's member search** {_reported(period.report)}."
+        yield f"**Discord's member search** {reported(period.report)}."
     yield from _credits(period)
 
 
@@ -137,7 +137,8 @@ def _at_most(uses: int) -> str:
     return "any number of times" if uses < 0 else f"up to {count(uses, 'time')}"
 
 
-def _reported(report: Report) -> str:
+def reported(report: Report) -> str:
+    """What Discord's member search says of a join; follows its name."""
     if report.way == SILENT:
         return "never knew this join, though I asked several times"
     if report.way == VANITY_WAY:

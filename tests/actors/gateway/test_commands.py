@@ -42,6 +42,7 @@ COMMANDS: Final = {
     "leaderboard": (),
     "staff_report": (),
     "invite create": (),
+    "review list": (),
 }
 """Every command, with the options it cannot do without (all of them users)."""
 

@@ -16,7 +16,7 @@ from actors.runtime import live
 from actors.standing import Kept, Standing
 from ledger import messages as m
 from ledger.ids import GuildId, UserId
-from ledger.records import Draft, Status
+from ledger.records import Draft, Record, Status
 from persistence.lists import CreditPlace, CreditRow, JoinRow, Lists
 from persistence.memory_database import MemoryDatabase
 
@@ -95,6 +95,7 @@ class Books(MemoryDatabase):
         super().__init__("database")
         self.rows: list[JoinRow] = []
         self.credits: list[CreditRow] = []
+        self.told: dict[UserId, Record] = {}
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         assert await super().joins_page(guild, after_seq, limit) == []
@@ -105,6 +106,10 @@ class Books(MemoryDatabase):
         assert await super().credits_page(guild, after, limit) == []
         start = bisect_right(self.credits, after, key=lambda each: (int(each.staff), each.seq))
         return self.credits[start : start + limit]
+
+    async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        found = await super().verdicts(guild, user)
+        return [self.told[user]] if user in self.told else found
 
 
 class Clerk:

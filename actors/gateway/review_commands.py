@@ -1,0 +1,88 @@
+"""The slash commands /review list and /review decide; what was typed is checked, `review` works."""
+
+from typing import Final, TypeAlias
+
+import discord
+from discord import app_commands
+from structlog.typing import FilteringBoundLogger
+
+from actors.gateway.answering import Interaction, answer, deferred, may_use
+from actors.gateway.review import Decide, Reviews
+from actors.gateway.staff_invites import StaffInvites, bare_code
+from ledger.ids import GuildId, InteractionId, UserId
+
+Person: TypeAlias = discord.User | discord.Member
+
+MAX_REASON: Final = 300
+NO_REASON: Final = (
+    "Please say why: the reason is kept with the decision, for whoever asks later. Nothing was changed."
+)
+NO_BOT_STAFF: Final = "A bot cannot be credited with joins. Please name a person, or nobody."
+NO_BOT_MEMBER: Final = "A bot is added, not invited, so there is nothing to decide. Please name a person."
+
+
+def install_review(
+    tree: app_commands.CommandTree[discord.Client],
+    reviews: Reviews,
+    invites: StaffInvites,
+    log: FilteringBoundLogger,
+) -> None:
+    """Puts both into the tree."""
+    group = app_commands.Group(name="review", description="Joins that wait for a person's decision")
+
+    @group.command(name="list", description="The open cases, the newest first, with their evidence")
+    async def listed(interaction: Interaction) -> None:
+        await deferred(interaction, lambda: reviews.page(GuildId(str(interaction.guild_id)), 0), log)
+
+    @group.command(description="Say whom a join counts for, and why; what was worked out is kept beside it")
+    @app_commands.describe(
+        member="Whose (newest) join",
+        reason="Why, in your words; kept with the decision",
+        staff="Whom it counts for; left out, nobody",
+        code="The invite that was used; left out, it stays open",
+    )
+    async def decide(
+        interaction: Interaction,
+        member: discord.User,
+        reason: app_commands.Range[str, 1, MAX_REASON],
+        staff: discord.User | None = None,
+        code: str = "",
+    ) -> None:
+        refusal = _refusal(member, staff, reason)
+        if refusal:
+            await answer(interaction, refusal, log)
+        else:
+            wish = _wish(interaction, member, staff, code, reason)
+            await deferred(interaction, lambda: reviews.decide(wish), log)
+
+    @decide.autocomplete("code")
+    async def suggest(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        if not may_use(interaction):
+            return []
+        choices = await invites.suggest(GuildId(str(interaction.guild_id)), typed)
+        return [app_commands.Choice(name=each.name, value=each.code) for each in choices]
+
+    tree.add_command(group)
+
+
+def _refusal(member: Person, staff: Person | None, reason: str) -> str:
+    """Why it cannot be decided so, "" where it can."""
+    if member.bot:
+        return NO_BOT_MEMBER
+    if staff and staff.bot:
+        return NO_BOT_STAFF
+    return "" if reason.strip() else NO_REASON
+
+
+def _wish(interaction: Interaction, member: Person, staff: Person | None, code: str, reason: str) -> Decide:
+    return Decide(
+        interaction=InteractionId(str(interaction.id)),
+        guild=GuildId(str(interaction.guild_id)),
+        user=UserId(str(member.id)),
+        name=member.display_name,
+        staff=UserId(str(staff.id)) if staff else None,
+        is_member=isinstance(staff, discord.Member),
+        code=bare_code(code),
+        why=reason.strip(),
+        by=UserId(str(interaction.user.id)),
+    )

@@ -1,0 +1,200 @@
+"""/review: open cases page by page, and a person's decision with all that can be wrong about it."""
+
+import time
+
+import pytest
+
+from actors.gateway.paged import Turn, page_of, turn_id, turn_of
+from actors.gateway.review import DONE_ALREADY, Decide, case_line, decision_lines
+from actors.gateway.review_commands import NO_BOT_STAFF, NO_REASON
+from ledger import messages as m
+from ledger.errors import StorageError
+from ledger.ids import GuildId, InteractionId, InviteCode, UserId
+from ledger.records import Evidence, InternalCause, Record, Report, Status, VerdictReached
+from ledger.state import Period
+from sandbox import Sandbox
+from sandbox.models import Guild, User
+from tests.actors.gateway.town import Town
+
+A, B, C = InviteCode("A"), InviteCode("B"), InviteCode("C")
+ANNA, BORIS = UserId("5"), UserId("6")
+CODES = m.CodesReport(
+    codes=tuple(m.CodeReport(code=code, listed=True, uses=1, inviter=ANNA, assignments=()) for code in (A, B, C))
+)
+
+
+def case(number: int, *codes: InviteCode, status: Status = Status.CANDIDATES) -> m.OpenCase:
+    period = Period(number * 1_000_000, 0, status=status, candidates=codes or (A, B))
+    return m.OpenCase(user=UserId(str(9_000 + number)), period=period)
+
+
+def row(of: m.OpenCase, window: int = 1, **evidence: object) -> VerdictReached:
+    return VerdictReached(
+        user=of.user,
+        opened_us=of.period.opened_us,
+        status=of.period.status,
+        candidates=of.period.candidates,
+        window=window,
+        evidence=Evidence(**evidence),  # pyright: ignore[reportArgumentType]
+    )
+
+
+def recorded(verdict: VerdictReached) -> Record:
+    return Record(
+        gsn=1,
+        guild=GuildId("1"),
+        seq=1,
+        epoch=1,
+        at_ms=0,
+        cause=InternalCause(what="t"),
+        key="",
+        event=verdict,
+        last=1,
+    )
+
+
+@pytest.fixture
+def guild(sandbox: Sandbox) -> Guild:
+    return sandbox.world.add_guild()
+
+
+@pytest.fixture
+def staff(guild: Guild, sandbox: Sandbox) -> User:
+    return sandbox.world.add_staff(guild)
+
+
+class Court:
+    """What the guild answers."""
+
+    def __init__(self, town: Town) -> None:
+        self.town = town
+        self.cases: tuple[m.OpenCase, ...] = ()
+        self.now: tuple[Period, ...] = ()
+        self.rows: dict[UserId, Record] = {}
+        town.answer = self.answer
+        town.inside.books.told = self.rows
+
+    def answer(self, message: m.Message) -> m.Answer:
+        match message:
+            case m.DescribeReview():
+                return m.ReviewReport(cases=self.cases)
+            case m.DescribeCodes():
+                return CODES
+            case m.DecideJoin(user=user, staff=holder):
+                own = next((each for each in self.cases if each.user == user), None)
+                if own is None:
+                    return m.MemberReport(user=user, periods=())
+                before = own.period
+                self.now = (Period(before.opened_us, 0, status=Status.MANUAL, code=A, staff=holder, credited=holder),)
+                return m.Decided(user=user, period=self.now[0], before=before)
+            case m.DescribeMember(user=user):
+                return m.MemberReport(user=user, periods=self.now)
+            case _:
+                return m.Done()
+
+
+@pytest.fixture
+async def court(town: Town, guild: Guild, gateway: object) -> Court:
+    del gateway
+    await town.until_heard(guild.id, m.GuildCameUp)
+    return Court(town)
+
+
+async def test_a_thousand_open_cases_have_pages_that_turn(court: Court, guild: Guild, staff: User, sandbox: Sandbox):
+    court.cases = tuple(case(number) for number in range(1_000, 0, -1))
+    reply = await sandbox.slash(guild, staff, "review list")
+    message = reply.original
+    assert message is not None
+    assert reply.ephemeral
+    assert "1,000 open cases" in message.text
+    assert "<@10000>" in message.text
+    assert "Page 1 of 125" in message.text
+    began_s = time.monotonic()
+    await sandbox.click(guild, staff, message, turn_id(Turn("review", "", 1)))
+    assert time.monotonic() - began_s < 3, "Discord waits no longer"
+    assert "Page 2 of 125" in message.text
+    assert "<@9992>" in message.text
+    assert "<@10000>" not in message.text
+
+
+async def test_no_open_case_and_a_database_that_is_away(court: Court, guild: Guild, staff: User, sandbox: Sandbox):
+    assert "No case is open" in (await sandbox.slash(guild, staff, "review list")).text
+    court.cases = (case(1),)
+    court.town.inside.books.go_away(StorageError("no disk"))
+    assert "`A` or `B`" in (await sandbox.slash(guild, staff, "review list")).text, "as far as the state knows"
+    court.town.inside.books.come_back()
+
+
+async def test_a_decision_says_what_it_changed_and_suggests_what_it_leaves(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    member = sandbox.world.join(guild, via=None)
+    own = m.OpenCase(user=UserId(str(member.user_id)), period=case(1).period)
+    same, other, elsewhere = case(2), case(3, A, B, C), case(4)
+    court.cases = (own, same, other, elsewhere)
+    for each in court.cases:
+        told = row(each, window=2 if each is elsewhere else 1, joins=4, uses={A: 1, B: 3})
+        court.rows[each.user] = recorded(told)
+    typed = {"member": member.user_id, "staff": staff, "code": "https://discord.gg/A", "reason": "*asked* @everyone"}
+    text = (await sandbox.slash(guild, staff, "review decide", typed)).text
+    (told_,) = court.town.heard(guild.id, m.DecideJoin)
+    assert (told_.code, told_.why, told_.by) == (A, "*asked* @everyone", UserId(str(staff.id)))
+    assert "\\*asked\\* \\@everyone" in text
+    assert f"nobody → <@{staff.id}>" in text
+    assert f"<@{same.user}> is left with `B`" in text
+    assert f"<@{other.user}>" not in text
+    assert f"<@{elsewhere.user}>" not in text
+    assert len(court.town.heard(guild.id, m.DecideJoin)) == 1, "nobody else is changed"
+
+
+async def test_what_is_wrong_about_a_decision_is_said_and_nothing_is_done(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    member = sandbox.world.join(guild, via=None)
+    bot = sandbox.world.add_user(bot=True)
+    stranger = sandbox.world.add_user()
+    plain = sandbox.world.join(guild, via=None)
+    good = {"member": member.user_id, "staff": staff, "reason": "asked"}
+
+    async def said(by: User = staff, **typed: object) -> str:
+        return (await sandbox.slash(guild, by, "review decide", good | typed)).text  # pyright: ignore[reportArgumentType]
+
+    assert await said(reason="   ") == NO_REASON
+    assert await said(staff=bot) == NO_BOT_STAFF
+    assert "never seen the invite `nosuch`" in await said(code="nosuch")
+    assert "never seen" in await said(staff=stranger)
+    assert "Manage Server" in await said(by=sandbox.world.users[plain.user_id])
+    assert court.town.heard(guild.id, m.DecideJoin) == []
+    assert "I have never seen" in await said(), "of a member without any membership here"
+
+
+def test_credits_that_moved_are_told_and_those_that_did_not_too():
+    before = Period(1, 1, status=Status.LIKELY, code=A, vip_credited=ANNA)
+    now = Period(1, 1, status=Status.MANUAL, code=B, credited=BORIS, vip_credited=BORIS)
+    wish = Decide(
+        interaction=InteractionId("1"), guild=GuildId("1"), user=UserId("1"), name="א 安娜", staff=BORIS,
+        is_member=True, code=B, why="so", by=ANNA,
+    )  # fmt: skip
+    lines = list(decision_lines(wish, before, now))
+    assert "Credit for the join: nobody → <@6>." in lines
+    assert "Credit for the VIP: <@5> → <@6>." in lines
+    assert DONE_ALREADY not in lines
+
+
+def test_a_case_tells_what_was_counted_and_what_discord_reports():
+    own = case(1, status=Status.CONFLICT)
+    reported = m.OpenCase(
+        user=own.user, period=Period(1, 1, status=Status.CONFLICT, candidates=(A, B), report=Report(5, A))
+    )
+    text = case_line(reported, row(own, joins=4, uses={A: 2, C: 1}))
+    assert "4 joins at that time: `A` used 2 times" in text
+    assert "`C`" not in text
+    assert "member search names `A`" in text
+
+
+def test_a_turn_survives_its_button_and_those_of_others_are_none():
+    turn = Turn("why", "7", 12)
+    assert turn_of(turn_id(turn), "why") == turn
+    wrong = ("", "why", "why/7/-1", "why/7/²", "why/7/9999999", "review//1", "why/7/1/2")
+    assert [turn_of(text, "why") for text in wrong] == [None] * len(wrong)
+    assert page_of(["a", "b", "c"], 9, 2) == (["c"], 1, 2)
