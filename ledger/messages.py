@@ -520,12 +520,14 @@ class WindowReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class MemberReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All memberships of a user, oldest first; empty for somebody never seen.
 
-    ``forgotten``: everybody of the guild who was forgotten and who older records may still name.
+    ``forgotten``: everybody of the guild who was forgotten and who older records may still name; ``labels``: those
+    of the codes in ``periods`` that have one.
     """
 
     user: UserId
     periods: tuple[Period, ...]
     forgotten: frozenset[UserId] = frozenset()
+    labels: Mapping[InviteCode, str] = {}
 
 
 class Forgot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -584,7 +586,8 @@ class ReviewReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class CodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An invite, or a code that was assigned: who stands for it. ``listed``: people can use it now.
 
-    ``inviter``: the human who made it, None = a bot, a widget, or no longer known; ``bot``: the bot, if it was one.
+    ``inviter``: the human who made it, None = a bot, a widget, or no longer known; ``bot``: the bot, if it was one;
+    ``made_us``: when, 0 = no longer known.
     """
 
     code: InviteCode
@@ -595,6 +598,7 @@ class CodeReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     assignments: tuple[Assignment, ...]
     label: str = ""
     targets: tuple[UserId, ...] = ()
+    made_us: int = 0
 
     def holder_at(self, at_us: int) -> UserId | None:
         """For whom a join at that time counts: the assignment in force, else the inviter."""
@@ -613,7 +617,8 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     ``open_since_us``: when the oldest open join was heard of; ``broken``: why continuity does not hold now;
     ``trouble``: why the counters cannot be read, "" = they can; ``unheard``: joins of which the second witness has
-    not spoken; ``witness_trouble``, ``audit_trouble``: why it, and the audit log, cannot be asked now.
+    not spoken; ``labels``: those of ``unclaimed``; ``bots``: invites that bots made and that stand for nobody;
+    ``witness_trouble``, ``audit_trouble``: why it, and the audit log, cannot be asked now.
     """
 
     phase: Phase
@@ -624,6 +629,8 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     open_joins: int
     open_since_us: int = 0
     unclaimed: Mapping[InviteCode, int]
+    labels: Mapping[InviteCode, str] = {}
+    bots: tuple[CodeReport, ...] = ()
     tombstones: int
     breaks: int
     broken: tuple[str, ...] = ()

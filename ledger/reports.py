@@ -1,9 +1,9 @@
 """What people are told of a guild: answers made from its state, for commands. Pure; nothing is decided here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ledger import messages as m
-from ledger.ids import UserId
+from ledger.ids import InviteCode, UserId
 from ledger.records import Counter, join_key
 from ledger.state import GuildState
 
@@ -20,6 +20,8 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
         open_joins=len(waiting),
         open_since_us=min(waiting, default=0),
         unclaimed=dict(state.unclaimed),
+        labels=_labels(state, state.unclaimed),
+        bots=tuple(each for each in codes_report(state).codes if each.listed and each.bot and not each.assignments),
         tombstones=len(state.tombstones),
         breaks=state.breaks,
         broken=state.broken,
@@ -35,7 +37,10 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
 def member_report(state: GuildState, user: UserId) -> m.MemberReport:
     """All memberships of a user."""
     periods = state.members.get(user, ())
-    return m.MemberReport(user=user, periods=periods, forgotten=frozenset(state.forgotten))
+    codes = {code for period in periods for code in (period.code, *period.candidates) if code}
+    return m.MemberReport(
+        user=user, periods=periods, forgotten=frozenset(state.forgotten), labels=_labels(state, codes)
+    )
 
 
 def open_window(state: GuildState, presence: m.Presence) -> m.OpenWindow:
@@ -63,10 +68,15 @@ def codes_report(state: GuildState) -> m.CodesReport:
                 assignments=state.assignments.get(code, ()),
                 label=state.labels.get(code, ""),
                 targets=state.targets.get(code, ()),
+                made_us=invite.created_at_us if invite else 0,
             )
             for code, invite in codes.items()
         )
     )
+
+
+def _labels(state: GuildState, codes: Iterable[InviteCode]) -> dict[InviteCode, str]:
+    return {code: state.labels[code] for code in codes if code in state.labels}
 
 
 def _human(state: GuildState, invite: Counter) -> UserId | None:

@@ -81,7 +81,9 @@ def install(tree: Tree, desk: Desk) -> None:
 def _install_debugging(tree: Tree, desk: Desk) -> None:
     @tree.command(description="How this server's invites are being counted")
     async def debug_invites(interaction: Interaction) -> None:
-        await at_once(interaction, lambda: desk.debug(_guild(interaction), _permitted(interaction)), tree.log)
+        me = interaction.client.user
+        mine = _id(me) if me else None
+        await at_once(interaction, lambda: desk.debug(_guild(interaction), _permitted(interaction), mine), tree.log)
 
     @tree.command(description="Read the invite counters now, work out open joins, keep a checkpoint")
     async def refresh_invite_cache(interaction: Interaction) -> None:
@@ -201,7 +203,7 @@ def _guild(interaction: Interaction) -> GuildId:
     return GuildId(str(interaction.guild_id))
 
 
-def _id(user: Person) -> UserId:
+def _id(user: Person | discord.ClientUser) -> UserId:
     return UserId(str(user.id))
 
 

@@ -10,7 +10,7 @@ from actors.gateway.people import People, staff_of
 from actors.gateway.ranking import Rankings
 from actors.gateway.refreshing import Refresher
 from actors.gateway.render import render
-from actors.gateway.report import Permitted, describe
+from actors.gateway.report import Me, Permitted, describe
 from actors.gateway.rest import Rest
 from actors.gateway.review import Reviews
 from actors.gateway.staff_invites import StaffInvites
@@ -44,16 +44,17 @@ class Desk:
         self._refresher = Refresher(roster, rest, inside, sleep)
         self._people = People(rest, inside)
         self._roster = roster
+        self._clock = clock
         self._inside = inside
 
     def is_standby(self) -> bool:
         """Whether another process answers for this bot."""
         return self._inside.is_standby()
 
-    async def debug(self, guild: GuildId, permitted: Permitted) -> str:
+    async def debug(self, guild: GuildId, permitted: Permitted, me: UserId | None) -> str:
         """The guild in numbers, from inside its actor and from outside."""
         outcome = await self._roster.ask(guild, m.DescribeGuild(), QUICK_S)
-        return describe(outcome, self._inside.standing(guild), permitted)
+        return describe(outcome, self._inside.standing(guild), permitted, Me(user=me, now_us=self._clock.stamp_us()))
 
     async def who(self, guild: GuildId, user: UserId, name: str) -> str:
         """All memberships of a user."""

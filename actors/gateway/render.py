@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
 from actors.asks import Answered, Outcome
-from actors.gateway.wording import brief, code, count, either, fit, moment, person
+from actors.gateway.wording import NO_LABELS, brief, code, count, either, fit, moment, person
 from ledger import messages as m
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.records import Status
@@ -95,7 +95,7 @@ def _member(answer: m.MemberReport, name: str) -> str:
     who = person(answer.user, name)
     if not answer.periods:
         return f"I have never seen {who} here."
-    lines = [f"{_span(period)}: {_verdict(period)}." for period in answer.periods]
+    lines = [f"{_span(period)}: {_verdict(period, answer.labels)}." for period in answer.periods]
     return fit([f"**{who}**, {count(len(lines), 'membership')}:", *reversed(lines)])
 
 
@@ -106,12 +106,12 @@ def _span(period: Period) -> str:
     return f"{joined} – {moment(period.left_us) if period.left_us > 0 else 'left, time unknown'}"
 
 
-def _verdict(period: Period) -> str:
+def _verdict(period: Period, labels: Mapping[InviteCode, str]) -> str:
     if not period.counted:
         return "was here before I began to count"
     if period.bot:
         return "a bot, added without an invite"
-    words = verdict_words(period.status, period.code, period.candidates, period.staff, period.reason)
+    words = verdict_words(period.status, period.code, period.candidates, period.staff, period.reason, labels=labels)
     if period.credited:
         words += f", credited to {person(period.credited)}"
     elif period.staff and period.status is not Status.INVITER_CERTAIN:
@@ -120,14 +120,20 @@ def _verdict(period: Period) -> str:
 
 
 def verdict_words(
-    status: Status, named: InviteCode | None, candidates: Iterable[InviteCode], staff: UserId | None, reason: str
+    status: Status,
+    named: InviteCode | None,
+    candidates: Iterable[InviteCode],
+    staff: UserId | None,
+    reason: str,
+    *,
+    labels: Mapping[InviteCode, str] = NO_LABELS,
 ) -> str:
     """What a verdict says, without its credit."""
     if status is Status.MANUAL and named is None:
         return "decided by a person"
     return WORDS[status].format(
-        named=code(named or NO_COUNTER),
-        either=either(candidates) or "not known",
+        named=code(named or NO_COUNTER, labels.get(named, "") if named else ""),
+        either=either(candidates, labels) or "not known",
         by=person(staff) if staff else "one person",
         why=because(reason),
     )

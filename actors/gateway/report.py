@@ -12,10 +12,13 @@ from actors.gateway.render import NOT_DURABLE, because, render
 from actors.gateway.wording import ago, brief, channel, code, count, fit, moment, plain
 from actors.standing import LayerStanding, Standing
 from ledger import messages as m
-from ledger.ids import ChannelId
+from ledger.ids import ChannelId, UserId
 
 MAX_CHANNELS: Final = 5
 """So many are named."""
+MAX_CODES: Final = 5
+MAKING_US: Final = 60_000_000
+"""Making an invite takes less, with all that is waited for."""
 WITNESS_TROUBLE: Final[Mapping[str, str]] = {
     SWITCHED_OFF: "switched off by LEDGER_SECOND_WITNESS",
     "forbidden": "Discord does not let me ask it: I need the permission Manage Server",
@@ -45,7 +48,14 @@ class Permitted(msgspec.Struct, frozen=True, kw_only=True):
     unheard: tuple[ChannelId, ...] = ()
 
 
-def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: Permitted) -> str:
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """The bot's own user, None = not known yet, and the time it is."""
+
+    user: UserId | None
+    now_us: int
+
+
+def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: Permitted, me: Me) -> str:
     """Everything that is known; a guild whose actor does not answer is described from outside."""
     lines: list[str] = []
     if isinstance(outcome.answer, m.GuildReport):
@@ -59,6 +69,7 @@ def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: P
     if outcome.kind is Answered.DEGRADED:
         lines.append(NOT_DURABLE)
     if isinstance(outcome.answer, m.GuildReport):
+        lines += _interrupted(outcome.answer, me)
         lines += _unclaimed(outcome.answer)
     return fit(lines)
 
@@ -133,7 +144,20 @@ def _layer(layer: LayerStanding) -> str:
     return f"{at}{lag}, broken: {brief(layer.error)}" if layer.error else f"{at}{lag}"
 
 
+def _interrupted(report: m.GuildReport, me: Me) -> Iterator[str]:
+    """Invites that a crash left between Discord and their assignment; younger ones may still be in the making."""
+    left = [each for each in report.bots if each.bot == me.user and me.now_us - each.made_us > MAKING_US]
+    if left:
+        named = ", ".join(f"{code(each.code)} (made {ago(each.made_us)})" for each in left[:MAX_CODES])
+        more = f" and {len(left) - MAX_CODES:,} more" if len(left) > MAX_CODES else ""
+        yield (
+            f"**Invites of mine that stand for nobody**: {named}{more}. I was interrupted while making them, so "
+            "their joins count for nobody. Please delete them in the server's settings, or assign them with "
+            "/setup_staff_invite."
+        )
+
+
 def _unclaimed(report: m.GuildReport) -> Iterator[str]:
     yield f"**Unclaimed**: {count(sum(report.unclaimed.values()), 'use')} that no join explains"
     for name, uses in report.unclaimed.items():
-        yield f"{code(name)}: {count(uses, 'use')} no join explains"
+        yield f"{code(name, report.labels.get(name, ''))}: {count(uses, 'use')} no join explains"

@@ -4,13 +4,14 @@ Messages carry no display names, only ids as mentions, which Discord resolves fo
 nobody is the sender's business (``AllowedMentions.none()``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ledger.ids import NO_COUNTER, VANITY, ChannelId, InviteCode, UserId, is_tombstone
 
 MAX_MESSAGE: Final = 1_900
 """Discord's limit is 2,000 characters; the rest is for a last remark."""
+NO_LABELS: Final[Mapping[InviteCode, str]] = {}
 _MARKDOWN: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\*_~`|>[]()<@#-"})
 
 
@@ -24,23 +25,24 @@ def brief(text: str, most: int = 120) -> str:
     return plain(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
-def code(name: InviteCode) -> str:
-    """An invite's code; the two sources that have none by what they are."""
+def code(name: InviteCode, label: str = "") -> str:
+    """An invite's code, with the label that it was given; the two sources that have none by what they are."""
     if name == VANITY:
         return "the vanity URL"
     if name == NO_COUNTER:
         return "a way without an invite (Server Discovery, an app, a student hub)"
     short = name if len(name) <= MAX_CODE else f"{name[: MAX_CODE - 1]}…"
-    return f"`{visible(short).replace('`', '')}`"
+    bare = f"`{visible(short).replace('`', '')}`"
+    return f"{bare} ({shown(label)})" if label else bare
 
 
 MAX_CODE: Final = 100
 """Discord's own are shorter; a person may type 6,000 characters, and an answer holds 2,000."""
 
 
-def either(names: Iterable[InviteCode]) -> str:
+def either(names: Iterable[InviteCode], labels: Mapping[InviteCode, str] = NO_LABELS) -> str:
     """``A, B or C``; at most five by name."""
-    words = [code(name) for name in names]
+    words = [code(name, labels.get(name, "")) for name in names]
     if len(words) > MAX_NAMED:
         words = [*words[:MAX_NAMED], f"{len(words) - MAX_NAMED} more"]
     return " or ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
@@ -57,7 +59,7 @@ def person(user: UserId, name: str = "") -> str:
 
 
 def shown(name: str) -> str:
-    """A display name as it is meant: cut, and kept from turning the direction of what stands beside it."""
+    """A display name or a label as it is meant: cut, and kept from turning the direction of what stands beside it."""
     short = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
     return f"\u2068{plain(short)}\u2069"
 

@@ -139,3 +139,22 @@ def test_the_same_person_again_is_no_news_and_keeps_the_earlier_date():
     assign(state, ANNA, "i1", 10)
     told = assign(state, ANNA, "i2", 20)
     assert (told.news, told.assignment.since_us, state.seq) == (False, 10, 1)
+
+
+def test_labels_go_with_the_codes_of_a_member_and_with_those_unclaimed():
+    periods = (Period(1, 1, code=A), Period(2, 2, candidates=(B, C)))
+    state = GuildState(guild=GUILD, labels={A: "出差", C: "fair"}, members={ANNA: periods}, unclaimed={C: 1})
+    member = decide(state, LIVE, m.DescribeMember(user=ANNA)).answer
+    assert isinstance(member, m.MemberReport)
+    assert member.labels == {A: "出差", C: "fair"}
+    guild = decide(state, LIVE, m.DescribeGuild()).answer
+    assert isinstance(guild, m.GuildReport)
+    assert guild.labels == {C: "fair"}
+
+
+def test_listed_invites_of_bots_that_stand_for_nobody_are_told_with_their_age():
+    counters = {A: counter(A, bot=True), B: counter(B, bot=True), C: counter(C)}
+    state = GuildState(guild=GUILD, counters=counters, assignments={B: (Assignment(1, BORIS, 9),)})
+    guild = decide(state, LIVE, m.DescribeGuild()).answer
+    assert isinstance(guild, m.GuildReport)
+    assert [(each.code, each.bot, each.made_us) for each in guild.bots] == [(A, ANNA, 1)]

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import msgspec
 import pytest
 
 from actors.gateway.runner import Gateway
@@ -70,6 +71,19 @@ async def test_debug_invites_shows_the_guild_in_numbers_and_what_is_missing(
     assert "live, record 41" in reply.text
     assert "`abc`: 2 uses no join explains" in reply.text
     assert "missing**: Manage Channels\n" in reply.text
+
+
+async def test_debug_invites_names_invites_that_the_bot_made_and_nobody_was_given(
+    guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    me = UserId(str(sandbox.world.bot.id))
+    left = m.CodeReport(
+        code=InviteCode("left"), listed=True, uses=0, inviter=None, bot=me, assignments=(), made_us=1_000_000
+    )
+    town.answer = lambda _: msgspec.structs.replace(REPORT, bots=(left,))
+    reply = await sandbox.slash(guild, staff, "debug_invites")
+    assert "stand for nobody**: `left` (made <t:1:R>)" in reply.text
 
 
 async def test_a_standby_answers_nothing_that_it_hears(guild: Guild, staff: User, sandbox: Sandbox, town: Town):

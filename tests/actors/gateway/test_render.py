@@ -160,6 +160,14 @@ def test_lists_of_codes_are_cut():
     assert either([]) == ""
 
 
+def test_codes_are_told_with_their_labels():
+    labels = {A: "出差", B: "a_fair"}
+    periods = (Period(1, 1, status=Status.CERTAIN, code=A), Period(2, 2, status=Status.CANDIDATES, candidates=(A, B)))
+    text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods, labels=labels)))
+    assert "joined with `A` (\u2068出差\u2069)" in text
+    assert "`A` (\u2068出差\u2069) or `B` (\u2068a\\_fair\u2069)" in text
+
+
 @given(st.lists(st.text(max_size=300), max_size=50))
 def test_what_does_not_fit_is_counted(lines: list[str]):
     assert len(fit(lines)) <= 2_000

@@ -1,12 +1,12 @@
 """/debug_invites in words: from inside the actor, from outside, and where one of them is missing."""
 
 from actors.asks import Answered, Outcome
-from actors.gateway.report import Permitted, describe
+from actors.gateway.report import MAKING_US, Me, Permitted, describe
 from actors.gateway.wording import MAX_MESSAGE
 from actors.mailbox import MailboxStatistics
 from actors.standing import LayerStanding, Standing
 from ledger import messages as m
-from ledger.ids import ChannelId, InviteCode
+from ledger.ids import ChannelId, InviteCode, UserId
 from ledger.phases import Phase
 
 STANDING = Standing(
@@ -42,10 +42,12 @@ def report(**fields: object) -> m.GuildReport:
 
 
 ALL_PERMITTED = Permitted()
+NOW_US = 1_000_000_000
+ME = Me(user=UserId("9"), now_us=NOW_US)
 
 
 def said(answer: m.GuildReport, standing: Standing | None = STANDING, permitted: Permitted = ALL_PERMITTED) -> str:
-    return describe(Outcome(kind=Answered.OK, answer=answer), standing, permitted)
+    return describe(Outcome(kind=Answered.OK, answer=answer), standing, permitted, ME)
 
 
 def test_the_window_the_continuity_and_what_is_wrong_are_told():
@@ -66,7 +68,8 @@ def test_layers_recovery_mailbox_and_restarts_are_told():
 
 
 def test_a_guild_whose_actor_is_gone_is_described_from_outside():
-    text = describe(Outcome(kind=Answered.CRASHED, text="parked"), STANDING, Permitted(missing=("Manage Server",)))
+    crashed = Outcome(kind=Answered.CRASHED, text="parked")
+    text = describe(crashed, STANDING, Permitted(missing=("Manage Server",)), ME)
     assert text.startswith("I could not handle this (parked).")
     assert "**State**: stalled" in text
     assert "**Permissions missing**: Manage Server" in text
@@ -79,6 +82,35 @@ def test_a_guild_that_began_with_nothing_says_so():
     assert "not read yet" in text
     assert "list not compared yet" in text
     assert "**Unclaimed**: 0 uses" in text
+
+
+def made_by_bot(code: str, bot: str, made_us: int) -> m.CodeReport:
+    return m.CodeReport(
+        code=InviteCode(code), listed=True, uses=0, inviter=None, bot=UserId(bot), assignments=(), made_us=made_us
+    )
+
+
+def test_invites_of_ours_that_stand_for_nobody_are_told_with_their_codes_once_they_are_not_in_the_making():
+    old_us = NOW_US - MAKING_US - 1
+    text = said(
+        report(
+            bots=(
+                made_by_bot("mine", "9", old_us),
+                made_by_bot("theirs", "8", old_us),
+                made_by_bot("new", "9", NOW_US),
+            )
+        )
+    )
+    assert "stand for nobody**: `mine` (made <t:939:R>). I was interrupted" in text
+    assert "theirs" not in text
+    assert "`new`" not in text
+    assert "stand for nobody" not in said(report())
+
+
+def test_a_label_stands_beside_its_code_and_is_harmless():
+    labels = {InviteCode("abc"): "<@5> **\u202eאבג"}
+    text = said(report(unclaimed={InviteCode("abc"): 2}, labels=labels))
+    assert "`abc` (\u2068\\<\\@5\\> \\*\\* אבג\u2069): 2 uses no join explains" in text
 
 
 def test_what_is_missing_and_only_optional_is_told_as_such():
