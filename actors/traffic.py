@@ -32,6 +32,9 @@ class ErrandOutcome(StrEnum):
     AUDIT_FAILED = "audit_failed"
     WITNESS_ANSWERED = "witness_answered"
     WITNESS_FAILED = "witness_failed"
+    JOIN_ANNOUNCED = "join_announced"
+    JOIN_NOT_ANNOUNCED = "join_not_announced"  # it could and will not be shown
+    ANNOUNCING_FAILED = "announcing_failed"
 
 
 class RestTraffic(msgspec.Struct, frozen=True, kw_only=True):

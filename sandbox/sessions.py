@@ -44,6 +44,8 @@ INTENT_OF: Final = {
     "INVITE_CREATE": Intent.GUILD_INVITES,
     "INVITE_DELETE": Intent.GUILD_INVITES,
     "MESSAGE_CREATE": Intent.GUILD_MESSAGES,
+    "MESSAGE_UPDATE": Intent.GUILD_MESSAGES,
+    "MESSAGE_DELETE": Intent.GUILD_MESSAGES,
 }
 """Events not named here (INTERACTION_CREATE, chunks, injected ones) need no intent."""
 

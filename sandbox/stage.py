@@ -15,9 +15,13 @@ from sandbox.event import Event
 from sandbox.feed import Feed
 from sandbox.founding import Founder
 from sandbox.models import AuditAction, AuditEntry, Channel, Guild, Invite, Member, Permission, User, Vanity
-from sandbox.wire import JsonObject
+from sandbox.wire import JsonObject, iso
 
 BOT_PERMISSIONS: Final = Permission.MANAGE_GUILD | Permission.MANAGE_CHANNELS | Permission.VIEW_AUDIT_LOG
+
+
+EDITABLE: Final = frozenset({"content", "embeds", "components", "flags"})
+"""Parts of a message."""
 
 
 class Stage:
@@ -129,6 +133,26 @@ class Stage:
         self.messages.append(message)
         self._emit(guild, "MESSAGE_CREATE", message | {"guild_id": str(guild.id)})
         return message
+
+    def message(self, channel: Channel, message_id: int) -> JsonObject | None:
+        """The message that stands there under that id."""
+        fitting = (str(message_id), str(channel.id))
+        return next((each for each in self.messages if (each["id"], each["channel_id"]) == fitting), None)
+
+    def edit(self, channel: Channel, message: JsonObject, body: JsonObject) -> JsonObject:
+        """Other words for a message, in its place (MESSAGE_UPDATE)."""
+        message |= {part: value for part, value in body.items() if part in EDITABLE}
+        message["edited_timestamp"] = iso(self.clock.tick_us())
+        guild = self.guild_of_channel[channel.id]
+        self._emit(guild, "MESSAGE_UPDATE", message | {"guild_id": str(guild.id)})
+        return message
+
+    def delete_message(self, message: JsonObject) -> None:
+        """A moderator takes a message away (MESSAGE_DELETE)."""
+        self.messages[:] = [each for each in self.messages if each is not message]
+        guild = self.guild_of_channel[int(str(message["channel_id"]))]
+        gone = {"id": message["id"], "channel_id": message["channel_id"], "guild_id": str(guild.id)}
+        self._emit(guild, "MESSAGE_DELETE", gone)
 
     def inject(self, name: str, data: object, guild: Guild | None = None) -> None:
         """Any dispatch, malformed ones too, past every permission check."""

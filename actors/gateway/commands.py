@@ -16,6 +16,7 @@ from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.invite_commands import install_invites
 from actors.gateway.paged import turn_of
+from actors.gateway.log_commands import install_log_channel
 from actors.gateway.permissions import missing, optional, unheard_channels, unproving
 from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
@@ -72,6 +73,7 @@ def install(tree: Tree, desk: Desk) -> None:
     _install_leaderboard(tree, desk)
     install_staff_report(tree, desk.staff_reports, tree.log)
     install_review(tree, desk.reviews, desk.staff_invites, tree.log)
+    install_log_channel(tree, desk.log_channel, tree.log)
     _install_clicks(tree, desk)
     for command in tree.get_commands():
         app_commands.guild_only(command)

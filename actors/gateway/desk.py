@@ -5,6 +5,7 @@ A command changes nothing by itself; what it wants is a message to the guild, an
 
 from actors.clock import Sleep
 from actors.gateway.asking import QUICK_S, ask_codes
+from actors.gateway.log_channel import LogChannel
 from actors.gateway.made_invites import MadeInvites
 from actors.gateway.people import People, staff_of
 from actors.gateway.ranking import Rankings
@@ -38,6 +39,7 @@ class Desk:
         self.staff_invites = StaffInvites(roster, rest, clock)
         self.rankings = Rankings(roster, inside, clock)
         self.made_invites = MadeInvites(roster, rest, clock, sleep)
+        self.log_channel = LogChannel(roster)
         self.staff_reports = StaffReports(roster, inside, clock)
         self.whys = Whys(roster, inside)
         self.reviews = Reviews(roster, inside)

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
+from actors.gateway.announcing import Announcer
 from actors.gateway.evidence import Action, Audited, Searched
 from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, NotReady, reason
 from actors.gateway.rest import Rest
@@ -31,7 +32,9 @@ CRASHED: Final = Malformed(why="the errand crashed")
 AWAY: Final = Malformed(why="the guild is away")
 
 Witnessing: TypeAlias = m.AskWitness | m.SweepMembers
-Answer: TypeAlias = m.AuditArrived | m.AuditFailed | m.WitnessAnswered | m.WitnessFailed | m.AnnouncingFailed
+Answer: TypeAlias = (
+    m.AuditArrived | m.AuditFailed | m.WitnessAnswered | m.WitnessFailed | m.Announced | m.AnnouncingFailed
+)
 
 
 class Errands:
@@ -55,6 +58,7 @@ class Errands:
         self._clock = clock
         self._witness = witness
         self._log = log
+        self._announcer = Announcer(rest, clock, log)
         self._outcomes: Counter[ErrandOutcome] = Counter(dict.fromkeys(ErrandOutcome, 0))
         self._stopped = False
 
@@ -97,7 +101,7 @@ class Errands:
                 found = await self._rest.sweep_members(guild, effect.after_us, effect.after)
                 return self._heard(effect, found)
             case m.AnnounceJoin():
-                return self._failed(effect, Malformed(why="announcing comes with a later release"))
+                return await self._announcer.announce(guild, effect)
             case _:
                 assert_never(effect)
 
@@ -162,8 +166,14 @@ class Errands:
             case m.WitnessFailed():
                 self._outcomes[ErrandOutcome.WITNESS_FAILED] += 1
                 self._log.warning("witness.failed", guild=guild, reason=answer.reason)
+            case m.Announced(message=""):
+                self._outcomes[ErrandOutcome.JOIN_NOT_ANNOUNCED] += 1  # the announcer has said why
+            case m.Announced():
+                self._outcomes[ErrandOutcome.JOIN_ANNOUNCED] += 1
+                self._log.debug("join.announced", guild=guild, user=answer.user, verdict=answer.verdict)
             case m.AnnouncingFailed():
-                pass
+                self._outcomes[ErrandOutcome.ANNOUNCING_FAILED] += 1
+                self._log.warning("join.announcing_failed", guild=guild, reason=answer.reason)
             case _:
                 assert_never(answer)
 

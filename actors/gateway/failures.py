@@ -32,9 +32,13 @@ class _Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Forbidden(_Failure, frozen=True):
-    """401 or 403, or an invite list without its metadata ("no_invite_metadata"): asking again soon is no use."""
+    """401 or 403, or an invite list without its metadata ("no_invite_metadata"): asking again soon is no use.
+
+    ``code``: what is wrong, in Discord's numbers; 0 = not said.
+    """
 
     reason: str = "forbidden"
+    code: int = 0
 
 
 class Unavailable(_Failure, frozen=True):
@@ -130,8 +134,8 @@ def as_failure(error: Exception) -> Failure:
             return Malformed(why=str(error))
         case discord.RateLimited(retry_after=wait_s):
             return Limited(retry_after_s=wait_of(wait_s, LONGEST_WAIT_S))
-        case discord.HTTPException(status=401 | 403):
-            return Forbidden()
+        case discord.HTTPException(status=401 | 403, code=code):
+            return Forbidden(code=code)
         case discord.HTTPException(status=status, code=code):
             return Unavailable(status=status, code=code)
         case ValueError() | LookupError() | TypeError() | AttributeError():

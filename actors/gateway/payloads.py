@@ -69,6 +69,13 @@ class Place(_Part, frozen=True, kw_only=True):
     id: Channel
 
 
+class Sent(_Part, frozen=True, kw_only=True):
+    """A message that stands in a channel."""
+
+    id: str
+    content: str = ""
+
+
 class Member(_Part, frozen=True, kw_only=True):
     """A row of the member list. ``joined_at`` null: a guest."""
 

@@ -38,6 +38,7 @@ from actors.gateway.payloads import (
     NamedMember,
     Place,
     SearchAnswer,
+    Sent,
     VanityAnswer,
     decode,
 )
@@ -211,18 +212,37 @@ class Rest:
 
         Counters go first: with thousands of new guilds the greetings would hold all of them up.
         """
-        nobody = discord.AllowedMentions.none().to_dict()
-        body = {"content": text, "allowed_mentions": nobody, "nonce": nonce, "enforce_nonce": True}
-        route = Route("POST", "/channels/{channel_id}/messages", channel_id=int(channel))
+        return await self._post(Place, channel, text, nonce)
+
+    async def announce(self, channel: ChannelId, text: str, nonce: str) -> Sent | Failure:
+        """The same, and the text that stands there: of an earlier post with that nonce, if there was one."""
+        return await self._post(Sent, channel, text, nonce)
+
+    async def edit(self, channel: ChannelId, message: str, text: str) -> Sent | Failure:
+        """Another text for a message of ours; it mentions nobody either."""
+        route = Route(
+            "PATCH",
+            "/channels/{channel_id}/messages/{message_id}",
+            channel_id=int(channel),
+            message_id=int(message),
+        )
+        body = {"content": text, "allowed_mentions": _mentioning_nobody()}
         async with self._pacer.permit(Urgency.LISTING):
             await self._pacer.beat()
-            return await self._ask(Place, lambda http: http.request(route, json=body))
+            return await self._ask(Sent, lambda http: http.request(route, json=body))
 
     def traffic(self) -> RestTraffic:
         """The requests so far."""
         return RestTraffic(
             requests=dict(self._requests), waited_s=self._pacer.waited_s(), waiting=self._pacer.waiting()
         )
+
+    async def _post(self, kind: type[T], channel: ChannelId, text: str, nonce: str) -> T | Failure:
+        body = {"content": text, "allowed_mentions": _mentioning_nobody(), "nonce": nonce, "enforce_nonce": True}
+        route = Route("POST", "/channels/{channel_id}/messages", channel_id=int(channel))
+        async with self._pacer.permit(Urgency.LISTING):
+            await self._pacer.beat()
+            return await self._ask(kind, lambda http: http.request(route, json=body))
 
     async def _for_person(self, kind: type[T], request: Callable[[HTTPClient], Awaitable[object]]) -> T | Failure:
         """One request for a person who waits."""
@@ -285,6 +305,10 @@ class Rest:
             raise
         except TROUBLE as error:
             return as_failure(error)
+
+
+def _mentioning_nobody() -> object:
+    return discord.AllowedMentions.none().to_dict()
 
 
 def url_of_gateway(http: HTTPClient) -> Awaitable[dict[str, str]]:
