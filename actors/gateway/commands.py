@@ -15,8 +15,8 @@ from actors.gateway.answering import Interaction, Work, answer, at_once, deferre
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.invite_commands import install_invites
-from actors.gateway.paged import turn_of
 from actors.gateway.log_commands import install_log_channel
+from actors.gateway.paged import turn_of
 from actors.gateway.permissions import missing, optional, unheard_channels, unproving
 from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted

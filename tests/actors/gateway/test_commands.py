@@ -44,6 +44,7 @@ COMMANDS: Final = {
     "staff_report": (),
     "invite create": (),
     "review list": (),
+    "log_channel off": (),
 }
 """Every command, with the options it cannot do without (all of them users)."""
 

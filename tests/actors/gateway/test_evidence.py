@@ -87,7 +87,7 @@ async def test_a_log_that_goes_on_and_on_is_no_proof(rest: Rest, guild: Guild, g
 
 async def test_without_view_audit_log_it_is_forbidden(rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox):
     sandbox.world.set_permissions(guild, view_audit_log=False)
-    assert await rest.audit(guild_id, Action.INVITE_DELETED, 0) == Forbidden()
+    assert await rest.audit(guild_id, Action.INVITE_DELETED, 0) == Forbidden(code=50013)
 
 
 async def test_a_second_page_that_fails_leaves_nothing(rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox):

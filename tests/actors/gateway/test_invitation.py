@@ -114,7 +114,7 @@ async def test_what_takes_a_permission_is_forbidden_without_it(
         await rest.target_job(others),
         await rest.delete_invite(others, ""),
     ):
-        assert failure == Forbidden()
+        assert failure == Forbidden(code=50013)
     assert [invite.code for invite in guild.invites] == [others]
 
 

@@ -100,7 +100,7 @@ async def test_a_refusal_is_a_value(status: int, failure: Failure, rest: Rest, g
 
 async def test_without_manage_server_it_is_forbidden(rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox):
     sandbox.world.set_permissions(guild, manage_guild=False)
-    assert await rest.search_members(guild_id, [UserId("1")]) == Forbidden()
+    assert await rest.search_members(guild_id, [UserId("1")]) == Forbidden(code=50013)
 
 
 ROW = {"member": {"user": {"id": "1"}, "joined_at": "2026-01-02T03:04:05+00:00"}, "join_source_type": 5}
