@@ -22,6 +22,7 @@ from actors.gateway.ranking import Wish
 from actors.gateway.report import Permitted
 from actors.gateway.review import REVIEW
 from actors.gateway.review_commands import install_review
+from actors.gateway.rulings_commands import install_rulings
 from actors.gateway.staff_board import report_wish_of
 from actors.gateway.staff_commands import install_staff_report
 from actors.gateway.staff_invites import Assign
@@ -74,6 +75,7 @@ def install(tree: Tree, desk: Desk) -> None:
     install_staff_report(tree, desk.staff_reports, tree.log)
     install_review(tree, desk.reviews, desk.staff_invites, tree.log)
     install_log_channel(tree, desk.log_channel, tree.log)
+    install_rulings(tree, desk.rulings, tree.log)
     _install_clicks(tree, desk)
     for command in tree.get_commands():
         app_commands.guild_only(command)

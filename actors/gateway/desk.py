@@ -14,6 +14,7 @@ from actors.gateway.render import render
 from actors.gateway.report import Me, Permitted, describe
 from actors.gateway.rest import Rest
 from actors.gateway.review import Reviews
+from actors.gateway.rulings import Rulings
 from actors.gateway.staff_invites import StaffInvites
 from actors.gateway.staff_report import StaffReports
 from actors.gateway.why import Whys
@@ -42,6 +43,7 @@ class Desk:
         self.log_channel = LogChannel(roster)
         self.staff_reports = StaffReports(roster, inside, clock)
         self.whys = Whys(roster, inside)
+        self.rulings = Rulings(roster)
         self.reviews = Reviews(roster, inside)
         self._refresher = Refresher(roster, rest, inside, sleep)
         self._people = People(rest, inside)

@@ -45,6 +45,8 @@ COMMANDS: Final = {
     "invite create": (),
     "review list": (),
     "log_channel off": (),
+    "settings": (),
+    "vip_role list": (),
 }
 """Every command, with the options it cannot do without (all of them users)."""
 

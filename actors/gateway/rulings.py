@@ -1,0 +1,185 @@
+"""/settings and /vip_role: what the owner of a server decides, in words, and how it is changed.
+
+What is changed holds from then on; what was credited before stays.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from actors.gateway.asking import PATIENT_S
+from actors.gateway.render import render
+from actors.gateway.wording import fit, shown
+from actors.roster import Roster
+from ledger import messages as m
+from ledger.ids import GuildId, InteractionId, RoleId, UserId
+from ledger.records import Settings
+
+MAX_VIP_ROLES: Final = 25
+MEANING: Final[Mapping[str, str]] = {
+    "credit_reported": "joins that only Discord's member search explains are credited",
+    "credit_backfill": "so are members of before I counted, where it names their invite",
+    "credit_rejoins": "members who come back are credited again",
+    "credit_self": "who joins with their own invite is credited",
+    "vip_once": "an upgrade to VIP is credited once for life, or once a membership",
+    "young_days": "accounts younger than so many days when they join are marked; 0 = none",
+}
+"""What can be changed with /settings, and what it means. A test says that none is missing."""
+ELSEWHERE: Final = frozenset({"vip_roles", "log_channel", "templates"})
+"""What has a command of its own."""
+FROM_NOW: Final = "-# This holds from now on; what was credited before stays."
+UNCHANGED: Final = "It was so already; nothing was changed."
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What was typed: other values by field. ``interaction``: twice is once."""
+
+    interaction: InteractionId
+    guild: GuildId
+    by: UserId
+    values: Mapping[str, object]
+
+
+class VipWish(msgspec.Struct, frozen=True, kw_only=True):
+    """A role that is to make a VIP (``add``) or not any more. ``role`` None: only what is gone goes.
+
+    ``known``: the server's roles, so that deleted ones go with any change; ``remark``: what is to be said of it.
+    """
+
+    interaction: InteractionId
+    guild: GuildId
+    by: UserId
+    role: RoleId | None
+    add: bool
+    known: Collection[RoleId]
+    remark: str = ""
+
+
+class Rulings:
+    """The commands' work.
+
+    Args:
+        roster: guild actors, who keep the settings.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+        self._one_at_a_time = asyncio.Lock()
+
+    async def show(self, guild: GuildId) -> str:
+        """All settings with their meaning."""
+        settings = await self._settings(guild)
+        return settings if isinstance(settings, str) else fit([*setting_lines(settings)])
+
+    async def change(self, change: Change) -> str:
+        """Other values from now on, and what they were before."""
+        settings = msgspec.structs.replace(Settings(), **change.values)
+        report = await self._ask(change, settings)
+        if isinstance(report, str):
+            return report
+        lines = [*changed_lines(report.before or report.settings, report.settings)]
+        return fit([*lines, FROM_NOW]) if lines else UNCHANGED
+
+    async def vip_roles(self, guild: GuildId, known: Collection[RoleId]) -> str:
+        """Which roles make a VIP; which of them are gone."""
+        settings = await self._settings(guild)
+        if isinstance(settings, str):
+            return settings
+        if not settings.vip_roles:
+            return "No role makes a VIP here. Name one with `/vip_role add`."
+        return fit(
+            ["Who gains one of these roles is a VIP:", *(_role_line(each, known) for each in settings.vip_roles)]
+        )
+
+    async def set_vip(self, wish: VipWish) -> str:
+        """One role more or less. One change at a time: each builds on the list that it read."""
+        async with self._one_at_a_time:
+            settings = await self._settings(wish.guild)
+            if isinstance(settings, str):
+                return settings
+            before, after = settings.vip_roles, _changed(settings.vip_roles, wish)
+            if len(after) > MAX_VIP_ROLES:
+                return f"At most {MAX_VIP_ROLES} roles can make a VIP: remove one first. Nothing was changed."
+            if after == before:
+                return _same(wish)
+            change = Change(interaction=wish.interaction, guild=wish.guild, by=wish.by, values={"vip_roles": after})
+            report = await self._ask(change, msgspec.structs.replace(settings, vip_roles=after))
+        if isinstance(report, str):
+            return report
+        return fit([*_vip_lines(wish, before, report.settings)])
+
+    async def _settings(self, guild: GuildId) -> Settings | str:
+        outcome = await self._roster.ask(guild, m.DescribeSettings(), PATIENT_S)
+        return outcome.answer.settings if isinstance(outcome.answer, m.SettingsReport) else render(outcome)
+
+    async def _ask(self, change: Change, settings: Settings) -> m.SettingsReport | str:
+        message = m.ChangeSettings(
+            interaction=change.interaction, settings=settings, fields=tuple(change.values), by=change.by
+        )
+        outcome = await self._roster.ask(change.guild, message, PATIENT_S)
+        return outcome.answer if isinstance(outcome.answer, m.SettingsReport) else render(outcome)
+
+
+def setting_lines(settings: Settings) -> Iterator[str]:
+    """Each setting, its value and its meaning."""
+    yield "### Settings of this server"
+    for field, meaning in MEANING.items():
+        yield f"`{field}`: **{_value(getattr(settings, field))}** ({meaning})"
+    yield f"VIP roles: {', '.join(f'<@&{each}>' for each in settings.vip_roles) or 'none'} (`/vip_role`)"
+    channel = f"<#{settings.log_channel}>" if settings.log_channel else "none"
+    yield f"Log channel: {channel} (`/log_channel`)"
+    yield "-# Change one by naming it: `/settings young_days:14`."
+
+
+def changed_lines(before: Settings, after: Settings) -> Iterator[str]:
+    """What is another now."""
+    for field, meaning in MEANING.items():
+        old, new = getattr(before, field), getattr(after, field)
+        if old != new:
+            yield f"`{field}`: {_value(old)} → **{_value(new)}** ({meaning})"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return shown(str(value))
+
+
+def _changed(roles: Sequence[RoleId], wish: VipWish) -> tuple[RoleId, ...]:
+    kept = [each for each in roles if each != wish.role and (each in wish.known or not wish.known)]
+    if wish.add and wish.role:
+        at = roles.index(wish.role) if wish.role in roles else len(kept)
+        kept.insert(at, wish.role)
+    return tuple(kept)
+
+
+def _same(wish: VipWish) -> str:
+    if wish.role is None:
+        return "None of the VIP roles is deleted; nothing was changed. To remove one, name it."
+    if wish.add:
+        return f"<@&{wish.role}> makes a VIP already; nothing was changed."
+    return f"<@&{wish.role}> makes nobody a VIP, so nothing was changed."
+
+
+def _vip_lines(wish: VipWish, before: Collection[RoleId], settings: Settings) -> Iterator[str]:
+    if wish.role and wish.add and wish.role not in before:
+        once = "once for life" if settings.vip_once == "life" else "once a membership"
+        yield (
+            f"From now on, who gains <@&{wish.role}> is a VIP, and that is credited {once} to whoever the join "
+            "counts for. I look through the member list now: who has the role already counts as of now."
+        )
+        if wish.remark:
+            yield wish.remark
+    elif wish.role and not wish.add and wish.role in before:
+        yield f"<@&{wish.role}> makes nobody a VIP any more. What was credited stays."
+    gone = [each for each in before if each not in settings.vip_roles and each != wish.role]
+    if gone:
+        yield f"Removed as well, since deleted: {', '.join(f'`{each}`' for each in gone)}."
+
+
+def _role_line(role: RoleId, known: Collection[RoleId]) -> str:
+    if known and role not in known:
+        return f"`{role}`: this role is deleted, so nobody gains it. `/vip_role remove` without a role clears it."
+    return f"<@&{role}>"
