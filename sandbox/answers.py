@@ -34,10 +34,11 @@ class Callback:
 
 @dataclass(slots=True)
 class Message:
-    """A message of the bot as it stands now; `payload` is Discord's object."""
+    """A message of the bot as it stands now; `payload` is Discord's object, `files` what is attached, by name."""
 
     payload: JsonObject
     deleted: bool = False
+    files: dict[str, bytes] = field(default_factory=dict)
 
     @property
     def id(self) -> int:

@@ -185,13 +185,15 @@ class Interactions:
         pending = self._pending(call)
         require_something(call.fields)
         self._check_words(call.fields)
-        fields = call.fields | await attached(call)
+        described, files = await attached(call)
+        fields = call.fields | described
         reply = pending.reply
         if reply.original is not None and reply.thinking:
             message = _fill(reply.original, fields)
         else:
             message = self._message(pending, fields)
             reply.followups.append(message)
+        message.files.update(files)
         return message.payload if call.request.query.get("wait") != "0" else None
 
     async def _read(self, call: Call) -> JsonObject:

@@ -17,17 +17,19 @@ def require_something(body: JsonObject) -> None:
         raise DiscordError(*EMPTY_MESSAGE, kind="rest.empty_message")
 
 
-async def attached(call: Call) -> JsonObject:
-    """The attachments of a form as Discord gives them back; nothing where there are none."""
+async def attached(call: Call) -> tuple[JsonObject, dict[str, bytes]]:
+    """The attachments of a form as Discord gives them back, and the files by name; nothing where there are none."""
     described = [as_object(each) for each in as_list(call.fields.get("attachments"))]
     made: list[object] = []
+    files: dict[str, bytes] = {}
     for each in described:
         data = await call.file(f"files[{each['id']}]")
         if data is None:
             raise invalid_form("attachments", "ATTACHMENT_NOT_FOUND", f"no file files[{each['id']}]")
         url = f"https://cdn.discordapp.com/attachments/{each['filename']}"
+        files[str(each["filename"])] = data
         made.append({**each, "size": len(data), "url": url, "proxy_url": url})
-    return {"attachments": made} if made else {}
+    return {"attachments": made} if made else {}, files
 
 
 def refuse_wrong(faults: Iterable[str]) -> None:
