@@ -618,7 +618,8 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``open_since_us``: when the oldest open join was heard of; ``broken``: why continuity does not hold now;
     ``trouble``: why the counters cannot be read, "" = they can; ``unheard``: joins of which the second witness has
     not spoken; ``labels``: those of ``unclaimed``; ``bots``: invites that bots made and that stand for nobody;
-    ``witness_trouble``, ``audit_trouble``: why it, and the audit log, cannot be asked now.
+    ``witness_trouble``, ``audit_trouble``: why it, and the audit log, cannot be asked now;
+    ``unshown``: joins that wait to be shown in the log channel, or shown anew; ``showing_trouble``: why not now.
     """
 
     phase: Phase
@@ -640,6 +641,9 @@ class GuildReport(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     unheard: int = 0
     witness_trouble: str = ""
     audit_trouble: str = ""
+    log_channel: ChannelId | None = None
+    unshown: int = 0
+    showing_trouble: str = ""
 
 
 Answer: TypeAlias = (

@@ -31,6 +31,9 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
         unheard=len(state.unheard),
         witness_trouble=presence.witness.trouble,
         audit_trouble=presence.audit.trouble,
+        log_channel=state.settings.log_channel,
+        unshown=len(state.outbox),
+        showing_trouble=presence.announcing.trouble,
     )
 
 

@@ -15,6 +15,7 @@ from actors.gateway.answering import Interaction, Work, answer, at_once, deferre
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.invite_commands import install_invites
+from actors.gateway.log_channel import writable_channels
 from actors.gateway.log_commands import install_log_channel
 from actors.gateway.paged import turn_of
 from actors.gateway.permissions import missing, optional, unheard_channels, unproving
@@ -220,4 +221,5 @@ def _permitted(interaction: Interaction) -> Permitted:
         unproving=unproving(held),
         optional=optional(held),
         unheard=unheard_channels(guild) if guild and me else (),
+        writable=writable_channels(guild) if guild and me else None,
     )

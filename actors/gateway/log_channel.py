@@ -35,6 +35,13 @@ def lacking(held: discord.Permissions) -> tuple[str, ...]:
     return tuple(words for name, words in WRITING.items() if not getattr(held, name))
 
 
+def writable_channels(guild: discord.Guild) -> frozenset[ChannelId]:
+    """Channels that could be the log channel."""
+    return frozenset(
+        ChannelId(str(each.id)) for each in guild.text_channels if not lacking(each.permissions_for(guild.me))
+    )
+
+
 def closed(where: ChannelId, lacks: tuple[str, ...]) -> str:
     """Why a channel was not taken."""
     return (

@@ -39,13 +39,15 @@ AUDIT_TROUBLE: Final[Mapping[str, str]] = {
 class Permitted(msgspec.Struct, frozen=True, kw_only=True):
     """What the bot may not: permissions in people's words, and channels in which it lacks Manage Channels.
 
-    ``unproving``: without which less can be proved; ``optional``: which counting does without.
+    ``unproving``: without which less can be proved; ``optional``: which counting does without; ``writable``: channels
+    in which it may post, None = not known.
     """
 
     missing: tuple[str, ...] = ()
     unproving: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     unheard: tuple[ChannelId, ...] = ()
+    writable: frozenset[ChannelId] | None = None
 
 
 class Me(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +62,7 @@ def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: P
     lines: list[str] = []
     if isinstance(outcome.answer, m.GuildReport):
         lines += _guild(outcome.answer)
+        lines += _log_channel(outcome.answer, permitted)
     else:
         lines.append(render(outcome))
         lines += [f"**State**: {standing.phase}"] if standing else []
@@ -88,6 +91,21 @@ def _guild(report: m.GuildReport) -> Iterator[str]:
     yield f"**Second witness** (Discord's member search): {_witness(report)}"
     if report.audit_trouble:
         yield f"**Audit log**: not read, because {_in_words(report.audit_trouble, AUDIT_TROUBLE)}"
+
+
+def _log_channel(report: m.GuildReport, permitted: Permitted) -> Iterator[str]:
+    """Where joins are announced, and why they are not: a join that came meanwhile is not announced later."""
+    where = report.log_channel
+    if where is None:
+        return
+    if permitted.writable is not None and where not in permitted.writable:
+        mend = "give me View Channel and Send Messages there, or `/log_channel set` another"
+        yield f"**Log channel**: {channel(where)} is deleted or closed to me, so joins are not announced; {mend}"
+        return
+    waiting = f", {count(report.unshown, 'join')} to announce" if report.unshown else ""
+    trouble = report.showing_trouble
+    why = f"; not now, because {_in_words(trouble, WITNESS_TROUBLE)}; I try again later" if trouble else ""
+    yield f"**Log channel**: {channel(where)}{waiting}{why}"
 
 
 def _witness(report: m.GuildReport) -> str:

@@ -1,5 +1,7 @@
 """/debug_invites in words: from inside the actor, from outside, and where one of them is missing."""
 
+import pytest
+
 from actors.asks import Answered, Outcome
 from actors.gateway.report import MAKING_US, Me, Permitted, describe
 from actors.gateway.wording import MAX_MESSAGE
@@ -150,3 +152,27 @@ def test_the_worst_guild_stays_within_one_message_and_loses_only_the_tail():
     assert "500 channels" in text
     assert "**restarts**: 4" in text
     assert "more" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("fields", "writable", "words"),
+    [
+        ({}, {"5"}, "**Log channel**: <#5>\n"),
+        ({"unshown": 2}, None, "**Log channel**: <#5>, 2 joins to announce\n"),
+        (
+            {"unshown": 1, "showing_trouble": "rate_limited"},
+            {"5"},
+            "<#5>, 1 join to announce; not now, because Discord asks me to wait; I try again later\n",
+        ),
+        ({}, {"6"}, "**Log channel**: <#5> is deleted or closed to me, so joins are not announced; give me"),
+    ],
+)
+def test_the_log_channel_is_told_with_what_is_wrong_there(
+    fields: dict[str, object], writable: set[str] | None, words: str
+):
+    permitted = Permitted(writable=frozenset(map(ChannelId, writable)) if writable else None)
+    assert words in said(report(log_channel=ChannelId("5"), **fields), permitted=permitted)
+
+
+def test_without_a_log_channel_nothing_is_said_of_it():
+    assert "Log channel" not in said(report(), permitted=Permitted(writable=frozenset()))
