@@ -34,12 +34,16 @@ def close_window(
 ) -> Iterator[Draft]:
     """All records of a window that was worked out: its verdicts, the credits they move, its totals."""
     hearing = hear(state, findings, reopening.heard if reopening else {})
+    is_news = reopening is None or not reopening.heard  # what the second witness says changes no counter
     for finding in findings.joins:
         period = state.membership(finding.join.user, finding.join.opened_us)
         assert period is not None, "a join on the desk has opened a membership"
         verdict = _verdict(state, findings, finding, period, hearing)
-        yield from pronounce(state, period, verdict, cause)
-    yield _closing(findings, cause, reopening)
+        for draft in pronounce(state, period, verdict, cause):
+            is_news = True
+            yield draft
+    if is_news:
+        yield _closing(findings, cause, reopening)
 
 
 def pronounce(state: GuildState, period: Period, verdict: VerdictReached, cause: Cause) -> Iterator[Draft]:
