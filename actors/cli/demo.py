@@ -18,7 +18,7 @@ from rich.console import Console
 
 from actors.cli.bot_process import BotProcess, JoinId
 from actors.cli.exits import OK, WRONG
-from actors.cli.scoreboard import NAMING, exported, score, table_of, truth_of
+from actors.cli.scoreboard import NAMING, exported, score, table_of, truth_of, vip_credits
 from actors.cli.transcript import readable
 from actors.supervision import spawn
 from ledger.records import Status
@@ -98,6 +98,8 @@ class Story:
             ("a burst of twelve on one invite", self._burst_on_one),
             ("a burst of ten over two invites of two people", self._burst_over_two),
             ("a raid, 60 joins a minute over six codes: with Discord's member search and without", self._raid),
+            ("what the counters leave open: /review, a person's decision, /why", self._decision),
+            ("a VIP upgrade while the bot is down, and another restart: credited once", self._upgrade),
             ("slash commands", self._slash),
             ("a guild actor is killed in the middle of a join", self._killed_actor),
             ("SIGKILL in the middle of a burst, joins while the bot is away, restart", self._killed_process),
@@ -195,19 +197,59 @@ class Story:
         told = exported(self._data)
         return sum(join in told and told[join].status in NAMING for join in joins)
 
+    async def _decision(self) -> None:
+        """A person who asked around decides one of the raid's joins; whom to name, the sandbox knows."""
+        guild, told = self._guilds[1], exported(self._data)
+        asked = next(
+            join
+            for join in reversed(self._world.truth)
+            if join.guild_id == guild.id and told[next(iter(truth_of([join])))].status is Status.CANDIDATES
+        )
+        by_code = dict(zip((each.code for each in self._invites[guild.id]), self._staff[guild.id], strict=True))
+        code = str(asked.via)
+        decided: Options = {
+            "member": asked.user_id,
+            "staff": by_code[code],
+            "code": code,
+            "reason": "I asked",
+        }
+        await self._show(guild, "review list", {})
+        await self._show(guild, "review decide", decided)
+        await self._show(guild, "why", {"member": asked.user_id})
+        self._console.print("   ", end="")
+
+    async def _upgrade(self) -> None:
+        """The role comes while nobody listens; the member list tells of it afterwards, and once."""
+        guild = self._guilds[0]
+        gold = self._world.add_role(guild, "Gold")
+        await self._show(guild, "vip_role add", {"role": gold.id})
+        joined = next(join for join in self._world.truth if join.guild_id == guild.id and not join.bot)
+        await self._bot.stop()
+        self._world.give_role(guild, self._world.users[joined.user_id], gold)
+        await self._bot.start(len(self._guilds))
+        await self._bot.until(lambda: bool(vip_credits(self._data)), "the credit for the upgrade")
+        await self._bot.stop()
+        await self._joins_after_a_start()
+        self._console.print(f"    credits for the upgrade, two restarts later: {vip_credits(self._data).total()}")
+        self._console.print("   ", end="")
+
+    async def _show(self, guild: Guild, name: str, options: Options) -> None:
+        reply = await self._sandbox.slash(guild, self._staff[guild.id][0], name, options)
+        self._console.print(f"\n    [bold]/{name}[/]")
+        self._console.print(indent(self._readable(reply.text), "      "), markup=False, soft_wrap=True)
+
     async def _slash(self) -> None:
         guild = self._guilds[0]
         last = next(join for join in reversed(self._world.truth) if join.guild_id == guild.id)
         for name, options in SHOWN:
             who: Options = dict.fromkeys(options, last.user_id)
-            reply = await self._sandbox.slash(guild, self._staff[guild.id][0], name, who)
-            self._console.print(f"\n    [bold]/{name}[/]")
-            self._console.print(indent(self._readable(reply.text), "      "), markup=False, soft_wrap=True)
+            await self._show(guild, name, who)
         self._console.print("   ", end="")
 
     def _readable(self, text: str) -> str:
         names = {user.id: user.name for user in self._world.users.values()}
         names |= {channel.id: channel.name for guild in self._guilds for channel in guild.channels}
+        names |= {role.id: role.name for guild in self._guilds for role in guild.roles.values()}
         return readable(text, names, self._world.clock.now_us() / 1_000_000)
 
     async def _killed_actor(self) -> None:

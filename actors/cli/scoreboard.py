@@ -105,3 +105,13 @@ def credited_twice(data: Path) -> set[JoinId]:
             if net[join, event.kind] not in (0, 1):
                 twice.add(join)
     return twice
+
+
+def vip_credits(data: Path) -> Counter[tuple[UserId, UserId]]:
+    """How many credits for upgrades to VIP stand, by member and staff member."""
+    net: Counter[tuple[UserId, UserId]] = Counter()
+    for frame in read_log(RealDisk(), data / "log"):
+        event = frame.record.event
+        if isinstance(event, CreditGranted | CreditReversed) and event.kind == "vip":
+            net[event.user, event.staff] += 1 if isinstance(event, CreditGranted) else -1
+    return +net

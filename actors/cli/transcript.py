@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 _MENTION: Final = re.compile(r"<@(-?\d+)>")
-_CHANNEL: Final = re.compile(r"<#(\d+)>")
+_PLACE: Final = re.compile(r"<(#|@&)(\d+)>")
 _TIME: Final = re.compile(r"<t:(\d+):([a-zA-Z])>")
 _MARKS: Final = re.compile(r"^(?:#{1,3} |-# |> )|(?<!\\)(?:\*\*|`)|[\u2066-\u2069]", re.MULTILINE)
 _ESCAPE: Final = re.compile(r"\\([^a-zA-Z0-9\s])")
@@ -20,11 +20,11 @@ def readable(text: str, names: Mapping[int, str], now_s: float) -> str:
 
     Args:
         text: as Discord got it.
-        names: of users and channels by id; an id that is not there stays a number.
+        names: of users, channels and roles by id; an id that is not there stays a number.
         now_s: for times that are said as an age, seconds since 1970.
     """
     text = _MENTION.sub(lambda found: f"@{names.get(int(found[1]), found[1])}", text)
-    text = _CHANNEL.sub(lambda found: f"#{names.get(int(found[1]), found[1])}", text)
+    text = _PLACE.sub(lambda found: f"{found[1][0]}{names.get(int(found[2]), found[2])}", text)
     text = _TIME.sub(lambda found: _time(int(found[1]), found[2], now_s), text)
     return _ESCAPE.sub(r"\1", _MARKS.sub("", text))
 
@@ -32,4 +32,5 @@ def readable(text: str, names: Mapping[int, str], now_s: float) -> str:
 def _time(at_s: int, style: str, now_s: float) -> str:
     if style == "R":
         return f"{max(0, round(now_s - at_s))} s ago"
-    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%d %H:%M} UTC"
+    shown = "%H:%M:%S" if style == "T" else "%Y-%m-%d %H:%M"
+    return f"{datetime.fromtimestamp(at_s, UTC):{shown}} UTC"

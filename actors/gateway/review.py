@@ -24,7 +24,9 @@ from ledger.records import VerdictReached
 from ledger.state import Period
 
 REVIEW: Final = "review"
-CASES_A_PAGE: Final = 8
+CASES_A_PAGE: Final = 5
+MAX_LINE: Final = 340
+"""Characters a case: with so many of them a page is within one message, and none is cut off."""
 NEAR_US: Final = 3_600_000_000
 """A window with many gaps is shorter than this: further away nobody is looked for."""
 MAX_NEAR: Final = 20
@@ -156,11 +158,14 @@ def case_line(case: m.OpenCase, verdict: VerdictReached | None) -> str:
     evidence = verdict.evidence if verdict else None
     if evidence and evidence.joins:
         named = {each: number for each, number in evidence.uses.items() if each in period.candidates}
-        counted = f": {_uses(named)}" if named else ""
-        text += f"; {count(evidence.joins, 'join')} at that time{counted}"
-    if period.report:
-        text += f". Discord's member search {reported(period.report)}"
-    return text
+        text = _longer(text, f"; {count(evidence.joins, 'join')} at that time")
+        text = _longer(text, f": {_uses(named)}" if named else "")
+    return _longer(text, f". Discord's member search {reported(period.report)}" if period.report else "")
+
+
+def _longer(text: str, more: str) -> str:
+    """With what there is room for; `/why` tells all."""
+    return text + more if len(text) + len(more) <= MAX_LINE else text
 
 
 def decision_lines(wish: Decide, before: Period, now: Period) -> Iterator[str]:
@@ -182,7 +187,7 @@ def _moved(what: str, before: UserId | None, after: UserId | None) -> str:
 
 
 def _uses(named: Mapping[InviteCode, int]) -> str:
-    told = [f"{code(each)} used {count(number, 'time')}" for each, number in islice(named.items(), MAX_NAMED)]
+    told = [f"{code(each)} used {number:,}×" for each, number in islice(named.items(), MAX_NAMED)]
     return ", ".join(told)
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from actors.gateway.asking import PATIENT_S
 from actors.gateway.render import because, render, verdict_words
-from actors.gateway.wording import brief, code, count, fit, moment, person
+from actors.gateway.wording import brief, code, count, fit, moment, person, second
 from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
@@ -119,7 +119,7 @@ def _who(user: UserId, forgotten: Collection[UserId]) -> str:
 def _evidence(evidence: Evidence) -> Iterator[str]:
     first_us, last_us = evidence.sampled_us
     joined = f"{count(evidence.joins, 'person', 'people')} joined, or may have"
-    yield f"Between two readings of the counters, {moment(first_us)} and {moment(last_us)}, {joined}."
+    yield f"Between two readings of the counters, {second(first_us)} and {second(last_us)}, {joined}."
     used = [f"{code(each)} was used {count(uses, 'time')}" for each, uses in evidence.uses.items()]
     used += [f"{code(each)} may have been used {_at_most(uses)}" for each, uses in evidence.capped.items()]
     yield f"{'; '.join(used) or 'No invite was used that I could see'}."

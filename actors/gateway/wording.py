@@ -77,6 +77,11 @@ def moment(at_us: int) -> str:
     return f"<t:{at_us // 1_000_000}:f>"
 
 
+def second(at_us: int) -> str:
+    """A time of day with its seconds, likewise."""
+    return f"<t:{at_us // 1_000_000}:T>"
+
+
 def ago(at_us: int) -> str:
     """How long a time is past, which goes on counting while it is looked at."""
     return f"<t:{at_us // 1_000_000}:R>"

@@ -108,12 +108,12 @@ async def test_a_thousand_open_cases_have_pages_that_turn(court: Court, guild: G
     assert reply.ephemeral
     assert "1,000 open cases" in message.text
     assert "<@10000>" in message.text
-    assert "Page 1 of 125" in message.text
+    assert "Page 1 of 200" in message.text
     began_s = time.monotonic()
     await sandbox.click(guild, staff, message, turn_id(Turn("review", "", 1)))
     assert time.monotonic() - began_s < 3, "Discord waits no longer"
-    assert "Page 2 of 125" in message.text
-    assert "<@9992>" in message.text
+    assert "Page 2 of 200" in message.text
+    assert "<@9995>" in message.text
     assert "<@10000>" not in message.text
 
 
@@ -187,9 +187,23 @@ def test_a_case_tells_what_was_counted_and_what_discord_reports():
         user=own.user, period=Period(1, 1, status=Status.CONFLICT, candidates=(A, B), report=Report(5, A))
     )
     text = case_line(reported, row(own, joins=4, uses={A: 2, C: 1}))
-    assert "4 joins at that time: `A` used 2 times" in text
+    assert "4 joins at that time: `A` used 2×" in text
     assert "`C`" not in text
     assert "member search names `A`" in text
+
+
+async def test_a_page_is_never_cut_however_much_evidence_its_cases_have(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    codes = tuple(InviteCode(f"code{n:06}") for n in range(8))
+    many = [case(number, *codes) for number in range(1_000, 0, -1)]
+    court.cases = tuple(m.OpenCase(user=UserId(f"{2**62 + n}"), period=each.period) for n, each in enumerate(many))
+    for each in court.cases[:5]:
+        court.rows[each.user] = recorded(row(each, joins=1_000, uses=dict.fromkeys(codes, 1_000)))
+    text = (await sandbox.slash(guild, staff, "review list")).text
+    assert all(f"<@{each.user}>" in text for each in court.cases[:5])
+    assert "1,000 joins at that time" in text
+    assert "more\n" not in text
 
 
 def test_a_turn_survives_its_button_and_those_of_others_are_none():
