@@ -37,6 +37,9 @@ WORDS: Final[Mapping[Status, str]] = {
     Status.MANUAL: "decided by a person: {named}",
 }
 """What is said of a join, by how sure we are. Every status has its words; a test says so."""
+BEFORE: Final = "was here before I began to count"
+TOLD_OF_BEFORE: Final = frozenset({Status.REPORTED, Status.NON_INVITE, Status.MANUAL})
+"""What can be known of who was here before."""
 NOTES: Final[Mapping[str, str]] = {
     "stale": "Discord's list is older than the one I have; I ask again.",
     "uses are missing": "Discord's counters do not show all joins yet; I ask again.",
@@ -107,8 +110,17 @@ def _span(period: Period) -> str:
 
 
 def _verdict(period: Period, labels: Mapping[InviteCode, str]) -> str:
-    if not period.counted:
-        return "was here before I began to count"
+    words = _joined(period, labels)
+    if period.vip:
+        words += "; VIP"
+    elif period.vip_since_us:
+        words += "; was VIP"
+    return f"{words} (credited to {person(period.vip_credited)})" if period.vip_credited else words
+
+
+def _joined(period: Period, labels: Mapping[InviteCode, str]) -> str:
+    if not period.counted and period.status not in TOLD_OF_BEFORE:
+        return BEFORE
     if period.bot:
         return "a bot, added without an invite"
     words = verdict_words(period.status, period.code, period.candidates, period.staff, period.reason, labels=labels)
@@ -116,6 +128,8 @@ def _verdict(period: Period, labels: Mapping[InviteCode, str]) -> str:
         words += f", credited to {person(period.credited)}"
     elif period.staff and period.status is not Status.INVITER_CERTAIN:
         words += f", an invite of {person(period.staff)} (not credited)"
+    if not period.counted:
+        return f"{BEFORE}; {words}"
     return f"{words} (a return)" if period.rejoin else words
 
 

@@ -50,6 +50,19 @@ def said_of(period: Period) -> str:
         (Period(1, 1), "not worked out yet."),
         (Period(1, 1, bot=True, status=Status.NON_INVITE), "a bot, added without an invite."),
         (Period(1, 1, counted=False), "was here before I began to count."),
+        (
+            Period(1, 1, counted=False, status=Status.REPORTED, code=A, staff=STAFF),
+            "was here before I began to count; Discord reports `A`, an invite of <@2> (not credited).",
+        ),
+        (
+            Period(1, 1, status=Status.MANUAL, credited=STAFF, staff=STAFF, vip=True, vip_credited=STAFF),
+            "decided by a person, credited to <@2>; VIP (credited to <@2>).",
+        ),
+        (Period(1, 1, status=Status.LIKELY, code=A, vip_since_us=9), "probably `A`; was VIP."),
+        (
+            Period(1, 1, status=Status.CONFLICT, candidates=(A, B)),
+            "disputed: the counters and Discord's member search disagree (`A` or `B`).",
+        ),
     ],
 )
 def test_the_words_follow_the_status(period: Period, words: str):
