@@ -14,6 +14,7 @@ import msgspec
 
 import supervisor
 from actors import care, guild, handover, journal, mailbox, requests
+from ledger import errands, evolve, witness
 from persistence import following, local, recovery
 
 NEARBY: Final = (
@@ -44,6 +45,8 @@ NEARBY: Final = (
 )
 CLOUDED: Final = ("cloud_away", "cloud_slow", "cloud_loses", "cloud_late", "kill_uploader", "wipe", "rival")
 """Only where there is a cloud."""
+AGAIN_US: Final = (1_000_000, 3_000_000, 10_000_000, 30_000_000)
+"""Instead of the second witness's long waits, so that a run is through all of them."""
 FAULTS: Final = (*NEARBY, *CLOUDED)
 """Kinds of faults; ``faults.py`` says what each does."""
 
@@ -157,6 +160,10 @@ def tuned(dials: Dials) -> Iterator[None]:
         (handover, "SILENT_S", dials.silent_s),
         (handover, "BEAT_S", dials.silent_s / 3),
         (local, "_CHUNK_RECORDS", 5),
+        (evolve, "HEARD_OF_US", 2_000_000),
+        (errands, "ABSENT_AGAIN_US", AGAIN_US),
+        (witness, "ABSENT_AGAIN_US", AGAIN_US),
+        (witness, "FAILED_AGAIN_US", AGAIN_US),
     )
     before = [(module, name, getattr(module, name)) for module, name, _ in wanted]
     for module, name, value in wanted:

@@ -124,6 +124,7 @@ class Faults:
 
     def _mend(self, story: Story) -> None:
         story.over, town = self.over, story.town
+        story.archive.over = self.over
         town.answering = True
         if not town.readable:
             self._permit(story)

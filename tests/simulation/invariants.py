@@ -16,15 +16,18 @@ from ledger import records as r
 from ledger.ids import InviteCode, UserId, is_tombstone
 from ledger.phases import MOVES, Phase
 from ledger.records import Status
-from ledger.state import GuildState, pages_of
+from ledger.state import GuildState, Period, Posted, pages_of
 from persistence.cloud_epochs import Claim
 from persistence.frames import Frame
 from persistence.layer import Head
 from tests.simulation.book import GuildBook
+from tests.simulation.outside import Shelf
 from tests.simulation.town import Joined
 from tests.simulation.violation import Violation
 
 P = ParamSpec("P")
+
+CLAIMS_IF_TRUE: Final = frozenset({Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN, Status.REPORTED})
 
 
 INVARIANTS: Final[dict[str, str]] = {}
@@ -83,7 +86,7 @@ def joins_survive(joins: Collection[tuple[UserId, int]], records: Sequence[r.Rec
 
 
 @invariant("I2")
-def one_net_credit(credits_: Mapping[int, UserId], joins: Collection[int], event: r.Event) -> str:
+def one_net_credit(credits_: Mapping[tuple[int, str], UserId], joins: Collection[int], event: r.Event) -> str:
     """A join is recorded once and has at most one net credit, which belongs to a join.
 
     Asked of each event that becomes durable, with the credits (by joined_at) and joins before it. Broken by handling
@@ -92,12 +95,12 @@ def one_net_credit(credits_: Mapping[int, UserId], joins: Collection[int], event
     match event:
         case r.JoinRecorded() if event.joined_at_us in joins:
             return f"the join of {event.user} at {event.joined_at_us} is recorded twice"
-        case r.CreditGranted() if event.opened_us in credits_:
+        case r.CreditGranted() if (event.opened_us, event.kind) in credits_:
             return f"a second credit for the join of {event.user} at {event.opened_us}"
-        case r.CreditGranted() if event.opened_us not in joins:
+        case r.CreditGranted(kind="join") if event.opened_us not in joins:
             return f"a credit for a join that is not recorded: {event.user} at {event.opened_us}"
         case r.CreditReversed():
-            return _reversal(credits_.get(event.opened_us), event)
+            return _reversal(credits_.get((event.opened_us, event.kind)), event)
         case _:
             return ""
 
@@ -335,16 +338,64 @@ def no_claim_is_wrong(
     guild: str,
     verdicts: Mapping[tuple[UserId, int], tuple[Status, InviteCode | None]],
     truth: Mapping[tuple[UserId, int], Joined],
+    *,
+    truthful: bool,
 ) -> str:
-    """A ``certain`` verdict names the invite that was really used.
+    """A verdict that credits names the invite that was really used; ``truthful``: so does the second witness.
 
     Asked of the verdicts in force at the end. Broken by a window that is closed while a join's event may still come,
     by a gap that does not break continuity.
     """
+    claims = CLAIMS_IF_TRUE if truthful else {Status.CERTAIN}
     for (user, opened_us), (status, code) in verdicts.items():
         joined = truth.get((user, opened_us))
-        if status is Status.CERTAIN and joined is not None and joined.code != code:
-            return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, certain says {code}"
+        if status in claims and joined is not None and code is not None and joined.code != code:
+            return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, {status} says {code}"
+    return ""
+
+
+@invariant("T2")
+def truth_is_a_candidate(
+    guild: str,
+    candidates: Mapping[tuple[UserId, int], Collection[InviteCode]],
+    truth: Mapping[tuple[UserId, int], Joined],
+) -> str:
+    """Wherever a verdict names candidates, the invite that was really used is one of them.
+
+    Asked of the verdicts in force at the end. Broken by an invite that is excluded too early.
+    """
+    for (user, opened_us), named in candidates.items():
+        joined = truth.get((user, opened_us))
+        if named and joined is not None and joined.code not in named:
+            return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, the candidates are {named}"
+    return ""
+
+
+@invariant("T3")
+def person_has_the_last_word(decided: Collection[int], event: r.Event) -> str:
+    """What a person decided of a join, no machine supersedes.
+
+    Asked of each verdict that becomes durable, with the joins (by joined_at) that people decided. Broken by solving
+    a window again without looking.
+    """
+    machine = isinstance(event, r.VerdictReached) and event.status is not Status.MANUAL
+    if machine and event.opened_us in decided:
+        return f"{event.status} supersedes what a person decided of {event.user} at {event.opened_us}"
+    return ""
+
+
+@invariant("C1")
+def channel_shows(guild: str, period: Period, posted: Posted, shelf: Shelf | None) -> str:
+    """A join that was announced is shown as of its last verdict.
+
+    Asked at the end, when nothing waits to be shown. Broken by an outbox that is emptied too early, by believing
+    that a deduplicated message shows what was sent last.
+    """
+    said = (period.status, period.code)
+    if shelf is None or posted.message != shelf.message:
+        return f"guild {guild}: the message of {period.opened_us} is not in the channel"
+    if posted.verdict != period.verdicts or shelf.said != said:
+        return f"guild {guild}: {period.opened_us} is {said}, the channel shows {shelf.said} of {posted.verdict}"
     return ""
 
 

@@ -59,21 +59,26 @@ class Credits:
     """Who holds a credit for which join of a guild, and which joins there are; by their joined_at."""
 
     def __init__(self) -> None:
-        self.held: dict[int, UserId] = {}
+        self.held: dict[tuple[int, str], UserId] = {}
         self.joins: set[int] = set()
+        self.decided: set[int] = set()
 
     def take(self, event: r.Event) -> None:
-        i.one_net_credit(self.held, self.joins, event)
+        i.one_net_credit(self.held, self.joins | self.decided, event)
+        i.person_has_the_last_word(self.decided, event)
         match event:
             case r.JoinRecorded():
                 self.joins.add(event.joined_at_us)
             case r.CreditGranted():
-                self.held[event.opened_us] = event.staff
+                self.held[event.opened_us, event.kind] = event.staff
             case r.CreditReversed():
-                del self.held[event.opened_us]
+                del self.held[event.opened_us, event.kind]
+            case r.VerdictReached(status=r.Status.MANUAL):
+                self.decided.add(event.opened_us)
             case r.GuildForgotten():  # what came after that is news again
                 self.joins = {at_us for at_us in self.joins if at_us < event.until_us}
-                self.held = {at_us: staff for at_us, staff in self.held.items() if at_us < event.until_us}
+                self.held.clear()  # a person may decide anew whom a member counts for
+                self.decided.clear()
             case _:
                 pass
 
@@ -335,9 +340,24 @@ class Oracle:
             i.chain_goes_on(last, frame)
             taken.take(frame.record.event)
             last = frame
-            if isinstance(frame.record.event, r.VerdictReached) and frame.record.event.supersedes:
-                self.seen["superseding verdict"] += 1
+            self._tell_event(frame.record.event)
         book.extend(frames)
+
+    def _tell_event(self, event: r.Event) -> None:
+        match event:
+            case r.VerdictReached():
+                self.seen["superseding verdict"] += bool(event.supersedes)
+                if event.status in TOLD:
+                    self.seen[f"verdict {event.status}"] += 1
+            case r.CreditGranted(kind="vip"):
+                self.seen["VIP credited"] += 1
+            case r.AuditRead():
+                self.seen["audit log read"] += 1
+            case r.JoinAnnounced():
+                self.seen["join announced"] += 1
+                self.seen["message edited"] += event.verdict > 1
+            case _:
+                pass
 
     def _came_back(self, book: GuildBook, head: Head | None, leader: str) -> None:
         if self.lost:  # the disk rotted where no other layer had the records, and it was said
@@ -494,6 +514,10 @@ class Oracle:
         assert self._process is not None, "asked while a process runs"
         return self._process.supervisor.roster.addresses()[guild]
 
+
+TOLD: Final = frozenset(
+    {r.Status.CONFIRMED, r.Status.REPORTED, r.Status.CONFLICT, r.Status.NON_INVITE, r.Status.MANUAL}
+)
 
 COUNTED: Final = {
     "guild.parked": "parked",

@@ -4,18 +4,18 @@ It keeps the contract of ``actors.guild.Outside`` as ``gateway/outside.py`` does
 has an answer, a list goes on page by page until it is through or its session is over.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from random import Random
-from typing import Final, Protocol
+from typing import Final, Protocol, assert_never
 
 import msgspec
 
 from actors.guild import Outside
 from actors.roster import Roster
 from ledger import messages as m
-from ledger.ids import GuildId, SessionId, UserId
+from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.ports import Clock
-from ledger.records import Counter, Vanity
+from ledger.records import Counter, Status, Vanity
 from ledger.samples import Sample
 from tests.simulation.loop import SimLoop
 
@@ -30,6 +30,16 @@ class Shown(msgspec.Struct, frozen=True):
     vanity: Vanity | None = None
 
 
+class Shelf(msgspec.Struct):
+    """A message in the log channel: of which join it shows which verdict. ``lost``: the answer never comes."""
+
+    message: str
+    opened_us: int
+    verdict: int
+    said: tuple[Status, InviteCode | None]
+    lost: bool = False
+
+
 class Discord(Protocol):
     """What can be asked of it. The truth, as of now."""
 
@@ -42,6 +52,26 @@ class Discord(Protocol):
         ...
 
 
+class Errands(Protocol):
+    """What else can be asked of it, and shown in it."""
+
+    def deletions(self, guild: GuildId) -> tuple[m.DeletedInvite, ...] | str:
+        """What the audit log shows; or why it cannot be read."""
+        ...
+
+    def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...] | str:
+        """What the member search knows of these; or why it does not answer."""
+        ...
+
+    def swept(self, guild: GuildId, after: tuple[int, int], limit: int) -> tuple[m.SearchedMember, ...] | str:
+        """The same of all members by rising joined_at, behind a place."""
+        ...
+
+    def post(self, guild: GuildId, effect: m.AnnounceJoin) -> Shelf | str:
+        """Puts a message into the channel, or edits it; or why that is not to be done."""
+        ...
+
+
 class SimOutside(Outside):
     """Args:
     loop: where time passes.
@@ -50,6 +80,7 @@ class SimOutside(Outside):
     clock: stamps what is sent and heard.
     latency_s: how long one way of a request takes.
     page: members a page of the list.
+    errands: who answers those; None = nobody does.
     """
 
     def __init__(
@@ -61,6 +92,7 @@ class SimOutside(Outside):
         *,
         latency_s: Callable[[Random], float] | None = None,
         page: int = 1_000,
+        errands: Errands | None = None,
     ) -> None:
         self._loop = loop
         self._roster = roster
@@ -68,6 +100,7 @@ class SimOutside(Outside):
         self._clock = clock
         self._latency_s = latency_s or quick
         self._page = page
+        self._errands = errands
         self._listing: dict[GuildId, m.ListMembers] = {}
         self._again: set[tuple[GuildId, m.ListMembers]] = set()
         self.welcomed: list[GuildId] = []
@@ -87,7 +120,10 @@ class SimOutside(Outside):
         self.welcomed.append(guild)
 
     def run_errand(self, guild: GuildId, effect: m.Request) -> None:
-        """Nobody answers: what is asked beside the counters is not simulated."""
+        if self._errands is None:
+            return
+        wait_s = max(0.0, (effect.due_us - self._clock.stamp_us()) / 1_000_000)
+        self._loop.call_later(wait_s, self._later, self._carry_out, self._errands, guild, effect)
 
     def refresh(self, guild: GuildId, then: Callable[[m.SampleArrived], None]) -> None:
         """Fetches the counters for a person; nothing comes of it where they are not to be had."""
@@ -140,6 +176,52 @@ class SimOutside(Outside):
             request=effect.request, reason=why, forbidden=why == FORBIDDEN, at_us=self._clock.stamp_us()
         )
         self._roster.tell(guild, failed)
+
+    # Errands: done as of some moment, heard of later
+
+    def _carry_out(self, errands: Errands, guild: GuildId, effect: m.Request) -> None:
+        answer = self._done(errands, guild, effect, self._clock.stamp_us())
+        self._later(self._roster.tell, guild, answer)
+
+    def _done(  # noqa: PLR0911 -- one answer a kind
+        self, errands: Errands, guild: GuildId, effect: m.Request, at_us: int
+    ) -> m.Message:
+        match effect:
+            case m.ReadAudit():
+                found = errands.deletions(guild)
+                if isinstance(found, str):
+                    forbidden = found == FORBIDDEN
+                    return m.AuditFailed(number=effect.number, reason=found, forbidden=forbidden, at_us=at_us)
+                return m.AuditArrived(number=effect.number, requested_us=at_us, deletions=found)
+            case m.AskWitness():
+                rows = errands.searched(guild, effect.users)
+                if isinstance(rows, str):
+                    return m.WitnessFailed(number=effect.number, reason=rows, at_us=at_us)
+                return m.WitnessAnswered(number=effect.number, rows=rows, at_us=at_us)
+            case m.SweepMembers():
+                rows = errands.swept(guild, (effect.after_us, int(effect.after or 0)), self._page)
+                if isinstance(rows, str):
+                    return m.WitnessFailed(number=effect.number, reason=rows, at_us=at_us)
+                done = len(rows) < self._page
+                return m.WitnessAnswered(number=effect.number, rows=rows, at_us=at_us, swept=True, done=done)
+            case m.AnnounceJoin():
+                return self._announced(effect, errands.post(guild, effect), at_us)
+            case _:
+                assert_never(effect)
+
+    def _announced(self, effect: m.AnnounceJoin, shelf: Shelf | str, at_us: int) -> m.Message:
+        if isinstance(shelf, str) or shelf.lost:
+            reason = shelf if isinstance(shelf, str) else "the answer was lost"
+            return m.AnnouncingFailed(number=effect.number, reason=reason, at_us=at_us)
+        return m.Announced(
+            number=effect.number,
+            user=effect.user,
+            opened_us=effect.period.opened_us,
+            verdict=shelf.verdict,
+            channel=effect.channel,
+            message=shelf.message,
+            at_us=at_us,
+        )
 
     # The member list
 

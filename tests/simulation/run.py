@@ -6,7 +6,7 @@ within a bound of virtual time. Then the power is cut once more, and what is lef
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Final
@@ -20,7 +20,7 @@ from ledger.errors import LedgerError, Stale, StorageError
 from ledger.forgetting import person
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
-from ledger.records import Status
+from ledger.records import Status, join_key
 from ledger.state import GuildState
 from persistence.cloud import CloudLayer
 from persistence.layer import Layer
@@ -31,6 +31,7 @@ from persistence.store import Store
 from tests.persistence.simdisk import PowerCut
 from tests.simulation import invariants as i
 from tests.simulation.agenda import Agenda
+from tests.simulation.archive import Archive, manners
 from tests.simulation.asks import Asks
 from tests.simulation.dials import Dials, stream, tuned
 from tests.simulation.faults import IN_FLIGHT, Faults, rot
@@ -38,7 +39,7 @@ from tests.simulation.gateway import Gateway
 from tests.simulation.kill_points import KillPoint
 from tests.simulation.loop import EPOCH_S, Idle, SimClock, SimLoop, SimRandomness
 from tests.simulation.oracle import NEARBY, Oracle
-from tests.simulation.outside import FORBIDDEN, Shown, SimOutside
+from tests.simulation.outside import FORBIDDEN, Shelf, Shown, SimOutside
 from tests.simulation.platter import Platter
 from tests.simulation.process import DATA, Process
 from tests.simulation.rival import Rival
@@ -112,6 +113,7 @@ class World:
         self.oracle = Oracle(self.database, self.sky, dials.named)
         self.asks = Asks(self.oracle)
         self.gateway = Gateway(self.agenda, self.towns, stream(dials.seed, "gateway"))
+        self.archives = {guild: self._archive(town) for guild, town in self.towns.items()}
         self.stories = {guild: self._story(town) for guild, town in self.towns.items()}
         self.faults = Faults(dials, self.agenda, self.stories, self.gateway, self.database)
         self._random = random
@@ -128,6 +130,18 @@ class World:
 
     def members(self, guild: GuildId, after: UserId, limit: int) -> tuple[m.ListedMember, ...] | str:
         return self.towns[guild].listed(after, limit)
+
+    def deletions(self, guild: GuildId) -> tuple[m.DeletedInvite, ...] | str:
+        return self.archives[guild].deletions()
+
+    def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...] | str:
+        return self.archives[guild].searched(users)
+
+    def swept(self, guild: GuildId, after: tuple[int, int], limit: int) -> tuple[m.SearchedMember, ...] | str:
+        return self.archives[guild].swept(after, limit)
+
+    def post(self, guild: GuildId, effect: m.AnnounceJoin) -> Shelf | str:
+        return self.archives[guild].post(effect)
 
     # The run
 
@@ -153,10 +167,16 @@ class World:
             steps=self._steps,
             virtual_s=self.agenda.now_s(),
             trace=self.oracle.trace,
-            seen=+self.oracle.seen + self._killed() + (Counter() if self.sky is None else self.sky.seen),
+            seen=+self.oracle.seen
+            + self._deduplicated()
+            + self._killed()
+            + (Counter() if self.sky is None else self.sky.seen),
             injected=+self.faults.injected,
             kill_points=frozenset(self.faults.kill_points),
         )
+
+    def _deduplicated(self) -> Counter[str]:
+        return Counter({"message deduplicated": sum(each.deduplicated for each in self.archives.values())})
 
     def _killed(self) -> Counter[str]:
         counts = {f"killed while {stage}": count for stage, count in self.faults.stages.items()}
@@ -168,9 +188,13 @@ class World:
 
         return Town(guild, stream(self.dials.seed, f"town/{guild}"), now_us, self.agenda.now_s)
 
+    def _archive(self, town: Town) -> Archive:
+        random = stream(self.dials.seed, f"archive/{town.guild}")
+        return Archive(town, manners(stream(self.dials.seed, "manners"), faulty=bool(self.dials.faults)), random)
+
     def _story(self, town: Town) -> Story:
         random = stream(self.dials.seed, f"story/{town.guild}")
-        return Story(town, self.agenda, self.gateway, self.asks, random)
+        return Story(town, self.agenda, self.gateway, self.asks, random, self.archives[town.guild])
 
     # A life of the process
 
@@ -259,7 +283,7 @@ class World:
 
     async def _lifetime(self, process: Process, *, last: bool) -> None:
         supervisor = process.supervisor
-        outside = SimOutside(process.loop, supervisor.roster, self, process.clock, page=self.dials.page)
+        outside = SimOutside(process.loop, supervisor.roster, self, process.clock, page=self.dials.page, errands=self)
         await process.start(WatchedOutside(outside, self.oracle))
         assert process.tree is not None, "it has started"
         process.tree.add_done_callback(partial(self._tree_ended, process, process.clock.now_ms(), last=last))
@@ -349,7 +373,7 @@ class World:
             for message in (m.DescribeGuild(), m.DescribeCodes(), m.DescribeWindow()):
                 outcome = await process.supervisor.roster.ask(guild, message, PATIENCE_S)
                 i.answered_when_well(outcome, message)
-        await self._wait_for(process, lambda: [*self._unwell(process), *self._undecided()])
+        await self._wait_for(process, lambda: [*self._unwell(process), *self._undecided(), *self._unasked()])
         for guild, town in self.towns.items():
             state = self.oracle.book(guild).state
             known = {person(state, name) for name, periods in state.members.items() if periods[-1].is_open()}
@@ -395,6 +419,19 @@ class World:
             if any(period.status is Status.PENDING for period in periods)
         ]
 
+    def _unasked(self) -> list[str]:
+        """What Discord is still to be asked or shown."""
+        return [
+            f"guild {guild}: {what} waits"
+            for guild, book in self.oracle.books.items()
+            for what, waits in (
+                ("the audit log", book.state.unread[1]),
+                ("the second witness", book.state.unheard),
+                ("the log channel", book.state.outbox),
+            )
+            if waits
+        ]
+
     # The judgement
 
     def _judge(self) -> None:
@@ -436,7 +473,22 @@ class World:
         self.oracle.seen["certain verdict compared"] += sum(
             verdicts[join][0] is Status.CERTAIN for join in truth if join in verdicts
         )
-        i.no_claim_is_wrong(town.guild, verdicts, truth)
+        truthful = self.archives[town.guild].is_truthful
+        i.no_claim_is_wrong(town.guild, verdicts, truth, truthful=truthful)
+        if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
+            i.truth_is_a_candidate(town.guild, {join: each.candidates for join, each in known.items()}, truth)
+        self._judge_channel(town, state)
+
+    def _judge_channel(self, town: Town, state: GuildState) -> None:
+        """Where nothing that was recorded got lost to others, the channel shows the last verdicts."""
+        if self.oracle.lost or {"rival", "wipe"} & {*self.dials.faults}:
+            return
+        shelves = self.archives[town.guild].shelves
+        for name, periods in state.members.items():
+            for period in periods:
+                posted = state.posted.get(join_key(name, period.opened_us))
+                if posted is not None:
+                    i.channel_shows(town.guild, period, posted, shelves.get(period.opened_us))
 
 
 def _is_reconciled(process: Process, guild: GuildId) -> bool:

@@ -9,12 +9,14 @@ from typing import Final
 
 from ledger import messages as m
 from ledger import records as r
-from ledger.ids import GuildId, InteractionId, InviteCode, UserId
+from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, UserId
 from tests.simulation.agenda import Agenda
+from tests.simulation.archive import Archive
 from tests.simulation.asks import Asks
 from tests.simulation.gateway import Gateway, Heard
-from tests.simulation.town import Town
+from tests.simulation.town import VIP_ROLE, Town
 
+BOSS: Final = UserId("9")
 PATIENCE_S: Final = (0.3, 3.0, 20.0)
 """People wait for an answer for so long."""
 
@@ -30,14 +32,18 @@ class Story:
         gateway: who tells the bot.
         asks: who asks the bot.
         random: chooses.
+        archive: what else Discord keeps of it.
     """
 
-    def __init__(self, town: Town, agenda: Agenda, gateway: Gateway, asks: Asks, random: Random) -> None:
+    def __init__(  # noqa: PLR0917 -- each is a part of the world
+        self, town: Town, agenda: Agenda, gateway: Gateway, asks: Asks, random: Random, archive: Archive
+    ) -> None:
         self.town = town
         self._agenda = agenda
         self._gateway = gateway
         self._asks = asks
         self._random = random
+        self.archive = archive
         self._interactions = 0
         self.over = False
 
@@ -85,8 +91,20 @@ class Story:
         """GUILD_MEMBER_UPDATE."""
         user = self.town.any_member()
         if user is not None:
-            joined_at_us, flags = self.town.members[user], self.town.flags(user)
-            self._gateway.dispatch(self.town, lambda heard: m.NoteMember(join=join(heard, user, joined_at_us, flags)))
+            self._tell_change(user)
+
+    def role_is_given(self) -> None:
+        """Or taken. What happens while the bot is away is seen in the list."""
+        user = self.town.any_member()
+        if user is not None:
+            self.town.vips ^= {user}
+            self._tell_change(user)
+
+    def _tell_change(self, user: UserId) -> None:
+        joined_at_us, flags, roles = self.town.members[user], self.town.flags(user), self.town.roles(user)
+        self._gateway.dispatch(
+            self.town, lambda heard: m.NoteMember(join=join(heard, user, joined_at_us, flags, roles))
+        )
 
     def _comes_back(self, user: UserId) -> None:
         if user not in self.town.members and not self.over:
@@ -114,7 +132,17 @@ class Story:
         code = self.town.any_invite()
         if code is not None:
             del self.town.invites[code]
+            deletion = self.archive.note_deletion(code, self.town.stamp_us(), self.town.now_s())
             self._gateway.dispatch(self.town, lambda heard: death(heard, code))
+            if self._random.random() < 0.7:
+                self._agenda.after(self._random.uniform(0.0, 8.0), lambda: self._tell_deletion(deletion))
+
+    def _tell_deletion(self, deletion: m.DeletedInvite) -> None:
+        """GUILD_AUDIT_LOG_ENTRY_CREATE, late."""
+        self._gateway.dispatch(
+            self.town,
+            lambda heard: m.NoteDeletion(cause=cause(heard, "rest"), deletion=deletion, arrived_us=heard.arrived_us),
+        )
 
     def _tell_birth(self, invite: r.Counter) -> None:
         self._gateway.dispatch(
@@ -137,17 +165,42 @@ class Story:
         code = self.town.any_invite()
         if code is None:
             return
-        self._interactions += 1
         message = m.AssignInvite(
-            interaction=InteractionId(f"{self.town.guild}{self._interactions:04}"),
+            interaction=self._interaction(),
             code=code,
             staff=UserId(str(self._random.randint(1, 5))),
-            by=UserId("9"),
+            by=BOSS,
             at_us=self._asks.stamp_us(),
         )
         self._ask(message)
         if self._random.random() < 0.2:
             self._agenda.after(self._random.uniform(0.0, 2.0), lambda: self._ask(message))
+
+    def join_is_decided(self) -> None:
+        """/review."""
+        user = self.town.any_member()
+        if user is not None:
+            staff = UserId(str(self._random.randint(1, 5))) if self._random.random() < 0.8 else None
+            self._ask(
+                m.DecideJoin(
+                    interaction=self._interaction(), user=user, opened_us=0, staff=staff, code=None, why="so", by=BOSS
+                )
+            )
+
+    def settings_are_changed(self) -> None:
+        """/settings: mostly on."""
+        on = self._random.random() < 0.9
+        settings = r.Settings(
+            vip_roles=(VIP_ROLE,) if on else (),
+            log_channel=ChannelId("5") if on else None,
+            credit_reported=self._random.random() < 0.5,
+        )
+        fields = ("vip_roles", "log_channel", "credit_reported")
+        self._ask(m.ChangeSettings(interaction=self._interaction(), settings=settings, fields=fields, by=BOSS))
+
+    def _interaction(self) -> InteractionId:
+        self._interactions += 1
+        return InteractionId(f"{self.town.guild}{self._interactions:04}")
 
     def somebody_is_forgotten(self) -> None:
         user = self.town.any_member()
@@ -181,6 +234,9 @@ HAPPENINGS: Final[tuple[tuple[int, Callable[[Story], None]], ...]] = (
     (8, Story.told_twice),
     (60, Story.somebody_looks),
     (8, Story.staff_is_set),
+    (6, Story.settings_are_changed),
+    (6, Story.join_is_decided),
+    (12, Story.role_is_given),
     (2, Story.somebody_is_forgotten),
     (1, Story.guild_is_forgotten),
     (3, Story.cache_is_refreshed),
@@ -194,7 +250,7 @@ def cause(heard: Heard, lane: str) -> r.GatewayCause:
     return r.GatewayCause(session=heard.session, number=heard.number, lane="members" if lane == "members" else "rest")
 
 
-def join(heard: Heard, user: UserId, joined_at_us: int, flags: int) -> m.RecordJoin:
+def join(heard: Heard, user: UserId, joined_at_us: int, flags: int, roles: tuple[RoleId, ...] = ()) -> m.RecordJoin:
     return m.RecordJoin(
         cause=cause(heard, "members"),
         session=heard.session,
@@ -202,6 +258,7 @@ def join(heard: Heard, user: UserId, joined_at_us: int, flags: int) -> m.RecordJ
         joined_at_us=joined_at_us,
         arrived_us=heard.arrived_us,
         flags=flags,
+        roles=roles,
     )
 
 

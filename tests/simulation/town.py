@@ -11,11 +11,12 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
-from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, UserId
+from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, RoleId, UserId
 from ledger.members import REJOINED_FLAG
 from tests.simulation.outside import FORBIDDEN, Shown
 
 S: Final = 1_000_000
+VIP_ROLE: Final = RoleId("77")
 
 
 class Joined(msgspec.Struct):
@@ -41,11 +42,12 @@ class Town:
         self.invites: dict[InviteCode, r.Counter] = {}
         self.vanity = r.Vanity(code="acme", uses=5) if random.random() < 0.3 else None
         self.members: dict[UserId, int] = {}
+        self.vips: set[UserId] = set()
         self.joins: dict[tuple[UserId, int], Joined] = {}
         self._once_here: set[UserId] = set()
         self._codes: list[InviteCode] = []
         self._now_us = now_us
-        self._now_s = now_s
+        self.now_s = now_s
         self._last_us = 0
         self._people = int(guild) * 10_000
         for _ in range(random.randint(1, 4)):
@@ -66,15 +68,19 @@ class Town:
         joined_at_us = self.stamp_us()
         inviter = self.invites[code].inviter if code in self.invites else None
         self.members[user] = joined_at_us
-        self.joins[user, joined_at_us] = Joined(code, inviter, self._now_s())
+        self.joins[user, joined_at_us] = Joined(code, inviter, self.now_s())
         return joined_at_us, self._use(code)
 
     def flags(self, user: UserId) -> int:
         """Discord's member flags."""
         return REJOINED_FLAG if user in self._once_here else 0
 
+    def roles(self, user: UserId) -> tuple[RoleId, ...]:
+        return (VIP_ROLE,) if user in self.vips else ()
+
     def leave(self, user: UserId) -> None:
         del self.members[user]
+        self.vips.discard(user)
         self._once_here.add(user)
 
     def make_invite(self, code: InviteCode | None = None) -> r.Counter:
@@ -133,7 +139,8 @@ class Town:
             return "no answer"
         users = sorted((user for user in self.members if int(user) > int(after)), key=int)[:limit]
         return tuple(
-            m.ListedMember(user=user, joined_at_us=self.members[user], flags=self.flags(user)) for user in users
+            m.ListedMember(user=user, joined_at_us=self.members[user], flags=self.flags(user), roles=self.roles(user))
+            for user in users
         )
 
     def _pick_source(self) -> InviteCode:

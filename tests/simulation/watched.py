@@ -199,6 +199,7 @@ class WatchedOutside(Outside):
         self._outside.welcome(guild, effect)
 
     def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+        self._oracle.note(f"{guild} {type(effect).__name__}")
         self._outside.run_errand(guild, effect)
 
 
