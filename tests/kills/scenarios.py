@@ -17,8 +17,9 @@ from actors.guild import CHECKPOINT_AGE_S
 from actors.keeper import PASS_S, Keeper
 from ledger import messages as m
 from ledger.errors import StorageError
-from ledger.ids import InteractionId, InviteCode, UserId
-from persistence.lists import Lists
+from ledger.ids import ChannelId, InteractionId, InviteCode, UserId
+from ledger.records import Settings
+from persistence.lists import FIRST_CREDIT, Lists
 from persistence.memory_objects import MemoryBucket
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
@@ -85,6 +86,22 @@ async def at_rest(life: Life) -> None:
     life.join(HERE)
     life.ask(THERE, m.DescribeGuild())
     await life.sleep(1.0)
+
+
+async def told_about(life: Life) -> None:
+    """The second witness is asked of joins, and they are shown in a channel; answers are on their way meanwhile."""
+    await life.come_up()
+    settings = Settings(log_channel=ChannelId("5"))
+    life.ask(
+        HERE,
+        m.ChangeSettings(interaction=InteractionId("8"), settings=settings, fields=("log_channel",), by=UserId("2")),
+    )
+    for _ in range(3):
+        life.join(HERE)
+        await life.sleep(0.2)
+    await life.sleep(40.0)
+    life.join(HERE)
+    await life.sleep(0.5)
 
 
 async def read_back(life: Life) -> None:
@@ -399,6 +416,7 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("cloud-flush", draining, beside, heals=False),
     Scenario("cloud-beside", beside_the_cloud, beside),
     Scenario("cloud-late", cloud_comes_late, cloud_away),
+    Scenario("told-about", told_about),
     Scenario("rest", at_rest),
     Scenario("without-database", without_database),
     Scenario("without-anything", without_anything),
@@ -455,6 +473,7 @@ async def _write_names(lists: Lists) -> None:
 
 async def _read_lists(lists: Lists) -> None:
     await lists.joins_page(HERE, 0, 10)
+    await lists.credits_page(HERE, FIRST_CREDIT, 10)
     await lists.forget_names(HERE, UserId("5"))
 
 

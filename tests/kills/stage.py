@@ -8,7 +8,7 @@ member list, so in the end everybody who joined has to be recorded, once.
 import asyncio
 import copy
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from random import Random
 from typing import Final
@@ -20,7 +20,7 @@ from actors.asks import Outcome
 from actors.cloud_side import Cloud
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
-from ledger.records import Counter, GatewayCause
+from ledger.records import Counter, GatewayCause, Report
 from persistence import following, local, recovery
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
@@ -30,11 +30,13 @@ from tests.kills.points import KERNEL, inventory
 from tests.kills.probe import Waited, Watch, factory
 from tests.persistence.simdisk import PowerCut, SimDisk
 from tests.simulation.loop import SimLoop
-from tests.simulation.outside import Shown, SimOutside
+from tests.simulation.outside import Shelf, Shown, SimOutside
 from tests.simulation.process import Process
 
 GUILDS: Final = (GuildId("77"), GuildId("78"))
 KNOWN: Final = inventory(KERNEL)
+BY_INVITE: Final = 5
+"""A way that the member search gives."""
 HEAL_S: Final = 1_200.0
 """Everything is well again so long after the last fault: a probe of a parked guild, and room."""
 ANSWER_S: Final = 0.01
@@ -60,6 +62,29 @@ class Village:
             if int(user) > int(after) and (guild, user) not in self.gone
         ]
         return tuple(sorted(rows, key=lambda row: int(row.user))[:limit])
+
+    def deletions(self, guild: GuildId) -> tuple[m.DeletedInvite, ...]:
+        """Nobody deletes the invites."""
+        del guild
+        return ()
+
+    def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...]:
+        here = self.joined.get(guild, {})
+        return tuple(
+            m.SearchedMember(user=user, joined_at_us=here[user], report=Report(BY_INVITE, InviteCode(f"A{guild}")))
+            for user in users
+            if user in here and (guild, user) not in self.gone
+        )
+
+    def swept(self, guild: GuildId, after: tuple[int, int], limit: int) -> tuple[m.SearchedMember, ...]:
+        places = sorted((at_us, int(user)) for user, at_us in self.joined.get(guild, {}).items())
+        return self.searched(guild, [UserId(str(user)) for at_us, user in places if (at_us, user) > after][:limit])
+
+    def post(self, guild: GuildId, effect: m.AnnounceJoin) -> Shelf:
+        """Into a channel that keeps everything."""
+        del guild
+        period = effect.period
+        return Shelf(f"m{period.opened_us}", period.opened_us, period.verdicts, (period.status, period.code))
 
 
 class RootDied(Exception):
@@ -137,7 +162,8 @@ class Life:
 
     async def start(self) -> None:
         roster = self.process.supervisor.roster
-        await self.process.start(SimOutside(self.loop, roster, self.stage.village, self.process.clock))
+        village = self.stage.village
+        await self.process.start(SimOutside(self.loop, roster, village, self.process.clock, errands=village))
 
     async def come_up(self) -> None:
         """Both guilds are there, and counted."""
@@ -224,7 +250,8 @@ class Life:
         waiting = sum(supervisor.roster.statistics().waiting)
         layers = all(layer.healthy and not layer.behind for layer in journal.statistics().layers)
         idle = journal.is_ready() and journal.is_idle() and not journal.pulse().busy and layers
-        return self.is_live() and idle and not waiting and all(task.done() for task in self.clients)
+        shown = all(child.actor is None or not child.actor.state.outbox for child in supervisor._guilds.values())
+        return self.is_live() and idle and not waiting and shown and all(task.done() for task in self.clients)
 
     def how_it_is(self) -> str:
         supervisor = self.process.supervisor

@@ -13,7 +13,7 @@ from actors.asks import Answered, Outcome
 from actors.mailbox import Stage
 from ledger import messages as m
 from ledger import records as r
-from ledger.ids import InviteCode, UserId, is_tombstone
+from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
 from ledger.phases import MOVES, Phase
 from ledger.records import Status
 from ledger.state import GuildState, Period, Posted, pages_of
@@ -359,14 +359,17 @@ def truth_is_a_candidate(
     guild: str,
     candidates: Mapping[tuple[UserId, int], Collection[InviteCode]],
     truth: Mapping[tuple[UserId, int], Joined],
+    first_us: int,
 ) -> str:
     """Wherever a verdict names candidates, the invite that was really used is one of them.
 
-    Asked of the verdicts in force at the end. Broken by an invite that is excluded too early.
+    Uses that the first sample, answered at ``first_us``, counts already rise nowhere: they are part of NI. Asked of
+    the verdicts in force at the end. Broken by an invite that is excluded too early.
     """
     for (user, opened_us), named in candidates.items():
         joined = truth.get((user, opened_us))
-        if named and joined is not None and joined.code not in named:
+        possible = set() if joined is None else {joined.code} | ({NO_COUNTER} if opened_us <= first_us else set())
+        if named and joined is not None and possible.isdisjoint(named):
             return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, the candidates are {named}"
     return ""
 

@@ -58,6 +58,8 @@ from tests.simulation.watched import (
 
 HEAL_S: Final = 300.0
 """After the faults everything is well within so long; guilds that are parked then, so long after their next try."""
+MESSAGE_S: Final = 1.0
+"""And so long for each message that the log channel is still to be shown."""
 PATIENCE_S: Final = 30.0
 SHUT_OUT: Final = 5
 """So many lives in fine weather may find a claim of the dead that arrived late."""
@@ -383,10 +385,11 @@ class World:
     async def _wait_for(self, process: Process, unwell: Callable[[], list[str]]) -> None:
         began_s = process.loop.time()
         parked = [child.probe_at_s for child in process.supervisor._guilds.values() if child.parked]
-        limit_s = max([began_s, *parked]) - began_s + HEAL_S
+        limit_s, shown = max([began_s, *parked]) - began_s + HEAL_S, 0
         while troubles := unwell():
             waited_s = process.loop.time() - began_s
-            if waited_s > limit_s:
+            shown = max(shown, *(len(book.state.outbox) for book in self.oracle.books.values()))
+            if waited_s > limit_s + shown * MESSAGE_S:
                 i.healed(troubles, waited_s)
             await asyncio.sleep(1.0)
 
@@ -476,7 +479,8 @@ class World:
         truthful = self.archives[town.guild].is_truthful
         i.no_claim_is_wrong(town.guild, verdicts, truth, truthful=truthful)
         if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
-            i.truth_is_a_candidate(town.guild, {join: each.candidates for join, each in known.items()}, truth)
+            candidates = {join: each.candidates for join, each in known.items()}
+            i.truth_is_a_candidate(town.guild, candidates, truth, self.oracle.book(town.guild).first_sampled_us())
         self._judge_channel(town, state)
 
     def _judge_channel(self, town: Town, state: GuildState) -> None:

@@ -14,7 +14,7 @@ from ledger.ids import GuildId, UserId
 from persistence import cloud_bytes, memory, reading, segments
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
-from persistence.lists import JoinRow
+from persistence.lists import CreditPlace, CreditRow, JoinRow
 from persistence.memory_database import MemoryDatabase
 from tests.simulation.loop import SimLoop
 
@@ -93,6 +93,9 @@ class Connection:
 
     async def joins_page(self, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
         return await self._thread(lambda: at_once(self._database.joins_page(guild, after_seq, limit)))
+
+    async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
+        return await self._thread(lambda: at_once(self._database.credits_page(guild, after, limit)))
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         return await self._thread(lambda: at_once(self._database.names(guild, users)))
