@@ -37,7 +37,7 @@ from tests.kills import campaign
 from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
 from tests.ledger import test_fates, test_model, test_salvage, test_worlds
-from tests.ledger.lives import START_US, Script, messages, numbered, replayed, scripts
+from tests.ledger.lives import GREETING, START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence import holes
 from tests.persistence.damaged import damaged, flip_and_read
 from tests.persistence.forks import cut_short
@@ -125,6 +125,7 @@ def in_a_script(seed: int) -> None:
     """Hostile messages in any order."""
     with breaking("I7"):
         test_fates.test_a_refresh_that_crosses_an_outage_and_a_restart_makes_no_guild_live()
+        test_fates.taken_to(Phase.AWAY, [GREETING])
     for name, test in SCRIPTS:
         with breaking(name):
             hypothesis.seed(seed)(test)()

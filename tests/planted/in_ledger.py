@@ -6,7 +6,21 @@ from typing import Final
 
 import msgspec
 
-from ledger import audit, closing, decide, evolve, judging, members, owner, salvage, samples, verdicts, witness
+from ledger import (
+    announcing,
+    audit,
+    closing,
+    decide,
+    deletions,
+    evolve,
+    judging,
+    members,
+    owner,
+    salvage,
+    samples,
+    verdicts,
+    witness,
+)
 from ledger import messages as m
 from ledger import origins as origins_of
 from ledger import records as r
@@ -95,6 +109,51 @@ def first_of_several(
         return _judge(findings, finding, origins)
     return judging.Judgement(r.Status.CERTAIN, finding.feasible, origins[real[0]])
 
+
+def without_the_last(
+    findings: Findings, finding: Finding, origins: Mapping[InviteCode, origins_of.Origin]
+) -> judging.Judgement:
+    judged = _judge(findings, finding, origins)
+    real = sorted(judged.candidates - {NO_COUNTER})
+    if judged.status is not r.Status.CANDIDATES or len(real) < 2:
+        return judged
+    return msgspec.structs.replace(judged, candidates=judged.candidates - {real[-1]})
+
+
+def as_if_nobody_had_decided(
+    state: GuildState, period: Period, verdict: r.VerdictReached, cause: r.Cause
+) -> Iterator[r.Draft]:
+    if period.status is r.Status.MANUAL and verdict.status is not r.Status.MANUAL:
+        period = msgspec.structs.replace(period, status=r.Status.CANDIDATES)
+    return _pronounce(state, period, verdict, cause)
+
+
+def any_membership(state: GuildState, row: m.SearchedMember) -> Period | None:
+    return state.current(row.user)
+
+
+def sent_is_shown(state: GuildState, event: r.JoinAnnounced) -> None:
+    """A verdict that was superseded while its message was on its way is never put right."""
+    _shown(state, event)
+    state.outbox.pop(r.join_key(event.user, event.opened_us), None)
+
+
+def only_told_once(state: GuildState, event: r.VerdictReached, before: Period) -> None:
+    if not before.verdicts:
+        _to_be_shown(state, event, before)
+
+
+def never_settled(state: GuildState, event: r.JoinAnnounced) -> None:
+    del state, event
+
+
+def never_deleted(source: GapSource, at_us: int | None) -> GapSource:
+    del at_us
+    return source
+
+
+_shown: Final = announcing.shown
+_to_be_shown: Final = announcing.to_be_shown
 
 NO_KEY: Final = (Swap(GuildState, "is_known_join", never_known), Swap(MemoryLayer, "_refuse_known_keys", any_key))
 
@@ -188,5 +247,63 @@ BUGS: Final = (
         swaps=(Swap(samples, "_born_and_gone", never_between),),
         breaks=frozenset({"T1"}),
         hunts=("worlds",),
+    ),
+    Bug(
+        name="last-candidate-left-out",
+        origin=Origin.OURS,
+        what="of several invites that may have been used the last one is left out",
+        swaps=(Swap(verdicts, "judge", without_the_last),),
+        breaks=frozenset({"T2"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="person-overruled",
+        origin=Origin.OURS,
+        what="a window that is solved again supersedes what a person decided",
+        swaps=tuple(
+            Swap(each, "pronounce", as_if_nobody_had_decided) for each in (verdicts, closing, members, audit, witness)
+        ),
+        breaks=frozenset({"T3"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="stale-row-counts",
+        origin=Origin.OURS,
+        what="what the member search tells of an earlier membership is taken for the one that is open",
+        swaps=(Swap(witness, "_membership", any_membership),),
+        breaks=frozenset({"T1"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="message-never-edited",
+        origin=Origin.OURS,
+        what="a join that was shown keeps its first verdict in the log channel",
+        swaps=(Swap(evolve, "to_be_shown", only_told_once),),
+        breaks=frozenset({"T4"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="message-overtaken",
+        origin=Origin.OURS,
+        what="a verdict that fell while a message was on its way is not shown any more",
+        swaps=(Swap(evolve, "shown", sent_is_shown),),
+        breaks=frozenset({"T4"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="outbox-not-settled",
+        origin=Origin.OURS,
+        what="a join that is shown stays in the outbox and is shown again for ever",
+        swaps=(Swap(evolve, "shown", never_settled),),
+        breaks=frozenset({"I10"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="deletion-ignored",
+        origin=Origin.OURS,
+        what="an invite that a person deleted counts as used up, whatever the audit log says",
+        swaps=(Swap(deletions, "_deleted", never_deleted),),
+        breaks=frozenset({"T1", "T2"}),
+        hunts=("swarm",),
     ),
 )

@@ -49,6 +49,9 @@ WITNESSES: Final = (
     _witness("I11", "checkpoint-seq-off-by-one"),
     _witness("I12", "dice-of-its-own", "traces"),
     _witness("T1", "first-code-that-rose"),
+    _witness("T2", "last-candidate-left-out"),
+    _witness("T3", "person-overruled"),
+    _witness("T4", "message-never-edited"),
     _witness("B1", "handler-at-a-loss"),
 )
 

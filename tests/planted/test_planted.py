@@ -16,6 +16,7 @@ CPU_S = 50.0
 QUICK = [bug for bug in ALL if bug.name not in SLOW]
 
 
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize("bug", QUICK, ids=lambda bug: bug.name)
 def test_a_planted_bug_is_caught_by_an_invariant_that_it_breaks(bug: Bug):
     if not set(bug.hunts) & set(HUNTS):

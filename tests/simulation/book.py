@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ledger.evolve import evolve
 from ledger.ids import GuildId
-from ledger.records import GuildForgotten, Record, SampleTaken
+from ledger.records import Record
 from ledger.state import GuildState, pages_of
 from persistence.frames import GENESIS, Frame, follows
 from persistence.layer import Head
@@ -34,19 +34,6 @@ class GuildBook:
     @property
     def records(self) -> list[Record]:
         return [frame.record for frame in self.frames]
-
-    def first_sampled_us(self) -> int:
-        """When the first sample was answered, the last time that there was a first; 0 = never."""
-        first, first_us = True, 0
-        for record in self.records:
-            match record.event:
-                case SampleTaken() as taken:
-                    first, first_us = False, taken.answered_us if first else first_us
-                case GuildForgotten():
-                    first = True
-                case _:
-                    pass
-        return first_us
 
     def note(self, frame: Frame) -> None:
         """A layer was given this frame."""

@@ -359,17 +359,15 @@ def truth_is_a_candidate(
     guild: str,
     candidates: Mapping[tuple[UserId, int], Collection[InviteCode]],
     truth: Mapping[tuple[UserId, int], Joined],
-    first_us: int,
 ) -> str:
     """Wherever a verdict names candidates, the invite that was really used is one of them.
 
-    Uses that the first sample, answered at ``first_us``, counts already rise nowhere: they are part of NI. Asked of
-    the verdicts in force at the end. Broken by an invite that is excluded too early.
+    Uses that no two samples show (counted by the first one already, or of invites that nobody told of) are part of
+    NI. Asked of the verdicts in force at the end. Broken by an invite that is excluded too early.
     """
     for (user, opened_us), named in candidates.items():
         joined = truth.get((user, opened_us))
-        possible = set() if joined is None else {joined.code} | ({NO_COUNTER} if opened_us <= first_us else set())
-        if named and joined is not None and possible.isdisjoint(named):
+        if named and joined is not None and {joined.code, NO_COUNTER}.isdisjoint(named):
             return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, the candidates are {named}"
     return ""
 
@@ -387,7 +385,7 @@ def person_has_the_last_word(decided: Collection[int], event: r.Event) -> str:
     return ""
 
 
-@invariant("C1")
+@invariant("T4")
 def channel_shows(guild: str, period: Period, posted: Posted, shelf: Shelf | None) -> str:
     """A join that was announced is shown as of its last verdict.
 

@@ -388,7 +388,7 @@ class World:
         limit_s, shown = max([began_s, *parked]) - began_s + HEAL_S, 0
         while troubles := unwell():
             waited_s = process.loop.time() - began_s
-            shown = max(shown, *(len(book.state.outbox) for book in self.oracle.books.values()))
+            shown = max((shown, *(len(book.state.outbox) for book in self.oracle.books.values())))
             if waited_s > limit_s + shown * MESSAGE_S:
                 i.healed(troubles, waited_s)
             await asyncio.sleep(1.0)
@@ -480,7 +480,7 @@ class World:
         i.no_claim_is_wrong(town.guild, verdicts, truth, truthful=truthful)
         if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
             candidates = {join: each.candidates for join, each in known.items()}
-            i.truth_is_a_candidate(town.guild, candidates, truth, self.oracle.book(town.guild).first_sampled_us())
+            i.truth_is_a_candidate(town.guild, candidates, truth)
         self._judge_channel(town, state)
 
     def _judge_channel(self, town: Town, state: GuildState) -> None:
