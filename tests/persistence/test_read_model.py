@@ -155,7 +155,7 @@ async def test_joins_are_what_a_plain_walk_through_the_records_gives(
         read_model.follow(db, records)
         for guild in (RED, BLUE):
             own = as_read_today([record for record in records if record.guild == guild])
-            page = await SqliteLists(inline, db, Path()).joins_page(guild, 0, MAX_PAGE)
+            page = await SqliteLists(inline, db, Records(db, Path()), Path()).joins_page(guild, 0, MAX_PAGE)
             assert page == join_rows(own)
 
 
@@ -290,8 +290,8 @@ async def test_a_page_goes_on_where_the_last_one_ended():
     ]
     with tables() as db:
         read_model.follow(db, records_of(story))
-        first = await SqliteLists(inline, db, Path()).joins_page(RED, 0, 3)
-        rest = await SqliteLists(inline, db, Path()).joins_page(RED, first[-1].seq, 3)
+        first = await SqliteLists(inline, db, Records(db, Path()), Path()).joins_page(RED, 0, 3)
+        rest = await SqliteLists(inline, db, Records(db, Path()), Path()).joins_page(RED, first[-1].seq, 3)
         assert [row.opened_us for row in (*first, *rest)] == [0, 1, 2, 3, 4]
 
 
@@ -304,7 +304,9 @@ async def test_credits_of_both_kinds_come_in_pages_as_a_walk_through_the_records
         read_model.follow(db, records)
         for guild in (RED, BLUE):
             after, found = FIRST_CREDIT, []
-            while page := await SqliteLists(inline, db, Path()).credits_page(guild, after, limit):
+            while page := await SqliteLists(inline, db, Records(db, Path()), Path()).credits_page(
+                guild, after, limit
+            ):
                 found += page
                 after = int(page[-1].staff), page[-1].seq
             assert found == credit_rows(read_today([each for each in records if each.guild == guild]))
@@ -316,7 +318,7 @@ async def test_a_row_that_cannot_be_read_is_said():
         read_model.sort(db)
         db.execute("UPDATE verdicts SET status = 'nonsense'")
         with pytest.raises(Corrupt):
-            await SqliteLists(inline, db, Path()).joins_page(RED, 0, 3)
+            await SqliteLists(inline, db, Records(db, Path()), Path()).joins_page(RED, 0, 3)
 
 
 def layer_in(folder: Path) -> SqliteLayer:

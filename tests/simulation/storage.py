@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar, cast
 
 from ledger.ids import GuildId, UserId
+from ledger.records import Record
 from persistence import cloud_bytes, memory, reading, segments
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
@@ -96,6 +97,9 @@ class Connection:
 
     async def credits_page(self, guild: GuildId, after: CreditPlace, limit: int) -> Sequence[CreditRow]:
         return await self._thread(lambda: at_once(self._database.credits_page(guild, after, limit)))
+
+    async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        return await self._thread(lambda: at_once(self._database.verdicts(guild, user)))
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         return await self._thread(lambda: at_once(self._database.names(guild, users)))
