@@ -1,0 +1,463 @@
+"""What comes after the counters: audit log, second witness, people, VIPs, announcements; each rule by an example."""
+
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.announcing import MAX_POSTED
+from ledger.errands import errands, is_idle
+from ledger.evolve import HEARD_OF_US
+from ledger.ids import ChannelId, InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.phases import Phase
+from ledger.records import Status, join_key
+from ledger.samples import Sample
+from ledger.state import Period
+from ledger.witness import ABSENT_AGAIN_US
+from tests.ledger.lives import GREETING, SECOND, START_US, UNDER_WAY, Life
+
+ANNA, BEN, CARL, STAFF, OTHER, ADMIN = (UserId(str(each)) for each in range(101, 107))
+A, B, ONCE = InviteCode("A"), InviteCode("B"), InviteCode("once")
+SESSION = SessionId("s1")
+VIP, CHANNEL = RoleId("9"), ChannelId("42")
+INVITES = {
+    A: r.Counter(code=A, created_at_us=1, uses=3, inviter=STAFF),
+    B: r.Counter(code=B, created_at_us=1, uses=7, inviter=OTHER),
+    ONCE: r.Counter(code=ONCE, created_at_us=1, uses=0, max_uses=1, inviter=STAFF),
+}
+
+
+def us(at_s: float) -> int:
+    return START_US + round(at_s * SECOND)
+
+
+class Guild(Life):
+    """A guild with a baseline of all invites at 1 s, and nobody missing in the member list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+        self.tell(GREETING)
+        self.lists(0.5)
+        self.counters(1)
+
+    def cause(self) -> r.GatewayCause:
+        self.number += 1
+        return r.GatewayCause(session=SESSION, number=self.number, lane="members")
+
+    def lists(self, at_s: float, *members: m.ListedMember) -> None:
+        page = m.ReviewMembers(
+            session=SESSION, members=members, after=UserId("0"), upto="", started_us=us(at_s), at_us=us(at_s) + 1
+        )
+        self.tell(page)
+
+    def counters(self, at_s: float, gone: InviteCode | None = None, **uses: int) -> None:
+        told = tuple(
+            msgspec.structs.replace(each, uses=uses.get(code, each.uses))
+            for code, each in INVITES.items()
+            if code != gone
+        )
+        sample = Sample(requested_us=us(at_s), answered_us=us(at_s) + 1, session=SESSION, counters=told)
+        self.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+
+    def joins(self, user: UserId, at_s: float, *, bot: bool = False, roles: tuple[RoleId, ...] = ()) -> None:
+        self.tell(self.event(user, at_s, at_s, roles, bot=bot))
+
+    def updates(self, user: UserId, at_s: float, *roles: RoleId) -> None:
+        opened_s = (self.period(user).opened_us - START_US) / SECOND
+        self.tell(m.NoteMember(join=self.event(user, opened_s, at_s, roles, bot=False)))
+
+    def leaves(self, user: UserId, at_s: float) -> None:
+        self.tell(m.RecordLeave(cause=self.cause(), user=user, arrived_us=us(at_s)))
+
+    def event(
+        self, user: UserId, joined_s: float, at_s: float, roles: tuple[RoleId, ...], *, bot: bool
+    ) -> m.RecordJoin:
+        return m.RecordJoin(
+            cause=self.cause(),
+            session=SESSION,
+            user=user,
+            joined_at_us=us(joined_s),
+            arrived_us=us(at_s),
+            bot=bot,
+            roles=roles,
+        )
+
+    def reads(self, at_s: float, *deletions: m.DeletedInvite, bots: tuple[m.AddedBot, ...] = ()) -> None:
+        number = self.presence.audit.number
+        self.tell(m.AuditArrived(number=number, requested_us=us(at_s), deletions=deletions, bots=bots))
+
+    def hears(self, at_s: float, *rows: tuple[UserId, InviteCode | None, int]) -> None:
+        searched = tuple(
+            m.SearchedMember(user=user, joined_at_us=self.period(user).opened_us, report=r.Report(way, code))
+            for user, code, way in rows
+        )
+        self.tell(m.WitnessAnswered(number=self.presence.witness.number, rows=searched, at_us=us(at_s)))
+
+    def settles(self, **fields: object) -> m.Decision:
+        change = m.ChangeSettings(
+            interaction=InteractionId(str(len(self.records))),
+            settings=r.Settings(**fields),
+            fields=tuple(fields),
+            by=ADMIN,
+        )
+        return self.tell(change)
+
+    def decides(self, user: UserId, staff: UserId | None, code: InviteCode | None = None) -> m.Decision:
+        decision = m.DecideJoin(
+            interaction=InteractionId(str(len(self.records))),
+            user=user,
+            opened_us=0,
+            staff=staff,
+            code=code,
+            why="I saw it",
+            by=ADMIN,
+        )
+        return self.tell(decision)
+
+    def period(self, user: UserId = ANNA) -> Period:
+        period = self.state.current(user)
+        assert period is not None
+        return period
+
+    def said(self, user: UserId = ANNA) -> tuple[Status, str | None, str | None]:
+        period = self.period(user)
+        return period.status, period.code, period.credited
+
+    def asked(self, kind: type[m.Request]) -> Iterator[m.Request]:
+        """What would be asked now if nothing were under way."""
+        idle = msgspec.structs.replace(
+            self.presence, audit=m.NO_ERRAND, witness=m.NO_ERRAND, sweeping=m.NO_ERRAND, announcing=m.NO_ERRAND
+        )
+        return (each for each in errands(self.state, idle)[1] if isinstance(each, kind))
+
+
+@pytest.fixture
+def guild() -> Guild:
+    return Guild()
+
+
+def burst(guild: Guild) -> None:
+    """Anna and Ben at once, one use of A and one of B."""
+    guild.joins(ANNA, 10)
+    guild.joins(BEN, 10.1)
+    guild.counters(11, A=4, B=8)
+
+
+def used_up(guild: Guild) -> None:
+    """Anna alone, and the one-use invite is gone."""
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s, gone=ONCE)
+
+
+# The audit log
+
+
+def test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(guild: Guild):
+    used_up(guild)
+    assert guild.said() == (Status.LIKELY, ONCE, None)
+    (asked,) = guild.asked(m.ReadAudit)
+    assert asked.due_us == us(23) + 1
+    guild.reads(24)
+    assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
+    assert not list(guild.asked(m.ReadAudit))
+    guild.tell(guild.event(BEN, 10.5, 24.5, (), bot=False))  # told of late: the window is opened again
+    for at_s in (25, 27, 32):
+        guild.counters(at_s, gone=ONCE)
+    assert {ONCE} < {*guild.period().candidates}, "one use, two joins"
+    assert [source.why for gap in guild.state.gaps for source in gap.sources if source.code == ONCE] == ["used_up"]
+
+
+def test_a_deletion_that_is_told_later_takes_the_proof_back_with_the_credit(guild: Guild):
+    used_up(guild)
+    guild.reads(24)
+    deletion = m.DeletedInvite(code=ONCE, at_us=us(10.5), by=ADMIN)
+    cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
+    told = m.NoteDeletion(cause=cause, deletion=deletion, arrived_us=us(30))
+    guild.tell(told)
+    assert guild.said() == (Status.CANDIDATES, None, None)
+    assert guild.tell(told).drafts == (), "the dispatch came twice"
+
+
+def test_of_an_invite_that_came_back_an_earlier_deletion_says_nothing(guild: Guild):
+    used_up(guild)
+    guild.reads(24, m.DeletedInvite(code=ONCE, at_us=0))
+    assert guild.said()[0] is Status.CERTAIN
+
+
+def test_a_log_that_was_asked_for_too_early_or_answers_another_request_proves_nothing(guild: Guild):
+    used_up(guild)
+    guild.reads(22)
+    assert guild.said()[0] is Status.LIKELY
+    assert guild.tell(m.AuditArrived(number=0, requested_us=us(60))).drafts == ()
+    assert list(guild.asked(m.ReadAudit)), "it is read again"
+
+
+def test_a_log_that_may_not_be_read_is_asked_for_again_in_an_hour_and_the_guild_may_rest(guild: Guild):
+    used_up(guild)
+    number = guild.presence.audit.number
+    guild.tell(m.AuditFailed(number=number, reason="forbidden", forbidden=True, at_us=us(24)))
+    (asked,) = (each for each in guild.errands if isinstance(each, m.ReadAudit))
+    assert asked.due_us == us(24 + 3_600)
+    assert not is_idle(guild.state, guild.presence), "the second witness has not spoken"
+    for number in (guild.presence.witness.number, guild.presence.sweeping.number):
+        guild.tell(m.WitnessFailed(number=number, reason="switched_off", at_us=us(31), again_s=86_400.0))
+    assert is_idle(guild.state, guild.presence)
+
+
+def test_who_added_a_bot_is_told_once(guild: Guild):
+    guild.joins(ANNA, 10, bot=True)
+    (asked,) = (each for each in guild.errands if isinstance(each, m.ReadAudit))
+    assert (asked.since_us, asked.due_us) == (us(8), us(15))
+    guild.reads(16, bots=(m.AddedBot(bot=ANNA, by=ADMIN), m.AddedBot(bot=BEN, by=ADMIN)))
+    assert (guild.period().status, guild.period().inviter) == (Status.NON_INVITE, ADMIN)
+    verdicts = guild.period().verdicts
+    guild.joins(CARL, 20, bot=True)
+    guild.reads(26, bots=(m.AddedBot(bot=ANNA, by=STAFF),))
+    assert (guild.period().inviter, guild.period().verdicts) == (ADMIN, verdicts)
+
+
+# The second witness
+
+
+def test_it_is_asked_of_ten_joins_at_once_when_they_are_old_enough(guild: Guild):
+    for number in range(12):
+        guild.joins(UserId(str(200 + number)), 10 + number / 10)
+    (asked,) = guild.asked(m.AskWitness)
+    assert isinstance(asked, m.AskWitness)
+    assert [int(user) for user in asked.users] == list(range(200, 210))
+    assert asked.due_us == us(10.9) + HEARD_OF_US
+
+
+def test_a_join_that_it_does_not_know_is_asked_for_four_times_in_all(guild: Guild):
+    burst(guild)
+    guild.hears(31, (BEN, B, 5))
+    for tries, wait_us in enumerate(ABSENT_AGAIN_US[1:], start=1):
+        (asked,) = (each for each in guild.errands if isinstance(each, m.AskWitness))
+        assert (asked.users, asked.due_us) == ((ANNA,), us(30) + wait_us), tries
+        guild.hears(31 + wait_us / SECOND)
+    guild.hears(4_000)
+    assert guild.state.unheard == {}
+    assert guild.period().report == r.Report(-1)
+    assert guild.said() == (Status.REPORTED, A, STAFF), "by elimination"
+    guild.hears(5_000, (ANNA, A, 5))
+    assert guild.said() == (Status.REPORTED, A, STAFF), "an answer to no question of now"
+
+
+def test_whoever_leaves_is_not_asked_for(guild: Guild):
+    burst(guild)
+    guild.leaves(ANNA, 12)
+    assert [each.user for each in guild.state.unheard.values()] == [BEN]
+
+
+def test_a_certain_result_that_it_contradicts_makes_the_guild_careful(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    assert not guild.state.pooled
+    guild.hears(31, (ANNA, B, 5))
+    assert guild.said() == (Status.CONFLICT, None, None)
+    assert guild.state.pooled
+
+
+def test_the_vanity_url_is_named_by_its_way_whatever_its_text(guild: Guild):
+    burst(guild)
+    guild.hears(31, (ANNA, InviteCode("old-text"), 6))
+    assert (guild.said()[0], guild.period().candidates) == (Status.CONFLICT, ("A", "B", "VANITY"))
+
+
+def test_those_of_before_are_reported_by_pages_and_credited_only_if_the_owner_wants(guild: Guild):
+    old = tuple(m.ListedMember(user=user, joined_at_us=us(-100) + int(user)) for user in (ANNA, BEN))
+    guild.lists(5, *old)
+    (asked,) = guild.asked(m.SweepMembers)
+    assert isinstance(asked, m.SweepMembers)
+    assert (asked.after_us, asked.after) == (0, "0")
+    rows = tuple(
+        m.SearchedMember(user=each.user, joined_at_us=each.joined_at_us, report=r.Report(way, code, maker))
+        for each, way, code, maker in zip(old, (5, 3), (A, None), (STAFF, None), strict=True)
+    )
+    guild.tell(m.WitnessAnswered(number=guild.presence.sweeping.number, rows=rows, at_us=us(6), swept=True))
+    assert guild.said() == (Status.REPORTED, A, None)
+    assert (guild.period(BEN).status, guild.period(BEN).reason) == (Status.NON_INVITE, "discovery")
+    assert (guild.state.sweep.upto_us, guild.state.sweep.done) == (old[1].joined_at_us, False)
+    guild.settles(credit_backfill=True)
+    again = m.WitnessAnswered(number=guild.presence.sweeping.number, rows=rows, at_us=us(9), swept=True, done=True)
+    assert not [each for each in guild.tell(again).drafts if isinstance(each.event, r.CreditGranted)], "known already"
+    assert guild.state.sweep.done
+    assert not list(guild.asked(m.SweepMembers))
+
+
+# People
+
+
+def test_a_decision_is_answered_as_it_then_stands_and_nothing_but_another_supersedes_it(guild: Guild):
+    burst(guild)
+    before = guild.period()
+    answer = guild.decides(ANNA, OTHER, B).answer
+    after = guild.period()
+    assert isinstance(answer, m.Decided)
+    assert answer.before == before
+    for field in ("status", "code", "staff", "candidates", "reason", "credited"):
+        assert getattr(answer.period, field) == getattr(after, field), field
+    assert guild.said() == (Status.MANUAL, B, OTHER)
+    guild.hears(31, (ANNA, A, 5))
+    assert guild.said() == (Status.MANUAL, B, OTHER)
+    guild.decides(ANNA, None)
+    assert guild.said() == (Status.MANUAL, None, None)
+    assert isinstance(guild.decides(CARL, STAFF).answer, m.MemberReport)
+
+
+def test_settings_change_by_field_and_other_vip_roles_are_looked_for_at_once(guild: Guild):
+    assert guild.settles(young_days=30).effects == ()
+    assert guild.settles(vip_roles=(VIP,)).effects == (m.ListMembers(session=SESSION),)
+    assert guild.state.settings == r.Settings(young_days=30, vip_roles=(VIP,))
+    assert guild.settles(young_days=30).drafts == ()
+
+
+# VIPs
+
+
+def vip_credits(guild: Guild) -> list[tuple[str, str, str]]:
+    return [
+        (type(each.event).__name__, each.event.user, each.event.staff)
+        for each in guild.records
+        if isinstance(each.event, r.CreditGranted | r.CreditReversed) and each.event.kind == "vip"
+    ]
+
+
+def test_an_upgrade_is_credited_once_however_often_the_role_goes_and_comes(guild: Guild):
+    guild.settles(vip_roles=(VIP,))
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.updates(ANNA, 20, VIP)
+    guild.updates(ANNA, 21, VIP)
+    guild.updates(ANNA, 22)
+    assert not guild.period().vip
+    guild.updates(ANNA, 23, VIP)
+    assert (guild.period().vip, guild.period().vip_since_us) == (True, us(20))
+    assert vip_credits(guild) == [("CreditGranted", ANNA, STAFF)]
+
+
+def test_an_upgrade_of_an_open_join_is_credited_when_that_is_settled(guild: Guild):
+    guild.settles(vip_roles=(VIP,))
+    burst(guild)
+    guild.updates(ANNA, 20, VIP)
+    assert vip_credits(guild) == []
+    guild.decides(ANNA, OTHER, B)
+    guild.decides(ANNA, STAFF, A)
+    moved = [("CreditGranted", ANNA, OTHER), ("CreditReversed", ANNA, OTHER), ("CreditGranted", ANNA, STAFF)]
+    assert vip_credits(guild) == moved
+
+
+@pytest.mark.parametrize(("once", "credits_"), [("life", 1), ("membership", 2)])
+def test_whoever_comes_back_and_is_upgraded_again_is_credited_as_the_owner_set(
+    guild: Guild, once: str, credits_: int
+):
+    guild.settles(vip_roles=(VIP,), vip_once=once)
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.updates(ANNA, 12, VIP)
+    guild.leaves(ANNA, 20)
+    guild.joins(ANNA, 30)
+    guild.counters(31, A=4, B=8)
+    guild.updates(ANNA, 40, VIP)
+    assert guild.said() == (Status.CERTAIN, B, None), "a return is not credited"
+    assert len(vip_credits(guild)) == credits_
+
+
+def test_who_has_left_is_no_new_vip_and_the_list_tells_of_those_who_became_one_unseen(guild: Guild):
+    guild.settles(vip_roles=(VIP,))
+    burst(guild)
+    guild.leaves(ANNA, 12)
+    guild.updates(ANNA, 13, VIP)
+    assert not any(isinstance(each.event, r.VipChanged) for each in guild.records)
+    guild.lists(20, m.ListedMember(user=BEN, joined_at_us=guild.period(BEN).opened_us, roles=(VIP,)))
+    assert guild.period(BEN).vip
+
+
+# Announcements
+
+
+def announced(guild: Guild, message: str, verdict: int | None = None, user: UserId = ANNA) -> m.Decision:
+    period = guild.period(user)
+    told = m.Announced(
+        number=guild.presence.announcing.number,
+        user=user,
+        opened_us=period.opened_us,
+        verdict=period.verdicts if verdict is None else verdict,
+        channel=CHANNEL,
+        message=message,
+        at_us=us(50),
+    )
+    return guild.tell(told)
+
+
+def test_a_join_is_announced_with_its_first_verdict_and_edited_with_each_later_one(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    burst(guild)
+    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    assert (asked.user, asked.message, asked.channel, asked.period.status) == (ANNA, "", CHANNEL, Status.CANDIDATES)
+    announced(guild, "77")
+    assert list(guild.state.outbox) == [join_key(BEN, us(10.1))]
+    announced(guild, "78", user=BEN)
+    guild.hears(31, (ANNA, A, 5))
+    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    assert (asked.message, asked.period.status, asked.total) == ("77", Status.REPORTED, 1)
+
+
+def test_a_verdict_that_came_while_the_message_was_sent_is_shown_next(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    burst(guild)
+    guild.hears(31, (ANNA, A, 5))
+    announced(guild, "77", verdict=1)
+    assert join_key(ANNA, us(10)) in guild.state.outbox
+    announced(guild, "77", verdict=2)
+    assert join_key(ANNA, us(10)) not in guild.state.outbox
+    assert announced(guild, "77").drafts == (), "it is known"
+
+
+def test_what_cannot_be_shown_is_not_tried_for_ever_and_what_failed_is_tried_later(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    number = guild.presence.announcing.number
+    guild.tell(m.AnnouncingFailed(number=number + 1, reason="status_500", at_us=us(12)))
+    assert guild.presence.announcing.number == number, "of another request"
+    guild.tell(m.AnnouncingFailed(number=number, reason="status_500", at_us=us(12)))
+    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    assert asked.due_us == us(13.5)
+    announced(guild, "")
+    assert guild.state.outbox == {}
+    assert guild.state.posted == {}
+
+
+def test_without_a_channel_nothing_waits_and_a_channel_set_later_tells_of_later_joins(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.settles(log_channel=CHANNEL)
+    guild.hears(31, (ANNA, A, 5))
+    assert guild.state.outbox == {}
+    guild.joins(BEN, 40)
+    guild.counters(41, A=4, B=8)
+    assert list(guild.state.outbox) == [join_key(BEN, us(40))]
+    guild.settles(log_channel=None)
+    assert guild.state.outbox == {}
+
+
+def test_the_newest_thousand_messages_are_remembered(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    for number in range(MAX_POSTED + 5):
+        user = UserId(str(1_000 + number))
+        guild.joins(user, 10 + number, bot=True)
+        announced(guild, str(number), user=user)
+    assert len(guild.state.posted) == MAX_POSTED
+    assert guild.state.outbox == {}
+
+
+def test_a_guild_that_is_away_asks_nothing(guild: Guild):
+    burst(guild)
+    guild.tell(m.GuildWentAway(at_us=us(20)))
+    assert guild.presence.phase is Phase.AWAY
+    assert guild.errands == ()
