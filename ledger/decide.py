@@ -254,7 +254,7 @@ def _went_away(state: GuildState, presence: m.Presence, message: m.GuildWentAway
 
 
 def _away(presence: m.Presence, why: str) -> m.Presence:
-    away = _moved(presence, Phase.AWAY)
+    away = _on_no_errand(_moved(presence, Phase.AWAY))
     return msgspec.structs.replace(away, request=m.NO_REQUEST, reconciled=False, list_us=0, trouble=why)
 
 
@@ -272,6 +272,17 @@ def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decis
 def _unsure(presence: m.Presence) -> m.Presence:
     """An open membership is not taken for sure until the member list was compared again."""
     return msgspec.structs.replace(presence, reconciled=False, list_us=0, left={})
+
+
+def _on_no_errand(presence: m.Presence) -> m.Presence:
+    """Answers to what was asked so far count no more: all that is still open is asked for again, in its time."""
+    return msgspec.structs.replace(
+        presence,
+        audit=msgspec.structs.replace(presence.audit, number=0),
+        witness=msgspec.structs.replace(presence.witness, number=0),
+        sweeping=msgspec.structs.replace(presence.sweeping, number=0),
+        announcing=msgspec.structs.replace(presence.announcing, number=0),
+    )
 
 
 def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:
@@ -330,7 +341,8 @@ def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuil
     newest_us = max((at_us for period in memberships for at_us in (period.opened_us, *period.aliases)), default=0)
     event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1, state.ours_from_us))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
-    decision = m.Decision(presence=msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST))
+    emptied = _on_no_errand(_unsure(presence))
+    decision = m.Decision(presence=msgspec.structs.replace(emptied, request=m.NO_REQUEST))
     if fate_of(presence.phase, message) is Fate.HANDLED:
         empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
         here = m.GuildCameUp(
@@ -349,7 +361,7 @@ def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.D
     salvaging = Salvaging(state, message)
     effects: tuple[m.Effect, ...] = ()
     if salvaging.emptied:
-        presence = msgspec.structs.replace(_unsure(presence), request=m.NO_REQUEST)
+        presence = msgspec.structs.replace(_on_no_errand(_unsure(presence)), request=m.NO_REQUEST)
         if fate_of(presence.phase, message) is Fate.HANDLED:
             here = m.GuildCameUp(
                 session=presence.session, at_us=message.at_us, vanity=presence.vanity, approval=presence.approval

@@ -1,0 +1,70 @@
+"""Errands by example: what was asked before an absence or a forgetting is asked anew, never waited for in vain."""
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.ids import ChannelId, InteractionId, InviteCode, UserId
+from ledger.samples import Sample
+from tests.ledger.lives import GREETING, SECOND, START_US, UNDER_WAY, Life
+
+ANNA, CLEO, DORA, OWNER = (UserId(str(number)) for number in (1, 51, 52, 99))
+A, B = InviteCode("A"), InviteCode("B")
+LONG_AGO_US = START_US - 1_000_000 * SECOND
+
+
+def at(seconds: float) -> int:
+    return START_US + round(seconds * SECOND)
+
+
+def guild(settings: r.Settings, *members: m.ListedMember) -> Life:
+    """A guild whose counters were read and whose members were compared."""
+    life = Life()
+    life.tell(GREETING)
+    fields = r.Settings.__struct_fields__
+    life.tell(m.ChangeSettings(interaction=InteractionId("s"), settings=settings, fields=fields, by=OWNER))
+    sampled(
+        life,
+        1,
+        r.Counter(code=A, created_at_us=1, uses=0, inviter=CLEO),
+        r.Counter(code=B, created_at_us=1, uses=0, max_uses=1, inviter=DORA),
+    )
+    page = m.ReviewMembers(
+        session=GREETING.session, members=members, after=UserId("0"), upto="", started_us=at(2), at_us=at(2)
+    )
+    life.tell(page)
+    return life
+
+
+def sampled(life: Life, at_s: float, *counters: r.Counter) -> None:
+    sample = Sample(requested_us=at(at_s), answered_us=at(at_s), session=GREETING.session, counters=counters)
+    life.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+
+
+def under_way(life: Life) -> tuple[int, int, int, int]:
+    asked = life.presence
+    return asked.audit.number, asked.witness.number, asked.sweeping.number, asked.announcing.number
+
+
+def test_what_failed_while_the_guild_was_away_is_asked_again_when_it_is_back():
+    life = guild(r.Settings(log_channel=ChannelId("7")))
+    cause = r.GatewayCause(session=GREETING.session, number=1, lane="members")
+    life.tell(m.RecordJoin(cause=cause, session=GREETING.session, user=ANNA, joined_at_us=at(5), arrived_us=at(5)))
+    sampled(life, 6, r.Counter(code=A, created_at_us=1, uses=1, inviter=CLEO))
+    audit, witness, sweeping, announcing = before = under_way(life)
+    assert all(before)
+    life.tell(m.GuildWentAway(at_us=at(7)))
+    life.tell(m.AuditFailed(number=audit, reason="away", forbidden=False, at_us=at(8)))
+    life.tell(m.WitnessFailed(number=witness, reason="away", at_us=at(8)))
+    life.tell(m.WitnessFailed(number=sweeping, reason="away", at_us=at(8)))
+    life.tell(m.AnnouncingFailed(number=announcing, reason="away", at_us=at(8)))
+    life.tell(GREETING)
+    assert {type(each) for each in life.errands} == {m.ReadAudit, m.AskWitness, m.AnnounceJoin}
+    assert not set(under_way(life)) & set(before)
+
+
+def test_a_page_of_before_the_guild_was_forgotten_says_nothing_of_who_is_there_after_it():
+    life = guild(r.Settings(), m.ListedMember(user=ANNA, joined_at_us=LONG_AGO_US))
+    asked = life.presence.sweeping.number
+    life.tell(m.ForgetGuild(at_us=at(5)))
+    row = m.SearchedMember(user=ANNA, joined_at_us=LONG_AGO_US, report=r.Report(5, A, CLEO))
+    life.tell(m.WitnessAnswered(number=asked, rows=(row,), at_us=at(6), swept=True, done=True))
+    assert (life.state.sweep.upto_us, life.state.sweep.done) == (0, False)
