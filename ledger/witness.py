@@ -142,10 +142,17 @@ def _reported(
     for each in members:
         period = state.membership(each.user, each.opened_us)
         assert period is not None, "it was found by that just now"
-        staff = join_credit(state, period, r.Status.REPORTED, each.staff, each.user)
-        if staff:
-            grant = r.CreditGranted(user=each.user, opened_us=each.opened_us, kind="join", staff=staff, verdict=1)
-            yield r.Draft(event=grant, cause=CAUSE, key=f"credit/join/{each.user}/{each.opened_us}/1")
+        yield from _backfilled(state, period, each)
+
+
+def _backfilled(state: GuildState, period: Period, told: r.ReportedMember) -> Iterator[r.Draft]:
+    """The credit for a join of before; none beside what a person has decided of it."""
+    staff = join_credit(state, period, r.Status.REPORTED, told.staff, told.user)
+    if staff is None or period.status is r.Status.MANUAL:
+        return
+    number = period.verdicts + 1
+    grant = r.CreditGranted(user=told.user, opened_us=told.opened_us, kind="join", staff=staff, verdict=number)
+    yield r.Draft(event=grant, cause=CAUSE, key=f"credit/join/{told.user}/{told.opened_us}/{number}")
 
 
 def _seed(state: GuildState, row: m.SearchedMember, period: Period) -> r.ReportedMember | None:

@@ -68,3 +68,18 @@ def test_a_page_of_before_the_guild_was_forgotten_says_nothing_of_who_is_there_a
     row = m.SearchedMember(user=ANNA, joined_at_us=LONG_AGO_US, report=r.Report(5, A, CLEO))
     life.tell(m.WitnessAnswered(number=asked, rows=(row,), at_us=at(6), swept=True, done=True))
     assert (life.state.sweep.upto_us, life.state.sweep.done) == (0, False)
+
+
+def test_what_a_person_decided_of_a_member_of_before_is_not_credited_to_another_by_the_sweep():
+    life = guild(r.Settings(credit_backfill=True), m.ListedMember(user=ANNA, joined_at_us=LONG_AGO_US))
+    decided = m.DecideJoin(
+        interaction=InteractionId("d"), user=ANNA, opened_us=0, staff=CLEO, code=A, why="saw it", by=OWNER
+    )
+    life.tell(decided)
+    row = m.SearchedMember(user=ANNA, joined_at_us=LONG_AGO_US, report=r.Report(5, B, DORA))
+    asked = life.presence.sweeping.number
+    life.tell(m.WitnessAnswered(number=asked, rows=(row,), at_us=at(6), swept=True, done=True))
+    (period,) = life.state.members[ANNA]
+    assert (period.status, period.staff, period.credited) == (r.Status.MANUAL, CLEO, CLEO)
+    granted = [each.event.staff for each in life.records if isinstance(each.event, r.CreditGranted)]
+    assert granted == [CLEO]
