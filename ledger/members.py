@@ -16,7 +16,7 @@ from ledger.ids import UserId, tombstone
 from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
-from ledger.vip import vip_drafts
+from ledger.vip import joined_as_vip, vip_drafts
 from ledger.windows import bounds_of
 
 REJOINED_FLAG: Final = 1
@@ -161,8 +161,10 @@ def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -
                 flags=member.flags,
                 roles=member.roles,
             )
-            yield from join_drafts(state, listed, origin="away", reconciled=False)
-            yield from vip_drafts(state, member.user, member.roles, page.at_us, cause)
+            drafts = tuple(join_drafts(state, listed, origin="away", reconciled=False))
+            yield from drafts
+            if not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
+                yield from vip_drafts(state, member.user, member.roles, page.at_us, cause)
     for start in range(0, len(seeds), MAX_SEEDS):
         event = r.MembersSeeded(members=tuple(seeds[start : start + MAX_SEEDS]))
         yield r.Draft(event=event, cause=cause, key=f"seeded/{state.seq + 1}/{start}")
@@ -229,6 +231,7 @@ def _join(
         roles=join.roles,
     )
     yield r.Draft(event=event, cause=join.cause, key=r.join_key(join.user, join.joined_at_us))
+    yield from joined_as_vip(state, join)
     if join.bot:
         period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin)
         yield from pronounce(state, period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)

@@ -11,6 +11,7 @@ import msgspec
 from ledger import records as r
 from ledger.credits import credit_vip
 from ledger.ids import RoleId, UserId
+from ledger.messages import RecordJoin
 from ledger.state import GuildState
 
 
@@ -29,6 +30,17 @@ def vip_drafts(
     yield r.Draft(event=event, cause=cause, key=f"vip/{name}/{period.opened_us}/{state.seq}")
     if has and not period.vip_since_us:
         yield from credit_vip(state, name, period, cause)
+
+
+def joined_as_vip(state: GuildState, join: RecordJoin) -> Iterator[r.Draft]:
+    """Who has a role at the join, or in the list that shows it, gained it in this membership, not in one before.
+
+    The credit comes with the join's verdict.
+    """
+    if join.bot or set(state.settings.vip_roles).isdisjoint(join.roles):
+        return
+    event = r.VipChanged(user=join.user, opened_us=join.joined_at_us, has=True, at_us=join.arrived_us)
+    yield r.Draft(event=event, cause=join.cause, key=f"vip/{join.user}/{join.joined_at_us}/{state.seq}")
 
 
 def vip_changed(state: GuildState, event: r.VipChanged) -> None:
