@@ -65,9 +65,24 @@ def _ended(period: Period) -> Period:
 
 
 def _counted(held: Period, period: Period) -> Period:
-    """Somebody who was thought to have been there before: their membership is a join of ours."""
+    """Somebody who was thought to have been there before: their membership is a join of ours.
+
+    What a person has decided of it stands; a credit stays until a verdict moves it.
+    """
+    if held.status is r.Status.MANUAL:
+        return msgspec.structs.replace(
+            held, arrived_us=period.arrived_us, counted=True, rejoin=period.rejoin, bot=period.bot, listed=False
+        )
     return msgspec.structs.replace(
-        period, left_us=held.left_us, aliases=held.aliases, verdict_seq=held.verdict_seq, verdicts=held.verdicts
+        period,
+        left_us=held.left_us,
+        aliases=held.aliases,
+        verdict_seq=held.verdict_seq,
+        verdicts=held.verdicts,
+        credited=held.credited,
+        vip=held.vip,
+        vip_since_us=held.vip_since_us,
+        vip_credited=held.vip_credited,
     )
 
 

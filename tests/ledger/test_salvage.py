@@ -429,3 +429,19 @@ def test_who_was_there_before_is_no_join_here_either_but_a_join_there_is_one_her
     gone_on(winner, [KILL])
     salvaged(winner, loser, since)
     assert [newest(winner, each).counted for each in (ANNA, BEN)] == [False, True]
+
+
+def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_saw_them_join():
+    life = played([GREETING])
+    seeded = m.ListedMember(user=ANNA, joined_at_us=at(-100))
+    page = m.ReviewMembers(
+        session=GREETING.session, members=(seeded,), after=UserId("0"), upto="", started_us=at(1), at_us=at(1)
+    )
+    decided = m.DecideJoin(
+        interaction=InteractionId("d"), user=ANNA, opened_us=0, staff=BEN, code=A, why="saw it", by=CLEO
+    )
+    gone_on(life, [page, decided])
+    joined = r.JoinRecorded(user=ANNA, joined_at_us=at(-100), arrived_us=at(-99), session=GREETING.session)
+    salvage(life, numbered(0, [r.Draft(event=joined, cause=r.InternalCause(what="x"), key="any")]), ())
+    now = newest(life, ANNA)
+    assert (now.counted, now.status, now.staff, now.credited) == (True, Status.MANUAL, BEN, BEN)
