@@ -75,13 +75,15 @@ def era_key(state: GuildState, key: str) -> str:
 
 
 def _people(state: GuildState) -> Iterator[UserId | None]:
-    """Whoever invited, was credited or gave credit, as far as it was recorded."""
+    """Whoever invited, was invited by name, was credited or gave credit, as far as it was recorded."""
     for periods in state.members.values():
         for period in periods:
             yield from _named(period)
     for history in state.assignments.values():
         for assignment in history:
             yield from (assignment.staff, assignment.by)
+    for targets in state.targets.values():
+        yield from targets
 
 
 def _invites(state: GuildState, user: UserId) -> bool:

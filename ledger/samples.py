@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.forgetting import person
 from ledger.ids import VANITY, SessionId
 from ledger.records import Counter, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
@@ -198,5 +199,5 @@ def _source(
         inviter=of.inviter,
         inviter_is_bot=of.inviter_is_bot,
         roles=of.roles,
-        targets=of.targets or state.targets.get(of.code, ()),
+        targets=of.targets or tuple(person(state, each) for each in state.targets.get(of.code, ())),
     )

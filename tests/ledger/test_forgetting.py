@@ -12,11 +12,12 @@ from ledger import records as r
 from ledger.decide import decide
 from ledger.evolve import evolve
 from ledger.forgetting import person
-from ledger.ids import InviteCode, UserId, is_tombstone, tombstone
+from ledger.ids import InteractionId, InviteCode, UserId, is_tombstone, tombstone
 from ledger.reports import codes_report
 from ledger.samples import Sample
 from ledger.state import GuildState, Period, from_pages, pages_of
 from ledger.verdicts import plain_verdict, pronounce
+from tests.ledger.lives import GREETING, UNDER_WAY, Life
 from tests.ledger.worlds import GUILD, START_US, World
 
 SECOND = 1_000_000
@@ -470,3 +471,41 @@ def test_who_only_assigned_a_code_can_be_forgotten(world: World):
     world.tell(m.ForgetMember(user=INVITER))
     (assignment,) = world.state.assignments[code]
     assert (assignment.staff, assignment.by) == (UserId("5"), tombstone(1))
+
+
+def made_for(user: UserId, life: Life) -> None:
+    """An invite that only this person can use."""
+    counter = r.Counter(code=InviteCode("T"), created_at_us=1, uses=0, inviter=UserId("9"))
+    sample = Sample(requested_us=START_US, answered_us=START_US, session=GREETING.session, counters=(counter,))
+    life.tell(GREETING)
+    life.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+    assign = m.AssignInvite(
+        interaction=InteractionId("1"),
+        code=counter.code,
+        staff=UserId("9"),
+        by=UserId("8"),
+        at_us=START_US,
+        targets=(user,),
+    )
+    life.tell(assign)
+
+
+def test_who_was_only_invited_by_name_can_be_forgotten():
+    life, anna = Life(), UserId("1")
+    made_for(anna, life)
+    assert life.tell(m.ForgetMember(user=anna)).answer == m.Forgot(known=True, memberships=0)
+    assert [each.targets for each in codes_report(life.state).codes] == [(tombstone(1),)]
+
+
+def test_who_was_forgotten_may_still_join_by_the_invite_that_is_theirs():
+    life, anna = Life(), UserId("1")
+    made_for(anna, life)
+    life.tell(m.ForgetMember(user=anna))
+    at_us = START_US + 60 * SECOND
+    cause = r.GatewayCause(session=GREETING.session, number=1, lane="members")
+    life.tell(m.RecordJoin(cause=cause, session=GREETING.session, user=anna, joined_at_us=at_us, arrived_us=at_us))
+    used = r.Counter(code=InviteCode("T"), created_at_us=1, uses=1, inviter=UserId("9"))
+    sample = Sample(requested_us=at_us + 1, answered_us=at_us + 1, session=GREETING.session, counters=(used,))
+    life.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+    (period,) = life.state.members[anna]
+    assert (period.status, period.code) == (r.Status.CERTAIN, "T")
