@@ -32,7 +32,7 @@ from ledger.state import (
 from ledger.taking_in import take_in
 from ledger.testimony import WAYS, names
 from ledger.vip import vip_changed
-from ledger.windows import MAX_KEPT_GAPS, bounds_of, place
+from ledger.windows import CARRIED_US, MAX_KEPT_GAPS, bounds_of, place
 
 MAX_INTERACTIONS: Final = 256
 MAX_TOMBSTONES: Final = 200
@@ -40,8 +40,6 @@ MAX_UNHEARD: Final = 20_000
 MAX_CARRIED: Final = 1_000
 HEARD_OF_US: Final = 20_000_000
 """A member younger than this is often missing in Discord's search."""
-CARRIED_US: Final = 180 * 24 * 3_600 * 1_000_000
-"""An application older than this brings nobody any more."""
 LISTED_LATE_US: Final = 60_000_000
 """So long an invite may still have been listed after it was deleted."""
 GAP_KEPT_US: Final = 600_000_000

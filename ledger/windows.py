@@ -21,6 +21,9 @@ MAX_STRADDLED_SAMPLES: Final = 3
 MAX_KEPT_GAPS: Final = 32
 """Closed gaps stay on the desk for join events that come late; what is older counts as "before"."""
 
+CARRIED_US: Final = 180 * 24 * 3_600 * 1_000_000
+"""An application older than this brings nobody any more."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """A join lies in one of the gaps ``first`` … ``last``; ``before``: or before the oldest known sample."""
@@ -157,7 +160,8 @@ def _window(gaps: Sequence[Gap], placed: Iterable[tuple[DeskJoin, Place]]) -> Wi
 def ground_of(state: GuildState, window: Window) -> Ground:
     """What is known of the guild around a window of it."""
     opened = window.gaps[0].opened
-    carried = tuple(each.source for each in state.carried if each.seen_us <= opened.answered_us)
+    oldest_us = window.gaps[-1].closed.answered_us - CARRIED_US
+    carried = tuple(each.source for each in state.carried if oldest_us <= each.seen_us <= opened.answered_us)
     return Ground(listed(state, opened), carried, state.pooled and len(window.gaps) > 1)
 
 
