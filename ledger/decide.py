@@ -175,6 +175,8 @@ def _unseen_member(state: GuildState, presence: m.Presence, message: m.NoteMembe
     join = message.join
     current = state.current(join.user)
     if current and current.is_open():
+        if not current.began_at(join.joined_at_us):
+            return ()  # of a membership that we have not heard of: the roles are not this one's
         return tuple(vip_drafts(state, join.user, join.roles, join.arrived_us, join.cause))
     if was_there_before(state, join.joined_at_us):
         return ()

@@ -340,6 +340,16 @@ def test_an_upgrade_is_credited_once_however_often_the_role_goes_and_comes(guild
     assert vip_credits(guild) == [("CreditGranted", ANNA, STAFF)]
 
 
+def test_roles_of_another_membership_make_nobody_a_vip_in_this_one(guild: Guild):
+    """Their leave and their return were missed."""
+    guild.settles(vip_roles=(VIP,))
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.tell(m.NoteMember(join=guild.event(ANNA, 20, 21, (VIP,), bot=False)))
+    assert vip_credits(guild) == []
+    assert not guild.state.members[ANNA][0].vip
+
+
 def test_an_upgrade_of_an_open_join_is_credited_when_that_is_settled(guild: Guild):
     guild.settles(vip_roles=(VIP,))
     burst(guild)
