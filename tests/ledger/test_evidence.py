@@ -179,6 +179,7 @@ def test_a_deletion_that_is_told_later_takes_the_proof_back_with_the_credit(guil
     told = m.NoteDeletion(cause=cause, deletion=deletion, arrived_us=us(30))
     guild.tell(told)
     assert guild.said() == (Status.CANDIDATES, None, None)
+    assert [source.why for gap in guild.state.gaps for source in gap.sources if source.code == ONCE] == ["deleted"]
     assert guild.tell(told).drafts == (), "the dispatch came twice"
 
 
@@ -259,7 +260,10 @@ def test_a_certain_result_that_it_contradicts_makes_the_guild_careful(guild: Gui
     assert not guild.state.pooled
     guild.hears(31, (ANNA, B, 5))
     assert guild.said() == (Status.CONFLICT, None, None)
-    assert guild.state.pooled
+    guild.joins(BEN, 40)
+    guild.counters(41, A=5)
+    assert guild.said(BEN)[0] is Status.CERTAIN
+    assert guild.state.pooled, "for good"
 
 
 def test_the_vanity_url_is_named_by_its_way_whatever_its_text(guild: Guild):
