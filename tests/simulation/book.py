@@ -7,8 +7,8 @@ unknown, or a recovery, the guild's head names the chain that is in force, and t
 from collections.abc import Sequence
 
 from ledger.evolve import evolve
-from ledger.ids import GuildId
-from ledger.records import Record
+from ledger.ids import VANITY, GuildId, InviteCode
+from ledger.records import GuildForgotten, InviteCreated, Record, SampleTaken
 from ledger.state import GuildState, pages_of
 from persistence.frames import GENESIS, Frame, follows
 from persistence.layer import Head
@@ -34,6 +34,22 @@ class GuildBook:
     @property
     def records(self) -> list[Record]:
         return [frame.record for frame in self.frames]
+
+    def told_of(self) -> tuple[set[InviteCode], int]:
+        """Every code that a sample or an event has told of, and when the first sample was answered (0 = never)."""
+        codes, first_us = {VANITY}, 0
+        for record in self.records:
+            match record.event:
+                case GuildForgotten():
+                    codes, first_us = {VANITY}, 0
+                case SampleTaken() as taken:
+                    codes |= {each.code for each in taken.changed}
+                    first_us = first_us or taken.answered_us
+                case InviteCreated() as born:
+                    codes.add(born.invite.code)
+                case _:
+                    pass
+        return codes, first_us
 
     def note(self, frame: Frame) -> None:
         """A layer was given this frame."""

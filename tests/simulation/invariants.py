@@ -16,6 +16,7 @@ from ledger import records as r
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
 from ledger.phases import MOVES, Phase
 from ledger.records import Status
+from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period, Posted, pages_of
 from persistence.cloud_epochs import Claim
 from persistence.frames import Frame
@@ -359,15 +360,20 @@ def truth_is_a_candidate(
     guild: str,
     candidates: Mapping[tuple[UserId, int], Collection[InviteCode]],
     truth: Mapping[tuple[UserId, int], Joined],
+    told_of: tuple[Collection[InviteCode], int],
 ) -> str:
     """Wherever a verdict names candidates, the invite that was really used is one of them.
 
     Uses that no two samples show (counted by the first one already, or of invites that nobody told of) are part of
-    NI. Asked of the verdicts in force at the end. Broken by an invite that is excluded too early.
+    NI as well. Asked of the verdicts in force at the end. Broken by an invite that is excluded too early.
     """
+    known, first_us = told_of
     for (user, opened_us), named in candidates.items():
         joined = truth.get((user, opened_us))
-        if named and joined is not None and {joined.code, NO_COUNTER}.isdisjoint(named):
+        if not named or joined is None:
+            continue
+        unseen = joined.code not in known or opened_us <= first_us + SKEW_US
+        if joined.code not in named and not (unseen and NO_COUNTER in named):
             return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, the candidates are {named}"
     return ""
 

@@ -480,7 +480,7 @@ class World:
         i.no_claim_is_wrong(town.guild, verdicts, truth, truthful=truthful)
         if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
             candidates = {join: each.candidates for join, each in known.items()}
-            i.truth_is_a_candidate(town.guild, candidates, truth)
+            i.truth_is_a_candidate(town.guild, candidates, truth, self.oracle.book(town.guild).told_of())
         self._judge_channel(town, state)
 
     def _judge_channel(self, town: Town, state: GuildState) -> None:
