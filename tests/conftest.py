@@ -25,5 +25,5 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 
 @pytest.hookimpl(optionalhook=True)  # tests/mutation runs without xdist
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: half of the tests wait for sockets and processes most of their time."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: half of the tests wait for sockets and processes most of their time."""
+    return (os.cpu_count() or 1) + 2

@@ -55,6 +55,7 @@ class Scripted(Outside):
         if self.silent:
             return
         clock = self._world.clock
+        clock.now_s += effect.after_s
         sample = Sample(
             requested_us=clock.stamp_us(),
             answered_us=clock.stamp_us(),
