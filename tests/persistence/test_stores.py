@@ -1,6 +1,7 @@
 """Stores by their address, and what an operator is told when one cannot be used; never a secret."""
 
 import asyncio
+import re
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -128,6 +129,7 @@ async def test_a_bucket_that_refuses_is_told_with_what_to_do(
 
 
 Answer: TypeAlias = tuple[int, str]
+LENGTH: Final = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 
 
 @asynccontextmanager
@@ -136,6 +138,10 @@ async def answering(answer: Answer | None, **methods: Answer) -> AsyncIterator[M
 
     async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked = await reader.readuntil(b"\r\n\r\n")
+        length = LENGTH.search(asked)
+        await reader.readexactly(
+            int(length[1]) if length else 0
+        )  # closed with bytes unread, a socket resets the answer
         said = methods.get(asked.split()[0].decode(), answer)
         if said is not None:
             status, body = said
