@@ -168,10 +168,11 @@ def _interrupted(report: m.GuildReport, me: Me) -> Iterator[str]:
     if left:
         named = ", ".join(f"{code(each.code)} (made {ago(each.made_us)})" for each in left[:MAX_CODES])
         more = f" and {len(left) - MAX_CODES:,} more" if len(left) > MAX_CODES else ""
+        yield f"**{count(len(left), 'invite')} of mine that nobody is credited for**: {named}{more}"
         yield (
-            f"**Invites of mine that stand for nobody**: {named}{more}. I was interrupted while making them, so "
-            "their joins count for nobody. Please delete them in the server's settings, or assign them with "
-            "/setup_staff_invite."
+            "-# I was stopped after Discord had made them, and before I had written down whose they are. So whoever "
+            "joins with one counts for nobody, and one that was meant for a single person may let in anybody. "
+            "Delete them in Server Settings, Invites, or give each to somebody with `/setup_staff_invite`."
         )
 
 

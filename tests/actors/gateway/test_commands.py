@@ -86,7 +86,7 @@ async def test_debug_invites_names_invites_that_the_bot_made_and_nobody_was_give
     )
     town.answer = lambda _: msgspec.structs.replace(REPORT, bots=(left,))
     reply = await sandbox.slash(guild, staff, "debug_invites")
-    assert "stand for nobody**: `left` (made <t:1:R>)" in reply.text
+    assert "nobody is credited for**: `left` (made <t:1:R>)" in reply.text
 
 
 async def test_a_standby_answers_nothing_that_it_hears(guild: Guild, staff: User, sandbox: Sandbox, town: Town):

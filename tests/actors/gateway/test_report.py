@@ -103,10 +103,18 @@ def test_invites_of_ours_that_stand_for_nobody_are_told_with_their_codes_once_th
             )
         )
     )
-    assert "stand for nobody**: `mine` (made <t:939:R>). I was interrupted" in text
+    assert "**1 invite of mine that nobody is credited for**: `mine` (made <t:939:R>)\n" in text
+    for said_of_it in (
+        "I was stopped after",
+        "counts for nobody",
+        "may let in anybody",
+        "Delete them",
+        "/setup_staff",
+    ):
+        assert said_of_it in text
     assert "theirs" not in text
     assert "`new`" not in text
-    assert "stand for nobody" not in said(report())
+    assert "nobody is credited for" not in said(report())
 
 
 def test_a_label_stands_beside_its_code_and_is_harmless():
