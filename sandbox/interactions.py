@@ -81,10 +81,11 @@ class Interactions:
 
     def typing_payload(self, guild: Guild, user: User, name: str, options: Options, focused: str) -> JsonObject:
         """An INTERACTION_CREATE for autocompletion: `focused` is the option that is being typed."""
-        command = self._commands.find(guild.id, name)
+        first, *path = name.split()
+        command = self._commands.find(guild.id, first)
         if command is None:
-            raise LookupError(f"no command /{name} is registered for {guild.name}")
-        data = typing_data(guild, command, options, focused, self._world.users)
+            raise LookupError(f"no command /{first} is registered for {guild.name}")
+        data = typing_data(command, path, options, focused)
         return self._envelope(guild, user) | {"type": 4, "data": data}
 
     def click_payload(

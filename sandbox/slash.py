@@ -74,22 +74,21 @@ def command_data(
     return data | ({"resolved": resolved} if resolved else {})
 
 
-def typing_data(
-    guild: Guild, command: JsonObject, options: Options, focused: str, users: Mapping[int, User]
-) -> JsonObject:
+def typing_data(command: JsonObject, path: list[str], options: Options, focused: str) -> JsonObject:
     """`data` of an autocompletion: what is filled in so far, the option in hand marked; nothing is required yet.
+
+    Ids come without what they stand for: Discord does not resolve them here (discord.py, `Namespace`).
 
     Raises:
         ValueError: when that option is not completed by the bot.
     """
-    definitions = _definitions(command, [])
+    definitions = _definitions(command, path)
     if not definitions.get(focused, {}).get("autocomplete"):
         raise ValueError(f"/{command['name']} completes no option {focused}")
     values = [_option(definitions, name, value) for name, value in options.items()]
     marked: list[JsonObject] = [one | {"focused": True} if one["name"] == focused else one for one in values]
     data: JsonObject = {"id": command["id"], "name": command["name"], "type": command["type"]}
-    resolved = _resolved(guild, values, users)
-    return data | {"options": marked} | ({"resolved": resolved} if resolved else {})
+    return data | {"options": _wrap(path, marked)}
 
 
 BUTTON, STRING_SELECT = 2, 3

@@ -4,15 +4,17 @@ A decision changes nobody else's verdict. Where it leaves somebody of the same w
 suggested, and a person decides that as well.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
 import msgspec
 
-from actors.gateway.asking import PATIENT_S, ask_codes
+from actors.gateway.asking import PATIENT_S, QUICK_S, ask_codes
 from actors.gateway.paged import TextPage, Turn, page_of
 from actors.gateway.render import render, verdict_words
+from actors.gateway.which_join import JoinChoice, is_open_case, join_meant, joins_offered, title
 from actors.gateway.why import reported
 from actors.gateway.wording import MAX_NAMED, brief, code, count, fit, moment, person
 from actors.roster import Roster
@@ -44,7 +46,9 @@ DONE_ALREADY: Final = "Nothing was changed: this was decided just so already."
 
 
 class Decide(msgspec.Struct, frozen=True, kw_only=True):
-    """What was typed. ``staff`` None: nobody is credited; ``code`` "": the invite stays open."""
+    """What was typed. ``staff`` None: nobody is credited; ``code`` "": the invite stays open; ``join`` "": the
+    member's newest open case, else their newest join.
+    """
 
     interaction: InteractionId
     guild: GuildId
@@ -55,6 +59,7 @@ class Decide(msgspec.Struct, frozen=True, kw_only=True):
     code: InviteCode
     why: str
     by: UserId
+    join: str = ""
 
 
 class Reviews:
@@ -77,7 +82,8 @@ class Reviews:
         if not cases:
             return "No case is open: nothing waits for a person."
         shown, at, pages = page_of(cases, number, CASES_A_PAGE)
-        lines = [case_line(case, await self._newest(guild, case)) for case in shown]
+        several = _with_several(cases)
+        lines = [case_line(case, await self._newest(guild, case), by_name=case.user in several) for case in shown]
         head = f"### {count(len(cases), 'open case')}, the newest first"
         foot = f"-# Page {at + 1:,} of {pages:,}. Decide one with `/review decide`; `/why` tells all that is known."
         return TextPage(turn=Turn(REVIEW, "", at), pages=pages, text=fit([head, foot, *lines]))
@@ -87,15 +93,23 @@ class Reviews:
         refusal = await self._refusal(wish)
         if refusal:
             return refusal
-        suggestions = await self._suggestions(wish)
-        outcome = await self._roster.ask(wish.guild, _message(wish), PATIENT_S)
+        meant = await self._meant(wish)
+        if isinstance(meant, str):
+            return meant
+        suggestions = await self._suggestions(wish, meant)
+        outcome = await self._roster.ask(wish.guild, _message(wish, meant), PATIENT_S)
         decided = outcome.answer
         if not isinstance(decided, m.Decided):
             return render(outcome, wish.name)
         if decided.period == decided.before:
             return DONE_ALREADY
-        now = await self._now(wish, decided)
-        return fit([*decision_lines(wish, decided.before, now), *suggestions])
+        now = await self._periods(wish.guild, wish.user)
+        after = next((each for each in now if each.opened_us == meant.opened_us), decided.period)
+        return fit([*decision_lines(wish, decided.before, after), *_left_open(now), *suggestions])
+
+    async def joins(self, guild: GuildId, user: UserId, typed: str) -> Sequence[JoinChoice]:
+        """The joins of a member that fit what was typed so far."""
+        return joins_offered(await self._periods(guild, user, QUICK_S), typed)
 
     async def _refusal(self, wish: Decide) -> str:
         if wish.code:
@@ -112,19 +126,23 @@ class Reviews:
                 return STRANGER.format(who=person(wish.staff))
         return ""
 
-    async def _now(self, wish: Decide, decided: m.Decided) -> Period:
-        """The membership with the credits as they stand; the answer's own where that is not known now."""
+    async def _meant(self, wish: Decide) -> Period | str:
         outcome = await self._roster.ask(wish.guild, m.DescribeMember(user=wish.user), PATIENT_S)
-        periods = outcome.answer.periods if isinstance(outcome.answer, m.MemberReport) else ()
-        opened_us = decided.period.opened_us
-        return next((each for each in periods if each.opened_us == opened_us), decided.period)
+        if not isinstance(outcome.answer, m.MemberReport) or not outcome.answer.periods:
+            return render(outcome, wish.name)
+        return join_meant(wish.user, outcome.answer.periods, wish.join)
 
-    async def _suggestions(self, wish: Decide) -> Sequence[str]:
+    async def _periods(self, guild: GuildId, user: UserId, timeout_s: float = PATIENT_S) -> Sequence[Period]:
+        """The member's joins, oldest first; none where they are not known now."""
+        outcome = await self._roster.ask(guild, m.DescribeMember(user=user), timeout_s)
+        return outcome.answer.periods if isinstance(outcome.answer, m.MemberReport) else ()
+
+    async def _suggestions(self, wish: Decide, meant: Period) -> Sequence[str]:
         """For whom of the same window one candidate would be left: only what the counters force."""
         if not wish.code:
             return ()
         cases = await self._cases(wish.guild)
-        own = next((case for case in cases if case.user == wish.user), None) if not isinstance(cases, str) else None
+        own = _case_of(cases, wish.user, meant) if not isinstance(cases, str) else None
         verdict = await self._newest(wish.guild, own) if own else None
         if isinstance(cases, str) or own is None or verdict is None or verdict.evidence.uses.get(wish.code) != 1:
             return ()
@@ -151,10 +169,11 @@ class Reviews:
         return next((each for each in verdicts if each.opened_us == case.period.opened_us), None)
 
 
-def case_line(case: m.OpenCase, verdict: VerdictReached | None) -> str:
-    """A case with its evidence."""
+def case_line(case: m.OpenCase, verdict: VerdictReached | None, *, by_name: bool = False) -> str:
+    """A case with its evidence; ``by_name``: with what /review decide calls this join, since there are several."""
     period = case.period
-    text = f"{person(case.user)}, {moment(period.opened_us)}: {_source(period)}"
+    join = f" (join `{title(period)}`)" if by_name else ""
+    text = f"{person(case.user)}, {moment(period.opened_us)}{join}: {_source(period)}"
     evidence = verdict.evidence if verdict else None
     if evidence and evidence.joins:
         named = {each: number for each, number in evidence.uses.items() if each in period.candidates}
@@ -212,11 +231,29 @@ def _suggestion(case: m.OpenCase, taken: InviteCode) -> str:
     )
 
 
-def _message(wish: Decide) -> m.DecideJoin:
+def _with_several(cases: Sequence[m.OpenCase]) -> frozenset[UserId]:
+    """Whose cases are more than one."""
+    return frozenset(user for user, number in Counter(case.user for case in cases).items() if number > 1)
+
+
+def _case_of(cases: Sequence[m.OpenCase], user: UserId, period: Period) -> m.OpenCase | None:
+    same = (case for case in cases if case.user == user and case.period.opened_us == period.opened_us)
+    return next(same, None)
+
+
+def _left_open(periods: Sequence[Period]) -> Iterator[str]:
+    """The member's other cases, which this decision does not touch."""
+    names = [title(each) for each in reversed(periods) if is_open_case(each)]
+    if names:
+        more = f" and {len(names) - MAX_NAMED:,} more" if len(names) > MAX_NAMED else ""
+        yield f"-# Still open for this member, each a case of its own: {', '.join(names[:MAX_NAMED])}{more}."
+
+
+def _message(wish: Decide, meant: Period) -> m.DecideJoin:
     return m.DecideJoin(
         interaction=wish.interaction,
         user=wish.user,
-        opened_us=0,
+        opened_us=meant.opened_us,
         staff=wish.staff,
         code=wish.code or None,
         why=wish.why,

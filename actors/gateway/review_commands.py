@@ -3,6 +3,7 @@
 from typing import Final, TypeAlias
 
 import discord
+import msgspec
 from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
@@ -36,23 +37,26 @@ def install_review(
 
     @group.command(description="Say whom a join counts for, and why; what was worked out is kept beside it")
     @app_commands.describe(
-        member="Whose (newest) join",
+        member="Whose join",
         reason="Why, in your words; kept with the decision",
         staff="Whom it counts for; left out, nobody",
         code="The invite that was used; left out, it stays open",
+        join="Which of their joins; left out, the newest open case",
     )
-    async def decide(
+    async def decide(  # an option each, as Discord wants them
         interaction: Interaction,
+        *,
         member: discord.User,
         reason: app_commands.Range[str, 1, MAX_REASON],
         staff: discord.User | None = None,
         code: str = "",
+        join: str = "",
     ) -> None:
         refusal = _refusal(member, staff, reason)
         if refusal:
             await answer(interaction, refusal, log)
         else:
-            wish = _wish(interaction, member, staff, code, reason)
+            wish = msgspec.structs.replace(_wish(interaction, member, staff, code, reason), join=join)
             await deferred(interaction, lambda: reviews.decide(wish), log)
 
     @decide.autocomplete("code")
@@ -61,6 +65,14 @@ def install_review(
             return []
         choices = await invites.suggest(GuildId(str(interaction.guild_id)), typed)
         return [app_commands.Choice(name=each.name, value=each.code) for each in choices]
+
+    @decide.autocomplete("join")
+    async def suggest_joins(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
+        member: object = interaction.namespace.member
+        if not may_use(interaction) or not isinstance(member, discord.Object | discord.User | discord.Member):
+            return []
+        joins = await reviews.joins(GuildId(str(interaction.guild_id)), UserId(str(member.id)), typed)
+        return [app_commands.Choice(name=each.name, value=each.value) for each in joins]
 
     tree.add_command(group)
 

@@ -7,9 +7,10 @@ import pytest
 from actors.gateway.paged import Turn, page_of, turn_id, turn_of
 from actors.gateway.review import DONE_ALREADY, Decide, case_line, decision_lines
 from actors.gateway.review_commands import NO_BOT_STAFF, NO_REASON
+from actors.gateway.which_join import join_meant, joins_offered
 from ledger import messages as m
 from ledger.errors import StorageError
-from ledger.ids import GuildId, InteractionId, InviteCode, UserId
+from ledger.ids import VANITY, GuildId, InteractionId, InviteCode, UserId
 from ledger.records import Evidence, InternalCause, Record, Report, Status, VerdictReached
 from ledger.state import Period
 from sandbox import Sandbox
@@ -74,21 +75,23 @@ class Court:
         town.answer = self.answer
         town.inside.books.told = self.rows
 
+    def periods_of(self, user: UserId) -> tuple[Period, ...]:
+        own = [each.period for each in self.cases if each.user == user]
+        return self.now or tuple(sorted(own, key=lambda period: period.opened_us))
+
     def answer(self, message: m.Message) -> m.Answer:
         match message:
             case m.DescribeReview():
                 return m.ReviewReport(cases=self.cases)
             case m.DescribeCodes():
                 return CODES
-            case m.DecideJoin(user=user, staff=holder):
-                own = next((each for each in self.cases if each.user == user), None)
-                if own is None:
-                    return m.MemberReport(user=user, periods=())
-                before = own.period
-                self.now = (Period(before.opened_us, 0, status=Status.MANUAL, code=A, staff=holder, credited=holder),)
-                return m.Decided(user=user, period=self.now[0], before=before)
+            case m.DecideJoin(user=user, opened_us=opened_us, staff=holder):
+                (before,) = [each for each in self.periods_of(user) if each.opened_us == opened_us]
+                after = Period(opened_us, 0, status=Status.MANUAL, code=A, staff=holder, credited=holder)
+                self.now = tuple(after if each is before else each for each in self.periods_of(user))
+                return m.Decided(user=user, period=after, before=before)
             case m.DescribeMember(user=user):
-                return m.MemberReport(user=user, periods=self.now)
+                return m.MemberReport(user=user, periods=self.periods_of(user))
             case _:
                 return m.Done()
 
@@ -166,6 +169,77 @@ async def test_what_is_wrong_about_a_decision_is_said_and_nothing_is_done(
     assert "Manage Server" in await said(by=sandbox.world.users[plain.user_id])
     assert court.town.heard(guild.id, m.DecideJoin) == []
     assert "I have never seen" in await said(), "of a member without any membership here"
+
+
+async def test_who_left_and_came_back_has_several_cases_and_the_one_that_is_named_is_decided(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    member = sandbox.world.join(guild, via=None)
+    user = UserId(str(member.user_id))
+    court.cases = tuple(m.OpenCase(user=user, period=case(number).period) for number in (3, 2, 1))
+    listed = (await sandbox.slash(guild, staff, "review list")).text
+    assert "(join `1970-01-01 00:00:02 UTC`)" in listed
+    typed = {"member": member.user_id, "staff": staff, "reason": "asked"}
+    offered = await sandbox.type_in(guild, staff, "review decide", typed | {"join": "1970-01-01 00:00:0"}, "join")
+    assert [each["name"] for each in offered.choices] == [
+        f"1970-01-01 00:00:0{second} UTC · open: A or B" for second in (3, 2, 1)
+    ]
+    picked = str(offered.choices[1]["value"])
+    said = (await sandbox.slash(guild, staff, "review decide", typed | {"join": picked})).text
+    assert "on <t:2:f> counts" in said
+    assert "Still open for this member, each a case of its own: 1970-01-01 00:00:03 UTC, 1970-01-01 00:00:01" in said
+    by_name = (await sandbox.slash(guild, staff, "review decide", typed | {"join": "1970-01-01 00:00:01"})).text
+    assert "on <t:1:f> counts" in by_name
+    newest_open = (await sandbox.slash(guild, staff, "review decide", typed)).text
+    assert "on <t:3:f> counts" in newest_open
+    assert [told.opened_us for told in court.town.heard(guild.id, m.DecideJoin)] == [2_000_000, 1_000_000, 3_000_000]
+
+
+async def test_a_join_that_fits_none_or_several_is_not_guessed(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    member = sandbox.world.join(guild, via=None)
+    user = UserId(str(member.user_id))
+    court.cases = tuple(m.OpenCase(user=user, period=case(number).period) for number in (2, 1))
+    typed = {"member": member.user_id, "staff": staff, "reason": "asked"}
+    none = (await sandbox.slash(guild, staff, "review decide", typed | {"join": "**yesterday** @everyone"})).text
+    assert "no join here that fits “\\*\\*yesterday\\*\\* \\@everyone”" in none
+    several = (await sandbox.slash(guild, staff, "review decide", typed | {"join": "1970-01-01"})).text
+    assert "2 joins of" in several
+    assert "1970-01-01 00:00:01 UTC, 1970-01-01 00:00:02 UTC" in several
+    assert court.town.heard(guild.id, m.DecideJoin) == []
+
+
+async def test_joins_are_offered_to_staff_alone_once_a_member_is_named(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    member = sandbox.world.join(guild, via=None)
+    court.cases = (m.OpenCase(user=UserId(str(member.user_id)), period=case(1).period),)
+    nobody = sandbox.world.users[member.user_id]
+    named = {"member": member.user_id, "join": ""}
+    assert (await sandbox.type_in(guild, nobody, "review decide", named, "join")).choices == []
+    assert (await sandbox.type_in(guild, staff, "review decide", {"join": ""}, "join")).choices == []
+    assert len((await sandbox.type_in(guild, staff, "review decide", named, "join")).choices) == 1
+
+
+def test_each_join_is_described_by_what_is_known_of_it():
+    told = Status.CERTAIN
+    periods = (
+        Period(1, 1, counted=False, status=Status.UNKNOWN),
+        Period(1_000_000, 1, status=told, code=A),
+        Period(2_000_000, 1, status=Status.LIKELY, candidates=(VANITY, A)),
+        Period(3_000_000, 1, status=Status.MANUAL),
+        Period(4_000_000, 1),
+    )
+    assert [each.name[26:] for each in joins_offered(periods, "")] == [
+        "open: the vanity URL or A",
+        "not worked out yet",
+        "decided by a person",
+        "worked out: A",
+        "here before I counted",
+    ]
+    assert join_meant(ANNA, periods, "") == periods[2]
+    assert join_meant(ANNA, periods[:2], "") == periods[1], "where no case is open: the newest"
 
 
 def test_credits_that_moved_are_told_and_those_that_did_not_too():
