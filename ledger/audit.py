@@ -6,6 +6,7 @@ is solved again.
 """
 
 from collections.abc import Iterable, Iterator
+from functools import reduce
 from typing import Final
 
 import msgspec
@@ -13,8 +14,10 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.closing import solve_again
+from ledger.creations import LOGGED_LATE_US, is_unseen, with_creation
 from ledger.deletions import as_read, with_deletions
 from ledger.fetching import retry_after_s
+from ledger.samples import SKEW_US
 from ledger.state import GuildState
 from ledger.verdicts import plain_verdict, pronounce
 
@@ -40,8 +43,11 @@ def audit_arrived(state: GuildState, presence: m.Presence, message: m.AuditArriv
         cause=CAUSE,
         key=f"audit/{message.requested_us}/{state.seq}",
     )
-    gaps = as_read(with_deletions(state.gaps, message.deletions), message.requested_us)
+    created = tuple(_creations(state, message))
+    gaps = reduce(with_creation, created, state.gaps)
+    gaps = as_read(with_deletions(gaps, message.deletions), message.requested_us)
     drafts = (
+        *(r.Draft(event=each, cause=CAUSE, key=f"creation/{each.code}/{each.at_us}/{state.seq}") for each in created),
         *_deletions(state, message.deletions, message.requested_us, CAUSE),
         read,
         *_adders(state, message.bots),
@@ -69,6 +75,25 @@ def _deletions(
         by = state.name_of(each.by) if each.by else None
         event = r.DeletionLogged(code=each.code, at_us=each.at_us, arrived_us=arrived_us, by=by)
         yield r.Draft(event=event, cause=cause, key=f"deletion/{each.code}/{each.at_us}/{state.seq}")
+
+
+def _creations(state: GuildState, message: m.AuditArrived) -> Iterator[r.CreationLogged]:
+    """Invites that nobody told of and no sample showed, and that a join of a kept window may have used."""
+    deleted = {each.code: each.at_us for each in message.deletions} | state.deletions
+    for each in dict.fromkeys(message.creations):
+        ends = [deleted[each.code] + SKEW_US] if deleted.get(each.code, 0) >= each.at_us else []
+        ends += [each.at_us + each.max_age_s * 1_000_000] if each.max_age_s else []
+        event = r.CreationLogged(
+            code=each.code,
+            at_us=each.at_us,
+            made_us=each.at_us - LOGGED_LATE_US,
+            dead_us=min(ends, default=0),
+            max_uses=each.max_uses,
+            by=state.name_of(each.by) if each.by else None,
+            by_bot=each.by_bot,
+        )
+        if is_unseen(state, event) and with_creation(state.gaps, event) != state.gaps:
+            yield event
 
 
 def _adders(state: GuildState, bots: Iterable[m.AddedBot]) -> Iterator[r.Draft]:

@@ -23,6 +23,8 @@ def move_credits(state: GuildState, period: Period, verdict: VerdictReached, cau
     yield from _Credited("join", user, period.opened_us, number).moves(period.credited, holder, cause)
     vip = vip_credit(state, period, verdict.status, verdict.staff, user)
     yield from _Credited("vip", user, period.opened_us, number).moves(period.vip_credited, vip, cause)
+    if period.vip_credited and not vip:
+        yield from _pass_on(state, user, period, cause)
 
 
 def credit_vip(state: GuildState, user: UserId, period: Period, cause: Cause) -> Iterator[Draft]:
@@ -30,6 +32,19 @@ def credit_vip(state: GuildState, user: UserId, period: Period, cause: Cause) ->
     holder = vip_credit(state, period, period.status, period.staff, user, has=True)
     credited = _Credited("vip", user, period.opened_us, period.verdicts)
     yield from credited.moves(period.vip_credited, holder, cause)
+
+
+def _pass_on(state: GuildState, user: UserId, period: Period, cause: Cause) -> Iterator[Draft]:
+    """The one credit of a life is free again: it goes to the oldest other upgrade that somebody stands behind."""
+    others = [each for each in state.periods_of(user) if each.opened_us != period.opened_us]
+    if state.settings.vip_once != "life" or any(each.vip_credited for each in others):
+        return
+    for each in others:
+        holder = _creditable(state, each, each.status, each.staff, user) if each.vip_since_us else None
+        if holder and each.counted:
+            name = state.holder_of(user, each.opened_us)
+            yield from _Credited("vip", name, each.opened_us, each.verdicts).moves(None, holder, cause)
+            return
 
 
 def join_credit(

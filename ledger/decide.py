@@ -155,13 +155,31 @@ def _drafts(state: GuildState, presence: m.Presence, message: _Dispatch) -> tupl
         case m.RecordLeave():
             return tuple(leave_drafts(state, message))
         case m.NoteInviteBorn():
-            event: r.Event = r.InviteCreated(invite=message.invite, arrived_us=message.arrived_us)
-            return (_numbered(state, event, message.cause, f"born/{message.invite.code}"),)
+            born = r.InviteCreated(invite=message.invite, arrived_us=message.arrived_us)
+            return _unless_too_many(state, len(state.births), born, message)
         case m.NoteInviteDied():
-            event = r.InviteDied(code=message.code, arrived_us=message.arrived_us, how=message.how)
-            return (_numbered(state, event, message.cause, f"died/{message.code}"),)
+            died = r.InviteDied(code=message.code, arrived_us=message.arrived_us, how=message.how)
+            return _unless_too_many(state, len(state.deaths), died, message)
         case _:
             assert_never(message)
+
+
+MAX_UNSAMPLED: Final = 2_000
+"""So many births, and deaths, wait for a sample, which may not come for long; a guild has 1,000 invites at once."""
+TOO_MANY: Final = "too_many_invites"
+
+
+def _unless_too_many(
+    state: GuildState, held: int, event: r.InviteCreated | r.InviteDied, message: m.NoteInviteBorn | m.NoteInviteDied
+) -> tuple[r.Draft, ...]:
+    """What is not kept breaks continuity, once."""
+    if held < MAX_UNSAMPLED:
+        what, code = ("born", event.invite.code) if isinstance(event, r.InviteCreated) else ("died", event.code)
+        return (_numbered(state, event, message.cause, f"{what}/{code}"),)
+    if TOO_MANY in state.broken:
+        return ()
+    broken = r.ContinuityBroken(reason=TOO_MANY, at_us=message.arrived_us)
+    return (_numbered(state, broken, message.cause, "broken"),)
 
 
 def _deletion(state: GuildState, presence: m.Presence, message: m.NoteDeletion) -> m.Decision:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.ids import InviteCode
-from ledger.samples import SKEW_US, UNLIMITED
+from ledger.samples import LOGGED, SKEW_US, UNLIMITED
 from ledger.state import Gap, GapSource
 
 SETTLED_US: Final = 5_000_000
@@ -56,7 +56,7 @@ def _mapped(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
 
 
 def _deleted(source: GapSource, at_us: int | None) -> GapSource:
-    if at_us is None or source.why not in ("gone", "used_up") or at_us < source.created_at_us:
+    if at_us is None or source.why not in ("gone", "used_up", LOGGED) or at_us < source.created_at_us:
         return source
     dead_us = min(source.dead_us or at_us + SKEW_US, at_us + SKEW_US)
     return msgspec.structs.replace(source, exact=False, why="deleted", left=UNLIMITED, dead_us=dead_us)

@@ -11,9 +11,10 @@ import msgspec
 
 from ledger import records as r
 from ledger.announcing import shown, to_be_shown
+from ledger.creations import with_creation
 from ledger.deletions import SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
-from ledger.ids import NO_COUNTER, UserId, is_tombstone
+from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
 from ledger.samples import APPLIED, SKEW_US, close_gap
 from ledger.state import (
     LEFT_UNKNOWN,
@@ -23,6 +24,7 @@ from ledger.state import (
     Carried,
     Death,
     DeskJoin,
+    Gap,
     GuildState,
     Period,
     Sweep,
@@ -96,16 +98,18 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             _sample(state, event)
         case r.DeletionLogged():
             _deletion(state, event)
+        case r.CreationLogged():
+            state.gaps = with_creation(state.gaps, event)
         case r.AuditRead():
             _audit(state, event)
         case r.WitnessHeard():
             _witness(state, event)
         case r.MembersReported():
             _reported(state, event, record.seq)
-        case r.WindowClosed(again=False):
-            _close(state, event)
         case r.WindowClosed():
-            pass  # its verdicts say it all
+            _count_unclaimed(state, event)
+            if not event.again:
+                _close(state, event)
         case r.VerdictReached():
             _verdict(state, event, record.seq)
         case r.CreditGranted():
@@ -306,14 +310,17 @@ def _settings(state: GuildState, settings: r.Settings) -> None:
         state.outbox = {key: each for key, each in state.outbox.items() if key in state.posted}
 
 
+def _gaps_of(state: GuildState, event: r.WindowClosed) -> list[Gap]:
+    return [gap for gap in state.gaps if event.first_sample < gap.number <= event.last_sample]
+
+
 def _carry(state: GuildState, event: r.WindowClosed) -> None:
     """Uses of a guild that approves by hand stay to be claimed by those who are approved later."""
     assert state.baseline is not None, "a window has samples"
     oldest_us = state.baseline.answered_us - CARRIED_US
     fresh = [
         Carried(source, gap.closed.answered_us)
-        for gap in state.gaps
-        if event.first_sample < gap.number <= event.last_sample
+        for gap in _gaps_of(state, event)
         for source in gap.sources
         if source.why == APPLIED
     ]
@@ -321,14 +328,36 @@ def _carry(state: GuildState, event: r.WindowClosed) -> None:
     state.carried = tuple([*kept, *fresh][-MAX_CARRIED:])
 
 
-def _close(state: GuildState, event: r.WindowClosed) -> None:
-    state.unsolved = 0
+def _count_unclaimed(state: GuildState, event: r.WindowClosed) -> None:
+    """What a window leaves unclaimed holds in place of what it, or its parts, had left before."""
+    before = [number for number in state.unclaimed_lately if event.first_sample < number <= event.last_sample]
+    for number in before:
+        for code, uses in state.unclaimed_lately.pop(number).items():
+            _claim(state, code, uses)
+    if not event.unclaimed:
+        return
     for code, uses in event.unclaimed.items():
         state.unclaimed[code] = state.unclaimed.get(code, 0) + uses
+    kept = {gap.number for gap in state.gaps}
+    lately = {number: left for number, left in state.unclaimed_lately.items() if number in kept}
+    state.unclaimed_lately = {**lately, event.last_sample: dict(event.unclaimed)}
+
+
+def _claim(state: GuildState, code: InviteCode, uses: int) -> None:
+    left = state.unclaimed.pop(code) - uses
+    if left:
+        state.unclaimed[code] = left
+
+
+def _close(state: GuildState, event: r.WindowClosed) -> None:
+    state.unsolved = 0
     if event.abandoned or state.baseline is None:
         state.desk = {}
         return
     _carry(state, event)
+    gaps = _gaps_of(state, event)
+    if gaps and event.joins > sum(event.tally.values()):  # perhaps by an invite that only the audit log tells of
+        _leave_unread(state, gaps[0].opened.requested_us - LISTED_LATE_US, gaps[-1].closed.answered_us)
     bounds = bounds_of(state.baseline, state.gaps)
     oldest = bounds[0].number
     state.desk = {key: join for key, join in state.desk.items() if place(join, bounds).last > oldest}

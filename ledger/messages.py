@@ -218,12 +218,27 @@ class AddedBot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     by: UserId
 
 
+class CreatedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the audit log says of an invite's creation, at ``at_us`` by Discord's clock.
+
+    ``max_uses``: 0 = unlimited; ``max_age_s``: 0 = for ever; ``by_bot``: whoever made it is one.
+    """
+
+    code: InviteCode
+    at_us: int
+    max_uses: int = 0
+    max_age_s: int = 0
+    by: UserId | None = None
+    by_bot: bool = False
+
+
 class AuditArrived(_Message, frozen=True):
     """The audit log, whole from the ``since_us`` that was asked for up to ``requested_us``, by request ``number``."""
 
     number: int
     requested_us: int
     deletions: tuple[DeletedInvite, ...] = ()
+    creations: tuple[CreatedInvite, ...] = ()
     bots: tuple[AddedBot, ...] = ()
 
 

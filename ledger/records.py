@@ -274,6 +274,22 @@ class DeletionLogged(_Event, frozen=True, tag="deletion_logged"):
     by: UserId | None = None
 
 
+class CreationLogged(_Event, frozen=True, tag="creation_logged"):
+    """The audit log (entry 40, at ``at_us``) names an invite that was made and went while no sample showed it.
+
+    ``made_us``: when it was made at the earliest; ``dead_us``: joins later than this cannot have used it, 0 = not
+    known; ``max_uses``: 0 = unlimited. All by Discord's clock.
+    """
+
+    code: InviteCode
+    at_us: int
+    made_us: int
+    dead_us: int = 0
+    max_uses: int = 0
+    by: UserId | None = None
+    by_bot: bool = False
+
+
 class AuditRead(_Event, frozen=True, tag="audit_read"):
     """The audit log was read whole, asked for at ``requested_us``.
 
@@ -462,6 +478,7 @@ Event: TypeAlias = (
     | ContinuityBroken
     | SampleTaken
     | DeletionLogged
+    | CreationLogged
     | AuditRead
     | WitnessHeard
     | MembersReported

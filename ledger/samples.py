@@ -17,6 +17,8 @@ from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identi
 SKEW_US: Final = 2_000_000
 """How far Discord's clock and ours may differ, and how late a death may be told."""
 UNLIMITED: Final = -1
+LOGGED: Final = "logged"
+"""The class of an invite that only the audit log has told of."""
 APPLIED: Final = "applied"
 """The class of uses in a guild that approves by hand: an applicant's, who may join much later or never."""
 

@@ -182,10 +182,12 @@ class Posted(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class GuildState(msgspec.Struct, kw_only=True):
     """Everything durable that is known of a guild, as of the record ``seq``.
 
-    ``deletions``: when the audit log says that an invite was deleted; ``unread``: what has vanished, or which bot has
-    come, that the audit log was not read for: from when, and until when, (0, 0) = nothing. ``carried``: uses seen
-    earlier that a join may still claim. ``pooled``: the second witness has contradicted a certain result here.
-    ``unheard``: by the key of their join. ``outbox``: memberships to be announced, by the key of the join.
+    ``unclaimed``: uses by code that no join explains; ``unclaimed_lately``: those of windows that may be worked out
+    again, by the number of the last sample. ``deletions``: when the audit log says that an invite was deleted;
+    ``unread``: what has vanished, which bot has come, or which join has no use, that the audit log was not read for:
+    from when, and until when, (0, 0) = nothing. ``carried``: uses seen earlier that a join may still claim.
+    ``pooled``: the second witness has contradicted a certain result here. ``unheard``: by the key of their join.
+    ``outbox``: memberships to be announced, by the key of the join.
 
     ``forgotten``: people who were forgotten, and their tombstones' numbers; their memberships of before stand in
     ``members`` under the tombstone. ``forgot_seq``: the newest record that forgot anything: checkpoints of before it
@@ -210,6 +212,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     assignments: dict[InviteCode, tuple[Assignment, ...]] = {}
     assigned: int = 0
     unclaimed: dict[InviteCode, int] = {}
+    unclaimed_lately: dict[int, dict[InviteCode, int]] = {}
     breaks: int = 0
     settings: Settings = Settings()
     carried: tuple[Carried, ...] = ()

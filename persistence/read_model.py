@@ -111,7 +111,8 @@ def changes(record: r.Record) -> list[Change]:
         case (
             r.LeaveRecorded() | r.GuildAdopted() | r.MembersSeeded() | r.RepeatRecorded() | r.InviteCreated()
             | r.InviteDied() | r.ContinuityBroken() | r.SampleTaken() | r.WindowClosed() | r.EventUnreadable()
-            | r.GuildLeft() | r.MemberForgotten() | r.GuildForgotten() | r.DeletionLogged() | r.AuditRead()
+            | r.GuildLeft() | r.MemberForgotten() | r.GuildForgotten() | r.DeletionLogged() | r.CreationLogged()
+            | r.AuditRead()
             | r.WitnessHeard() | r.MembersReported() | r.VipChanged() | r.SettingsChanged() | r.JoinAnnounced()
         ):  # fmt: skip
             return []

@@ -35,7 +35,7 @@ BASELINE_US: Final = T0_US - 2_100_000
 GUILD: Final = GuildId("1")
 ANSWER_S: Final = 0.2
 VIP: Final = RoleId("9")
-BOT_ADDED, DELETED = 28, 42
+BOT_ADDED, CREATED, DELETED = 28, 40, 42
 """Actions of the audit log."""
 MAX_STEPS: Final = 10_000
 
@@ -317,6 +317,7 @@ class Player:
             number=self.presence.audit.number,
             requested_us=us(asked_s),
             deletions=tuple(self._deletion(each) for each in entries if each["action"] == DELETED),
+            creations=tuple(self._creation(each) for each in entries if each["action"] == CREATED),
             bots=tuple(
                 m.AddedBot(bot=self.names.id(text(each["target"])), by=self.names.id(text(each["by"])))
                 for each in entries
@@ -324,6 +325,18 @@ class Player:
             ),
         )
         self.tell(arrived)
+
+    def _creation(self, entry: Json) -> m.CreatedInvite:
+        by, at_s = entry.get("by"), number(entry["t"])
+        age_s = number(entry["expires"]) - at_s if entry.get("expires") else 0.0
+        return m.CreatedInvite(
+            code=InviteCode(text(entry["code"])),
+            at_us=us(at_s),
+            max_uses=round(number(entry.get("max_uses") or 0)),
+            max_age_s=round(age_s),
+            by=self.names.id(text(by)) if by else None,
+            by_bot=bool(by) and text(by).startswith("BOT"),
+        )
 
     def _deletion(self, entry: Json) -> m.DeletedInvite:
         by = entry.get("by")

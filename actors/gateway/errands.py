@@ -106,19 +106,20 @@ class Errands:
                 assert_never(effect)
 
     async def _read_audit(self, guild: GuildId, effect: m.ReadAudit) -> Answer:
-        """Both actions; what happens while they are read need not be in both, so the stamp comes first."""
+        """Each action; what happens while they are read need not be in all, so the stamp comes first."""
         requested_us = self._clock.stamp_us()
-        deletions = await self._rest.audit(guild, Action.INVITE_DELETED, effect.since_us)
-        if not isinstance(deletions, tuple):
-            return self._failed(effect, deletions)
-        bots = await self._rest.audit(guild, Action.BOT_ADDED, effect.since_us)
-        if not isinstance(bots, tuple):
-            return self._failed(effect, bots)
+        read: dict[Action, tuple[Audited, ...]] = {}
+        for action in Action:
+            entries = await self._rest.audit(guild, action, effect.since_us)
+            if not isinstance(entries, tuple):
+                return self._failed(effect, entries)
+            read[action] = entries
         return m.AuditArrived(
             number=effect.number,
             requested_us=requested_us,
-            deletions=tuple(_deletions(deletions)),
-            bots=tuple(_bots(bots)),
+            deletions=tuple(_deletions(read[Action.INVITE_DELETED])),
+            creations=tuple(_creations(read[Action.INVITE_CREATED])),
+            bots=tuple(_bots(read[Action.BOT_ADDED])),
         )
 
     def _heard(self, effect: Witnessing, found: tuple[Searched, ...] | Failure) -> Answer:
@@ -194,6 +195,21 @@ def _row(found: Searched) -> m.SearchedMember:
 
 def _deletions(entries: Iterable[Audited]) -> Iterable[m.DeletedInvite]:
     return (m.DeletedInvite(code=each.code, at_us=each.at_us, by=each.by) for each in entries if each.code)
+
+
+def _creations(entries: Iterable[Audited]) -> Iterable[m.CreatedInvite]:
+    return (
+        m.CreatedInvite(
+            code=each.code,
+            at_us=each.at_us,
+            max_uses=each.max_uses,
+            max_age_s=each.max_age_s,
+            by=each.by,
+            by_bot=each.by_bot,
+        )
+        for each in entries
+        if each.code
+    )
 
 
 def _bots(entries: Iterable[Audited]) -> Iterable[m.AddedBot]:

@@ -4,7 +4,7 @@ which way members came.
 Pure: rows of an answer in, facts out. Asking is ``rest``'s business, what a fact proves the solver's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from actors.gateway.failures import Malformed, NotReady, wait_of
-from actors.gateway.payloads import AuditRow, Code, SearchAnswer, SearchRow, User, micros
+from actors.gateway.payloads import AuditRow, Code, Count, SearchAnswer, SearchRow, User, micros
 from ledger.ids import GuildId, InviteCode, UserId
 
 SNOWFLAKE_EPOCH_MS: Final = 1_420_070_400_000
@@ -38,8 +38,9 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         code: the invite it is about; None = about none.
         target: the id of whom it is about, a bot's; None = about an invite.
-        by: who did it; None = Discord does not say.
+        by: who did it; None = Discord does not say. ``by_bot``: a bot did.
         at_us: when, down to the millisecond, as the entry's id says.
+        max_uses, max_age_s: of the invite; 0 = no limit.
     """
 
     action: Action
@@ -47,6 +48,9 @@ class Audited(msgspec.Struct, frozen=True, kw_only=True):
     target: UserId | None
     by: UserId | None
     at_us: int
+    by_bot: bool = False
+    max_uses: int = 0
+    max_age_s: int = 0
 
 
 class Searched(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,14 +75,16 @@ def moment_of(snowflake: str) -> int:
     return ((int(snowflake) >> _TIME_BITS) + SNOWFLAKE_EPOCH_MS) * 1_000
 
 
-def audited(rows: Sequence[AuditRow], action: Action, since_us: int) -> tuple[Audited, ...]:
-    """The entries of that action that are not older, the oldest first.
+def audited(
+    rows: Sequence[AuditRow], action: Action, since_us: int, bots: Collection[UserId] = ()
+) -> tuple[Audited, ...]:
+    """The entries of that action that are not older, the oldest first. ``bots``: who of their authors is one.
 
     Raises:
         msgspec.ValidationError: when an invite's entry does not name its code.
     """
     wanted = [row for row in rows if row.action_type == action and not is_older(row, since_us)]
-    return tuple(entry_of(row, action) for row in sorted(wanted, key=lambda row: int(row.id)))
+    return tuple(entry_of(row, action, bots) for row in sorted(wanted, key=lambda row: int(row.id)))
 
 
 def searched(answer: SearchAnswer, guild: GuildId) -> tuple[Searched, ...] | Malformed | NotReady:
@@ -103,7 +109,7 @@ def is_older(row: AuditRow, since_us: int) -> bool:
     return moment_of(row.id) // 1_000 < since_us // 1_000
 
 
-def entry_of(row: AuditRow, action: Action) -> Audited:
+def entry_of(row: AuditRow, action: Action, bots: Collection[UserId] = ()) -> Audited:
     """The entry, which is one of that action.
 
     Raises:
@@ -112,10 +118,13 @@ def entry_of(row: AuditRow, action: Action) -> Audited:
     is_bot = action is Action.BOT_ADDED
     return Audited(
         action=action,
-        code=None if is_bot else _code(row),
+        code=None if is_bot else msgspec.convert(_value(row, "code"), Code),
         target=msgspec.convert(row.target_id, User) if is_bot else None,
         by=row.user_id,
         at_us=moment_of(row.id),
+        by_bot=row.user_id in bots,
+        max_uses=msgspec.convert(_value(row, "max_uses") or 0, Count),
+        max_age_s=msgspec.convert(_value(row, "max_age") or 0, Count),
     )
 
 
@@ -129,8 +138,9 @@ def _searched(row: SearchRow, joined_at: datetime) -> Searched:
     )
 
 
-def _code(row: AuditRow) -> InviteCode:
-    """What was deleted stands as the old value, what was made as the new one."""
-    values = {change.key: (change.old_value, change.new_value) for change in row.changes}
-    old, new = values.get("code", (None, None))
-    return msgspec.convert(new if old is None else old, Code)
+def _value(row: AuditRow, field: str) -> object:
+    """Of what was deleted the old value, of what was made the new one; None where there is neither."""
+    values = {
+        change.key: change.new_value if change.old_value is None else change.old_value for change in row.changes
+    }
+    return values.get(field)

@@ -201,9 +201,10 @@ class AuditEvent(AuditRow, frozen=True, kw_only=True):
 
 
 class AuditPage(_Part, frozen=True, kw_only=True):
-    """GET audit-logs."""
+    """GET audit-logs. ``users``: whoever its entries name."""
 
     audit_log_entries: tuple[AuditRow, ...]
+    users: tuple[Person, ...] = ()
 
 
 class SearchRow(_Part, frozen=True, kw_only=True):

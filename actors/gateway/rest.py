@@ -129,6 +129,7 @@ class Rest:
         ``Forbidden`` without View Audit Log; ``TooLong`` where ``AUDIT_PAGES`` do not reach back so far.
         """
         rows: list[AuditRow] = []
+        bots: set[UserId] = set()
         for _ in range(AUDIT_PAGES):
             page = await self._audit_page(guild, action, rows[-1].id if rows else None)
             if not isinstance(page, AuditPage):
@@ -137,11 +138,12 @@ class Rest:
             if rows and fresh and int(fresh[0].id) >= int(rows[-1].id):
                 return Malformed(why="the audit log does not go on")
             rows += fresh
+            bots |= {each.id for each in page.users if each.bot}
             if len(fresh) < ENTRIES_A_PAGE or is_older(rows[-1], since_us):
                 break
         else:
             return TooLong(pages=AUDIT_PAGES)
-        return _or_malformed(lambda: audited(rows, action, since_us))
+        return _or_malformed(lambda: audited(rows, action, since_us, bots))
 
     async def search_members(self, guild: GuildId, users: Collection[UserId]) -> tuple[Searched, ...] | Failure:
         """What Discord reports of these members (1 to ``IDS_A_SEARCH``); who is missing is not (yet) in its index.

@@ -32,6 +32,7 @@ BROKEN: Final[Mapping[str, str]] = {
     "gap": "more came in than I could take",
     "unreadable_event": "I could not read an event",
     "counters_fell": "Discord's counters fell",
+    "too_many_invites": "too many invites came and went between two looks at the counters",
     "left": "I had been removed from this server",
     "salvaged": "joins of another store came in later",
     "away": "I found the member in the list after I had been away",

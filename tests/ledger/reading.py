@@ -3,22 +3,24 @@
 Forgetting and the working-out of gaps are left out; they have tests of their own.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from ledger import records as r
+from ledger.ids import InviteCode
 from ledger.state import GuildState
 
 A_BREAK = {r.EventUnreadable: "unreadable_event", r.GuildLeft: "left"}
 
 
-def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901, PLR0912 -- one arm an event, nothing else
+def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one arm an event, nothing else
     """The simple facts, each by its name in ``GuildState``."""
     counters: dict[str, r.Counter] = {}
     tombstones: dict[str, r.Counter] = {}
     births: dict[tuple[str, int], tuple[r.Counter, int]] = {}
     deaths: dict[str, tuple[int, str]] = {}
     broken: list[str] = []
-    unclaimed: dict[str, int] = {}
+    windows: dict[int, Mapping[InviteCode, int]] = {}
     breaks = unsolved = assigned = seq = counting = 0
     baseline = vanity = None
     lanes: dict[str, tuple[str, int]] = {}
@@ -52,9 +54,11 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901, PLR09
                 broken, vanity, unsolved = [], event.vanity, unsolved + 1
                 baseline = (event.number, event.requested_us, event.answered_us, event.session)
             case r.WindowClosed() as event:
-                unsolved = 0
-                for code, uses in event.unclaimed.items():
-                    unclaimed[code] = unclaimed.get(code, 0) + uses
+                unsolved = unsolved if event.again else 0
+                windows = {
+                    at: left for at, left in windows.items() if not event.first_sample < at <= event.last_sample
+                }
+                windows[event.last_sample] = event.unclaimed
             case r.InviteAssigned() as event:
                 assigned = event.version
             case _:
@@ -68,7 +72,7 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901, PLR09
         "births": list(births.values()),
         "deaths": deaths,
         "broken": tuple(dict.fromkeys(broken)),
-        "unclaimed": unclaimed,
+        "unclaimed": dict(sum((Counter(left) for left in windows.values()), Counter())),
         "breaks": breaks,
         "unsolved": unsolved,
         "assigned": assigned,

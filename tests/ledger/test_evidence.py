@@ -8,6 +8,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.announcing import MAX_POSTED
+from ledger.decide import MAX_UNSAMPLED, TOO_MANY
 from ledger.errands import errands, is_idle
 from ledger.evolve import HEARD_OF_US
 from ledger.ids import ChannelId, InteractionId, InviteCode, RoleId, SessionId, UserId
@@ -85,9 +86,17 @@ class Guild(Life):
             roles=roles,
         )
 
-    def reads(self, at_s: float, *deletions: m.DeletedInvite, bots: tuple[m.AddedBot, ...] = ()) -> None:
+    def reads(
+        self,
+        at_s: float,
+        *deletions: m.DeletedInvite,
+        creations: tuple[m.CreatedInvite, ...] = (),
+        bots: tuple[m.AddedBot, ...] = (),
+    ) -> None:
         number = self.presence.audit.number
-        self.tell(m.AuditArrived(number=number, requested_us=us(at_s), deletions=deletions, bots=bots))
+        self.tell(
+            m.AuditArrived(number=number, requested_us=us(at_s), deletions=deletions, creations=creations, bots=bots)
+        )
 
     def hears(self, at_s: float, *rows: tuple[UserId, InviteCode | None, int]) -> None:
         searched = tuple(
@@ -195,6 +204,136 @@ def test_a_log_that_was_asked_for_too_early_or_answers_another_request_proves_no
     assert guild.said()[0] is Status.LIKELY
     assert guild.tell(m.AuditArrived(number=0, requested_us=us(60))).drafts == ()
     assert list(guild.asked(m.ReadAudit)), "it is read again"
+
+
+HIDDEN = InviteCode("hidden")
+
+
+def created(at_s: float, **fields: object) -> m.CreatedInvite:
+    """Entry 40 of an invite that nobody has told of."""
+    entry = m.CreatedInvite(code=HIDDEN, at_us=us(at_s), max_uses=1, by=OTHER)
+    return msgspec.structs.replace(entry, **fields)
+
+
+def unexplained(guild: Guild) -> None:
+    """Anna alone, and no counter has risen."""
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    assert guild.said() == (Status.UNKNOWN, None, None)
+
+
+def test_an_invite_that_only_the_audit_log_tells_of_is_a_candidate_and_may_be_reported(guild: Guild):
+    unexplained(guild)
+    (asked,) = guild.asked(m.ReadAudit)
+    assert asked.due_us == us(23) + 1
+    guild.reads(24, creations=(created(5),))
+    assert guild.said() == (Status.CANDIDATES, None, None)
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+    assert not list(guild.asked(m.ReadAudit))
+    guild.hears(40, (ANNA, HIDDEN, 5))
+    assert guild.said() == (Status.REPORTED, HIDDEN, OTHER)
+    assert guild.period().inviter == OTHER
+
+
+@pytest.mark.parametrize(
+    ("deleted_s", "entry"),
+    [
+        (None, created(16)),  # behind the join, even if the log is late
+        (None, created(3, max_age_s=6)),
+        (7.9, created(5)),
+        (None, created(-100)),  # the sample before would show it
+    ],
+)
+def test_an_invite_that_was_not_there_at_the_join_is_no_candidate(
+    guild: Guild, deleted_s: float | None, entry: m.CreatedInvite
+):
+    unexplained(guild)
+    deletions = [m.DeletedInvite(code=HIDDEN, at_us=us(deleted_s))] if deleted_s else []
+    guild.reads(24, *deletions, creations=(entry,))
+    assert guild.said() == (Status.UNKNOWN, None, None)
+
+
+def test_a_deletion_of_it_that_is_told_later_counts(guild: Guild):
+    unexplained(guild)
+    guild.reads(24, creations=(created(5),))
+    cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
+    deletion = m.DeletedInvite(code=HIDDEN, at_us=us(7))
+    guild.tell(m.NoteDeletion(cause=cause, deletion=deletion, arrived_us=us(30)))
+    assert guild.said() == (Status.UNKNOWN, None, None)
+
+
+def test_an_invite_that_was_heard_of_or_shown_is_not_made_twice(guild: Guild):
+    heard_of = r.Counter(code=HIDDEN, created_at_us=us(5), uses=0, max_uses=1, inviter=OTHER)
+    cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
+    guild.tell(m.NoteInviteBorn(cause=cause, invite=heard_of, arrived_us=us(5)))
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    logged = created(5.3), created(1, code=A, at_us=1_000_000), created(5.3)
+    guild.reads(24, creations=logged)
+    assert guild.said() == (Status.CERTAIN, HIDDEN, OTHER), "used up, as the log proves"
+    assert not [each for each in guild.records if isinstance(each.event, r.CreationLogged)]
+
+
+def test_a_bot_that_made_it_is_credited_with_nothing(guild: Guild):
+    unexplained(guild)
+    guild.reads(24, creations=(created(5, by_bot=True),))
+    guild.hears(40, (ANNA, HIDDEN, 5))
+    assert guild.said() == (Status.REPORTED, HIDDEN, None)
+
+
+def test_a_log_that_tells_the_same_again_writes_nothing_of_it(guild: Guild):
+    unexplained(guild)
+    guild.reads(24, creations=(created(5), created(5)))
+    guild.joins(BEN, 30)
+    for at_s in (31, 33, 38):
+        guild.counters(at_s)
+    guild.reads(44, creations=(created(5),))
+    assert len([each for each in guild.records if isinstance(each.event, r.CreationLogged)]) == 1
+    assert guild.said(BEN) == (Status.UNKNOWN, None, None)
+
+
+# Uses that nobody claims
+
+
+def test_a_use_is_claimed_by_a_join_that_is_told_of_late_or_by_what_the_log_proves(guild: Guild):
+    guild.joins(ANNA, 10)
+    for at_s in (11, 14):
+        guild.counters(at_s, A=5)
+    assert guild.state.unclaimed == {A: 1}
+    guild.tell(guild.event(BEN, 10.5, 20, (), bot=False))
+    guild.counters(21, A=5)
+    assert (guild.state.unclaimed, guild.said(BEN)[:2]) == ({}, (Status.CERTAIN, A))
+
+
+def test_what_a_window_leaves_unclaimed_is_counted_once_however_often_it_is_worked_out(guild: Guild):
+    guild.joins(ANNA, 10)
+    for at_s in (11, 14):
+        guild.counters(at_s, gone=ONCE, A=5)
+    assert guild.state.unclaimed == {A: 1}
+    guild.reads(30)
+    closed = [each.event for each in guild.records if isinstance(each.event, r.WindowClosed)]
+    assert [(each.again, dict(each.unclaimed)) for each in closed[-2:]] == [(False, {A: 1}), (True, {A: 1})]
+    assert guild.state.unclaimed == {A: 1}
+
+
+# Invites without number
+
+
+def test_births_and_deaths_that_no_sample_follows_are_kept_up_to_a_number_and_break_continuity_beyond(guild: Guild):
+    for each in range(MAX_UNSAMPLED + 5):
+        invite = r.Counter(code=InviteCode(f"x{each}"), created_at_us=us(5), uses=0)
+        cause = r.GatewayCause(session=SESSION, number=each + 1, lane="rest")
+        guild.tell(m.NoteInviteBorn(cause=cause, invite=invite, arrived_us=us(5)))
+        died = r.GatewayCause(session=SESSION, number=each + 1, lane="members")
+        guild.tell(m.NoteInviteDied(cause=died, code=invite.code, arrived_us=us(6), how="deleted"))
+    assert (len(guild.state.births), len(guild.state.deaths)) == (MAX_UNSAMPLED, MAX_UNSAMPLED)
+    assert guild.state.broken == (TOO_MANY,)
+    guild.number = 2 * MAX_UNSAMPLED
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    assert guild.said() == (Status.LIKELY, A, None)
 
 
 def test_a_log_that_may_not_be_read_is_asked_for_again_in_an_hour_and_the_guild_may_rest(guild: Guild):

@@ -32,10 +32,13 @@ def listed(life: Life, at_s: float, *members: m.ListedMember) -> None:
     life.tell(page)
 
 
-def joins(life: Life, at_s: float, *roles: RoleId, bot: bool = False) -> None:
-    cause = r.GatewayCause(session=GREETING.session, number=1, lane="members")
+def told(number: int) -> r.GatewayCause:
+    return r.GatewayCause(session=GREETING.session, number=number, lane="members")
+
+
+def joins(life: Life, at_s: float, *roles: RoleId, bot: bool = False, number: int = 1) -> None:
     join = m.RecordJoin(
-        cause=cause,
+        cause=told(number),
         session=GREETING.session,
         user=ANNA,
         joined_at_us=at(at_s),
@@ -46,11 +49,24 @@ def joins(life: Life, at_s: float, *roles: RoleId, bot: bool = False) -> None:
     life.tell(join)
 
 
-def guild() -> Life:
+def decides(life: Life, interaction: str, opened_us: int, staff: UserId | None) -> None:
+    decided = m.DecideJoin(
+        interaction=InteractionId(interaction),
+        user=ANNA,
+        opened_us=opened_us,
+        staff=staff,
+        code=None,
+        why="saw it",
+        by=OWNER,
+    )
+    life.tell(decided)
+
+
+def guild(settings: r.Settings = SETTINGS) -> Life:
     life = Life()
     life.tell(GREETING)
     fields = r.Settings.__struct_fields__
-    life.tell(m.ChangeSettings(interaction=InteractionId("s"), settings=SETTINGS, fields=fields, by=OWNER))
+    life.tell(m.ChangeSettings(interaction=InteractionId("s"), settings=settings, fields=fields, by=OWNER))
     sampled(life, 1, 0, 0)
     listed(life, 2)
     return life
@@ -73,10 +89,7 @@ def test_who_is_shown_first_by_a_list_with_the_role_is_vip_and_credited_when_a_p
     life.tell(m.GuildCameUp(session=SessionId("next"), at_us=at(500)))
     listed(life, 501, m.ListedMember(user=ANNA, joined_at_us=at(300), roles=(VIP,)))
     sampled(life, 510, 0, 1)
-    decided = m.DecideJoin(
-        interaction=InteractionId("d"), user=ANNA, opened_us=0, staff=DORA, code=None, why="saw it", by=OWNER
-    )
-    life.tell(decided)
+    decides(life, "d", 0, DORA)
     (period,) = life.state.members[ANNA]
     assert (period.vip, period.credited, period.vip_credited) == (True, DORA, DORA)
 
@@ -96,3 +109,31 @@ def test_a_bot_with_the_role_is_no_vip():
     joins(life, 5, VIP, bot=True)
     (period,) = life.state.members[ANNA]
     assert not period.vip
+
+
+def test_the_one_credit_of_a_life_goes_to_the_next_upgrade_where_the_first_proves_to_be_nobodys():
+    life = guild()
+    joins(life, 5, VIP)
+    sampled(life, 6, 1, 0)
+    life.tell(m.RecordLeave(cause=told(2), user=ANNA, arrived_us=at(20)))
+    joins(life, 30, VIP, number=3)
+    sampled(life, 31, 1, 1)
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [CLEO, None]
+    decides(life, "d", at(5), None)
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [None, DORA]
+    decides(life, "e", at(5), CLEO)  # and stays there: it was given, and is not taken back
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [None, DORA]
+    decides(life, "f", at(30), None)
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [CLEO, None]
+
+
+def test_once_a_membership_each_upgrade_has_a_credit_of_its_own():
+    life = guild(r.Settings(vip_roles=(VIP,), vip_once="membership"))
+    joins(life, 5, VIP)
+    sampled(life, 6, 1, 0)
+    life.tell(m.RecordLeave(cause=told(2), user=ANNA, arrived_us=at(20)))
+    joins(life, 30, VIP, number=3)
+    sampled(life, 31, 1, 1)
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [CLEO, DORA]
+    decides(life, "d", at(5), None)
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [None, DORA]

@@ -132,11 +132,15 @@ FOURTH: Final[tuple[r.Event, ...]] = (
     r.CreditReversed(user=U, opened_us=NOW_US, kind="vip", staff=S),
     r.InviteAssigned(code=A, staff=S, since_us=NOW_US, version=4, by=U, label="summer", targets=(U,)),
 )
+FIFTH: Final[tuple[r.Event, ...]] = (
+    r.CreationLogged(code=A, at_us=NOW_US, made_us=NOW_US - 5, dead_us=NOW_US + 9, max_uses=3, by=S, by_bot=True),
+)
 RELEASES: Final = {
     "records-1.jsonl": EVENTS,
     "records-2.jsonl": SECOND,
     "records-3.jsonl": THIRD,
     "records-4.jsonl": FOURTH,
+    "records-5.jsonl": FIFTH,
 }
 CAUSES: Final[tuple[r.Cause, ...]] = (
     r.GatewayCause(session=SESSION, number=12, lane="members"),

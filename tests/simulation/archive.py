@@ -11,7 +11,7 @@ import msgspec
 
 from ledger import messages as m
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
-from ledger.records import Report
+from ledger.records import Counter, Report
 from tests.simulation.outside import FORBIDDEN, Shelf
 from tests.simulation.town import Joined, Town
 
@@ -25,7 +25,7 @@ VANITY_URL: Final = 6
 class Manners(msgspec.Struct, frozen=True):
     """How far Discord's other answers can be relied on. ``fails``, ``loses``: so many requests, answers;
     ``lag_s``: before the search knows a member; ``stale``: so many rows are of an earlier membership; ``lies``: so
-    many rows name any invite.
+    many rows name any invite; ``hides``: of so many invites only the counters and the audit log tell.
     """
 
     fails: float = 0.0
@@ -33,6 +33,7 @@ class Manners(msgspec.Struct, frozen=True):
     lag_s: float = 0.0
     stale: float = 0.0
     lies: float = 0.0
+    hides: float = 0.0
 
 
 def manners(random: Random, *, faulty: bool) -> Manners:
@@ -43,8 +44,9 @@ def manners(random: Random, *, faulty: bool) -> Manners:
         lag_s=random.choice((0.0, 2.0, 15.0)),
         stale=random.choice((0.0, 0.3)),
         lies=random.choice((0.0, 0.0, 0.0, 0.3)),
+        hides=random.choice((0.0, 0.3)),
     )
-    return drawn if faulty else Manners(lag_s=drawn.lag_s)
+    return drawn if faulty else Manners(lag_s=drawn.lag_s, hides=drawn.hides)
 
 
 class Archive:
@@ -57,7 +59,9 @@ class Archive:
         self.deduplicated = 0
         self.shelves: dict[int, Shelf] = {}
         self._random = random
-        self._logged: list[tuple[float, m.DeletedInvite]] = []
+        self._deleted: list[tuple[float, m.DeletedInvite]] = []
+        self._created: list[tuple[float, m.CreatedInvite]] = []
+        self._hidden: set[tuple[InviteCode, int]] = set()
 
     @property
     def is_truthful(self) -> bool:
@@ -66,12 +70,37 @@ class Archive:
     def note_deletion(self, code: InviteCode, at_us: int, now_s: float) -> m.DeletedInvite:
         """A person deletes an invite."""
         deleted = m.DeletedInvite(code=code, at_us=at_us, by=UserId("9"))
-        self._logged.append((now_s + self._random.uniform(0.0, LOGGED_S), deleted))
+        self._deleted.append((now_s + self._random.uniform(0.0, LOGGED_S), deleted))
         return deleted
 
-    def deletions(self) -> tuple[m.DeletedInvite, ...] | str:
+    def note_creation(self, invite: Counter) -> bool:
+        """Somebody makes an invite; whether the bot is told of it, and of its end: in some channels it may not be."""
+        is_hidden = self._random.random() < self.manners.hides
+        if is_hidden:
+            self._hidden.add((invite.code, invite.created_at_us))
+        created = m.CreatedInvite(
+            code=invite.code,
+            at_us=invite.created_at_us + self._random.randrange(1_000_000),
+            max_uses=invite.max_uses,
+            max_age_s=(invite.expires_at_us - invite.created_at_us) // 1_000_000 if invite.expires_at_us else 0,
+            by=invite.inviter,
+        )
+        self._created.append((self.town.now_s() + self._random.uniform(0.0, LOGGED_S), created))
+        return not is_hidden
+
+    def is_hidden(self, invite: Counter) -> bool:
+        return (invite.code, invite.created_at_us) in self._hidden
+
+    def logged(self, number: int, at_us: int) -> m.AuditArrived | str:
+        """The audit log, as it is read then."""
         trouble = self._trouble() or ("" if self.town.readable else FORBIDDEN)
-        return trouble or tuple(each for since_s, each in self._logged if since_s <= self.town.now_s())
+        now_s = self.town.now_s()
+        return trouble or m.AuditArrived(
+            number=number,
+            requested_us=at_us,
+            deletions=tuple(each for since_s, each in self._deleted if since_s <= now_s),
+            creations=tuple(each for since_s, each in self._created if since_s <= now_s),
+        )
 
     def searched(self, users: Collection[UserId]) -> tuple[m.SearchedMember, ...] | str:
         trouble = self._trouble()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ledger.evolve import evolve
 from ledger.ids import VANITY, GuildId, InviteCode
-from ledger.records import GuildForgotten, InviteCreated, Record, SampleTaken
+from ledger.records import CreationLogged, GuildForgotten, InviteCreated, Record, SampleTaken
 from ledger.state import GuildState, pages_of
 from persistence.frames import GENESIS, Frame, follows
 from persistence.layer import Head
@@ -47,6 +47,8 @@ class GuildBook:
                     first_us = first_us or taken.answered_us
                 case InviteCreated() as born:
                     codes.add(born.invite.code)
+                case CreationLogged() as logged:
+                    codes.add(logged.code)
                 case _:
                     pass
         return codes, first_us

@@ -55,8 +55,8 @@ class Discord(Protocol):
 class Errands(Protocol):
     """What else can be asked of it, and shown in it."""
 
-    def deletions(self, guild: GuildId) -> tuple[m.DeletedInvite, ...] | str:
-        """What the audit log shows; or why it cannot be read."""
+    def logged(self, guild: GuildId, effect: m.ReadAudit, at_us: int) -> m.AuditArrived | str:
+        """What the audit log shows then; or why it cannot be read."""
         ...
 
     def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...] | str:
@@ -188,11 +188,11 @@ class SimOutside(Outside):
     ) -> m.Message:
         match effect:
             case m.ReadAudit():
-                found = errands.deletions(guild)
+                found = errands.logged(guild, effect, at_us)
                 if isinstance(found, str):
                     forbidden = found == FORBIDDEN
                     return m.AuditFailed(number=effect.number, reason=found, forbidden=forbidden, at_us=at_us)
-                return m.AuditArrived(number=effect.number, requested_us=at_us, deletions=found)
+                return found
             case m.AskWitness():
                 rows = errands.searched(guild, effect.users)
                 if isinstance(rows, str):

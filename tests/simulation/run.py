@@ -133,8 +133,8 @@ class World:
     def members(self, guild: GuildId, after: UserId, limit: int) -> tuple[m.ListedMember, ...] | str:
         return self.towns[guild].listed(after, limit)
 
-    def deletions(self, guild: GuildId) -> tuple[m.DeletedInvite, ...] | str:
-        return self.archives[guild].deletions()
+    def logged(self, guild: GuildId, effect: m.ReadAudit, at_us: int) -> m.AuditArrived | str:
+        return self.archives[guild].logged(effect.number, at_us)
 
     def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...] | str:
         return self.archives[guild].searched(users)

@@ -115,7 +115,7 @@ class Story:
         flags = self.town.flags(user)
         self._gateway.dispatch(self.town, lambda heard: join(heard, user, joined_at_us, flags))
         if used_up is not None:
-            self._gateway.dispatch(self.town, lambda heard: death(heard, used_up))
+            self._tell_death(used_up)
 
     # Invites
 
@@ -131,9 +131,9 @@ class Story:
     def invite_is_deleted(self) -> None:
         code = self.town.any_invite()
         if code is not None:
-            del self.town.invites[code]
+            invite = self.town.invites.pop(code)
             deletion = self.archive.note_deletion(code, self.town.stamp_us(), self.town.now_s())
-            self._gateway.dispatch(self.town, lambda heard: death(heard, code))
+            self._tell_death(invite)
             if self._random.random() < 0.7:
                 self._agenda.after(self._random.uniform(0.0, 8.0), lambda: self._tell_deletion(deletion))
 
@@ -144,7 +144,13 @@ class Story:
             lambda heard: m.NoteDeletion(cause=cause(heard, "rest"), deletion=deletion, arrived_us=heard.arrived_us),
         )
 
+    def _tell_death(self, invite: r.Counter) -> None:
+        if not self.archive.is_hidden(invite):
+            self._gateway.dispatch(self.town, lambda heard: death(heard, invite.code))
+
     def _tell_birth(self, invite: r.Counter) -> None:
+        if not self.archive.note_creation(invite):
+            return
         self._gateway.dispatch(
             self.town,
             lambda heard: m.NoteInviteBorn(cause=cause(heard, "rest"), invite=invite, arrived_us=heard.arrived_us),

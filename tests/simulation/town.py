@@ -61,8 +61,8 @@ class Town:
         self._people += 1
         return UserId(str(self._people))
 
-    def join(self, user: UserId) -> tuple[int, InviteCode | None]:
-        """The joined_at, and the code that this used up, if it did."""
+    def join(self, user: UserId) -> tuple[int, r.Counter | None]:
+        """The joined_at, and the invite that this used up, if it did."""
         self.expire()
         code = self._pick_source()
         joined_at_us = self.stamp_us()
@@ -151,14 +151,13 @@ class Town:
             return NO_COUNTER
         return self.random.choice(choices)
 
-    def _use(self, code: InviteCode) -> InviteCode | None:
+    def _use(self, code: InviteCode) -> r.Counter | None:
         if code == VANITY and self.vanity is not None:
             self.vanity = msgspec.structs.replace(self.vanity, uses=self.vanity.uses + 1)
         invite = self.invites.get(code)
         if invite is None:
             return None
         if invite.max_uses and invite.uses + 1 >= invite.max_uses:
-            del self.invites[code]
-            return code
+            return self.invites.pop(code)
         self.invites[code] = msgspec.structs.replace(invite, uses=invite.uses + 1)
         return None

@@ -57,6 +57,8 @@ async def test_deleted_invites_and_added_bots_are_read_from_the_audit_log(
     [arrived] = await town.until_heard(guild.id, m.AuditArrived)
     [deletion] = arrived.deletions
     assert (arrived.number, deletion.code, deletion.by) == (7, invite.code, user(mod.id))
+    [creation] = arrived.creations
+    assert (creation.code, creation.by, creation.by_bot) == (invite.code, user(guild.owner.id), False)
     assert arrived.bots == (m.AddedBot(bot=user(bot.user_id), by=user(mod.id)),)
     assert before_us < arrived.requested_us < town.clock.stamp_us()
     assert here.status().errands[ErrandOutcome.AUDIT_READ] == 1
@@ -101,7 +103,7 @@ async def test_nothing_is_asked_before_it_is_due(here: Gateway, guild: Guild, sa
     here.outside.run_errand(name(guild), an_audit(due_us=due_us))
     [arrived] = await town.until_heard(guild.id, m.AuditArrived)
     assert arrived.requested_us >= due_us - 50_000  # two clocks
-    assert sandbox.count("audit") == 2
+    assert sandbox.count("audit") == 3
 
 
 async def test_members_are_told_with_code_inviter_and_way(here: Gateway, guild: Guild, sandbox: Sandbox, town: Town):

@@ -58,6 +58,17 @@ async def test_an_entry_without_an_author_is_taken_as_it_is(
     assert (entry.code, entry.by) == (invite.code, None)
 
 
+async def test_a_creation_is_read_with_its_limits_and_whether_a_bot_made_it(
+    rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox
+):
+    sandbox.world.add_invite(guild, guild.owner, max_uses=3, max_age_s=60)
+    bot = guild.members[sandbox.world.add_bot(guild, guild.owner).user_id].user
+    sandbox.world.add_invite(guild, bot)
+    by_owner, by_bot = await answered(rest.audit(guild_id, Action.INVITE_CREATED, 0))
+    assert (by_owner.max_uses, by_owner.max_age_s, by_owner.by_bot) == (3, 60, False)
+    assert (by_bot.max_uses, by_bot.max_age_s, by_bot.by_bot) == (0, 0, True)
+
+
 async def test_who_added_a_bot_is_read(rest: Rest, guild: Guild, guild_id: GuildId, sandbox: Sandbox):
     mod = sandbox.world.add_staff(guild)
     join = sandbox.world.add_bot(guild, mod)
