@@ -7,7 +7,16 @@ import msgspec
 from ledger.ids import GuildId, UserId
 from ledger.records import CreditGranted, CreditReversed, JoinRecorded, LeaveRecorded, Record, Status, VerdictReached
 from ledger.state import LEFT_UNKNOWN
-from persistence.lists import MAX_NAMES, MAX_PAGE, MAX_VERDICTS, CreditPlace, CreditRow, JoinRow, storable
+from persistence.lists import (
+    MAX_CREDITS,
+    MAX_NAMES,
+    MAX_PAGE,
+    MAX_VERDICTS,
+    CreditPlace,
+    CreditRow,
+    JoinRow,
+    storable,
+)
 from persistence.memory import MemoryLayer
 from persistence.renaming import read_today
 
@@ -41,6 +50,15 @@ class MemoryDatabase(MemoryLayer):
         return [each for each in records if isinstance(each.event, VerdictReached) and each.event.user == user][
             -MAX_VERDICTS:
         ]
+
+    async def credits_of(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        self._use()
+        records = read_today([frame.record for frame in self._guilds.get(guild, [])])
+        return [
+            each
+            for each in records
+            if isinstance(event := each.event, CreditGranted | CreditReversed) and event.user == user
+        ][-MAX_CREDITS:]
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         self._use()

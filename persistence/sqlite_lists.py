@@ -15,7 +15,7 @@ from ledger.errors import Corrupt
 from ledger.ids import GuildId, UserId
 from ledger.records import Record
 from persistence import read_model, sqlite_names
-from persistence.lists import MAX_PAGE, MAX_VERDICTS, CreditPlace, CreditRow, JoinRow
+from persistence.lists import MAX_CREDITS, MAX_PAGE, MAX_VERDICTS, CreditPlace, CreditRow, JoinRow
 from persistence.offload import Offload
 from persistence.sqlite_connection import Row, committing, rows, storing
 from persistence.sqlite_records import Records
@@ -37,6 +37,7 @@ SELECT json_object(
 FROM credits WHERE guild = ? AND (staff, seq) > (?, ?) ORDER BY staff, seq LIMIT ?
 """
 _VERDICTS: Final = "SELECT seq FROM verdicts WHERE guild = ? AND user = ? ORDER BY seq DESC LIMIT ?"
+_CREDITS_OF: Final = "SELECT seq FROM credits WHERE guild = ? AND user = ? ORDER BY seq DESC LIMIT ?"
 _decoder: Final = msgspec.json.Decoder(JoinRow)
 _credits: Final = msgspec.json.Decoder(CreditRow)
 _T = TypeVar("_T")
@@ -61,7 +62,10 @@ class SqliteLists:
         return await self._offload(lambda: credits_page(self._db, self._path, guild, after, limit))
 
     async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
-        return await self._offload(lambda: verdicts(self._records, self._db, self._path, guild, user))
+        return await self._offload(lambda: self._recorded(_VERDICTS, guild, user, MAX_VERDICTS))
+
+    async def credits_of(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        return await self._offload(lambda: self._recorded(_CREDITS_OF, guild, user, MAX_CREDITS))
 
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         return await self._offload(lambda: sqlite_names.read(self._db, self._path, guild, users))
@@ -71,6 +75,14 @@ class SqliteLists:
 
     async def forget_names(self, guild: GuildId | None, user: UserId | None) -> int:
         return await self._offload(lambda: sqlite_names.forget(self._db, self._path, guild, user))
+
+    def _recorded(self, query: str, guild: GuildId, user: UserId, limit: int) -> Sequence[Record]:
+        """The records whose seqs the query finds, the newest first, as they were recorded; blocking."""
+        with committing(self._db, self._path):
+            read_model.sort(self._db)
+        with storing(self._path):
+            found = rows(self._db, query, int(guild), int(user), limit)
+        return self._records.at(guild, sorted(seq for (seq,) in found if isinstance(seq, int)))
 
 
 def joins_page(db: sqlite3.Connection, path: Path, guild: GuildId, after_seq: int, limit: int) -> Sequence[JoinRow]:
@@ -91,15 +103,6 @@ def credits_page(
     with storing(path):
         found = rows(db, _CREDITS, int(guild), *after, limit)
     return [_row_in(row, _credits) for row in found]
-
-
-def verdicts(records: Records, db: sqlite3.Connection, path: Path, guild: GuildId, user: UserId) -> Sequence[Record]:
-    """``Lists.verdicts``, blocking."""
-    with committing(db, path):
-        read_model.sort(db)
-    with storing(path):
-        found = rows(db, _VERDICTS, int(guild), int(user), MAX_VERDICTS)
-    return records.at(guild, sorted(seq for (seq,) in found if isinstance(seq, int)))
 
 
 def _row_in(row: Row, decoder: msgspec.json.Decoder[_T]) -> _T:

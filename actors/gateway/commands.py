@@ -30,6 +30,7 @@ from actors.gateway.staff_invites import Assign
 from actors.gateway.tallies import Window
 from actors.gateway.tally import By
 from actors.gateway.trouble import FAULTS
+from actors.gateway.why import WHY
 from ledger.ids import ChannelId, GuildId, InteractionId, UserId
 
 Person: TypeAlias = discord.User | discord.Member
@@ -125,10 +126,10 @@ def _install_people(tree: Tree, desk: Desk) -> None:
         await at_once(interaction, lambda: desk.who(_guild(interaction), _id(member), name), tree.log)
 
     @tree.command(description="The evidence for how a member joined, and every correction")
-    @app_commands.describe(member="Whose newest join to explain; may have left")
+    @app_commands.describe(member="Whose joins to explain; may have left")
     async def why(interaction: Interaction, member: discord.User) -> None:
         name = member.display_name
-        await deferred(interaction, lambda: desk.whys.explain(_guild(interaction), _id(member), name), tree.log)
+        await deferred(interaction, lambda: desk.whys.page(_guild(interaction), _id(member), name, 0), tree.log)
 
     @tree.command(description="Whom a member brought: joined, left, still here")
     @app_commands.describe(member="Left out, it is you")
@@ -169,6 +170,8 @@ def _page_turned(interaction: Interaction, desk: Desk) -> Work | None:
         return lambda: desk.staff_reports.page(_guild(interaction), report)
     if (turn := turn_of(clicked, REVIEW)) is not None:
         return lambda: desk.reviews.page(_guild(interaction), turn.number)
+    if (asked := turn_of(clicked, WHY)) is not None:
+        return lambda: desk.whys.page(_guild(interaction), UserId(asked.about), "", asked.number)
     return None
 
 

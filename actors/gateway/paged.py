@@ -3,7 +3,7 @@
 So a page can be turned after a restart, by whoever may use the command.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, TypeVar
 
 import discord
@@ -36,6 +36,18 @@ def page_of(lines: Sequence[T], number: int, a_page: int) -> tuple[Sequence[T], 
     pages = max(1, -(-len(lines) // a_page))
     at = min(number, pages - 1)
     return lines[at * a_page : (at + 1) * a_page], at, pages
+
+
+def packed(lines: Iterable[str], most: int) -> Sequence[str]:
+    """The lines as pages of at most so many characters each, at least one page; a longer line is cut."""
+    pages: list[str] = []
+    for line in lines:
+        short = line if len(line) <= most else f"{line[: most - 1]}…"
+        if pages and len(pages[-1]) + 1 + len(short) <= most:
+            pages[-1] = f"{pages[-1]}\n{short}"
+        else:
+            pages.append(short)
+    return pages or [""]
 
 
 def turning(page: TextPage) -> discord.ui.View:

@@ -15,7 +15,7 @@ from actors.gateway.asking import PATIENT_S, QUICK_S, ask_codes
 from actors.gateway.paged import TextPage, Turn, page_of
 from actors.gateway.render import render, verdict_words
 from actors.gateway.which_join import JoinChoice, is_open_case, join_meant, joins_offered, title
-from actors.gateway.why import reported
+from actors.gateway.why_words import reported
 from actors.gateway.wording import MAX_NAMED, brief, code, count, fit, moment, person
 from actors.roster import Roster
 from actors.standing import Inside

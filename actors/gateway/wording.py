@@ -51,10 +51,13 @@ def either(names: Iterable[InviteCode], labels: Mapping[InviteCode, str] = NO_LA
 MAX_NAMED: Final = 5
 
 
+FORGOTTEN: Final = "a forgotten member"
+
+
 def person(user: UserId, name: str = "") -> str:
     """A mention, with the name that is known: a mention of somebody unknown to the reader shows digits only."""
     if is_tombstone(user):
-        return "a forgotten member"
+        return FORGOTTEN
     return f"<@{user}> ({shown(name)})" if name else f"<@{user}>"
 
 

@@ -475,6 +475,7 @@ async def _read_lists(lists: Lists) -> None:
     await lists.joins_page(HERE, 0, 10)
     await lists.credits_page(HERE, FIRST_CREDIT, 10)
     await lists.verdicts(HERE, UserId("5"))
+    await lists.credits_of(HERE, UserId("5"))
     await lists.forget_names(HERE, UserId("5"))
 
 

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 from ledger.ids import GuildId, UserId
-from ledger.records import InternalCause, Record, Status, VerdictReached
+from ledger.records import CreditGranted, CreditReversed, Event, InternalCause, Record, Status, VerdictReached
 from persistence.frames import GENESIS, Frame, seal
 from persistence.layer import Layer, LayerSummary
-from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, MAX_VERDICTS, Lists
+from persistence.lists import MAX_CREDITS, MAX_NAME_CHARACTERS, MAX_NAMES, MAX_VERDICTS, Lists
 from persistence.sqlite import SqliteLayer
 from tests.persistence import earlier
 from tests.persistence.layers import LISTING, sqlite_layer
 from tests.persistence.making import BLUE, RED, Chain
 
 ANNA, BORIS, NOBODY = UserId("7"), UserId(str(2**62)), UserId("9")
+STAFF = (UserId("20"), UserId("3"), UserId("-1"))
 NAMES = {
     ANNA: "安娜 🧭 \u202eannA\u202c **@everyone** <@1>\x00\n",
     BORIS: "👩‍👩‍👧" * 5,
@@ -41,6 +42,10 @@ def lists_of(layer: Layer) -> Lists:
 
 def verdict(seq: int, guild: GuildId, user: UserId, after: Frame | None) -> Frame:
     event = VerdictReached(user=user, opened_us=seq, status=Status.UNKNOWN, reason=f"reason {seq}")
+    return framed(seq, guild, event, after)
+
+
+def framed(seq: int, guild: GuildId, event: Event, after: Frame | None) -> Frame:
     record = Record(
         gsn=seq,
         guild=guild,
@@ -48,7 +53,7 @@ def verdict(seq: int, guild: GuildId, user: UserId, after: Frame | None) -> Fram
         epoch=1,
         at_ms=seq,
         cause=InternalCause(what="test"),
-        key=f"verdict/{seq}",
+        key=f"key/{seq}",
         event=event,
         last=seq,
     )
@@ -64,6 +69,20 @@ async def test_the_newest_verdicts_on_a_user_come_as_they_were_recorded(layer: L
     assert await lists_of(layer).verdicts(RED, ANNA) == wanted
     assert await lists_of(layer).verdicts(RED, NOBODY) == []
     assert await lists_of(layer).verdicts(BLUE, ANNA) == []
+
+
+async def test_the_newest_credits_for_a_users_joins_come_as_they_were_recorded(layer: Layer):
+    frames: list[Frame] = []
+    for seq in range(1, 2 * MAX_CREDITS + 5):
+        user, staff = ANNA if seq % 2 else BORIS, STAFF[seq % 3]
+        moved = CreditReversed if seq % 4 == 1 else CreditGranted
+        event = moved(user=user, opened_us=seq, kind="vip" if seq % 5 else "join", staff=staff)
+        frames.append(framed(seq, RED, event, frames[-1] if frames else None))
+    await layer.append(frames)
+    wanted = [frame.record for frame in frames if frame.record.event.user == ANNA][-MAX_CREDITS:]
+    assert await lists_of(layer).credits_of(RED, ANNA) == wanted
+    assert await lists_of(layer).credits_of(RED, NOBODY) == []
+    assert await lists_of(layer).credits_of(BLUE, ANNA) == []
 
 
 async def test_names_of_any_script_come_back_as_they_were_after_a_reopening_too(layer: Layer):

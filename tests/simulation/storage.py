@@ -101,6 +101,9 @@ class Connection:
     async def verdicts(self, guild: GuildId, user: UserId) -> Sequence[Record]:
         return await self._thread(lambda: at_once(self._database.verdicts(guild, user)))
 
+    async def credits_of(self, guild: GuildId, user: UserId) -> Sequence[Record]:
+        return await self._thread(lambda: at_once(self._database.credits_of(guild, user)))
+
     async def names(self, guild: GuildId, users: Collection[UserId]) -> Mapping[UserId, str]:
         return await self._thread(lambda: at_once(self._database.names(guild, users)))
 

@@ -1,14 +1,22 @@
-"""/why: what is said of a join, verdict by verdict; and that nobody who was forgotten is named."""
+"""/why: what is said of each join, verdict by verdict and credit by credit; and that nobody forgotten is named."""
 
+from collections.abc import Sequence
 from typing import Final
 
-from actors.gateway.why import NO_EVIDENCE, Whys
+import msgspec
+import pytest
+
+from actors.gateway.paged import Turn, packed, turn_id
+from actors.gateway.why import NO_EVIDENCE, PAGE_CHARACTERS, Whys
+from actors.gateway.why_words import MAX_CODES
+from actors.gateway.wording import MAX_MESSAGE
 from ledger import messages as m
 from ledger import records as r
 from ledger.errors import StorageError
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import Period
 from persistence.frames import GENESIS, Frame, seal
+from sandbox import Sandbox
 from tests.actors.gateway.town import Town
 
 GUILD: Final = GuildId("77")
@@ -48,21 +56,22 @@ PERIOD: Final = Period(
 )
 
 
-async def keep(town: Town, *events: r.Event) -> None:
+async def keep(town: Town, *events: r.Event, appends: Sequence[int] = (), guild: GuildId = GUILD) -> None:
+    """As records from 1; ``appends``: the last record of each one's append, where it is not a record of its own."""
     await town.inside.books.open()
     await town.inside.books.begin(1, "lineage")
     frames: list[Frame] = []
     for seq, event in enumerate(events, start=1):
         record = r.Record(
             gsn=seq,
-            guild=GUILD,
+            guild=guild,
             seq=seq,
             epoch=1,
             at_ms=JOINED_US // 1_000 + seq,
             cause=r.InternalCause(what="test"),
             key=f"key/{seq}",
             event=event,
-            last=seq,
+            last=appends[seq - 1] if appends else seq,
         )
         frames.append(seal(record, frames[-1].digest if frames else GENESIS))
     await town.inside.books.append(frames)
@@ -74,7 +83,8 @@ async def unreadable(query: object) -> object:
 
 async def told(town: Town, *periods: Period, forgotten: frozenset[UserId] = frozenset()) -> str:
     town.answer = lambda _: m.MemberReport(user=ANNA, periods=periods, forgotten=forgotten)
-    return await Whys(town.roster, town.inside).explain(GUILD, ANNA, "Anna")
+    page = await Whys(town.roster, town.inside).page(GUILD, ANNA, "Anna", 0)
+    return page if isinstance(page, str) else page.text
 
 
 async def test_each_verdict_is_told_with_its_evidence_in_words(town: Town):
@@ -92,19 +102,147 @@ async def test_each_verdict_is_told_with_its_evidence_in_words(town: Town):
         f"decided by a person: `A` → <@{STAFF}>",
         f"Decided by <@{ADMIN}>: She told \\*me\\*",
         "names `B`",
-        f"The join is credited to <@{STAFF}>",
+        f"the join is credited to <@{STAFF}>",
         f"VIP since <t:{JOINED_US // 10**6 + 1}:f>: credited to <@{STAFF}>",
     ):
         assert said in text, said
     assert text.index("**1.**") < text.index("**2.**")
 
 
-async def test_verdicts_of_earlier_memberships_are_not_mixed_in(town: Town):
+async def test_every_membership_is_told_the_newest_first_each_with_its_own_verdicts(town: Town):
     await keep(town, OPEN)
     later = Period(JOINED_US + 10**9, JOINED_US + 10**9)
-    text = await told(town, PERIOD, later)
-    assert "not worked out yet" in text
-    assert "`A`" not in text
+    left = msgspec.structs.replace(PERIOD, left_us=JOINED_US + 10**7)
+    newest, older = (await told(town, left, later)).split("**Join 1 of 2**")
+    assert "**Join 2 of 2**" in newest
+    assert "not worked out yet" in newest
+    assert "`A`" not in newest
+    assert f"left <t:{JOINED_US // 10**6 + 10}:f>" in older
+    assert "`A` or `B`" in older
+
+
+def moved(event: type[r.CreditGranted] | type[r.CreditReversed], kind: r.Credit, staff: UserId) -> r.Event:
+    return event(user=ANNA, opened_us=JOINED_US, kind=kind, staff=staff)
+
+
+async def test_what_was_credited_taken_back_and_moved_is_told_beside_the_verdict_that_did_it(town: Town):
+    sure = r.VerdictReached(user=ANNA, opened_us=JOINED_US, status=r.Status.CERTAIN, code=A, staff=STAFF)
+    unsure = msgspec.structs.replace(OPEN, supersedes=1)
+    events = (
+        *(sure, moved(r.CreditGranted, "join", STAFF)),
+        moved(r.CreditGranted, "vip", STAFF),
+        *(unsure, moved(r.CreditReversed, "join", STAFF)),
+        *(DECIDED, moved(r.CreditGranted, "join", ADMIN)),
+        *(moved(r.CreditReversed, "vip", STAFF), moved(r.CreditGranted, "vip", ADMIN)),
+    )
+    await keep(town, *events, appends=(2, 2, 3, 5, 5, 9, 9, 9, 9))
+    text = await told(town, PERIOD)
+    lines = [
+        "**1.**",
+        f"-# Credit for the join went to <@{STAFF}>.",
+        f"<t:{JOINED_US // 10**6}:f>: Credit for the VIP went to <@{STAFF}> for their upgrade.",
+        "**2.**",
+        f"-# Credit for the join was taken back from <@{STAFF}>, since the verdict that it stood on holds no longer.",
+        "**3.**",
+        f"-# Credit for the join went to <@{ADMIN}>.",
+        f"-# Credit for the VIP moved from <@{STAFF}> to <@{ADMIN}>, for whom it counts by this verdict.",
+        f"**Now**: the join is credited to <@{STAFF}>",
+    ]
+    places = [text.find(line) for line in lines]
+    assert -1 not in places, lines[places.index(-1)]
+    assert places == sorted(places)
+
+
+async def test_why_a_known_invite_is_credited_to_nobody_is_said(town: Town):
+    await keep(town, OPEN)
+    plain = Period(JOINED_US, JOINED_US, status=r.Status.CERTAIN, staff=STAFF)
+    for period, why in (
+        (msgspec.structs.replace(plain, status=r.Status.LIKELY), "that is not proven: `/review decide`"),
+        (msgspec.structs.replace(plain, rejoin=True), "`credit_rejoins`"),
+        (msgspec.structs.replace(plain, status=r.Status.REPORTED), "`credit_reported`"),
+        (plain, "as `/settings` stood"),
+    ):
+        text = await told(town, period)
+        assert f"an invite of <@{STAFF}>, and credited to nobody, " in text
+        assert why in text
+
+
+async def test_verdicts_that_cannot_be_listed_are_said_and_the_others_keep_their_numbers(town: Town):
+    await keep(town, msgspec.structs.replace(DECIDED, supersedes=5))
+    text = await told(town, msgspec.structs.replace(PERIOD, verdicts=3))
+    assert "The 2 verdicts before these I keep" in text
+    assert "**3.**" in text
+    assert "ask again" not in text
+
+
+async def test_a_database_that_lags_behind_is_said(town: Town):
+    await keep(town, OPEN)
+    text = await told(town, msgspec.structs.replace(PERIOD, verdicts=2))
+    assert "What was written just now is not in this list yet" in text
+    assert "**1.**" in text
+
+
+async def test_a_raid_does_not_fill_the_page_and_what_was_possible_is_named_first(town: Town):
+    codes = {InviteCode(f"c{number}"): 1 for number in range(500)}
+    excluded = dict.fromkeys(codes, "dead_before_the_join")
+    evidence = r.Evidence(joins=1_000, uses={**codes, A: 1}, excluded=excluded)
+    await keep(town, msgspec.structs.replace(OPEN, evidence=evidence))
+    text = await told(town, PERIOD)
+    assert "-# `A` was used 1 time; `c0` was used" in text
+    assert f"{501 - MAX_CODES} more invites likewise" in text
+    assert len(text) <= MAX_MESSAGE
+
+
+async def test_a_long_history_has_pages_that_turn_also_after_a_restart(town: Town, sandbox: Sandbox, gateway: object):
+    del gateway
+    guild = sandbox.world.add_guild()
+    staff = sandbox.world.add_staff(guild)
+    await town.until_heard(guild.id, m.GuildCameUp)
+    user = UserId(str(sandbox.world.join(guild, via=None).user_id))
+    verdicts = [
+        msgspec.structs.replace(OPEN, user=user, supersedes=number, reason=f"{number}") for number in range(20)
+    ]
+    await keep(town, *verdicts, guild=GuildId(str(guild.id)))
+    period = Period(JOINED_US, JOINED_US, status=r.Status.CANDIDATES, candidates=(A, B), verdicts=20)
+    town.answer = lambda message: (
+        m.MemberReport(user=user, periods=(period,)) if isinstance(message, m.DescribeMember) else m.Done()
+    )
+    reply = await sandbox.slash(guild, staff, "why", {"member": int(user)})
+    message = reply.original
+    assert message is not None
+    assert reply.ephemeral
+    assert "**1.**" in message.text
+    assert "**20.**" not in message.text
+    pages = int(message.text.rpartition(" of ")[2].partition(",")[0])
+    for number in range(1, pages):
+        await sandbox.click(guild, staff, message, turn_id(Turn("why", user, number)))
+        assert f"Page {number + 1} of {pages}" in message.text
+        assert len(message.text) <= MAX_MESSAGE
+    assert "**20.**" in message.text
+
+
+@pytest.mark.parametrize("size", [1, 80, PAGE_CHARACTERS, 3 * PAGE_CHARACTERS])
+def test_lines_are_packed_into_pages_and_none_is_lost(size: int):
+    lines = [f"{number}{'x' * (size - 2)}" for number in range(10, 60)]
+    pages = packed(lines, PAGE_CHARACTERS)
+    assert all(len(page) <= PAGE_CHARACTERS for page in pages)
+    assert [line[:2] for page in pages for line in page.split("\n")] == [line[:2] for line in lines]
+    assert packed([], 10) == [""]
+
+
+async def test_a_label_stands_beside_its_code_wherever_the_code_is_named(town: Town):
+    await keep(town, OPEN, DECIDED)
+    label = "**夏** @everyone"
+    codes = m.CodesReport(
+        codes=(m.CodeReport(code=A, listed=True, uses=1, inviter=None, assignments=(), label=label),)
+    )
+    member = m.MemberReport(user=ANNA, periods=(msgspec.structs.replace(PERIOD, report=r.Report(5, A)),))
+    town.answer = lambda message: codes if isinstance(message, m.DescribeCodes) else member
+    text = await Whys(town.roster, town.inside).page(GUILD, ANNA, "Anna", 0)
+    assert isinstance(text, str)
+    named = "`A` (\u2068\\*\\*夏\\*\\* \\@everyone\u2069)"
+    for said in (f"{named} or `B`", f"{named} was used", f"a person: {named} → ", f"names {named}"):
+        assert said in text, said
 
 
 async def test_whoever_was_forgotten_is_not_named(town: Town):
