@@ -80,7 +80,7 @@ class Archive:
             self._hidden.add((invite.code, invite.created_at_us))
         created = m.CreatedInvite(
             code=invite.code,
-            at_us=invite.created_at_us + self._random.randrange(1_000_000),
+            at_us=invite.created_at_us,
             max_uses=invite.max_uses,
             max_age_s=(invite.expires_at_us - invite.created_at_us) // 1_000_000 if invite.expires_at_us else 0,
             by=invite.inviter,

@@ -7,11 +7,12 @@ unknown, or a recovery, the guild's head names the chain that is in force, and t
 from collections.abc import Sequence
 
 from ledger.evolve import evolve
-from ledger.ids import VANITY, GuildId, InviteCode
+from ledger.ids import GuildId
 from ledger.records import CreationLogged, GuildForgotten, InviteCreated, Record, SampleTaken
 from ledger.state import GuildState, pages_of
 from persistence.frames import GENESIS, Frame, follows
 from persistence.layer import Head
+from tests.simulation.town import NO_INVITE, Identity
 from tests.simulation.violation import Violation
 
 
@@ -35,23 +36,23 @@ class GuildBook:
     def records(self) -> list[Record]:
         return [frame.record for frame in self.frames]
 
-    def told_of(self) -> tuple[set[InviteCode], int]:
-        """Every code that a sample or an event has told of, and when the first sample was answered (0 = never)."""
-        codes, first_us = {VANITY}, 0
+    def told_of(self) -> tuple[set[Identity], int]:
+        """Every invite that a sample or an event has told of, and when the first sample was answered (0 = never)."""
+        invites, first_us = {NO_INVITE}, 0
         for record in self.records:
             match record.event:
                 case GuildForgotten():
-                    codes, first_us = {VANITY}, 0
+                    invites, first_us = {NO_INVITE}, 0
                 case SampleTaken() as taken:
-                    codes |= {each.code for each in taken.changed}
+                    invites |= {(each.code, each.created_at_us) for each in taken.changed}
                     first_us = first_us or taken.answered_us
                 case InviteCreated() as born:
-                    codes.add(born.invite.code)
+                    invites.add((born.invite.code, born.invite.created_at_us))
                 case CreationLogged() as logged:
-                    codes.add(logged.code)
+                    invites.add((logged.code, logged.at_us))
                 case _:
                     pass
-        return codes, first_us
+        return invites, first_us
 
     def note(self, frame: Frame) -> None:
         """A layer was given this frame."""

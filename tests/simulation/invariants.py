@@ -23,7 +23,7 @@ from persistence.frames import Frame
 from persistence.layer import Head
 from tests.simulation.book import GuildBook
 from tests.simulation.outside import Shelf
-from tests.simulation.town import Joined
+from tests.simulation.town import Identity, Joined
 from tests.simulation.violation import Violation
 
 P = ParamSpec("P")
@@ -360,7 +360,7 @@ def truth_is_a_candidate(
     guild: str,
     candidates: Mapping[tuple[UserId, int], Collection[InviteCode]],
     truth: Mapping[tuple[UserId, int], Joined],
-    told_of: tuple[Collection[InviteCode], int],
+    told_of: tuple[Collection[Identity], int],
 ) -> str:
     """Wherever a verdict names candidates, the invite that was really used is one of them.
 
@@ -372,7 +372,7 @@ def truth_is_a_candidate(
         joined = truth.get((user, opened_us))
         if not named or joined is None:
             continue
-        unseen = joined.code not in known or opened_us <= first_us + SKEW_US
+        unseen = joined.invite not in known or opened_us <= first_us + SKEW_US
         if joined.code not in named and not (unseen and NO_COUNTER in named):
             return f"guild {guild}: {user} at {opened_us} joined with {joined.code}, the candidates are {named}"
     return ""

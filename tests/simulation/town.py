@@ -5,7 +5,7 @@ Members, invites and their counters, and which invite each join really used. Dis
 
 from collections.abc import Callable
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -19,10 +19,17 @@ S: Final = 1_000_000
 VIP_ROLE: Final = RoleId("77")
 
 
+Identity: TypeAlias = tuple[InviteCode, int]
+"""An invite: its code, and when it was made by Discord's clock; a code can come back."""
+NO_INVITE: Final[Identity] = (VANITY, 0)
+"""Of the vanity URL, and of a join by no invite."""
+
+
 class Joined(msgspec.Struct):
-    """A join that really happened: by which code, whose invite that was, and when (our seconds)."""
+    """A join that really happened: by which code, which and whose invite that was, and when (our seconds)."""
 
     code: InviteCode
+    invite: Identity
     inviter: UserId | None
     at_s: float
 
@@ -66,9 +73,10 @@ class Town:
         self.expire()
         code = self._pick_source()
         joined_at_us = self.stamp_us()
-        inviter = self.invites[code].inviter if code in self.invites else None
+        used = self.invites.get(code)
+        invite = (code, used.created_at_us) if used else NO_INVITE
         self.members[user] = joined_at_us
-        self.joins[user, joined_at_us] = Joined(code, inviter, self.now_s())
+        self.joins[user, joined_at_us] = Joined(code, invite, used.inviter if used else None, self.now_s())
         return joined_at_us, self._use(code)
 
     def flags(self, user: UserId) -> int:
