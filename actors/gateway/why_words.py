@@ -84,7 +84,9 @@ def explained(periods: Sequence[Period], records: Iterable[Record], told: Told) 
     for number, period in reversed([*enumerate(periods, start=1)]):
         yield _heading(number, len(periods), period)
         own = [each for each in by_time if _is_about(each, period)]
-        yield from _history(period, own, told)
+        yield from _history(
+            period, own, told, {each.last for each in by_time if isinstance(each.event, VerdictReached)}
+        )
         if period.report is not None:
             yield f"**Discord's member search** {reported(period.report, told.labels)}."
         yield from _now(period, told)
@@ -103,7 +105,8 @@ def _is_about(record: Record, period: Period) -> bool:
     return isinstance(event, VerdictReached | CreditGranted | CreditReversed) and event.opened_us == period.opened_us
 
 
-def _history(period: Period, records: Sequence[Record], told: Told) -> Iterator[str]:
+def _history(period: Period, records: Sequence[Record], told: Told, judged: Collection[int]) -> Iterator[str]:
+    """``judged``: appends, by their last record, that hold a verdict on any of the member's joins."""
     verdicts = [each.event for each in records if isinstance(each.event, VerdictReached)]
     missing = max(0, period.verdicts - len(verdicts))
     is_cut = bool(verdicts) and verdicts[0].supersedes != 0
@@ -112,8 +115,8 @@ def _history(period: Period, records: Sequence[Record], told: Told) -> Iterator[
         yield _nothing_said(period)
     elif is_cut:
         yield f"-# The {count(missing, 'verdict')} before these I keep, but do not read for this list."
-    for _, together in groupby(records, key=lambda record: record.last):
-        moves = Moves(told)
+    for last, together in groupby(records, key=lambda record: record.last):
+        moves = Moves(told, is_by_other=last in judged)
         for record in together:
             match record.event:
                 case VerdictReached() as verdict:
@@ -139,8 +142,10 @@ def _nothing_said(period: Period) -> str:
 class Moves:
     """The credits that one append moved: what was taken back, and what was given."""
 
-    def __init__(self, told: Told, *, is_by_verdict: bool = False) -> None:
+    def __init__(self, told: Told, *, is_by_verdict: bool = False, is_by_other: bool = False) -> None:
+        """By a verdict on this join, on another one of the member, or by none."""
         self._told = told
+        self._is_by_other = is_by_other
         self._is_by_verdict = is_by_verdict
         self._at_ms = 0
         self._taken: dict[Credit, UserId] = {}
@@ -174,6 +179,7 @@ class Moves:
             why = ", since the verdict that it stood on holds no longer" if self._is_by_verdict else ""
             return f"was taken back from {name(taken)}{why}"
         why = " for their upgrade" if kind == "vip" else ""
+        why += ", since another of their joins carries it no longer" if self._is_by_other else ""
         return f"went to {name(given)}{why}" if given else ""
 
 

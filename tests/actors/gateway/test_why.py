@@ -153,6 +153,15 @@ async def test_what_was_credited_taken_back_and_moved_is_told_beside_the_verdict
     assert places == sorted(places)
 
 
+async def test_the_one_vip_credit_of_a_life_that_passed_on_to_another_join_is_told_as_such(town: Town):
+    later_us = JOINED_US + 10**9
+    verdict = msgspec.structs.replace(DECIDED, opened_us=later_us)
+    given = r.CreditGranted(user=ANNA, opened_us=JOINED_US, kind="vip", staff=STAFF)
+    await keep(town, OPEN, verdict, given, appends=(1, 3, 3))
+    older = (await told(town, PERIOD, Period(later_us, later_us, verdicts=1))).split("**Join 1 of 2**")[1]
+    assert f"went to <@{STAFF}> for their upgrade, since another of their joins carries it no longer." in older
+
+
 async def test_why_a_known_invite_is_credited_to_nobody_is_said(town: Town):
     await keep(town, OPEN)
     plain = Period(JOINED_US, JOINED_US, status=r.Status.CERTAIN, staff=STAFF)
