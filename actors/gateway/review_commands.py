@@ -8,7 +8,8 @@ from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, answer, deferred, may_use
-from actors.gateway.review import Decide, Reviews
+from actors.gateway.review import Reviews
+from actors.gateway.review_words import Decide
 from actors.gateway.staff_invites import StaffInvites, bare_code
 from ledger.ids import GuildId, InteractionId, UserId
 

@@ -5,8 +5,9 @@ import time
 import pytest
 
 from actors.gateway.paged import Turn, page_of, turn_id, turn_of
-from actors.gateway.review import DONE_ALREADY, Decide, case_line, decision_lines
+from actors.gateway.review import DONE_ALREADY
 from actors.gateway.review_commands import NO_BOT_STAFF, NO_REASON
+from actors.gateway.review_words import MAX_LINE, Decide, case_line, decision_lines
 from actors.gateway.which_join import join_meant, joins_offered
 from ledger import messages as m
 from ledger.errors import StorageError
@@ -20,7 +21,10 @@ from tests.actors.gateway.town import Town
 A, B, C = InviteCode("A"), InviteCode("B"), InviteCode("C")
 ANNA, BORIS = UserId("5"), UserId("6")
 CODES = m.CodesReport(
-    codes=tuple(m.CodeReport(code=code, listed=True, uses=1, inviter=ANNA, assignments=()) for code in (A, B, C))
+    codes=tuple(
+        m.CodeReport(code=code, listed=True, uses=1, inviter=ANNA, assignments=(), label="春" if code == B else "")
+        for code in (A, B, C)
+    )
 )
 
 
@@ -124,7 +128,8 @@ async def test_no_open_case_and_a_database_that_is_away(court: Court, guild: Gui
     assert "No case is open" in (await sandbox.slash(guild, staff, "review list")).text
     court.cases = (case(1),)
     court.town.inside.books.go_away(StorageError("no disk"))
-    assert "`A` or `B`" in (await sandbox.slash(guild, staff, "review list")).text, "as far as the state knows"
+    listed = (await sandbox.slash(guild, staff, "review list")).text
+    assert "`A` or `B` (\u2068春\u2069)" in listed, "as far as the state knows"
     court.town.inside.books.come_back()
 
 
@@ -144,7 +149,7 @@ async def test_a_decision_says_what_it_changed_and_suggests_what_it_leaves(
     assert (told_.code, told_.why, told_.by) == (A, "*asked* @everyone", UserId(str(staff.id)))
     assert "\\*asked\\* \\@everyone" in text
     assert f"nobody → <@{staff.id}>" in text
-    assert f"<@{same.user}> is left with `B`" in text
+    assert f"<@{same.user}> is left with `B` (\u2068春\u2069) for their join on <t:2:f>" in text
     assert f"<@{other.user}>" not in text
     assert f"<@{elsewhere.user}>" not in text
     assert len(court.town.heard(guild.id, m.DecideJoin)) == 1, "nobody else is changed"
@@ -264,6 +269,16 @@ def test_a_case_tells_what_was_counted_and_what_discord_reports():
     assert "4 joins at that time: `A` used 2×" in text
     assert "`C`" not in text
     assert "member search names `A`" in text
+
+
+def test_labels_give_way_where_a_case_would_grow_too_long_for_its_page():
+    codes = tuple(InviteCode(f"code{n:016}") for n in range(8))
+    labels = dict.fromkeys(codes, "**@everyone** 春 " * 6)
+    text = case_line(case(1, *codes), row(case(1, *codes), joins=3, uses=dict.fromkeys(codes, 3)), labels=labels)
+    assert "春" not in text
+    assert len(text) <= MAX_LINE
+    few = case_line(case(1), None, labels={A: "**春**"})
+    assert "`A` (\u2068\\*\\*春\\*\\*\u2069) or `B`" in few
 
 
 async def test_a_page_is_never_cut_however_much_evidence_its_cases_have(
