@@ -17,7 +17,7 @@ from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
 from ledger.vip import joined_as_vip, vip_drafts
-from ledger.windows import bounds_of
+from ledger.windows import oldest_request_us
 
 REJOINED_FLAG: Final = 1
 GUEST_FLAG: Final = 16
@@ -239,7 +239,7 @@ def _join(
 
 def _is_unseen(state: GuildState, join: m.RecordJoin) -> bool:
     """Whether it was heard before every sample that is known: while another process, which missed it, took those."""
-    return state.baseline is not None and join.arrived_us < bounds_of(state.baseline, state.gaps)[0].requested_us
+    return state.baseline is not None and join.arrived_us < oldest_request_us(state.baseline, state.gaps)
 
 
 def _leave(user: UserId, current: Period, cause: r.Cause, at_us: int, *, inferred: bool) -> r.Draft:

@@ -12,7 +12,7 @@ import msgspec
 from ledger import records as r
 from ledger.forgetting import person
 from ledger.state import LEFT_UNKNOWN, DeskJoin, GuildState, Period
-from ledger.windows import bounds_of, place
+from ledger.windows import oldest_request_us
 
 SALVAGED: Final = "salvaged"
 """Why nothing better than likely is said of such a join, and of a window that it may lie in."""
@@ -42,10 +42,8 @@ def is_open_question(state: GuildState, join: r.JoinRecorded) -> bool:
 
 
 def _may_be_seen(state: GuildState, join: DeskJoin) -> bool:
-    if state.baseline is None:
-        return False
-    bounds = bounds_of(state.baseline, state.gaps)
-    return place(join, bounds).last > bounds[0].number
+    baseline = state.baseline
+    return baseline is not None and join.arrived_us >= oldest_request_us(baseline, state.gaps)
 
 
 def _put_in(

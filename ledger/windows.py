@@ -125,6 +125,11 @@ def bounds_of(baseline: Bound, gaps: Sequence[Gap]) -> tuple[Bound, ...]:
     return (gaps[0].opened, *(gap.closed for gap in gaps)) if gaps else (baseline,)
 
 
+def oldest_request_us(baseline: Bound, gaps: Sequence[Gap]) -> int:
+    """When the oldest sample still known was asked for: a join heard of earlier lies before everything known."""
+    return gaps[0].opened.requested_us if gaps else baseline.requested_us
+
+
 def needs_sample(state: GuildState) -> bool:
     """Whether a join (or repeat) may lie behind the newest sample, so that another one is needed."""
     if state.baseline is None:

@@ -19,7 +19,7 @@ from ledger.origins import Origin, origin_told
 from ledger.state import GuildState, Period
 from ledger.testimony import SILENT, Joined, names
 from ledger.verdicts import pronounce, reported_verdict
-from ledger.windows import bounds_of, place
+from ledger.windows import oldest_request_us
 
 CAUSE: Final = r.InternalCause(what="witness")
 ABSENT_AGAIN_US: Final = (0, 60_000_000, 300_000_000, 1_800_000_000)
@@ -106,9 +106,9 @@ def _in_windows(state: GuildState) -> Iterator[Joined]:
     """Joins that lie, or may lie, between samples that are known, or behind them."""
     if state.baseline is None:
         return
-    bounds = bounds_of(state.baseline, state.gaps)
+    oldest_us = oldest_request_us(state.baseline, state.gaps)
     for join in state.desk.values():
-        if place(join, bounds).last > bounds[0].number:
+        if join.arrived_us >= oldest_us:
             yield join.user, join.opened_us
 
 

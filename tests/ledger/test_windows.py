@@ -1,5 +1,7 @@
 """Where a join may lie, what belongs together, what a join cannot have used, and what the evidence says of it."""
 
+from itertools import pairwise
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from ledger.ids import NO_COUNTER, VANITY, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
 from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState, Period
 from ledger.verdicts import METHOD, close_window
-from ledger.windows import Ground, Window, bounds_of, place, sole_likely, window_of, work_out
+from ledger.windows import Ground, Window, bounds_of, oldest_request_us, place, sole_likely, window_of, work_out
 from tests.ledger.lives import SECOND, START_US
 from tests.ledger.test_worlds import seeds
 from tests.ledger.worlds import GUILD, World
@@ -57,6 +59,8 @@ def test_a_join_lies_between_the_samples_that_it_is_surely_after_and_surely_befo
     assert where.last == last
     assert where.first == min(first, last)
     assert where.before == (not surely_after)
+    gaps = [gap(opened, closed) for opened, closed in pairwise(bounds)]
+    assert (where.last == 7) == (lying.arrived_us < oldest_request_us(bounds[-1], gaps))
 
 
 @pytest.mark.parametrize(
