@@ -15,6 +15,7 @@ from ledger.deletions import SETTLED_US
 from ledger.ids import UserId
 from ledger.phases import Phase
 from ledger.records import join_key
+from ledger.reports import labels_in
 from ledger.state import GuildState, Unheard
 from ledger.witness import ABSENT_AGAIN_US
 
@@ -122,5 +123,6 @@ def _announce(state: GuildState, presence: m.Presence) -> _Found:
         template=state.settings.templates,
         young_days=state.settings.young_days,
         total=credited.count(period.staff) if period.staff else 0,
+        labels=labels_in(state, [period]),
         due_us=presence.announcing.from_us,
     )

@@ -485,7 +485,8 @@ class SweepMembers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class AnnounceJoin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Show a join in the log channel, not before ``due_us``: a new message, or the edit of ``message``.
 
-    ``total``: how many joins its staff member is credited with now. Answer ``Announced`` or ``AnnouncingFailed``.
+    ``total``: how many joins its staff member is credited with now; ``labels``: those of the join's codes that have
+    one. Answer ``Announced`` or ``AnnouncingFailed``.
     """
 
     number: int
@@ -497,6 +498,7 @@ class AnnounceJoin(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     young_days: int
     total: int
     due_us: int
+    labels: Mapping[InviteCode, str] = {}
 
 
 Effect: TypeAlias = FetchSample | ListMembers | Welcome

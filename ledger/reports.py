@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from ledger import messages as m
 from ledger.ids import InviteCode, UserId
 from ledger.records import Counter, join_key
-from ledger.state import GuildState
+from ledger.state import GuildState, Period
 
 
 def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
@@ -40,9 +40,8 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
 def member_report(state: GuildState, user: UserId) -> m.MemberReport:
     """All memberships of a user."""
     periods = state.members.get(user, ())
-    codes = {code for period in periods for code in (period.code, *period.candidates) if code}
     return m.MemberReport(
-        user=user, periods=periods, forgotten=frozenset(state.forgotten), labels=_labels(state, codes)
+        user=user, periods=periods, forgotten=frozenset(state.forgotten), labels=labels_in(state, periods)
     )
 
 
@@ -76,6 +75,11 @@ def codes_report(state: GuildState) -> m.CodesReport:
             for code, invite in codes.items()
         )
     )
+
+
+def labels_in(state: GuildState, periods: Iterable[Period]) -> dict[InviteCode, str]:
+    """The labels of the codes that the verdicts in force name."""
+    return _labels(state, {code for period in periods for code in (period.code, *period.candidates) if code})
 
 
 def _labels(state: GuildState, codes: Iterable[InviteCode]) -> dict[InviteCode, str]:

@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from actors.gateway.evidence import moment_of
 from actors.gateway.render import because, verdict_words
-from actors.gateway.wording import MAX_MESSAGE, brief, code, count, either, person
+from actors.gateway.wording import MAX_MESSAGE, brief, code, count, either, person, shown
 from ledger import messages as m
 from ledger.ids import VANITY, UserId, is_tombstone
 from ledger.records import Status
@@ -90,7 +90,9 @@ def _verdict(effect: m.AnnounceJoin) -> str:
     period = effect.period
     if period.bot:
         return "a bot, added without an invite"
-    return verdict_words(period.status, period.code, period.candidates, period.staff, period.reason)
+    return verdict_words(
+        period.status, period.code, period.candidates, period.staff, period.reason, labels=effect.labels
+    )
 
 
 def _inviter(effect: m.AnnounceJoin) -> str:
@@ -105,8 +107,16 @@ def _inviter(effect: m.AnnounceJoin) -> str:
 def _code(effect: m.AnnounceJoin) -> str:
     period = effect.period
     if period.code is None:
-        return either(period.candidates) or "no invite I know of"
-    return f"probably {code(period.code)}" if period.status in OPEN else code(period.code)
+        return either(period.candidates, effect.labels) or "no invite I know of"
+    named = code(period.code, effect.labels.get(period.code, ""))
+    return f"probably {named}" if period.status in OPEN else named
+
+
+def _label(effect: m.AnnounceJoin) -> str:
+    """The campaign alone, of a code that is known; nothing where there is none."""
+    period = effect.period
+    label = effect.labels.get(period.code, "") if period.code else ""
+    return f"probably {shown(label)}" if label and period.status in OPEN else shown(label) if label else ""
 
 
 def _count(effect: m.AnnounceJoin) -> str:
@@ -136,6 +146,7 @@ _PLACEHOLDERS: Final[Mapping[str, Callable[[m.AnnounceJoin], str]]] = {
     "verdict": _verdict,
     "inviter": _inviter,
     "code": _code,
+    "label": _label,
     "count": _count,
     "why": _why,
     "young": _young,

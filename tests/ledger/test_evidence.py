@@ -560,6 +560,16 @@ def test_a_join_is_announced_with_its_first_verdict_and_edited_with_each_later_o
     assert (asked.message, asked.period.status, asked.total) == ("77", Status.REPORTED, 1)
 
 
+def test_what_announces_a_join_knows_the_labels_of_its_codes_and_no_others(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    for code, label in ((A, "summer"), (InviteCode("other"), "winter")):
+        interaction = InteractionId(f"label {code}")
+        guild.tell(m.AssignInvite(interaction=interaction, code=code, staff=ANNA, by=ANNA, at_us=us(1), label=label))
+    burst(guild)
+    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    assert asked.labels == {A: "summer"}
+
+
 def test_a_verdict_that_came_while_the_message_was_sent_is_shown_next(guild: Guild):
     guild.settles(log_channel=CHANNEL)
     burst(guild)

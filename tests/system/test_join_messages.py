@@ -70,6 +70,20 @@ async def test_every_kind_of_join_is_announced_once(stage: Hurried, channel: Cha
     assert stage.sandbox.count("messages") == 4
 
 
+async def test_a_campaigns_label_stands_beside_its_code_and_fills_its_placeholder(stage: Hurried, channel: Channel):
+    stage.bot = stage.make_bot("bot.log", LEDGER_SECOND_WITNESS="off")
+    await begin(stage, channel)
+    typed = {"label": "夏 **sale** @everyone"}
+    await stage.sandbox.slash(stage.guild, stage.staff, "invite create", typed, timeout_s=WAIT_S)
+    made = stage.guild.invites[-1].code
+    stage.world.join(stage.guild, via=made)
+    await until_shown(stage, channel, f"joined with `{made}` (\u2068夏 \\*\\*sale\\*\\* \\@everyone\u2069); for")
+    template = {"kind": "known", "text": "campaign {label}"}
+    await stage.sandbox.slash(stage.guild, stage.staff, "log_channel template", template, timeout_s=WAIT_S)
+    stage.world.join(stage.guild, via=made)
+    await until_shown(stage, channel, "joined with", "campaign \u2068夏 \\*\\*sale\\*\\* \\@everyone\u2069")
+
+
 async def test_killed_between_post_and_record_the_next_life_posts_no_second_message(stage: Hurried, channel: Channel):
     stage.bot = stage.make_bot("bot.log", LEDGER_SECOND_WITNESS="off")
     await begin(stage, channel)

@@ -1,10 +1,12 @@
 """What the log channel says of a join: by kind, never surer than the verdict, never pinging, never too long."""
 
+from collections.abc import Mapping
+
 import msgspec
 import pytest
 
 from actors.gateway.join_words import DEFAULTS, KINDS, PLACEHOLDERS, join_message, kind_of, wrong_in
-from actors.gateway.wording import MAX_MESSAGE
+from actors.gateway.wording import MAX_MESSAGE, NO_LABELS
 from ledger import messages as m
 from ledger.ids import NO_COUNTER, VANITY, ChannelId, InviteCode, UserId, tombstone
 from ledger.records import Status
@@ -20,7 +22,15 @@ def period(status: Status, **fields: object) -> Period:
     return msgspec.structs.replace(Period(JOINED_US, JOINED_US, status=status, verdicts=1), **fields)
 
 
-def said(of: Period, template: str = "", *, user: UserId = MEMBER, total: int = 12, young_days: int = 7) -> str:
+def said(  # what an announcement is made of
+    of: Period,
+    template: str = "",
+    *,
+    user: UserId = MEMBER,
+    total: int = 12,
+    young_days: int = 7,
+    labels: Mapping[InviteCode, str] = NO_LABELS,
+) -> str:
     return join_message(
         m.AnnounceJoin(
             number=1,
@@ -32,6 +42,7 @@ def said(of: Period, template: str = "", *, user: UserId = MEMBER, total: int = 
             young_days=young_days,
             total=total,
             due_us=0,
+            labels=labels,
         )
     )
 
@@ -109,6 +120,18 @@ def test_a_template_stays_as_it_is_in_every_writing(text: str):
 def test_what_is_filled_in_is_neither_filled_again_nor_markdown():
     of = period(Status.MANUAL, code=InviteCode("{why}`"), staff=STAFF, reason="**{member}** <@1> @here")
     assert said(of, "{code} {why}") == "`{why}` \\*\\*{member}\\*\\* \\<\\@1\\> \\@here"
+
+
+def test_a_label_stands_beside_its_code_and_has_a_placeholder_of_its_own():
+    labels = {HARBOUR: "**夏** {why} @here"}
+    named = "\u2068\\*\\*夏\\*\\* {why} \\@here\u2069"
+    sure = period(Status.CERTAIN, code=HARBOUR, staff=STAFF)
+    assert f"joined with `harbour` ({named}); for" in said(sure, labels=labels)
+    assert said(sure, "{code} {label}", labels=labels) == f"`harbour` ({named}) {named}"
+    likely, open_ = period(Status.LIKELY, code=HARBOUR), period(Status.CANDIDATES, candidates=("a", HARBOUR))
+    assert said(likely, "{label}", labels=labels) == f"probably {named}"
+    assert said(open_, "{code}x{label}", labels=labels) == f"`a` or `harbour` ({named})x"
+    assert said(sure, "{label}|") == "|"
 
 
 @pytest.mark.parametrize("text", ["{who}", "{}", "{member.id}", "{member!r}", "{ member }", "{member:>900}"])

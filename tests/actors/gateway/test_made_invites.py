@@ -106,7 +106,8 @@ async def test_a_labelled_invite_has_the_terms_and_the_label_that_were_asked_for
 ):
     other = sandbox.world.add_staff(guild)
     options = {"label": " 出差 אבג ", "staff": other, "max_uses": 7, "expires": "1 day"}
-    await sandbox.slash(guild, staff, "invite create", options)
+    reply = await sandbox.slash(guild, staff, "invite create", options)
+    assert "Its label is \u2068出差 אבג\u2069" in reply.text
     [invite] = guild.invites
     assert (invite.max_uses, invite.max_age_s, invite.targets) == (7, 86_400, None)
     [asked] = ready.heard(guild.id, m.AssignInvite)
