@@ -37,7 +37,10 @@ LATE_CODES: Final = {
     50027: "older than 15 minutes",
 }
 """What Discord says of an interaction that can no longer be answered."""
-NOT_ALLOWED: Final = "You need the permission Manage Server for this."
+NOT_ALLOWED: Final = (
+    "You need the permission Manage Server for this: it shows or decides what others are credited with. "
+    "Nothing was done; please ask somebody who has it."
+)
 NOBODY: Final = discord.AllowedMentions.none()
 
 

@@ -40,7 +40,10 @@ NO_STRANGERS: Final = (
     "This person is not a member here, so I take the name for a mistake. "
     "Whoever leaves keeps the invites that are assigned already."
 )
-FAILED: Final = "Something went wrong in here. The operator finds it in my log."
+FAILED: Final = (
+    "Something went wrong inside me, so I cannot say whether this was done. Please look before you try it again; "
+    "the operator finds the cause in my log (command.failed)."
+)
 
 
 class Tree(app_commands.CommandTree[discord.Client]):

@@ -169,6 +169,8 @@ def explain(  # noqa: PLR0911 -- one for each failure
     match failure:
         case Forbidden():
             return f"Discord does not let me do this here: I need the permission {needed}."
+        case Unavailable(status=0):
+            return "Discord cannot be reached right now. Please try again in a moment."
         case Unavailable(status=status):
             return f"Discord could not answer (status {status}). Please try again in a moment."
         case Limited(retry_after_s=wait_s):

@@ -120,8 +120,9 @@ def _wish(interaction: Interaction, staff: Person | None, terms: Terms, label: s
         by=_id(interaction.user),
         terms=terms,
         label=label,
+        me=_id(me) if (me := interaction.client.user) else None,
     )
 
 
-def _id(user: Person) -> UserId:
+def _id(user: Person | discord.ClientUser) -> UserId:
     return UserId(str(user.id))

@@ -58,7 +58,9 @@ def kind_of(period: Period) -> Kind:
         return "open"
     if period.status not in PROVEN:
         return "unknown"
-    return "vanity" if period.code == VANITY else "known"
+    if period.code == VANITY:
+        return "vanity"
+    return "unknown" if period.status is Status.MANUAL and not period.staff else "known"
 
 
 def wrong_in(template: str) -> str:

@@ -1,21 +1,23 @@
 """/invite: makes an invite, waits until Discord lets in those alone whom it is for, assigns it, then shows it.
 
 The order is what makes it exact: nobody sees the link before its assignment is durable. What fails on the way
-withdraws the invite, and is told in words.
+withdraws the invite, and is told in words; also where Discord made it and the answer was lost, so that it has to be
+looked for.
 """
 
+from collections import Counter
 from typing import Final
 
 import msgspec
 
 from actors.clock import Sleep
-from actors.gateway.asking import PATIENT_S
+from actors.gateway.asking import PATIENT_S, ask_codes
 from actors.gateway.failures import Failure, Unavailable, explain
 from actors.gateway.invitation import JobState, TargetJob, Terms
 from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
 from actors.gateway.rest import Rest
-from actors.gateway.staff_invites import not_made
+from actors.gateway.staff_invites import is_doubtful, not_made
 from actors.gateway.wording import code, person, shown
 from actors.roster import Roster
 from ledger import messages as m
@@ -26,10 +28,11 @@ JOB_LOOKS: Final = 10
 JOB_PAUSE_S: Final = 1.0
 """Between two looks at what Discord makes of a list of one person, which takes it a moment."""
 GONE: Final = 404
+LOST: Final = "Discord's answer was lost on the way, so it is not sure that it would let in one person alone."
 
 
 class MakeInvite(msgspec.Struct, frozen=True, kw_only=True):
-    """/invite for (``terms.targets``: that person) and /invite create."""
+    """/invite for (``terms.targets``: that person) and /invite create. ``me``: the bot's own id, None = not known."""
 
     interaction: InteractionId
     guild: GuildId
@@ -38,6 +41,7 @@ class MakeInvite(msgspec.Struct, frozen=True, kw_only=True):
     by: UserId
     terms: Terms
     label: str = ""
+    me: UserId | None = None
 
 
 class MadeInvites:
@@ -55,13 +59,22 @@ class MadeInvites:
         self._rest = rest
         self._clock = clock
         self._sleep = sleep
+        self._making: Counter[GuildId] = Counter()
 
     async def make(self, wish: MakeInvite) -> str:
         """The link and for whom it counts, or what went wrong and what became of the invite."""
+        self._making[wish.guild] += 1
+        try:
+            return await self._make(wish)
+        finally:
+            self._making[wish.guild] -= 1
+
+    async def _make(self, wish: MakeInvite) -> str:
         reason = f"invite for {wish.staff}, asked for by {wish.by}"
         made = await self._rest.create_invite(wish.channel, reason, wish.terms)
         if not isinstance(made, InviteRow):
-            return not_made(made, _needed(wish.terms))
+            lost = await self._lost(wish) if wish.terms.targets and is_doubtful(made) else None
+            return await self._withdrawn(lost, LOST) if lost else not_made(made, _needed(wish.terms))
         trouble = await self._unlisted(made.code) if wish.terms.targets else ""
         if trouble:
             return await self._withdrawn(made.code, trouble)
@@ -79,6 +92,26 @@ class MadeInvites:
             unsure = f"I cannot say that it stands for {person(wish.staff)}, so its join might count for nobody."
             return await self._withdrawn(made.code, f"{unsure} {render(outcome)}")
         return f"https://discord.gg/{made.code}\n{_terms(wish)}{render(outcome)}"
+
+    async def _lost(self, wish: MakeInvite) -> InviteCode | None:
+        """The invite that Discord made without telling; None where there is none, or it may be another one's.
+
+        It is ours, has these terms, was never used and stands for nobody; nothing else in the making is like it.
+        """
+        codes = await ask_codes(self._roster, wish.guild)
+        rows = await self._rest.invites(wish.guild)
+        if isinstance(codes, str) or not isinstance(rows, tuple) or self._making[wish.guild] > 1:
+            return None
+        taken = {each.code for each in codes if each.assignments}
+        wanted = (wish.me, wish.terms.max_uses, wish.terms.max_age_s, 0)
+        alike = (
+            row.code
+            for row in rows
+            if row.code not in taken
+            and row.inviter
+            and (row.inviter.id, row.max_uses, row.max_age, row.uses) == wanted
+        )
+        return next(alike, None)
 
     async def _unlisted(self, made: InviteCode) -> str:
         """Why it is not sure that only those may use it whom it is for; "" once Discord says so."""

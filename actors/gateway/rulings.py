@@ -68,10 +68,10 @@ class Rulings:
         self._roster = roster
         self._one_at_a_time = asyncio.Lock()
 
-    async def show(self, guild: GuildId) -> str:
-        """All settings with their meaning."""
+    async def show(self, guild: GuildId, known: Collection[RoleId] = ()) -> str:
+        """All settings with their meaning; ``known``: the server's roles."""
         settings = await self._settings(guild)
-        return settings if isinstance(settings, str) else fit([*setting_lines(settings)])
+        return settings if isinstance(settings, str) else fit([*setting_lines(settings, known)])
 
     async def change(self, change: Change) -> str:
         """Other values from now on, and what they were before."""
@@ -122,12 +122,14 @@ class Rulings:
         return outcome.answer if isinstance(outcome.answer, m.SettingsReport) else render(outcome)
 
 
-def setting_lines(settings: Settings) -> Iterator[str]:
+def setting_lines(settings: Settings, known: Collection[RoleId] = ()) -> Iterator[str]:
     """Each setting, its value and its meaning."""
     yield "### Settings of this server"
     for field, meaning in MEANING.items():
         yield f"`{field}`: **{_value(getattr(settings, field))}** ({meaning})"
-    yield f"VIP roles: {', '.join(f'<@&{each}>' for each in settings.vip_roles) or 'none'} (`/vip_role`)"
+    gone = frozenset(settings.vip_roles).difference(known) if known else ()
+    roles = [f"`{each}` (deleted)" if each in gone else f"<@&{each}>" for each in settings.vip_roles]
+    yield f"VIP roles: {', '.join(roles) or 'none'} (`/vip_role`)"
     channel = f"<#{settings.log_channel}>" if settings.log_channel else "none"
     yield f"Log channel: {channel} (`/log_channel`)"
     yield "-# Change one by naming it: `/settings young_days:14`."
@@ -176,7 +178,7 @@ def _vip_lines(wish: VipWish, before: Collection[RoleId], settings: Settings) ->
         yield f"<@&{wish.role}> makes nobody a VIP any more. What was credited stays."
     gone = [each for each in before if each not in settings.vip_roles and each != wish.role]
     if gone:
-        yield f"Removed as well, since deleted: {', '.join(f'`{each}`' for each in gone)}."
+        yield f"Removed, since deleted: {', '.join(f'`{each}`' for each in gone)}."
 
 
 def _role_line(role: RoleId, known: Collection[RoleId]) -> str:

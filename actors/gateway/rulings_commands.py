@@ -61,7 +61,9 @@ def install_rulings(
         change = Change(
             interaction=_interaction(interaction), guild=_guild(interaction), by=_by(interaction), values=values
         )
-        work = (lambda: rulings.change(change)) if values else (lambda: rulings.show(change.guild))
+        work = (
+            (lambda: rulings.change(change)) if values else (lambda: rulings.show(change.guild, _known(interaction)))
+        )
         await deferred(interaction, work, log)
 
     group = app_commands.Group(name="vip_role", description="Which roles make a member a VIP")

@@ -118,7 +118,7 @@ def bare_code(text: str) -> InviteCode:
 
 def not_made(failure: Failure, needed: str = "Create Invite in this channel") -> str:
     """Why there is no invite; ``needed``: the permissions that it takes."""
-    doubt = " It may have been made all the same: look at the server's invites." if _is_doubtful(failure) else ""
+    doubt = " It may have been made all the same: look at the server's invites." if is_doubtful(failure) else ""
     return f"No invite could be made. {_why(failure, needed)}{doubt}"
 
 
@@ -134,7 +134,8 @@ def _why(failure: Failure, needed: str) -> str:
             return explain(failure, needed)
 
 
-def _is_doubtful(failure: Failure) -> bool:
+def is_doubtful(failure: Failure) -> bool:
+    """Whether what was asked for may have been done all the same."""
     match failure:
         case TimedOut() | Malformed():
             return True

@@ -62,6 +62,7 @@ def account_of(age_us: int) -> UserId:
             period(Status.REPORTED, code=HARBOUR, staff=STAFF),
             f"<@{MEMBER}>: Discord reports `harbour`; for <@{STAFF}> (12 joins credited).",
         ),
+        (period(Status.MANUAL, reason="so"), f"<@{MEMBER}>: decided by a person."),
         (period(Status.CERTAIN, code=VANITY), f"<@{MEMBER}>: joined with the vanity URL."),
         (period(Status.NON_INVITE, bot=True, inviter=STAFF), f"<@{MEMBER}>: a bot, added by <@{STAFF}>."),
         (period(Status.NON_INVITE, bot=True), f"<@{MEMBER}>: a bot, added by somebody I do not know (yet)."),

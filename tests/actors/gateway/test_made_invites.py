@@ -1,14 +1,16 @@
 """/invite as real interactions: the link is shown when it lets in whom it is for and is assigned, or not at all."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from actors.gateway.runner import Gateway
 from ledger import messages as m
-from ledger.ids import GuildId
+from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import Assignment
 from sandbox import Sandbox
+from sandbox.faults import Fault
 from sandbox.models import Guild, JobState, Permission, User
 from tests.actors.gateway.conftest import MakeGateway
 from tests.actors.gateway.town import Pauses, Town, running
@@ -38,12 +40,19 @@ def staff(guild: Guild, sandbox: Sandbox) -> User:
 @pytest.fixture
 async def ready(town: Town, guild: Guild) -> Town:
     await town.until_heard(guild.id, m.GuildCameUp)
-    town.answer = lambda message: (
-        m.Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
-        if isinstance(message, m.AssignInvite)
-        else m.Done()
-    )
+    town.answer = answer
     return town
+
+
+def answer(message: m.Message) -> m.Answer:
+    """As a guild does that knows of no codes yet."""
+    match message:
+        case m.AssignInvite():
+            return m.Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
+        case m.DescribeCodes():
+            return m.CodesReport(codes=())
+        case _:
+            return m.Done()
 
 
 async def test_an_invite_for_one_person_is_theirs_alone_and_assigned_to_who_asked(
@@ -90,6 +99,59 @@ async def test_what_could_not_be_withdrawn_is_told_with_its_code(
     reply = await sandbox.slash(guild, staff, "invite create")
     [invite] = guild.invites
     assert f"please delete `{invite.code}`" in reply.text
+
+
+def lose_an_answer(sandbox: Sandbox) -> None:
+    """The next invite is made, and the connection is cut before that is told."""
+    sandbox.faults.add("create_invite", Fault(drop=True, late=True))
+
+
+async def test_an_invite_for_one_person_whose_making_was_not_told_is_found_and_withdrawn(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    lose_an_answer(sandbox)
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": sandbox.world.add_user()})
+    [invite] = guild.invites
+    assert invite.gone_at_us
+    assert "was withdrawn: nobody can use it. Discord's answer was lost on the way" in reply.text
+    assert ready.heard(guild.id, m.AssignInvite) == []
+
+
+async def test_no_other_invite_is_taken_for_the_one_that_was_not_told(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    world = sandbox.world
+    terms = {"max_uses": 1, "max_age_s": 604_800}
+    theirs, given = world.add_invite(guild, staff, **terms), world.add_invite(guild, world.bot, **terms)
+    used = world.add_invite(guild, world.bot, max_uses=2, max_age_s=604_800)
+    held = m.CodeReport(
+        code=InviteCode(given.code), listed=True, uses=0, inviter=None, assignments=(Assignment(1, UserId("5"), 1),)
+    )
+    ready.answer = lambda message: (
+        m.CodesReport(codes=(held,)) if isinstance(message, m.DescribeCodes) else answer(message)
+    )
+    sandbox.faults.garble("create_invite", b"nothing was made", times=1)
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": world.add_user()})
+    assert "No invite could be made" in reply.text
+    assert "It may have been made all the same" in reply.text
+    assert [each.gone_at_us for each in (theirs, given, used)] == [None] * 3
+
+
+async def test_while_another_one_is_in_the_making_none_is_withdrawn_by_mistake(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    del ready
+    gate = sandbox.faults.hang("target_job")
+    other = asyncio.create_task(
+        sandbox.slash(guild, staff, "invite for", {"user": sandbox.world.add_user()}, timeout_s=20)
+    )
+    await gate.arrived()
+    lose_an_answer(sandbox)
+    reply = await sandbox.slash(guild, staff, "invite for", {"user": sandbox.world.add_user()})
+    assert "It may have been made all the same" in reply.text
+    assert [each.gone_at_us for each in guild.invites] == [None, None]
+    gate.open()
+    assert "Only <@" in (await other).text
 
 
 async def test_who_needs_no_invite_gets_none(ready: Town, guild: Guild, staff: User, sandbox: Sandbox):

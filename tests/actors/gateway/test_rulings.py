@@ -100,8 +100,9 @@ async def test_a_deleted_role_is_said_and_can_be_cleared(ready: Town, guild: Gui
     await sandbox.slash(guild, staff, "vip_role add", {"role": role.id})
     sandbox.world.delete_role(guild, role)
     assert "this role is deleted" in (await sandbox.slash(guild, staff, "vip_role list")).text
+    assert f"VIP roles: `{role.id}` (deleted)" in (await sandbox.slash(guild, staff, "settings")).text
     cleared = (await sandbox.slash(guild, staff, "vip_role remove")).text
-    assert f"since deleted: `{role.id}`" in cleared
+    assert f"Removed, since deleted: `{role.id}`." in cleared
     assert "None of the VIP roles is deleted" in (await sandbox.slash(guild, staff, "vip_role remove")).text
     assert ready.heard(guild.id, m.ChangeSettings)[-1].settings.vip_roles == ()
 
