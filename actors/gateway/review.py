@@ -18,7 +18,7 @@ from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
 from ledger.errors import LedgerError
-from ledger.ids import GuildId, InviteCode, UserId
+from ledger.ids import NO_COUNTER, GuildId, InviteCode, UserId
 from ledger.records import VerdictReached
 from ledger.state import Period
 
@@ -70,12 +70,12 @@ class Reviews:
 
     async def decide(self, wish: Decide) -> str:
         """Takes a decision, and says what it changed."""
-        refusal = await self._refusal(wish)
-        if refusal:
-            return refusal
         meant = await self._meant(wish)
         if isinstance(meant, str):
             return meant
+        refusal = await self._refusal(wish, meant)
+        if refusal:
+            return refusal
         labels = await ask_labels(self._roster, wish.guild)
         suggestions = await self._suggestions(wish, meant, labels)
         outcome = await self._roster.ask(wish.guild, _message(wish, meant), PATIENT_S)
@@ -92,8 +92,14 @@ class Reviews:
         """The joins of a member that fit what was typed so far."""
         return joins_offered(await self._periods(guild, user, QUICK_S), typed)
 
-    async def _refusal(self, wish: Decide) -> str:
-        if wish.code:
+    async def possible(self, guild: GuildId, user: UserId, join: str) -> Sequence[InviteCode]:
+        """The invites that the join may have come with, as far as it was worked out."""
+        periods = await self._periods(guild, user, QUICK_S)
+        meant = join_meant(user, periods, join) if periods else ""
+        return _possible(meant) if isinstance(meant, Period) else ()
+
+    async def _refusal(self, wish: Decide, meant: Period) -> str:
+        if wish.code and wish.code not in _possible(meant):
             codes = await ask_codes(self._roster, wish.guild)
             if isinstance(codes, str):
                 return codes
@@ -158,6 +164,12 @@ def _may_be_left(case: m.OpenCase, own: m.OpenCase, taken: InviteCode) -> bool:
 
 def _left(case: m.OpenCase, taken: InviteCode) -> Sequence[InviteCode]:
     return [each for each in case.period.candidates if each != taken]
+
+
+def _possible(period: Period) -> Sequence[InviteCode]:
+    """Also those that are gone, and the vanity URL."""
+    named = [each for each in (period.code, *period.candidates) if each and each != NO_COUNTER]
+    return tuple(dict.fromkeys(named))
 
 
 def _with_several(cases: Sequence[m.OpenCase]) -> frozenset[UserId]:

@@ -64,18 +64,27 @@ def install_review(
     async def suggest(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         if not may_use(interaction):
             return []
-        choices = await invites.suggest(GuildId(str(interaction.guild_id)), typed)
+        guild, member = GuildId(str(interaction.guild_id)), _member_typed(interaction)
+        join = str(interaction.namespace.join or "")
+        first = await reviews.possible(guild, member, join) if member else ()
+        choices = await invites.suggest(guild, typed, first)
         return [app_commands.Choice(name=each.name, value=each.code) for each in choices]
 
     @decide.autocomplete("join")
     async def suggest_joins(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
-        member: object = interaction.namespace.member
-        if not may_use(interaction) or not isinstance(member, discord.Object | discord.User | discord.Member):
+        member = _member_typed(interaction)
+        if not may_use(interaction) or not member:
             return []
-        joins = await reviews.joins(GuildId(str(interaction.guild_id)), UserId(str(member.id)), typed)
+        joins = await reviews.joins(GuildId(str(interaction.guild_id)), member, typed)
         return [app_commands.Choice(name=each.name, value=each.value) for each in joins]
 
     tree.add_command(group)
+
+
+def _member_typed(interaction: Interaction) -> UserId | None:
+    """Who was filled in for the member so far; while typing Discord sends only their id."""
+    member: object = interaction.namespace.member
+    return UserId(str(member.id)) if isinstance(member, discord.Object | discord.User | discord.Member) else None
 
 
 def _refusal(member: Person, staff: Person | None, reason: str) -> str:

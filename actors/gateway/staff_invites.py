@@ -15,7 +15,7 @@ from actors.gateway.wording import code as shown
 from actors.gateway.wording import count, person, visible
 from actors.roster import Roster
 from ledger import messages as m
-from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, UserId
+from ledger.ids import VANITY, ChannelId, GuildId, InteractionId, InviteCode, UserId
 from ledger.ports import Clock
 
 SERVER_IS_FULL: Final = 30016
@@ -77,15 +77,22 @@ class StaffInvites:
             return f"{text}\n{_made_in_vain(invite.code, wish.staff)}"
         return f"https://discord.gg/{invite.code}\n{text}"
 
-    async def suggest(self, guild: GuildId, typed: str) -> Sequence[Choice]:
-        """Codes of this server with what was typed in them, as far as its actor knows; never fetches."""
+    async def suggest(self, guild: GuildId, typed: str, first: Sequence[InviteCode] = ()) -> Sequence[Choice]:
+        """Codes of this server with what was typed in them, as far as its actor knows; never fetches.
+
+        ``first``: those that stand above the others, whether they can still be used or not.
+        """
         codes = await ask_codes(self._roster, guild, QUICK_S)
         if isinstance(codes, str):
             return ()
         wanted = bare_code(typed).casefold()
-        fitting = [each for each in codes if each.listed and wanted in f"{each.code} {each.label}".casefold()]
+        labels = {each.code: each.label for each in codes}
+        above = [_possible(code, labels.get(code, "")) for code in first]
+        fitting = [each for each in codes if each.listed and each.code not in first]
         fitting.sort(key=lambda each: (bool(each.assignments), -each.uses, each.code))
-        return [_choice(each) for each in fitting if len(each.code) <= MAX_CHOICE][:MAX_CHOICES]
+        offered = [*above, *map(_choice, fitting)]
+        found = [each for each in offered if wanted in f"{each.code} {labels.get(each.code, '')}".casefold()]
+        return [each for each in found if len(each.code) <= MAX_CHOICE][:MAX_CHOICES]
 
     async def _named(self, wish: Assign) -> InviteRow | str:
         """The invite with that code, or why it will not do."""
@@ -150,6 +157,12 @@ def _made_in_vain(code: InviteCode, staff: UserId) -> str:
         f"The invite https://discord.gg/{code} was made, but I cannot say that it stands for {person(staff)}. "
         f"Please use /setup_staff_invite again with the code {shown(code)}."
     )
+
+
+def _possible(code: InviteCode, label: str) -> Choice:
+    named = "the vanity URL" if code == VANITY else visible(code)
+    name = f"{named} · may be it{f' · {visible(label)}' if label else ''}"
+    return Choice(name=name[:MAX_CHOICE], code=code)
 
 
 def _choice(report: m.CodeReport) -> Choice:

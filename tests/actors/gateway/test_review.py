@@ -11,7 +11,7 @@ from actors.gateway.review_words import MAX_LINE, Decide, case_line, decision_li
 from actors.gateway.which_join import join_meant, joins_offered
 from ledger import messages as m
 from ledger.errors import StorageError
-from ledger.ids import VANITY, GuildId, InteractionId, InviteCode, UserId
+from ledger.ids import NO_COUNTER, VANITY, GuildId, InteractionId, InviteCode, UserId
 from ledger.records import Evidence, InternalCause, Record, Report, Status, VerdictReached
 from ledger.state import Period
 from sandbox import Sandbox
@@ -162,6 +162,7 @@ async def test_what_is_wrong_about_a_decision_is_said_and_nothing_is_done(
     bot = sandbox.world.add_user(bot=True)
     stranger = sandbox.world.add_user()
     plain = sandbox.world.join(guild, via=None)
+    court.cases = (m.OpenCase(user=UserId(str(member.user_id)), period=case(1).period),)
     good = {"member": member.user_id, "staff": staff, "reason": "asked"}
 
     async def said(by: User = staff, **typed: object) -> str:
@@ -173,7 +174,7 @@ async def test_what_is_wrong_about_a_decision_is_said_and_nothing_is_done(
     assert "never seen" in await said(staff=stranger)
     assert "Manage Server" in await said(by=sandbox.world.users[plain.user_id])
     assert court.town.heard(guild.id, m.DecideJoin) == []
-    assert "I have never seen" in await said(), "of a member without any membership here"
+    assert "I have never seen" in await said(member=plain.user_id), "of a member without any membership here"
 
 
 async def test_who_left_and_came_back_has_several_cases_and_the_one_that_is_named_is_decided(
@@ -198,6 +199,29 @@ async def test_who_left_and_came_back_has_several_cases_and_the_one_that_is_name
     newest_open = (await sandbox.slash(guild, staff, "review decide", typed)).text
     assert "on <t:3:f> counts" in newest_open
     assert [told.opened_us for told in court.town.heard(guild.id, m.DecideJoin)] == [2_000_000, 1_000_000, 3_000_000]
+
+
+async def test_the_invites_that_may_be_it_are_offered_first_gone_ones_and_the_vanity_url_too(
+    court: Court, guild: Guild, staff: User, sandbox: Sandbox
+):
+    member = sandbox.world.join(guild, via=None)
+    gone = InviteCode("gone")
+    period = case(1, VANITY, gone, B, NO_COUNTER).period
+    court.cases = (m.OpenCase(user=UserId(str(member.user_id)), period=period),)
+    typed = {"member": member.user_id, "reason": "asked", "code": ""}
+    offered = (await sandbox.type_in(guild, staff, "review decide", typed, "code")).choices
+    assert [each["value"] for each in offered] == [VANITY, gone, B, A, C]
+    assert [each["name"] for each in offered][:3] == [
+        "the vanity URL · may be it",
+        "gone · may be it",
+        "B · may be it · 春",
+    ]
+    some = (await sandbox.type_in(guild, staff, "review decide", typed | {"code": "春"}, "code")).choices
+    assert [each["value"] for each in some] == [B]
+    said = (await sandbox.slash(guild, staff, "review decide", typed | {"code": VANITY})).text
+    assert "counts for nobody, with the vanity URL" in said
+    (told,) = court.town.heard(guild.id, m.DecideJoin)
+    assert told.code == VANITY
 
 
 async def test_a_join_that_fits_none_or_several_is_not_guessed(
