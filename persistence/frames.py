@@ -27,6 +27,8 @@ _CRC_LENGTH: Final = len(_CRC_TAIL % 0)
 _TAIL_LENGTH: Final = len(_DIGEST_MARK) + 64 + len(b'"') + _CRC_LENGTH
 _DIGEST: Final = slice(-_CRC_LENGTH - 65, -_CRC_LENGTH - 1)
 """Where the digits of the digest stand in a frame."""
+_CHECKED: Final = slice(-_CRC_LENGTH)
+_BODY: Final = slice(-_TAIL_LENGTH)
 # The package does not say of which type its argument is. Gives the CRC32C of some bytes.
 checksum: Final = cast(
     "Callable[[bytes], int]",
@@ -57,27 +59,28 @@ def seal(record: Record, previous: bytes) -> Frame:
     return Frame(record=record, data=checked + _CRC_TAIL % checksum(checked), digest=digest)
 
 
-def unseal(data: bytes, where: str) -> Frame:
+def unseal(data: bytes, where: object) -> Frame:
     """Reads a frame and verifies its checksum; the chain is the caller's to verify (``follows``).
 
+    ``where`` names the place; it becomes a text only where something is wrong there.
+
     Raises:
-        Corrupt: when checksum, digits or shape are not those of a frame. ``where`` names the place.
+        Corrupt: when checksum, digits or shape are not those of a frame.
         NewerFormat: when the checksum holds and the record is of no kind that this release knows: it was written
             whole, so a later release wrote it, and taking it for damage would cut it off.
     """
-    if data[-_CRC_LENGTH:] != _CRC_TAIL % checksum(data[:-_CRC_LENGTH]) or len(data) <= _TAIL_LENGTH:
-        raise Corrupt(where, "checksum differs")
+    if not data.endswith(_CRC_TAIL % checksum(data[_CHECKED])) or len(data) <= _TAIL_LENGTH:
+        raise Corrupt(str(where), "checksum differs")
     try:
         digest = unhexlify(data[_DIGEST])
         record = _decoder.decode(data)
     except msgspec.ValidationError as error:
-        raise NewerFormat(where, f"a record of a kind unknown here ({error})") from error
+        raise NewerFormat(str(where), f"a record of a kind unknown here ({error})") from error
     except (ValueError, msgspec.MsgspecError) as error:
-        raise Corrupt(where, f"unreadable: {error}") from error
+        raise Corrupt(str(where), f"unreadable: {error}") from error
     return Frame(record=record, data=data, digest=digest)
 
 
 def follows(frame: Frame, previous: bytes) -> bool:
     """Whether the frame stands behind the digest ``previous`` in its guild's chain."""
-    body = frame.data[:-_TAIL_LENGTH]
-    return hashlib.sha256(previous + body).digest() == frame.digest
+    return hashlib.sha256(previous + frame.data[_BODY]).digest() == frame.digest

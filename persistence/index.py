@@ -12,6 +12,7 @@ import msgspec
 from ledger.ids import GuildId
 
 _LENGTH_BITS: Final = 32
+_LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
 
 
 class Spot(msgspec.Struct, frozen=True, gc=False):
@@ -20,6 +21,9 @@ class Spot(msgspec.Struct, frozen=True, gc=False):
     number: int
     offset: int
     length: int
+
+    def __str__(self) -> str:
+        return f"log file {self.number:010d}, byte {self.offset}"
 
 
 class _Trail:
@@ -52,9 +56,9 @@ class Index:
         if trail is None:
             return
         spots = trail.spots[max(0, after_seq + 1 - trail.first) * 2 :]
-        mask = (1 << _LENGTH_BITS) - 1
-        for i in range(0, len(spots), 2):
-            yield Spot(spots[i] >> _LENGTH_BITS, spots[i + 1], spots[i] & mask)
+        each = iter(spots)
+        for packed, offset in zip(each, each, strict=True):
+            yield Spot(packed >> _LENGTH_BITS, offset, packed & _LENGTH_MASK)
 
     def at(self, guild: GuildId, seq: int) -> Spot | None:
         """The spot of one record."""
@@ -63,4 +67,4 @@ class Index:
         if trail is None or not 0 <= place < len(trail.spots):
             return None
         packed = trail.spots[place]
-        return Spot(packed >> _LENGTH_BITS, trail.spots[place + 1], packed & ((1 << _LENGTH_BITS) - 1))
+        return Spot(packed >> _LENGTH_BITS, trail.spots[place + 1], packed & _LENGTH_MASK)

@@ -108,15 +108,14 @@ class Reading:
 
     def _read(self, number: int, spots: Sequence[Spot]) -> list[Frame]:
         path = segment_path(self._folder, number)
-        name, stretches = path.name, _stretches(spots)
+        stretches = _stretches(spots)
         wanted = [(each[0].offset, each[-1].offset + each[-1].length - each[0].offset) for each in stretches]
         frames: list[Frame] = []
         for data, each in zip(self._disk.read_parts(path, wanted), stretches, strict=True):
-            start = each[0].offset
-            frames += [
-                unseal(data[spot.offset - start : spot.offset - start + spot.length], f"{name}@{spot.offset}")
-                for spot in each
-            ]
+            begin = each[0].offset
+            for spot in each:
+                at = spot.offset - begin
+                frames.append(unseal(data[at : at + spot.length], spot))
         return frames
 
     def notes(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import DiskFull, NotConfirmed, StorageError
+from ledger.errors import Corrupt, DiskFull, NotConfirmed, StorageError
 from persistence.log import Log
 from persistence.quarantine import Quarantine
 from persistence.reading import read_log
@@ -59,6 +59,20 @@ def test_files_roll_at_a_batch_and_stay():
     assert len(disk.names(FOLDER)) == 5
     assert read(disk) == bytes_of([frame for batch in batches for frame in batch])
     assert bytes_of(log.guild_frames(BLUE, 0)) == bytes_of([batch[1] for batch in batches])
+
+
+def test_a_record_that_rots_under_an_open_log_is_named_by_file_and_byte():
+    disk, chain = SimDisk(), Chain()
+    log = opened(disk)
+    frames = chain.batch(RED, BLUE)
+    log.append(frames)
+    (name,) = disk.names(FOLDER)
+    data = disk.read(FOLDER / name)
+    at = data.index(frames[1].data)
+    disk.overwrite(FOLDER / name, data[: at + 5] + b"?" + data[at + 6 :])
+    assert log.guild_frames(RED, 0) == frames[:1]
+    with pytest.raises(Corrupt, match=f"{Path(name).stem}, byte {at}: checksum differs"):
+        log.guild_frames(BLUE, 0)
 
 
 @pytest.mark.parametrize("operation", ["write", "sync"])
