@@ -11,7 +11,7 @@ import msgspec
 
 from actors.gateway.render import verdict_words
 from actors.gateway.which_join import is_open_case, title
-from actors.gateway.why_words import reported
+from actors.gateway.why_evidence import reported
 from actors.gateway.wording import MAX_NAMED, NO_LABELS, brief, code, count, moment, person
 from ledger import messages as m
 from ledger.ids import GuildId, InteractionId, InviteCode, UserId

@@ -10,7 +10,8 @@ from typing import Final
 from actors.gateway.asking import PATIENT_S, ask_labels
 from actors.gateway.paged import TextPage, Turn, packed
 from actors.gateway.render import render
-from actors.gateway.why_words import Told, explained
+from actors.gateway.why_evidence import Told
+from actors.gateway.why_words import explained
 from actors.gateway.wording import person
 from actors.roster import Roster
 from actors.standing import Inside
@@ -52,7 +53,7 @@ class Whys:
             records = await self._inside.read(read)
         except StorageError:
             return NO_EVIDENCE
-        told = Told(report.forgotten, await ask_labels(self._roster, guild))
+        told = Told(user, report.forgotten, await ask_labels(self._roster, guild))
         pages = packed(explained(report.periods, records, told), PAGE_CHARACTERS)
         at = min(number, len(pages) - 1)
         text = f"**{person(user, name)}**\n{pages[at]}"

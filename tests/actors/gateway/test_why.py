@@ -8,7 +8,7 @@ import pytest
 
 from actors.gateway.paged import Turn, packed, turn_id
 from actors.gateway.why import NO_EVIDENCE, PAGE_CHARACTERS, Whys
-from actors.gateway.why_words import MAX_CODES
+from actors.gateway.why_evidence import MAX_CODES
 from actors.gateway.wording import MAX_MESSAGE
 from ledger import messages as m
 from ledger import records as r
@@ -162,6 +162,40 @@ async def test_the_one_vip_credit_of_a_life_that_passed_on_to_another_join_is_to
     assert f"went to <@{STAFF}> for their upgrade, since another of their joins carries it no longer." in older
 
 
+async def test_what_made_a_later_verdict_differ_is_said_and_the_same_evidence_not_twice(town: Town):
+    evidence = r.Evidence(joins=1, capped={A: 1}, assumptions=("P0", "P2"))
+    likely = r.VerdictReached(
+        user=ANNA, opened_us=JOINED_US, status=r.Status.LIKELY, code=A, window=1, evidence=evidence
+    )
+    used_up = msgspec.structs.replace(evidence, uses={A: 1}, capped={}, assumptions=("P0", "P1", "P2"))
+    sure = msgspec.structs.replace(likely, status=r.Status.CERTAIN, evidence=used_up)
+    two = msgspec.structs.replace(used_up, joins=2, broken=("gap",))
+    open_again = msgspec.structs.replace(likely, status=r.Status.CANDIDATES, candidates=(A, B), evidence=two)
+    reported = msgspec.structs.replace(open_again, status=r.Status.REPORTED, candidates=())
+    await keep(town, likely, sure, open_again, reported)
+    parts = (await told(town, PERIOD)).split("\n**")
+    second, third, fourth = (next(part for part in parts if part.startswith(f"{number}.**")) for number in (2, 3, 4))
+    assert "New: nobody deleted the invite that vanished, so it was used up." in second
+    assert "New: 2 joins may lie in that time, not 1; more is known of what I may have missed." in third
+    assert "New: Discord's member search answered" in fourth
+    assert "The counters say the same as before." in fourth
+    assert "Between two readings" in third
+    assert "Between two readings" not in fourth
+
+
+async def test_why_a_vip_is_credited_to_nobody_is_said(town: Town):
+    await keep(town, OPEN)
+    vip = msgspec.structs.replace(PERIOD, status=r.Status.CERTAIN, vip_credited=None)
+    before = msgspec.structs.replace(PERIOD, opened_us=1, vip_credited=STAFF)
+    assert "nobody here, since another of their joins carries it (`/settings`, `vip_once`)" in await told(
+        town, before, vip
+    )
+    open_ = msgspec.structs.replace(vip, status=r.Status.LIKELY, vip=False)
+    text = await told(town, open_)
+    assert "nobody yet, since it is open whose the join is" in text
+    assert "is none now (losing the role takes no credit back)" in text
+
+
 async def test_why_a_known_invite_is_credited_to_nobody_is_said(town: Town):
     await keep(town, OPEN)
     plain = Period(JOINED_US, JOINED_US, status=r.Status.CERTAIN, staff=STAFF)
@@ -170,9 +204,10 @@ async def test_why_a_known_invite_is_credited_to_nobody_is_said(town: Town):
         (msgspec.structs.replace(plain, rejoin=True), "`credit_rejoins`"),
         (msgspec.structs.replace(plain, status=r.Status.REPORTED), "`credit_reported`"),
         (plain, "as `/settings` stood"),
+        (msgspec.structs.replace(plain, staff=ANNA), "since it is their own (`/settings`, `credit_self`)"),
     ):
         text = await told(town, period)
-        assert f"an invite of <@{STAFF}>, and credited to nobody, " in text
+        assert f"an invite of <@{period.staff}>, and credited to nobody, " in text
         assert why in text
 
 
