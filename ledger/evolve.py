@@ -4,6 +4,7 @@ It is total: a record of ours never makes it raise, whatever the state. It asks 
 record means is in the record. ``GuildState`` has one owner and is changed in place.
 """
 
+from collections.abc import Sequence
 from typing import Final, TypeVar, assert_never
 
 import msgspec
@@ -317,15 +318,10 @@ def _gaps_of(state: GuildState, event: r.WindowClosed) -> list[Gap]:
     return [gap for gap in state.gaps if event.first_sample < gap.number <= event.last_sample]
 
 
-def _carry(state: GuildState, event: r.WindowClosed) -> None:
+def _carry(state: GuildState, gaps: Sequence[Gap], oldest_us: int) -> None:
     """Uses of a guild that approves by hand stay to be claimed by those who are approved later."""
-    assert state.baseline is not None, "a window has samples"
-    oldest_us = state.baseline.answered_us - CARRIED_US
     fresh = [
-        Carried(source, gap.closed.answered_us)
-        for gap in _gaps_of(state, event)
-        for source in gap.sources
-        if source.why == APPLIED
+        Carried(source, gap.closed.answered_us) for gap in gaps for source in gap.sources if source.why == APPLIED
     ]
     kept = [each for each in state.carried if each.seen_us >= oldest_us]
     state.carried = tuple([*kept, *fresh][-MAX_CARRIED:])
@@ -357,8 +353,8 @@ def _close(state: GuildState, event: r.WindowClosed) -> None:
     if event.abandoned or state.baseline is None:
         state.desk = {}
         return
-    _carry(state, event)
     gaps = _gaps_of(state, event)
+    _carry(state, gaps, state.baseline.answered_us - CARRIED_US)
     if gaps and event.joins > sum(event.tally.values()):  # perhaps by an invite that only the audit log tells of
         _leave_unread(state, gaps[0].opened.requested_us - LISTED_LATE_US, gaps[-1].closed.answered_us)
     oldest_us = oldest_request_us(state.baseline, state.gaps)

@@ -243,7 +243,10 @@ class GuildState(msgspec.Struct, kw_only=True):
 
     def membership(self, user: UserId, opened_us: int) -> Period | None:
         """The membership of the user that began with this joined_at."""
-        return next((each for each in reversed(self.periods_of(user)) if each.opened_us == opened_us), None)
+        for each in reversed(self.periods_of(user)):
+            if each.opened_us == opened_us:
+                return each
+        return None
 
     def is_known_join(self, user: UserId, joined_at_us: int) -> bool:
         """Whether this joined_at is one of a membership of the user, or of a time that was forgotten whole."""
