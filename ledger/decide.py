@@ -313,20 +313,16 @@ def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermiss
 
 
 def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) -> m.Decision:
-    """A redelivery, or the same person once more, writes nothing."""
+    """A redelivery, or the same person once more, writes nothing. Label and targets stay where none are named."""
     held = state.assignments.get(message.code, ())
     current = held[-1] if held else None
     cause = r.InteractionCause(interaction=message.interaction)
     repeated = is_handled(state, cause)
-    known = (message.staff, message.label, message.targets)
-    same = current and known == (
-        current.staff,
-        state.labels.get(message.code, ""),
-        state.targets.get(message.code, ()),
-    )
-    if current is not None and (repeated or same):
+    label, targets = state.labels.get(message.code, ""), state.targets.get(message.code, ())
+    wanted = (message.staff, message.label or label, message.targets or targets)
+    if current is not None and (repeated or wanted == (current.staff, label, targets)):
         before = next(reversed(held[:-1]), None) if repeated else None
-        kept = m.Assigned(code=message.code, assignment=current, before=before, news=repeated)
+        kept = m.Assigned(code=message.code, label=label, assignment=current, before=before, news=repeated)
         return m.Decision(presence=presence, answer=kept)
     event = r.InviteAssigned(
         code=message.code,
@@ -339,7 +335,7 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     )
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
-    answer = m.Assigned(code=event.code, assignment=assignment, before=current)
+    answer = m.Assigned(code=event.code, label=message.label or label, assignment=assignment, before=current)
     return m.Decision(presence=presence, drafts=(draft,), answer=answer)
 
 

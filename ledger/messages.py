@@ -521,6 +521,7 @@ class Assigned(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     code: InviteCode
+    label: str = ""
     assignment: Assignment
     before: Assignment | None = None
     news: bool = True

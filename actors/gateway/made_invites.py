@@ -18,7 +18,7 @@ from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
 from actors.gateway.rest import Rest
 from actors.gateway.staff_invites import is_doubtful, not_made
-from actors.gateway.wording import code, person, shown
+from actors.gateway.wording import code, person
 from actors.roster import Roster
 from ledger import messages as m
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, UserId
@@ -145,8 +145,6 @@ def _needed(terms: Terms) -> str:
 
 
 def _terms(wish: MakeInvite) -> str:
-    if wish.label:
-        return f"Its label is {shown(wish.label)}: it stands beside the code wherever that is named.\n"
     if not wish.terms.targets:
         return ""
     return f"Only {person(wish.terms.targets[0])} can use it, once, within 7 days.\n"

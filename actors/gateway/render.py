@@ -85,7 +85,11 @@ def _answer(answer: m.Answer | None, name: str) -> str:
 
 
 def _assigned(answer: m.Assigned) -> str:
-    staff, since, shown = person(answer.assignment.staff), moment(answer.assignment.since_us), code(answer.code)
+    staff, since, shown = (
+        person(answer.assignment.staff),
+        moment(answer.assignment.since_us),
+        code(answer.code, answer.label),
+    )
     if not answer.news:
         return f"{shown} stands for {staff} already, since {since}. Nothing was changed."
     text = f"From {since} on, joins by {shown} are credited to {staff}. Earlier joins stay as they are."

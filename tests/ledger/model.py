@@ -222,7 +222,11 @@ class Model:
         history = self.assigned.setdefault(message.code, [])
         repeated = message.interaction in self.interactions
         label, targets = self.marks.get(message.code, ("", ()))
-        same = bool(history) and (history[-1][0], label, targets) == (message.staff, message.label, message.targets)
+        same = bool(history) and (history[-1][0], label, targets) == (
+            message.staff,
+            message.label or label,
+            message.targets or targets,
+        )
         if history and (repeated or same):
             return
         history.append((message.staff, message.at_us))

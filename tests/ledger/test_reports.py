@@ -96,9 +96,11 @@ def test_the_guild_in_numbers_says_since_when_joins_are_open_and_why_continuity_
     assert (report.open_joins, report.open_since_us, report.broken, report.baseline_us) == (2, 5, ("gap",), 2)
 
 
-def assign(state: GuildState, staff: UserId, interaction: str, at_us: int) -> m.Assigned:
+def assign(state: GuildState, staff: UserId, interaction: str, at_us: int, label: str = "") -> m.Assigned:
     """Decides, and lets the state follow."""
-    message = m.AssignInvite(interaction=InteractionId(interaction), code=A, staff=staff, by=CLEO, at_us=at_us)
+    message = m.AssignInvite(
+        interaction=InteractionId(interaction), code=A, staff=staff, by=CLEO, at_us=at_us, label=label
+    )
     decision = decide(state, LIVE, message)
     for draft in decision.drafts:
         seq = state.seq + 1
@@ -139,6 +141,16 @@ def test_the_same_person_again_is_no_news_and_keeps_the_earlier_date():
     assign(state, ANNA, "i1", 10)
     told = assign(state, ANNA, "i2", 20)
     assert (told.news, told.assignment.since_us, state.seq) == (False, 10, 1)
+
+
+def test_a_label_stays_and_is_told_where_the_code_is_given_to_somebody_without_one():
+    state = GuildState(guild=GUILD)
+    assert assign(state, ANNA, "i1", 10, label="夏").label == "夏"
+    same = assign(state, ANNA, "i2", 20)
+    assert (same.news, same.label, state.seq) == (False, "夏", 1)
+    assert assign(state, BORIS, "i3", 30).label == "夏"
+    assert assign(state, BORIS, "i4", 40, label="冬").label == "冬"
+    assert state.labels == {A: "冬"}
 
 
 def test_labels_go_with_the_codes_of_a_member_and_with_those_unclaimed():

@@ -48,7 +48,8 @@ def answer(message: m.Message) -> m.Answer:
     """As a guild does that knows of no codes yet."""
     match message:
         case m.AssignInvite():
-            return m.Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
+            assignment = Assignment(1, message.staff, message.at_us)
+            return m.Assigned(code=message.code, label=message.label, assignment=assignment)
         case m.DescribeCodes():
             return m.CodesReport(codes=())
         case _:
@@ -169,8 +170,8 @@ async def test_a_labelled_invite_has_the_terms_and_the_label_that_were_asked_for
     other = sandbox.world.add_staff(guild)
     options = {"label": " 出差 אבג ", "staff": other, "max_uses": 7, "expires": "1 day"}
     reply = await sandbox.slash(guild, staff, "invite create", options)
-    assert "Its label is \u2068出差 אבג\u2069" in reply.text
     [invite] = guild.invites
+    assert f"joins by `{invite.code}` (\u2068出差 אבג\u2069) are credited to" in reply.text
     assert (invite.max_uses, invite.max_age_s, invite.targets) == (7, 86_400, None)
     [asked] = ready.heard(guild.id, m.AssignInvite)
     assert (asked.label, asked.staff, asked.by) == ("出差 אבג", str(other.id), str(staff.id))
