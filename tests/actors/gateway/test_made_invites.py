@@ -118,6 +118,16 @@ async def test_an_invite_for_one_person_whose_making_was_not_told_is_found_and_w
     assert ready.heard(guild.id, m.AssignInvite) == []
 
 
+async def test_an_invite_for_everybody_that_was_not_told_may_be_another_ones_and_stays(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    del ready
+    lose_an_answer(sandbox)
+    reply = await sandbox.slash(guild, staff, "invite create")
+    assert "It may have been made all the same" in reply.text
+    assert [each.gone_at_us for each in guild.invites] == [None]
+
+
 async def test_no_other_invite_is_taken_for_the_one_that_was_not_told(
     ready: Town, guild: Guild, staff: User, sandbox: Sandbox
 ):

@@ -269,6 +269,8 @@ def test_each_join_is_described_by_what_is_known_of_it():
     ]
     assert join_meant(ANNA, periods, "") == periods[2]
     assert join_meant(ANNA, periods[:2], "") == periods[1], "where no case is open: the newest"
+    of_before = Period(9_000_000, 1, counted=False, status=Status.LIKELY)
+    assert join_meant(ANNA, (periods[2], of_before), "") == periods[2], "who was here before is no case"
 
 
 def test_credits_that_moved_are_told_and_those_that_did_not_too():

@@ -95,6 +95,16 @@ async def test_what_is_odd_about_a_role_is_told_when_it_is_set(
     assert "does not stand below my own highest one" in above
 
 
+async def test_a_role_that_was_deleted_while_the_command_was_typed_is_told_and_not_taken(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    role = sandbox.world.add_role(guild, "gone already")
+    typed = sandbox.interaction_payload(guild, staff, "vip_role add", {"role": role.id})
+    sandbox.world.delete_role(guild, role)
+    assert "I do not know this role: it was just deleted" in (await sandbox.interactions.ask(typed, 5.0)).text
+    assert ready.heard(guild.id, m.ChangeSettings) == []
+
+
 async def test_a_deleted_role_is_said_and_can_be_cleared(ready: Town, guild: Guild, staff: User, sandbox: Sandbox):
     role = sandbox.world.add_role(guild, "gone soon")
     await sandbox.slash(guild, staff, "vip_role add", {"role": role.id})

@@ -172,13 +172,17 @@ async def test_what_made_a_later_verdict_differ_is_said_and_the_same_evidence_no
     two = msgspec.structs.replace(used_up, joins=2, broken=("gap",))
     open_again = msgspec.structs.replace(likely, status=r.Status.CANDIDATES, candidates=(A, B), evidence=two)
     reported = msgspec.structs.replace(open_again, status=r.Status.REPORTED, candidates=())
-    await keep(town, likely, sure, open_again, reported)
-    parts = (await told(town, PERIOD)).split("\n**")
+    confirmed = msgspec.structs.replace(reported, status=r.Status.CONFIRMED)
+    await keep(town, likely, sure, open_again, reported, confirmed)
+    text = await told(town, PERIOD)
+    parts = text.split("\n**")
     second, third, fourth = (next(part for part in parts if part.startswith(f"{number}.**")) for number in (2, 3, 4))
     assert "New: nobody deleted the invite that vanished, so it was used up." in second
     assert "New: 2 joins may lie in that time, not 1; more is known of what I may have missed." in third
     assert "New: Discord's member search answered" in fourth
     assert "The counters say the same as before." in fourth
+    assert "New: Discord's member search answered" in fourth.partition("**5.**")[0]
+    assert text.count("member search answered") == 1, "once heard, it is no news"
     assert "Between two readings" in third
     assert "Between two readings" not in fourth
 
