@@ -73,6 +73,7 @@ from actors.supervision import (
     spawn,
 )
 from ledger import messages as m
+from ledger.answers import Answer
 from ledger.errors import Fenced, LedgerError, Stale, StorageError
 from ledger.ids import GuildId
 from ledger.phases import Phase
@@ -409,7 +410,7 @@ class Supervisor(Inside):
         if envelope is not None and envelope.failures >= MAX_FAILURES_A_MESSAGE:
             self._bury(child, envelope, error)
 
-    def _bury(self, child: GuildChild, envelope: "Envelope[m.Message, m.Answer]", error: BaseException) -> None:
+    def _bury(self, child: GuildChild, envelope: "Envelope[m.Message, Answer]", error: BaseException) -> None:
         self._dead_letters += 1
         message = type(envelope.message).__name__
         self._log.error(

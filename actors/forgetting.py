@@ -15,6 +15,7 @@ from actors.asks import Answered
 from actors.roster import Roster
 from actors.standing import Inside, NotRunning
 from ledger import messages as m
+from ledger.answers import Forgot
 from ledger.errors import LedgerError, StorageError
 from ledger.ids import GuildId, UserId, is_id
 from ledger.ports import Clock
@@ -118,7 +119,7 @@ class Forgetting:
             for guild in sorted(self._unsalvaged())
             if request.guild in (None, guild)
         ]
-        forgot: list[m.Forgot] = []
+        forgot: list[Forgot] = []
         for number, guild in enumerate(guilds, 1):
             forgot += await self._in_guild(guild, request, remaining)
             await progress(number, len(guilds))
@@ -130,13 +131,13 @@ class Forgetting:
             remaining=tuple(remaining),
         )
 
-    async def _in_guild(self, guild: GuildId, request: ForgetRequest, remaining: list[str]) -> list[m.Forgot]:
+    async def _in_guild(self, guild: GuildId, request: ForgetRequest, remaining: list[str]) -> list[Forgot]:
         message: m.Message = m.ForgetGuild(at_us=self._clock.stamp_us())
         if request.user is not None:
             message = m.ForgetMember(user=request.user)
         outcome = await self._roster.ask(guild, message, ASK_S)
         answer = outcome.answer
-        if not isinstance(answer, m.Forgot):
+        if not isinstance(answer, Forgot):
             remaining.append(f"guild {guild}: {outcome.text or outcome.kind.value}; run this again")
             return []
         if not answer.known:

@@ -19,13 +19,17 @@ from actors.mailbox import Address, Lane, Merging
 from actors.runtime import Jobs
 from actors.standing import Kept, NotRunning, Restored
 from ledger import messages as m
+from ledger.answers import Answer
 from ledger.decide import decide
+from ledger.decision import Decision
+from ledger.effects import FetchSample, ListMembers, Request, Welcome
 from ledger.errands import errands, is_idle
 from ledger.errors import LedgerError
 from ledger.evolve import evolve
 from ledger.ids import GuildId, SessionId
 from ledger.phases import Phase, move
 from ledger.ports import Clock
+from ledger.presence import LEFT, Presence
 from ledger.records import (
     GuildForgotten,
     InternalCause,
@@ -50,19 +54,19 @@ ASKS_A_LIFE: Final = 1 << 20
 class Outside(Protocol):
     """Where effects go. Both return at once; outcomes come back as messages."""
 
-    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         """Fetches all counters; answers with ``SampleArrived`` or ``SampleFailed``."""
         ...
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         """Reads the member list; answers with ``ReviewMembers`` a page."""
         ...
 
-    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+    def welcome(self, guild: GuildId, effect: Welcome) -> None:
         """Says in the guild that the bot is new there; best effort, and no answer."""
         ...
 
-    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+    def run_errand(self, guild: GuildId, effect: Request) -> None:
         """Asks Discord what the errand says, in its time; always answers with one of the errand's messages."""
         ...
 
@@ -70,16 +74,16 @@ class Outside(Protocol):
 class Nowhere(Outside):
     """For a process without a gateway: nothing is fetched, nobody listed."""
 
-    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         """Does nothing: the next bot asks again by itself."""
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         """Does nothing likewise."""
 
-    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+    def welcome(self, guild: GuildId, effect: Welcome) -> None:
         """Does nothing: nobody is greeted."""
 
-    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+    def run_errand(self, guild: GuildId, effect: Request) -> None:
         """Does nothing: the next bot asks by itself."""
 
 
@@ -182,7 +186,7 @@ class GuildActor:
         self.guild = guild
         self.incarnation = incarnation
         self.state = GuildState(guild=guild)
-        self.presence = m.Presence(asks=incarnation * ASKS_A_LIFE)
+        self.presence = Presence(asks=incarnation * ASKS_A_LIFE)
         self.head: Head | None = None
         self._journal = journal
         self._outside = outside
@@ -244,7 +248,7 @@ class GuildActor:
             notes=list(opened.notes),
         )
 
-    def wake(self, asleep: m.Presence) -> None:
+    def wake(self, asleep: Presence) -> None:
         """What was true when the guild was passivated still is: nothing has come since."""
         self.presence = msgspec.structs.replace(asleep, phase=move(self.presence.phase, asleep.phase))
 
@@ -257,7 +261,7 @@ class GuildActor:
         if self._knows_too_much() and self._clock.monotonic_s() < self._clean_at_s:
             return False  # at rest nobody would try again
         if presence.phase is Phase.AWAY:
-            return presence.trouble == m.LEFT
+            return presence.trouble == LEFT
         if presence.phase is Phase.REHYDRATING:
             return idle  # nobody has said that the guild is there: it was asked for something only
         settled = presence.phase is Phase.LIVE and presence.reconciled and not presence.asked
@@ -271,10 +275,10 @@ class GuildActor:
         """Along the table of phases."""
         self.presence = msgspec.structs.replace(self.presence, phase=move(self.presence.phase, phase))
 
-    def decide(self, message: m.Message) -> m.Decision:
+    def decide(self, message: m.Message) -> Decision:
         return decide(self.state, self.presence, message)
 
-    async def append(self, decision: m.Decision) -> tuple[Sequence[Record], bool]:
+    async def append(self, decision: Decision) -> tuple[Sequence[Record], bool]:
         committed = await self._journal.append(self.guild, self.incarnation, self.state.seq, decision.drafts)
         self.head = committed.head
         self._since_kept_bytes += committed.size_bytes
@@ -286,7 +290,7 @@ class GuildActor:
     def evolve(self, record: Record) -> None:
         self.state = evolve(self.state, record)
 
-    def publish(self, decision: m.Decision) -> m.Answer:
+    def publish(self, decision: Decision) -> Answer:
         if decision.presence.phase is not self.presence.phase:
             self._log.info(
                 "guild.moved",
@@ -302,14 +306,14 @@ class GuildActor:
             self._tell(draft.event)
         return decision.answer
 
-    def act(self, decision: m.Decision) -> None:
+    def act(self, decision: Decision) -> None:
         for effect in decision.effects:
             match effect:
-                case m.FetchSample():
+                case FetchSample():
                     self._outside.fetch_sample(self.guild, effect)
-                case m.ListMembers():
+                case ListMembers():
                     self._outside.list_members(self.guild, effect)
-                case m.Welcome():
+                case Welcome():
                     self._outside.welcome(self.guild, effect)
                 case _:
                     assert_never(effect)
@@ -434,7 +438,7 @@ class GuildActor:
             self._log.debug("join.recorded", guild=self.guild, user=event.user, origin=event.origin)
 
 
-GuildAddress = Address[m.Message, m.Answer]
+GuildAddress = Address[m.Message, Answer]
 
 
 def guild_address(guild: GuildId, gap_notice: Callable[[], m.NoteGap], deadlines: Deadlines) -> GuildAddress:

@@ -12,6 +12,7 @@ from actors.asks import Deadlines, Outcome
 from actors.guild import GuildAddress, guild_address, lane_of
 from actors.mailbox import Admission
 from ledger import messages as m
+from ledger.answers import Answer
 from ledger.ids import GuildId
 from ledger.ports import Clock
 
@@ -47,7 +48,7 @@ class Roster:
         self._remember(guild, message)
         return self._address(guild).tell(message, lane_of(message))
 
-    async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[m.Answer]:
+    async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[Answer]:
         """Routes a question and waits for its outcome."""
         return await self._address(guild).ask(message, lane_of(message), timeout_s)
 

@@ -13,6 +13,7 @@ from actors.asks import Answered
 from actors.clock import Sleep
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.answers import Salvaged
 from ledger.errors import Corrupt, StorageError
 from ledger.ports import Clock
 from persistence.salvage import Lot, Salvage
@@ -66,7 +67,7 @@ class Salvager:
                 if outcome.kind is not Answered.OK:
                     self._put_off(lot, outcome.text or outcome.kind.value, for_good=outcome.kind is Answered.CRASHED)
                     return
-                if isinstance(outcome.answer, m.Salvaged):
+                if isinstance(outcome.answer, Salvaged):
                     facts, joins = facts + outcome.answer.facts, joins + outcome.answer.joins
             await self._salvage.finish(lot)
         except (StorageError, Corrupt) as error:

@@ -17,8 +17,8 @@ from actors.guild import GuildActor, GuildAddress
 from actors.journal import Journal
 from ledger.errors import LedgerError, NewerFormat, Stale, WrongHistory
 from ledger.ids import GuildId
-from ledger.messages import Presence
 from ledger.phases import Phase
+from ledger.presence import Presence
 from persistence.probe import StoreUnfit
 
 T = TypeVar("T")

@@ -11,7 +11,9 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.decision import Decision
 from ledger.fetching import retry_after_s
+from ledger.presence import NO_ERRAND, Errand, Presence
 from ledger.state import GuildState, Period, Posted
 
 CAUSE: Final = r.InternalCause(what="announcing")
@@ -19,13 +21,13 @@ MAX_POSTED: Final = 1_000
 """Messages that are still edited; older ones stay as they are."""
 
 
-def announced(state: GuildState, presence: m.Presence, message: m.Announced) -> m.Decision:
+def announced(state: GuildState, presence: Presence, message: m.Announced) -> Decision:
     """The decision on a join that is shown, or that never will be."""
     if message.number == presence.announcing.number:
-        presence = msgspec.structs.replace(presence, announcing=m.NO_ERRAND)
+        presence = msgspec.structs.replace(presence, announcing=NO_ERRAND)
     key = r.join_key(message.user, message.opened_us)
     if key not in state.outbox:
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     event = r.JoinAnnounced(
         user=message.user,
         opened_us=message.opened_us,
@@ -34,17 +36,17 @@ def announced(state: GuildState, presence: m.Presence, message: m.Announced) -> 
         message=message.message,
     )
     draft = r.Draft(event=event, cause=CAUSE, key=f"announced/{message.user}/{message.opened_us}/{state.seq}")
-    return m.Decision(presence=presence, drafts=(draft,))
+    return Decision(presence=presence, drafts=(draft,))
 
 
-def announcing_failed(presence: m.Presence, message: m.AnnouncingFailed) -> m.Decision:
+def announcing_failed(presence: Presence, message: m.AnnouncingFailed) -> Decision:
     """The decision on a message that could not be sent: later again."""
     if message.number != presence.announcing.number:
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     failures = presence.announcing.failures + 1
     from_us = message.at_us + round(retry_after_s(failures) * 1_000_000)
-    failed = m.Errand(trouble=message.reason, failures=failures, from_us=from_us)
-    return m.Decision(presence=msgspec.structs.replace(presence, announcing=failed))
+    failed = Errand(trouble=message.reason, failures=failures, from_us=from_us)
+    return Decision(presence=msgspec.structs.replace(presence, announcing=failed))
 
 
 def to_be_shown(state: GuildState, event: r.VerdictReached, before: Period) -> None:

@@ -15,8 +15,10 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.closing import solve_again
 from ledger.creations import LOGGED_LATE_US, is_unseen, with_creation
+from ledger.decision import Decision
 from ledger.deletions import as_read, with_deletions
 from ledger.fetching import retry_after_s
+from ledger.presence import NO_ERRAND, Errand, Presence
 from ledger.samples import SKEW_US
 from ledger.state import GuildState
 from ledger.verdicts import plain_verdict, pronounce
@@ -26,18 +28,18 @@ FORBIDDEN_AGAIN_US: Final = 3_600_000_000
 """A change of permissions is heard of at once; this is for what is not."""
 
 
-def note_deletion(state: GuildState, presence: m.Presence, message: m.NoteDeletion) -> m.Decision:
+def note_deletion(state: GuildState, presence: Presence, message: m.NoteDeletion) -> Decision:
     """The decision on a deletion that is told live."""
     drafts = tuple(_deletions(state, (message.deletion,), message.arrived_us, message.cause))
     gaps = with_deletions(state.gaps, (message.deletion,))
-    return m.Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))
+    return Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))
 
 
-def audit_arrived(state: GuildState, presence: m.Presence, message: m.AuditArrived) -> m.Decision:
+def audit_arrived(state: GuildState, presence: Presence, message: m.AuditArrived) -> Decision:
     """The decision on a reading of the whole log."""
     if message.number != presence.audit.number:
-        return m.Decision(presence=presence)
-    presence = msgspec.structs.replace(presence, audit=m.NO_ERRAND)
+        return Decision(presence=presence)
+    presence = msgspec.structs.replace(presence, audit=NO_ERRAND)
     read = r.Draft(
         event=r.AuditRead(requested_us=message.requested_us),
         cause=CAUSE,
@@ -53,17 +55,17 @@ def audit_arrived(state: GuildState, presence: m.Presence, message: m.AuditArriv
         *_adders(state, message.bots),
         *solve_again(state, gaps, CAUSE),
     )
-    return m.Decision(presence=presence, drafts=drafts)
+    return Decision(presence=presence, drafts=drafts)
 
 
-def audit_failed(presence: m.Presence, message: m.AuditFailed) -> m.Decision:
+def audit_failed(presence: Presence, message: m.AuditFailed) -> Decision:
     """The decision on a log that could not be read: nothing is used up until it is."""
     if message.number != presence.audit.number:
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     failures = presence.audit.failures + 1
     wait_us = FORBIDDEN_AGAIN_US if message.forbidden else round(retry_after_s(failures) * 1_000_000)
-    audit = m.Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
-    return m.Decision(presence=msgspec.structs.replace(presence, audit=audit))
+    audit = Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
+    return Decision(presence=msgspec.structs.replace(presence, audit=audit))
 
 
 def _deletions(

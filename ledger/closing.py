@@ -14,8 +14,12 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import WindowReport
+from ledger.decision import Decision
+from ledger.effects import NO_REQUEST, SampleRequest
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
+from ledger.presence import Presence
 from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale
 from ledger.state import DeskJoin, Gap, GuildState
 from ledger.testimony import Joined
@@ -45,24 +49,24 @@ BLIND_FOR_US: Final = 24 * 3_600 * 1_000_000
 """A blind guild's window is given up at so many open joins, or so old ones."""
 
 
-def sample_arrived(state: GuildState, presence: m.Presence, message: m.SampleArrived) -> m.Decision:
+def sample_arrived(state: GuildState, presence: Presence, message: m.SampleArrived) -> Decision:
     """The decision on a complete sample."""
     sample, request = message.sample, message.request
     if request and request.number != presence.asked:
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     request = request or _in_between(presence)
     if sample.session != presence.session:
         return _again(state, presence, request, 0.0)
     if presence.vanity and sample.vanity is None:
         return _again(state, presence, _failed_once_more(request), retry_after_s(request.failures + 1))
     if is_overtaken(state, sample):
-        return m.Decision(presence=presence, answer=_report(state))
+        return Decision(presence=presence, answer=_report(state))
     if is_stale(state, sample):
         return _stale(state, presence, sample, request)
     return _settle(state, presence, sample, request)
 
 
-def _in_between(presence: m.Presence) -> m.SampleRequest:
+def _in_between(presence: Presence) -> SampleRequest:
     """What a sample that a person asked for is judged by: it is no round of its own, and forgets none, so that
     nobody can shorten what is waited for, nor put a verdict off for ever by asking again and again.
     """
@@ -70,10 +74,10 @@ def _in_between(presence: m.Presence) -> m.SampleRequest:
     return msgspec.structs.replace(under_way, round=max(0, under_way.round - 1))
 
 
-def sample_failed(state: GuildState, presence: m.Presence, message: m.SampleFailed) -> m.Decision:
+def sample_failed(state: GuildState, presence: Presence, message: m.SampleFailed) -> Decision:
     """The decision on a failed fetch: nothing is closed, nothing changes; it is tried again."""
     if message.request.number != presence.asked:
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     request = _failed_once_more(message.request)
     if not message.forbidden:
         return _again(state, presence, request, retry_after_s(request.failures))
@@ -82,23 +86,21 @@ def sample_failed(state: GuildState, presence: m.Presence, message: m.SampleFail
     return msgspec.structs.replace(_again(state, presence, request, BLIND_RETRY_S), drafts=drafts)
 
 
-def _again(
-    state: GuildState, presence: m.Presence, request: m.SampleRequest, after_s: float, note: str = ""
-) -> m.Decision:
+def _again(state: GuildState, presence: Presence, request: SampleRequest, after_s: float, note: str = "") -> Decision:
     presence, fetch = ask_sample(presence, after_s, request)
-    return m.Decision(presence=presence, effects=(fetch,), answer=_report(state, note))
+    return Decision(presence=presence, effects=(fetch,), answer=_report(state, note))
 
 
-def _report(state: GuildState, note: str = "") -> m.WindowReport:
+def _report(state: GuildState, note: str = "") -> WindowReport:
     """Nothing was worked out by this sample."""
-    return m.WindowReport(worked_out=0, open=sum(1 for _ in state.open_joins()), note=note)
+    return WindowReport(worked_out=0, open=sum(1 for _ in state.open_joins()), note=note)
 
 
-def _failed_once_more(request: m.SampleRequest) -> m.SampleRequest:
+def _failed_once_more(request: SampleRequest) -> SampleRequest:
     return msgspec.structs.replace(request, failures=request.failures + 1)
 
 
-def _stale(state: GuildState, presence: m.Presence, sample: Sample, request: m.SampleRequest) -> m.Decision:
+def _stale(state: GuildState, presence: Presence, sample: Sample, request: SampleRequest) -> Decision:
     since_us = request.stale_since_us or sample.requested_us
     stale = msgspec.structs.replace(request, stale=request.stale + 1, stale_since_us=since_us)
     if stale.stale < STALE_SAMPLES or sample.requested_us - since_us < STALE_FOR_US:
@@ -110,7 +112,7 @@ def _stale(state: GuildState, presence: m.Presence, sample: Sample, request: m.S
     return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts))
 
 
-def _settle(state: GuildState, presence: m.Presence, sample: Sample, request: m.SampleRequest) -> m.Decision:
+def _settle(state: GuildState, presence: Presence, sample: Sample, request: SampleRequest) -> Decision:
     taken = as_record(state, sample, approval=presence.approval)
     gap = close_gap(state, taken)
     if gap is None:
@@ -156,7 +158,7 @@ def _too_early_s(state: GuildState, sample: Sample) -> float:
     return (state.ours_from_us + SKEW_US - sample.requested_us) / 1_000_000
 
 
-def _settled(window: Window, request: m.SampleRequest) -> bool:
+def _settled(window: Window, request: SampleRequest) -> bool:
     """Asked often enough since more uses went missing, or they have been missing for too long."""
     waited = request.round >= len(SETTLE_AFTER_S) and window.missing <= request.missing
     now_us = window.gaps[-1].closed.answered_us
@@ -165,7 +167,7 @@ def _settled(window: Window, request: m.SampleRequest) -> bool:
     return too_long or (waited and now_us - newest_us >= LAGGING_US)
 
 
-def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, request: m.SampleRequest) -> m.Decision:
+def _ask_for_missing(state: GuildState, presence: Presence, window: Window, request: SampleRequest) -> Decision:
     rounds = request.round if window.missing <= request.missing else 0  # a join whose use is seen changes nothing
     again = msgspec.structs.replace(
         request,
@@ -177,7 +179,7 @@ def _ask_for_missing(state: GuildState, presence: m.Presence, window: Window, re
     return _again(state, presence, again, after_s, "uses are missing")
 
 
-def _first(state: GuildState, presence: m.Presence, taken: r.SampleTaken) -> m.Decision:
+def _first(state: GuildState, presence: Presence, taken: r.SampleTaken) -> Decision:
     """The very first sample: joins that surely lie before it can never be worked out by counters."""
     before = [join for join in state.open_joins() if join.arrived_us < taken.requested_us]
     closed = r.WindowClosed(first_sample=0, last_sample=taken.number, joins=len(before), reason="no_baseline")
@@ -185,22 +187,18 @@ def _first(state: GuildState, presence: m.Presence, taken: r.SampleTaken) -> m.D
     return _advance(state, presence, taken, drafts)
 
 
-def _advance(
-    state: GuildState, presence: m.Presence, taken: r.SampleTaken, verdicts: tuple[r.Draft, ...]
-) -> m.Decision:
+def _advance(state: GuildState, presence: Presence, taken: r.SampleTaken, verdicts: tuple[r.Draft, ...]) -> Decision:
     """The sample becomes the baseline, in one append with what it decides; another follows if joins lie behind it."""
     sample = r.Draft(event=taken, cause=CAUSE, key=f"sample/{taken.number}")
-    ready = msgspec.structs.replace(
-        presence, phase=move(presence.phase, Phase.LIVE), request=m.NO_REQUEST, trouble=""
-    )
+    ready = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.LIVE), request=NO_REQUEST, trouble="")
     worked_out = sum(isinstance(draft.event, r.VerdictReached) for draft in verdicts)
     later = [join for join in state.desk.values() if join.arrived_us >= taken.requested_us]
-    answer = m.WindowReport(worked_out=worked_out, open=len(later), note="")
+    answer = WindowReport(worked_out=worked_out, open=len(later), note="")
     drafts = (sample, *verdicts)
     if not later:
-        return m.Decision(presence=ready, drafts=drafts, answer=answer)
+        return Decision(presence=ready, drafts=drafts, answer=answer)
     ready, fetch = ask_sample(ready)
-    return m.Decision(presence=ready, drafts=drafts, effects=(fetch,), answer=answer)
+    return Decision(presence=ready, drafts=drafts, effects=(fetch,), answer=answer)
 
 
 def _give_up(state: GuildState, reason: str, now_us: int) -> Iterator[r.Draft]:

@@ -13,8 +13,11 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.announcing import announced, announcing_failed
+from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
 from ledger.audit import audit_arrived, audit_failed, note_deletion
 from ledger.closing import sample_arrived, sample_failed
+from ledger.decision import Decision
+from ledger.effects import NO_REQUEST, Effect, ListMembers, Welcome
 from ledger.fates import DECIDED, Fate, fate_of
 from ledger.fetching import ask_sample
 from ledger.forgetting import era_key, names
@@ -29,6 +32,7 @@ from ledger.members import (
 )
 from ledger.owner import change_settings, decide_join, review_report
 from ledger.phases import Phase, move
+from ledger.presence import LEFT, NO_ERRAND, Presence
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
 from ledger.state import Assignment, GuildState
@@ -42,12 +46,12 @@ FORGOTTEN: Final = "forgotten"
 """How keys of what was forgotten begin; the database finds them by it (``persistence/renaming.py``)."""
 
 
-def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
+def decide(state: GuildState, presence: Presence, message: m.Message) -> Decision:
     """The decision on one message. ``Rejected`` is for requests that cannot be met; none is refused yet."""
     fate = fate_of(presence.phase, message)
     assert fate in DECIDED, f"nobody decides while a guild is {presence.phase}"
     if fate is Fate.IGNORED:
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     decision = _decide(state, presence, message)
     if fate_of(decision.presence.phase, message) is Fate.POSTPONED:
         decision = _postponed(presence, decision)
@@ -57,7 +61,7 @@ def decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Dec
     return msgspec.structs.replace(decision, drafts=drafts)
 
 
-def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:  # noqa: C901, PLR0911, PLR0912 -- one arm a message, nothing else
+def _decide(state: GuildState, presence: Presence, message: m.Message) -> Decision:  # noqa: C901, PLR0911, PLR0912 -- one arm a message, nothing else
     match message:
         case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
             return _dispatch(state, presence, message)
@@ -69,7 +73,7 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
             return _went_away(state, presence, message)
         case m.RemoveGuild():
             draft = _control(state, r.GuildLeft(at_us=message.at_us), "left")
-            return m.Decision(presence=_away(presence, m.LEFT), drafts=(draft,))
+            return Decision(presence=_away(presence, LEFT), drafts=(draft,))
         case m.NotePermissions():
             return _permissions(state, presence, message)
         case m.NoteGap():
@@ -107,22 +111,22 @@ def _decide(state: GuildState, presence: m.Presence, message: m.Message) -> m.De
         case m.Salvage():
             return _salvage(state, presence, message)
         case m.DescribeGuild():
-            return m.Decision(presence=presence, answer=guild_report(state, presence))
+            return Decision(presence=presence, answer=guild_report(state, presence))
         case m.DescribeMember():
-            return m.Decision(presence=presence, answer=member_report(state, message.user))
+            return Decision(presence=presence, answer=member_report(state, message.user))
         case m.DescribeWindow():
-            return m.Decision(presence=presence, answer=open_window(state, presence))
+            return Decision(presence=presence, answer=open_window(state, presence))
         case m.DescribeSettings():
-            return m.Decision(presence=presence, answer=m.SettingsReport(settings=state.settings))
+            return Decision(presence=presence, answer=SettingsReport(settings=state.settings))
         case m.DescribeReview():
-            return m.Decision(presence=presence, answer=review_report(state))
+            return Decision(presence=presence, answer=review_report(state))
         case m.DescribeCodes():
-            return m.Decision(presence=presence, answer=codes_report(state))
+            return Decision(presence=presence, answer=codes_report(state))
         case _:
             assert_never(message)
 
 
-def _postponed(before: m.Presence, decision: m.Decision) -> m.Decision:
+def _postponed(before: Presence, decision: Decision) -> Decision:
     """The decision without what it asks of Discord."""
     presence = msgspec.structs.replace(decision.presence, request=before.request, asks=before.asks)
     return msgspec.structs.replace(decision, presence=presence, effects=())
@@ -131,22 +135,22 @@ def _postponed(before: m.Presence, decision: m.Decision) -> m.Decision:
 _Dispatch = m.RecordJoin | m.NoteMember | m.RecordLeave | m.NoteInviteBorn | m.NoteInviteDied
 
 
-def _dispatch(state: GuildState, presence: m.Presence, message: _Dispatch) -> m.Decision:
+def _dispatch(state: GuildState, presence: Presence, message: _Dispatch) -> Decision:
     cause = message.join.cause if isinstance(message, m.NoteMember) else message.cause
     if is_handled(state, cause):
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     if isinstance(message, m.RecordLeave) and is_doubtful(state, message):
-        return m.Decision(presence=presence, effects=(m.ListMembers(session=presence.session),))
+        return Decision(presence=presence, effects=(ListMembers(session=presence.session),))
     presence = heard(presence, message)
     drafts = _drafts(state, presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
     if not joined or presence.asked:
-        return m.Decision(presence=presence, drafts=drafts)
+        return Decision(presence=presence, drafts=drafts)
     presence, effect = ask_sample(presence)
-    return m.Decision(presence=presence, drafts=drafts, effects=(effect,))
+    return Decision(presence=presence, drafts=drafts, effects=(effect,))
 
 
-def _drafts(state: GuildState, presence: m.Presence, message: _Dispatch) -> tuple[r.Draft, ...]:
+def _drafts(state: GuildState, presence: Presence, message: _Dispatch) -> tuple[r.Draft, ...]:
     match message:
         case m.RecordJoin():
             return tuple(join_drafts(state, message, origin="live", reconciled=presence.reconciled))
@@ -182,13 +186,13 @@ def _unless_too_many(
     return (_numbered(state, broken, message.cause, "broken"),)
 
 
-def _deletion(state: GuildState, presence: m.Presence, message: m.NoteDeletion) -> m.Decision:
+def _deletion(state: GuildState, presence: Presence, message: m.NoteDeletion) -> Decision:
     if is_handled(state, message.cause):
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     return note_deletion(state, presence, message)
 
 
-def _unseen_member(state: GuildState, presence: m.Presence, message: m.NoteMember) -> tuple[r.Draft, ...]:
+def _unseen_member(state: GuildState, presence: Presence, message: m.NoteMember) -> tuple[r.Draft, ...]:
     """An update of somebody unknown tells of a join that was missed; of somebody known, which roles they have."""
     join = message.join
     current = state.current(join.user)
@@ -220,9 +224,9 @@ def is_handled(state: GuildState, cause: r.Cause) -> bool:
             assert_never(cause)
 
 
-def _unreadable(state: GuildState, presence: m.Presence, message: m.NoteUnreadable) -> m.Decision:
+def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable) -> Decision:
     if is_handled(state, message.cause):
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     event = r.EventUnreadable(
         name=message.name,
         digest=message.digest,
@@ -235,19 +239,19 @@ def _unreadable(state: GuildState, presence: m.Presence, message: m.NoteUnreadab
         *unreadable_join(state, message),
     )
     if not message.name.startswith("GUILD_MEMBER_"):
-        return m.Decision(presence=presence, drafts=drafts)
-    list_again = m.ListMembers(session=presence.session)
-    return m.Decision(presence=_unsure(presence), drafts=drafts, effects=(list_again,))
+        return Decision(presence=presence, drafts=drafts)
+    list_again = ListMembers(session=presence.session)
+    return Decision(presence=_unsure(presence), drafts=drafts, effects=(list_again,))
 
 
-def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) -> m.Decision:
+def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> Decision:
     """The guild is there: straight to live with a baseline of this session, else a first sample is needed."""
     drafts: tuple[r.Draft, ...] = ()
-    effects: tuple[m.Effect, ...] = ()
+    effects: tuple[Effect, ...] = ()
     if not state.counting_since_us:
         since_us = max(message.at_us, state.ours_from_us)
         drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
-        effects = (m.Welcome(counting_since_us=since_us),)
+        effects = (Welcome(counting_since_us=since_us),)
     same_session = state.baseline is not None and state.baseline.session == message.session
     known = presence.session == message.session
     ready = same_session and not state.broken
@@ -257,44 +261,44 @@ def _came_up(state: GuildState, presence: m.Presence, message: m.GuildCameUp) ->
         vanity=message.vanity,
         approval=message.approval,
         reconciled=known and presence.reconciled,
-        request=m.NO_REQUEST,
+        request=NO_REQUEST,
         trouble="",
     )
     if not ready or needs_sample(state):
         presence, fetch = ask_sample(presence)
         effects = (*effects, fetch)
     if not presence.reconciled:
-        effects = (*effects, m.ListMembers(session=message.session))
-    return m.Decision(presence=presence, drafts=drafts, effects=effects)
+        effects = (*effects, ListMembers(session=message.session))
+    return Decision(presence=presence, drafts=drafts, effects=effects)
 
 
-def _went_away(state: GuildState, presence: m.Presence, message: m.GuildWentAway) -> m.Decision:
+def _went_away(state: GuildState, presence: Presence, message: m.GuildWentAway) -> Decision:
     draft = _control(state, r.ContinuityBroken(reason="unavailable", at_us=message.at_us), "broken")
-    return m.Decision(presence=_away(presence, "unavailable"), drafts=(draft,))
+    return Decision(presence=_away(presence, "unavailable"), drafts=(draft,))
 
 
-def _away(presence: m.Presence, why: str) -> m.Presence:
+def _away(presence: Presence, why: str) -> Presence:
     away = _on_no_errand(_moved(presence, Phase.AWAY))
-    return msgspec.structs.replace(away, request=m.NO_REQUEST, reconciled=False, list_us=0, trouble=why)
+    return msgspec.structs.replace(away, request=NO_REQUEST, reconciled=False, list_us=0, trouble=why)
 
 
-def _gap(state: GuildState, presence: m.Presence, message: m.NoteGap) -> m.Decision:
+def _gap(state: GuildState, presence: Presence, message: m.NoteGap) -> Decision:
     """Anything may have been dropped: members, invites, the answer that was waited for, the guild's own coming."""
-    greeted = _came_up(state, presence, message.greeting) if message.greeting else m.Decision(presence=presence)
+    greeted = _came_up(state, presence, message.greeting) if message.greeting else Decision(presence=presence)
     presence = _unsure(greeted.presence)
     draft = _control(state, r.ContinuityBroken(reason="gap", at_us=message.at_us), f"gap/{len(greeted.drafts)}")
     presence, fetch = ask_sample(presence)
-    welcomes = [effect for effect in greeted.effects if isinstance(effect, m.Welcome)]
-    effects: tuple[m.Effect, ...] = (*welcomes, fetch, m.ListMembers(session=presence.session))
-    return m.Decision(presence=presence, drafts=(*greeted.drafts, draft), effects=effects)
+    welcomes = [effect for effect in greeted.effects if isinstance(effect, Welcome)]
+    effects: tuple[Effect, ...] = (*welcomes, fetch, ListMembers(session=presence.session))
+    return Decision(presence=presence, drafts=(*greeted.drafts, draft), effects=effects)
 
 
-def _unsure(presence: m.Presence) -> m.Presence:
+def _unsure(presence: Presence) -> Presence:
     """An open membership is not taken for sure until the member list was compared again."""
     return msgspec.structs.replace(presence, reconciled=False, list_us=0, left={})
 
 
-def _on_no_errand(presence: m.Presence) -> m.Presence:
+def _on_no_errand(presence: Presence) -> Presence:
     """Answers to what was asked so far count no more: all that is still open is asked for again, in its time."""
     return msgspec.structs.replace(
         presence,
@@ -305,14 +309,14 @@ def _on_no_errand(presence: m.Presence) -> m.Presence:
     )
 
 
-def _permissions(state: GuildState, presence: m.Presence, message: m.NotePermissions) -> m.Decision:
+def _permissions(state: GuildState, presence: Presence, message: m.NotePermissions) -> Decision:
     draft = _control(state, r.ContinuityBroken(reason="permissions", at_us=message.at_us), "broken")
-    presence = msgspec.structs.replace(presence, audit=m.NO_ERRAND, witness=m.NO_ERRAND, sweeping=m.NO_ERRAND)
+    presence = msgspec.structs.replace(presence, audit=NO_ERRAND, witness=NO_ERRAND, sweeping=NO_ERRAND)
     presence, fetch = ask_sample(presence)
-    return m.Decision(presence=presence, drafts=(draft,), effects=(fetch,))
+    return Decision(presence=presence, drafts=(draft,), effects=(fetch,))
 
 
-def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) -> m.Decision:
+def _assign(state: GuildState, presence: Presence, message: m.AssignInvite) -> Decision:
     """A redelivery, or the same person once more, writes nothing. Label and targets stay where none are named."""
     held = state.assignments.get(message.code, ())
     current = held[-1] if held else None
@@ -322,8 +326,8 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     wanted = (message.staff, message.label or label, message.targets or targets)
     if current is not None and (repeated or wanted == (current.staff, label, targets)):
         before = next(reversed(held[:-1]), None) if repeated else None
-        kept = m.Assigned(code=message.code, label=label, assignment=current, before=before, news=repeated)
-        return m.Decision(presence=presence, answer=kept)
+        kept = Assigned(code=message.code, label=label, assignment=current, before=before, news=repeated)
+        return Decision(presence=presence, answer=kept)
     event = r.InviteAssigned(
         code=message.code,
         staff=message.staff,
@@ -335,49 +339,49 @@ def _assign(state: GuildState, presence: m.Presence, message: m.AssignInvite) ->
     )
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
-    answer = m.Assigned(code=event.code, label=message.label or label, assignment=assignment, before=current)
-    return m.Decision(presence=presence, drafts=(draft,), answer=answer)
+    answer = Assigned(code=event.code, label=message.label or label, assignment=assignment, before=current)
+    return Decision(presence=presence, drafts=(draft,), answer=answer)
 
 
-def _forget_member(state: GuildState, presence: m.Presence, message: m.ForgetMember) -> m.Decision:
+def _forget_member(state: GuildState, presence: Presence, message: m.ForgetMember) -> Decision:
     user = message.user
     if not names(state, user):
-        return m.Decision(presence=presence, answer=m.Forgot(known=False))
+        return Decision(presence=presence, answer=Forgot(known=False))
     number = state.forgotten.get(user) or max(state.forgotten.values(), default=0) + 1
     draft = _numbered(state, r.MemberForgotten(user=user, tombstone=number), FORGET, FORGOTTEN)
-    answer = m.Forgot(known=True, memberships=len(state.members.get(user, ())))
-    return m.Decision(presence=presence, drafts=(draft,), answer=answer)
+    answer = Forgot(known=True, memberships=len(state.members.get(user, ())))
+    return Decision(presence=presence, drafts=(draft,), answer=answer)
 
 
-def _forget_guild(state: GuildState, presence: m.Presence, message: m.ForgetGuild) -> m.Decision:
+def _forget_guild(state: GuildState, presence: Presence, message: m.ForgetGuild) -> Decision:
     """Where the bot is there it adopts the guild anew at once, as if it had just come up."""
     if state.seq == state.forgot_seq and not state.counting_since_us:
-        return m.Decision(presence=presence, answer=m.Forgot(known=False))
+        return Decision(presence=presence, answer=Forgot(known=False))
     memberships = [period for periods in state.members.values() for period in periods]
     newest_us = max((at_us for period in memberships for at_us in (period.opened_us, *period.aliases)), default=0)
     event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1, state.ours_from_us))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
     emptied = _on_no_errand(_unsure(presence))
-    decision = m.Decision(presence=msgspec.structs.replace(emptied, request=m.NO_REQUEST))
+    decision = Decision(presence=msgspec.structs.replace(emptied, request=NO_REQUEST))
     if fate_of(presence.phase, message) is Fate.HANDLED:
         empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
         here = m.GuildCameUp(
             session=presence.session, at_us=message.at_us, vanity=presence.vanity, approval=presence.approval
         )
         decision = _came_up(empty, decision.presence, here)
-    answer = m.Forgot(known=True, memberships=len(memberships))
+    answer = Forgot(known=True, memberships=len(memberships))
     return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts), answer=answer)
 
 
-def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.Decision:
+def _salvage(state: GuildState, presence: Presence, message: m.Salvage) -> Decision:
     """Its joins are worked out by the next sample; whether its members are still there the member list tells.
 
     A guild that was forgotten whole begins as if it had come up.
     """
     salvaging = Salvaging(state, message)
-    effects: tuple[m.Effect, ...] = ()
+    effects: tuple[Effect, ...] = ()
     if salvaging.emptied:
-        presence = msgspec.structs.replace(_on_no_errand(_unsure(presence)), request=m.NO_REQUEST)
+        presence = msgspec.structs.replace(_on_no_errand(_unsure(presence)), request=NO_REQUEST)
         if fate_of(presence.phase, message) is Fate.HANDLED:
             here = m.GuildCameUp(
                 session=presence.session, at_us=message.at_us, vanity=presence.vanity, approval=presence.approval
@@ -385,15 +389,15 @@ def _salvage(state: GuildState, presence: m.Presence, message: m.Salvage) -> m.D
             up = _came_up(salvaging.state, presence, here)
             presence, effects = up.presence, up.effects
     elif salvaging.drafts:
-        presence, effects = _unsure(presence), (m.ListMembers(session=presence.session),)
+        presence, effects = _unsure(presence), (ListMembers(session=presence.session),)
         if salvaging.joins and not presence.asked and needs_sample(salvaging.state):
             presence, fetch = ask_sample(presence)
             effects = (fetch, *effects)
-    answer = m.Salvaged(facts=len(salvaging.drafts), joins=salvaging.joins)
-    return m.Decision(presence=presence, drafts=tuple(salvaging.drafts), effects=effects, answer=answer)
+    answer = Salvaged(facts=len(salvaging.drafts), joins=salvaging.joins)
+    return Decision(presence=presence, drafts=tuple(salvaging.drafts), effects=effects, answer=answer)
 
 
-def _moved(presence: m.Presence, phase: Phase) -> m.Presence:
+def _moved(presence: Presence, phase: Phase) -> Presence:
     return msgspec.structs.replace(presence, phase=move(presence.phase, phase))
 
 

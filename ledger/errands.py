@@ -10,10 +10,11 @@ from typing import Final
 
 import msgspec
 
-from ledger import messages as m
 from ledger.deletions import SETTLED_US
+from ledger.effects import AnnounceJoin, AskWitness, ReadAudit, Request, SweepMembers
 from ledger.ids import UserId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.records import join_key
 from ledger.reports import labels_in
 from ledger.state import GuildState, Unheard
@@ -28,11 +29,11 @@ TOGETHER_US: Final = 5_000_000
 PRESENT: Final = frozenset({Phase.SYNCING, Phase.LIVE, Phase.BLIND})
 
 
-def errands(state: GuildState, presence: m.Presence) -> tuple[m.Presence, tuple[m.Request, ...]]:
+def errands(state: GuildState, presence: Presence) -> tuple[Presence, tuple[Request, ...]]:
     """What is to be asked now, and the presence that knows of it."""
     if presence.phase not in PRESENT:
         return presence, ()
-    effects: list[m.Request] = []
+    effects: list[Request] = []
     for errand in (_audit, _witness, _sweep, _announce):
         found = errand(state, presence)
         if found is not None:
@@ -41,7 +42,7 @@ def errands(state: GuildState, presence: m.Presence) -> tuple[m.Presence, tuple[
     return presence, tuple(effects)
 
 
-def is_idle(state: GuildState, presence: m.Presence) -> bool:
+def is_idle(state: GuildState, presence: Presence) -> bool:
     """Whether nothing is open that a guild at work goes on with soon; what failed wakes it when its time has come."""
     unread = state.unread[1] and not presence.audit.trouble
     unheard = state.unheard and not presence.witness.trouble
@@ -49,10 +50,10 @@ def is_idle(state: GuildState, presence: m.Presence) -> bool:
     return not (unread or unheard or unswept or state.outbox)
 
 
-_Found = tuple[m.Presence, m.Request] | None
+_Found = tuple[Presence, Request] | None
 
 
-def _audit(state: GuildState, presence: m.Presence) -> _Found:
+def _audit(state: GuildState, presence: Presence) -> _Found:
     since_us, until_us = state.unread
     if not until_us or presence.audit.number:
         return None
@@ -60,10 +61,10 @@ def _audit(state: GuildState, presence: m.Presence) -> _Found:
     due_us = max(until_us + SETTLED_US, presence.audit.from_us)
     audit = msgspec.structs.replace(presence.audit, number=number)
     asking = msgspec.structs.replace(presence, asks=number, audit=audit)
-    return asking, m.ReadAudit(number=number, since_us=since_us, due_us=due_us)
+    return asking, ReadAudit(number=number, since_us=since_us, due_us=due_us)
 
 
-def _witness(state: GuildState, presence: m.Presence) -> _Found:
+def _witness(state: GuildState, presence: Presence) -> _Found:
     if not state.unheard or presence.witness.number:
         return None
     looked_at = islice(state.unheard.items(), CONSIDERED)
@@ -75,10 +76,10 @@ def _witness(state: GuildState, presence: m.Presence) -> _Found:
     keys = tuple(key for _, key in batch)
     asking = msgspec.structs.replace(presence, asks=number, witness=witness, asked_for=keys)
     due_us = max(batch[-1][0], presence.witness.from_us)
-    return asking, m.AskWitness(number=number, users=tuple(state.unheard[key].user for key in keys), due_us=due_us)
+    return asking, AskWitness(number=number, users=tuple(state.unheard[key].user for key in keys), due_us=due_us)
 
 
-def _due_us(unheard: Unheard, presence: m.Presence, key: str) -> int:
+def _due_us(unheard: Unheard, presence: Presence, key: str) -> int:
     return unheard.due_us + ABSENT_AGAIN_US[min(presence.absent.get(key, 0), len(ABSENT_AGAIN_US) - 1)]
 
 
@@ -91,18 +92,18 @@ def _different(state: GuildState, waiting: list[tuple[int, str]]) -> Iterator[tu
             yield due_us, key
 
 
-def _sweep(state: GuildState, presence: m.Presence) -> _Found:
+def _sweep(state: GuildState, presence: Presence) -> _Found:
     if state.sweep.done or presence.sweeping.number or not presence.reconciled:
         return None
     number = presence.asks + 1
     sweeping = msgspec.structs.replace(presence.sweeping, number=number)
     asking = msgspec.structs.replace(presence, asks=number, sweeping=sweeping)
-    return asking, m.SweepMembers(
+    return asking, SweepMembers(
         number=number, after_us=state.sweep.upto_us, after=state.sweep.upto, due_us=presence.sweeping.from_us
     )
 
 
-def _announce(state: GuildState, presence: m.Presence) -> _Found:
+def _announce(state: GuildState, presence: Presence) -> _Found:
     if not state.outbox or presence.announcing.number:
         return None
     user, opened_us = next(iter(state.outbox.values()))
@@ -114,7 +115,7 @@ def _announce(state: GuildState, presence: m.Presence) -> _Found:
     announcing = msgspec.structs.replace(presence.announcing, number=number)
     asking = msgspec.structs.replace(presence, asks=number, announcing=announcing)
     credited = [each.credited for periods in state.members.values() for each in periods if each.credited]
-    return asking, m.AnnounceJoin(
+    return asking, AnnounceJoin(
         number=number,
         user=user,
         period=period,

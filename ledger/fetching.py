@@ -6,7 +6,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.messages import FetchSample, Presence, SampleRequest
+from ledger.effects import FetchSample, SampleRequest
+from ledger.presence import Presence
 
 SETTLE_AFTER_S: Final = (1.5, 5.0)
 """Uses are missing: Discord's list can lag, ask again after so long, twice."""

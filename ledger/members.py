@@ -11,8 +11,10 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.decision import Decision
 from ledger.fetching import ask_sample
 from ledger.ids import UserId, tombstone
+from ledger.presence import Presence
 from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
@@ -84,7 +86,7 @@ def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
     return current.opened_us >= leave.arrived_us or (current.listed and soon)
 
 
-def heard(presence: m.Presence, message: object) -> m.Presence:
+def heard(presence: Presence, message: object) -> Presence:
     """While the member list is being read, remembers who left: a page may still show them."""
     if presence.reconciled:
         return presence
@@ -117,20 +119,20 @@ def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.
     yield from pronounce(state, period, plain_verdict(user, period, r.Status.UNKNOWN, message.reason), message.cause)
 
 
-def review_members(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
+def review_members(state: GuildState, presence: Presence, page: m.ReviewMembers) -> Decision:
     """Compares a page of the member list: who is new, who is gone, who was there before we counted."""
     if page.session != presence.session:
-        return m.Decision(presence=presence)  # of a session that is over: another list follows it
+        return Decision(presence=presence)  # of a session that is over: another list follows it
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
     presence = _compared(presence, page)
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
     if not joined or presence.asked:
-        return m.Decision(presence=presence, drafts=drafts)
+        return Decision(presence=presence, drafts=drafts)
     presence, fetch = ask_sample(presence)
-    return m.Decision(presence=presence, drafts=drafts, effects=(fetch,))
+    return Decision(presence=presence, drafts=drafts, effects=(fetch,))
 
 
-def _compared(presence: m.Presence, page: m.ReviewMembers) -> m.Presence:
+def _compared(presence: Presence, page: m.ReviewMembers) -> Presence:
     """A list counts when nothing was missed between its first page and its last.
 
     Else it may lack a page, or show what was before; the list that was asked for then follows it.
@@ -141,7 +143,7 @@ def _compared(presence: m.Presence, page: m.ReviewMembers) -> m.Presence:
     return msgspec.structs.replace(presence, list_us=list_us)
 
 
-def _newcomers(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> Iterator[r.Draft]:
+def _newcomers(state: GuildState, presence: Presence, page: m.ReviewMembers) -> Iterator[r.Draft]:
     cause = r.InternalCause(what="member_list")
     seeds: list[r.SeededMember] = []
     for member in page.members:

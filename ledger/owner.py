@@ -4,9 +4,13 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Decided, MemberReport, OpenCase, ReviewReport, SettingsReport
+from ledger.decision import Decision
+from ledger.effects import ListMembers
 from ledger.ids import NO_COUNTER
 from ledger.judging import Judgement
 from ledger.origins import Origin
+from ledger.presence import Presence
 from ledger.state import GuildState
 from ledger.verdicts import pronounce, verdict_of
 
@@ -14,7 +18,7 @@ OPEN: frozenset[r.Status] = frozenset({r.Status.CANDIDATES, r.Status.LIKELY, r.S
 """Statuses that wait for a person."""
 
 
-def decide_join(state: GuildState, presence: m.Presence, message: m.DecideJoin) -> m.Decision:
+def decide_join(state: GuildState, presence: Presence, message: m.DecideJoin) -> Decision:
     """A person's word on a join: it supersedes what was worked out, and is never superseded by that.
 
     Of a join that is not known the answer tells, which is a report of the member.
@@ -22,9 +26,9 @@ def decide_join(state: GuildState, presence: m.Presence, message: m.DecideJoin) 
     user = message.user
     period = state.membership(user, message.opened_us) if message.opened_us else state.current(user)
     if period is None:
-        return m.Decision(presence=presence, answer=m.MemberReport(user=user, periods=state.periods_of(user)))
+        return Decision(presence=presence, answer=MemberReport(user=user, periods=state.periods_of(user)))
     if message.interaction in state.interactions:
-        return m.Decision(presence=presence, answer=m.Decided(user=user, period=period, before=period))
+        return Decision(presence=presence, answer=Decided(user=user, period=period, before=period))
     origin = Origin(message.code or NO_COUNTER, staff=state.name_of(message.staff) if message.staff else None)
     codes = frozenset([message.code] if message.code else [])
     judged = Judgement(r.Status.MANUAL, codes, origin, message.why)
@@ -41,33 +45,33 @@ def decide_join(state: GuildState, presence: m.Presence, message: m.DecideJoin) 
         reason=verdict.reason,
         credited=verdict.staff,
     )
-    return m.Decision(presence=presence, drafts=drafts, answer=m.Decided(user=user, period=after, before=period))
+    return Decision(presence=presence, drafts=drafts, answer=Decided(user=user, period=after, before=period))
 
 
-def change_settings(state: GuildState, presence: m.Presence, message: m.ChangeSettings) -> m.Decision:
+def change_settings(state: GuildState, presence: Presence, message: m.ChangeSettings) -> Decision:
     """The named fields from now on; other VIP roles are looked for in the member list at once."""
     before = state.settings
     if message.interaction in state.interactions:
-        return m.Decision(presence=presence, answer=m.SettingsReport(settings=before))
+        return Decision(presence=presence, answer=SettingsReport(settings=before))
     changes = {field: getattr(message.settings, field) for field in message.fields}
     after = msgspec.structs.replace(before, **changes)
-    answer = m.SettingsReport(settings=after, before=before)
+    answer = SettingsReport(settings=after, before=before)
     if after == before:
-        return m.Decision(presence=presence, answer=answer)
+        return Decision(presence=presence, answer=answer)
     event = r.SettingsChanged(settings=after, by=state.name_of(message.by))
     cause = r.InteractionCause(interaction=message.interaction)
     draft = r.Draft(event=event, cause=cause, key=f"settings/{state.seq + 1}")
     listing = after.vip_roles != before.vip_roles and presence.session
-    effects = (m.ListMembers(session=presence.session),) if listing else ()
-    return m.Decision(presence=presence, drafts=(draft,), effects=effects, answer=answer)
+    effects = (ListMembers(session=presence.session),) if listing else ()
+    return Decision(presence=presence, drafts=(draft,), effects=effects, answer=answer)
 
 
-def review_report(state: GuildState) -> m.ReviewReport:
+def review_report(state: GuildState) -> ReviewReport:
     """The joins that wait for a person, the newest first."""
     cases = [
-        m.OpenCase(user=user, period=period)
+        OpenCase(user=user, period=period)
         for user, periods in state.members.items()
         for period in periods
         if period.counted and period.status in OPEN
     ]
-    return m.ReviewReport(cases=tuple(sorted(cases, key=lambda case: -case.period.opened_us)))
+    return ReviewReport(cases=tuple(sorted(cases, key=lambda case: -case.period.opened_us)))

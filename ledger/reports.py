@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
-from ledger import messages as m
+from ledger.answers import CodeReport, CodesReport, GuildReport, MemberReport, OpenWindow
 from ledger.ids import InviteCode, UserId
+from ledger.presence import Presence
 from ledger.records import Counter, join_key
 from ledger.state import GuildState, Period
 
 
-def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
+def guild_report(state: GuildState, presence: Presence) -> GuildReport:
     """The guild in numbers."""
     waiting = [join.arrived_us for join in state.open_joins()]
-    return m.GuildReport(
+    return GuildReport(
         phase=presence.phase,
         seq=state.seq,
         counting_since_us=state.counting_since_us,
@@ -37,31 +38,31 @@ def guild_report(state: GuildState, presence: m.Presence) -> m.GuildReport:
     )
 
 
-def member_report(state: GuildState, user: UserId) -> m.MemberReport:
+def member_report(state: GuildState, user: UserId) -> MemberReport:
     """All memberships of a user."""
     periods = state.members.get(user, ())
-    return m.MemberReport(
+    return MemberReport(
         user=user, periods=periods, forgotten=frozenset(state.forgotten), labels=labels_in(state, periods)
     )
 
 
-def open_window(state: GuildState, presence: m.Presence) -> m.OpenWindow:
+def open_window(state: GuildState, presence: Presence) -> OpenWindow:
     """The joins that are not worked out yet."""
-    return m.OpenWindow(
+    return OpenWindow(
         joins=frozenset(join_key(join.user, join.joined_at_us) for join in state.open_joins()),
         fetching=presence.asked != 0,
         trouble=presence.trouble,
     )
 
 
-def codes_report(state: GuildState) -> m.CodesReport:
+def codes_report(state: GuildState) -> CodesReport:
     """Every code of which somebody may ask for whom it stands."""
     known = {invite.code: invite for invite in _invites(state)}
     listed = {*state.counters, *(birth.invite.code for birth in state.births.values())} - state.deaths.keys()
     codes = {**known, **dict.fromkeys(state.assignments.keys() - known.keys())}
-    return m.CodesReport(
+    return CodesReport(
         codes=tuple(
-            m.CodeReport(
+            CodeReport(
                 code=code,
                 listed=code in listed,
                 uses=invite.uses if invite else 0,

@@ -14,8 +14,10 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.closing import solve_again
 from ledger.credits import join_credit
+from ledger.decision import Decision
 from ledger.ids import NO_COUNTER, UserId
 from ledger.origins import Origin, origin_told
+from ledger.presence import NO_ERRAND, Errand, Presence
 from ledger.state import GuildState, Period
 from ledger.testimony import SILENT, Joined, names
 from ledger.verdicts import pronounce, reported_verdict
@@ -29,10 +31,10 @@ FAILED_AGAIN_US: Final = (60_000_000, 300_000_000, 900_000_000, 3_600_000_000)
 SWEEP_PAUSE_US: Final = 2_000_000
 
 
-def witness_answered(state: GuildState, presence: m.Presence, message: m.WitnessAnswered) -> m.Decision:
+def witness_answered(state: GuildState, presence: Presence, message: m.WitnessAnswered) -> Decision:
     """The decision on rows of the member search."""
     if message.number not in (presence.witness.number, presence.sweeping.number):
-        return m.Decision(presence=presence)
+        return Decision(presence=presence)
     known = [(row, period) for row in message.rows if (period := _membership(state, row)) is not None]
     heard = {
         (row.user, period.opened_us): row.report
@@ -42,24 +44,24 @@ def witness_answered(state: GuildState, presence: m.Presence, message: m.Witness
     drafts = [*_heard(state, heard, message.at_us), *_reported(state, message, known)]
     if message.swept:
         pause_us = message.at_us + SWEEP_PAUSE_US
-        presence = msgspec.structs.replace(presence, sweeping=m.Errand(from_us=pause_us))
+        presence = msgspec.structs.replace(presence, sweeping=Errand(from_us=pause_us))
     else:
         presence, silent = _absent(state, presence, set(heard))
         drafts += _heard(state, silent, message.at_us)
     drafts += [*solve_again(state, state.gaps, CAUSE, heard), *_weighed(state, heard)]
-    return m.Decision(presence=presence, drafts=tuple(drafts))
+    return Decision(presence=presence, drafts=tuple(drafts))
 
 
-def witness_failed(presence: m.Presence, message: m.WitnessFailed) -> m.Decision:
+def witness_failed(presence: Presence, message: m.WitnessFailed) -> Decision:
     """The decision on an answer that is none: later again, and seldom after several in a row."""
     for name in ("witness", "sweeping"):
-        errand: m.Errand = getattr(presence, name)
+        errand: Errand = getattr(presence, name)
         if errand.number and message.number == errand.number:
             failures = errand.failures + 1
             wait_us = _again_us(failures, round(message.again_s * 1_000_000))
-            failed = m.Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
-            return m.Decision(presence=msgspec.structs.replace(presence, **{name: failed}))
-    return m.Decision(presence=presence)
+            failed = Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
+            return Decision(presence=msgspec.structs.replace(presence, **{name: failed}))
+    return Decision(presence=presence)
 
 
 def _again_us(failures: int, said_us: int) -> int:
@@ -112,7 +114,7 @@ def _in_windows(state: GuildState) -> Iterator[Joined]:
             yield join.user, join.opened_us
 
 
-def _absent(state: GuildState, presence: m.Presence, found: set[Joined]) -> tuple[m.Presence, dict[Joined, r.Report]]:
+def _absent(state: GuildState, presence: Presence, found: set[Joined]) -> tuple[Presence, dict[Joined, r.Report]]:
     """What is known of the joins that were asked for and not found: tried again, and given up in the end."""
     absent, silent = dict(presence.absent), dict[Joined, r.Report]()
     for key in presence.asked_for:
@@ -123,7 +125,7 @@ def _absent(state: GuildState, presence: m.Presence, found: set[Joined]) -> tupl
         elif absent[key] >= len(ABSENT_AGAIN_US):
             silent[unheard.user, unheard.opened_us] = r.Report(SILENT)
             del absent[key]
-    return msgspec.structs.replace(presence, witness=m.NO_ERRAND, asked_for=(), absent=absent), silent
+    return msgspec.structs.replace(presence, witness=NO_ERRAND, asked_for=(), absent=absent), silent
 
 
 def _reported(

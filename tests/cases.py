@@ -19,9 +19,12 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.decide import decide
+from ledger.effects import FetchSample, ReadAudit, SampleRequest
 from ledger.errands import errands
 from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER, VANITY, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.samples import Sample
 from ledger.state import GuildState, Period
 
@@ -85,16 +88,16 @@ class Player:
         self.case = case
         self.names = Names()
         self.state = GuildState(guild=GUILD)
-        self.presence = m.Presence()
+        self.presence = Presence()
         self.records: list[r.Record] = []
-        self.asked: list[tuple[float, m.FetchSample]] = []
+        self.asked: list[tuple[float, FetchSample]] = []
         self.now = 0.0
         self.sessions = 0
         self.dispatches = 0
         self.duplicates: set[str] = set()
         self.known: dict[InviteCode, r.Counter] = {}
         self.last_sample: tuple[tuple[r.Counter, ...], r.Vanity | None] = ((), None)
-        self.audit: m.ReadAudit | None = None
+        self.audit: ReadAudit | None = None
         self.audited: Json = {"entries": []}
         self.reads_audit = self._perm("view_audit_log")
         self.approval = "MEMBER_VERIFICATION_MANUAL_APPROVAL" in cast(
@@ -115,11 +118,11 @@ class Player:
             self._record(draft)
         self.presence = decision.presence
         for effect in decision.effects:
-            if isinstance(effect, m.FetchSample):
+            if isinstance(effect, FetchSample):
                 self.asked = [(self.now + effect.after_s, effect)]
         self.presence, open_errands = errands(self.state, self.presence)
         for errand in open_errands:
-            if isinstance(errand, m.ReadAudit):
+            if isinstance(errand, ReadAudit):
                 self.audit = errand
 
     def _record(self, draft: r.Draft) -> None:
@@ -141,7 +144,7 @@ class Player:
 
     def kill(self) -> None:
         """What was journaled stays; all else is gone."""
-        self.presence, self.asked, self.half = m.Presence(phase=m.Phase.REHYDRATING), [], None
+        self.presence, self.asked, self.half = Presence(phase=Phase.REHYDRATING), [], None
         self.audit = None
         self.state = GuildState(guild=GUILD)
         for record in self.records:
@@ -152,7 +155,7 @@ class Player:
     def setup(self) -> None:
         initial = table(self.case["initial"])
         start = r.InternalCause(what="case")
-        self.presence = m.Presence(phase=m.Phase.REHYDRATING)
+        self.presence = Presence(phase=Phase.REHYDRATING)
         self._record(r.Draft(event=r.GuildAdopted(counting_since_us=LONG_AGO_US), cause=start, key="adopted"))
         members = [
             r.SeededMember(self.names.id(text(user)), LONG_AGO_US - 1)
@@ -254,7 +257,7 @@ class Player:
 
     def _sample(
         self,
-        request: m.SampleRequest | None,
+        request: SampleRequest | None,
         asked_s: float,
         answered_s: float,
         counters: tuple[r.Counter, ...],

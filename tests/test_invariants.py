@@ -19,11 +19,15 @@ from actors.drain import SHARES_S, Drain
 from actors.journal import Journal
 from actors.mailbox import Lane
 from ledger import messages as m
+from ledger.answers import Answer
 from ledger.decide import decide
+from ledger.decision import Decision
+from ledger.effects import Effect, FetchSample, ListMembers, SampleRequest
 from ledger.errors import DiskFull, NotConfirmed, StorageError
 from ledger.evolve import evolve
 from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.records import ContinuityBroken, CreditGranted, CreditReversed, GatewayCause, JoinRecorded, Record
 from ledger.records import Counter as Invite
 from ledger.samples import Sample
@@ -96,13 +100,13 @@ class Life:
 
     def __init__(self) -> None:
         self.state = GuildState(guild=GUILD)
-        self.presence = m.Presence(phase=Phase.REHYDRATING)
+        self.presence = Presence(phase=Phase.REHYDRATING)
         self.records: list[Record] = []
-        self.effects: list[m.Effect] = []
+        self.effects: list[Effect] = []
         self.greeting: m.GuildCameUp | None = None
         self.lives = 1
 
-    def tell(self, message: m.Message) -> m.Decision:
+    def tell(self, message: m.Message) -> Decision:
         if isinstance(message, m.GuildCameUp):
             self.greeting = message
         if isinstance(message, m.GuildWentAway | m.RemoveGuild):
@@ -132,12 +136,12 @@ class Life:
         self.state = GuildState(guild=GUILD)
         for record in self.records:
             self.state = evolve(self.state, record)
-        self.presence = m.Presence(phase=Phase.REHYDRATING, asks=self.lives << 20)
+        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.lives << 20)
         if self.greeting is not None:
             self.tell(self.greeting)
 
     def sample(self, uses: int, at_us: int) -> m.SampleArrived:
-        request = m.SampleRequest(number=self.presence.asked)
+        request = SampleRequest(number=self.presence.asked)
         invite = Invite(code=InviteCode("A"), created_at_us=1, uses=uses, inviter=UserId("5"))
         sample = Sample(requested_us=at_us, answered_us=at_us + 1, session=self.presence.session, counters=(invite,))
         return m.SampleArrived(sample=sample, request=request)
@@ -469,7 +473,7 @@ async def test_a_swarm_of_kills_and_faults_loses_nothing_and_counts_nothing_twic
     monkeypatch.setattr(journal_module, "RETRY_S", (0.0, 0.0, 0.0, 0.01))
     dice = random.Random(seed)
     told: dict[GuildId, set[str]] = {GUILD: set(), OTHER: set()}
-    asks: list[asyncio.Task[Outcome[m.Answer]]] = []
+    asks: list[asyncio.Task[Outcome[Answer]]] = []
     async with attacked(Bot()) as bot:
         roster = bot.supervisor.roster
         for guild in told:
@@ -603,7 +607,7 @@ async def test_a_drain_in_the_middle_of_work_answers_every_ask_and_leaves_no_tas
     await bot.store.start()
     tree = supervision.spawn(bot.supervisor.run(bot.specs()), "supervisor")
     loop = asyncio.get_running_loop()
-    asks: list[asyncio.Task[Outcome[m.Answer]]] = []
+    asks: list[asyncio.Task[Outcome[Answer]]] = []
     for guild in (GUILD, OTHER):
         bot.come_up(guild)
     for user in range(1, 30):
@@ -696,7 +700,7 @@ async def test_a_full_lane_does_not_swallow_the_answer_that_a_window_waits_for(m
         await bot.until(address.is_idle)
         actor = bot.supervisor._guilds[GUILD].actor
         assert actor is not None
-        effect = m.FetchSample(request=m.SampleRequest(number=actor.presence.asked), session=SESSION, after_s=0.0)
+        effect = FetchSample(request=SampleRequest(number=actor.presence.asked), session=SESSION, after_s=0.0)
         bot.outside.silent = False
         for number in range(20):
             died = m.NoteInviteDied(
@@ -750,7 +754,7 @@ def test_a_page_of_before_an_outage_does_not_spare_the_list_after_it():
     life.tell(page)
     life.effects.clear()
     life.tell(came_up(NOW_US + 60 * S))
-    assert any(isinstance(effect, m.ListMembers) for effect in life.effects)
+    assert any(isinstance(effect, ListMembers) for effect in life.effects)
 
 
 def test_somebody_who_joins_while_the_list_is_read_does_not_count_as_gone_though_the_clocks_differ():
@@ -783,7 +787,7 @@ def test_a_leave_that_a_list_has_overtaken_does_not_end_the_membership_after_it(
     life.tell(last_page(NOW_US + 19 * S, NOW_US + 21 * S, back))
     life.effects.clear()
     life.tell(leave(user, 2, NOW_US + 22 * S))
-    assert any(isinstance(effect, m.ListMembers) for effect in life.effects), "a list says who is there"
+    assert any(isinstance(effect, ListMembers) for effect in life.effects), "a list says who is there"
     life.tell(join(user, 3, NOW_US + 22 * S, joined_us=NOW_US + 20 * S, flags=1))
     life.tell(last_page(NOW_US + 23 * S, NOW_US + 24 * S, back))
     assert [period.is_open() for period in life.state.members[user]] == [False, True]
@@ -806,6 +810,6 @@ def test_who_joins_and_leaves_within_the_difference_of_the_clocks_is_asked_for()
     life.tell(join(user, 1, NOW_US + 20 * S, joined_us=NOW_US + 21 * S))  # Discord's clock is a second ahead
     life.effects.clear()
     life.tell(leave(user, 2, NOW_US + 20 * S + 1))
-    assert any(isinstance(effect, m.ListMembers) for effect in life.effects)
+    assert any(isinstance(effect, ListMembers) for effect in life.effects)
     life.tell(last_page(NOW_US + 20 * S + 2, NOW_US + 20 * S + 3))
     assert [period.is_open() for period in life.state.members[user]] == [False]

@@ -17,9 +17,12 @@ from actors.journal import RETRY_S
 from actors.mailbox import Admission
 from actors.supervision import Budget, Child, ChildSpec, spawn
 from ledger import messages as m
+from ledger.decision import Decision
+from ledger.effects import SampleRequest
 from ledger.errors import StorageError
 from ledger.evolve import evolve
 from ledger.ids import GuildId, SessionId, UserId
+from ledger.presence import Presence
 from ledger.records import ContinuityBroken, GatewayCause, GuildLeft, JoinRecorded, LeaveRecorded, Record, Status
 from ledger.state import GuildState
 from persistence.frames import Frame
@@ -139,7 +142,7 @@ async def test_many_guilds_that_die_at_once_open_the_breaker_and_none_is_parked(
     real = guild_module.decide
     sick = True
 
-    def stumbling(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
+    def stumbling(state: GuildState, presence: Presence, message: m.Message) -> Decision:
         if sick and isinstance(message, m.NotePermissions):
             raise MemoryError
         return real(state, presence, message)
@@ -462,7 +465,7 @@ async def test_a_guild_that_lost_its_counters_while_its_checkpoint_was_written_d
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "syncing")
         actor = bot.supervisor._guilds[GUILD].actor
         assert actor is not None
-        asked = m.SampleRequest(number=actor.presence.asked)
+        asked = SampleRequest(number=actor.presence.asked)
         refusal = m.SampleFailed(request=asked, reason="forbidden", forbidden=True, at_us=bot.clock.stamp_us())
         bot.supervisor.roster.tell(GUILD, refusal)
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "blind")

@@ -9,9 +9,12 @@ from actors import guild as guild_module
 from actors.asks import Answered
 from actors.mailbox import Lane
 from ledger import messages as m
+from ledger.answers import MemberReport
+from ledger.decision import Decision
 from ledger.errors import DiskFull, NotConfirmed
 from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
+from ledger.presence import Presence
 from ledger.records import JoinRecorded, Record, Status
 from ledger.state import GuildState, Period
 from tests.actors.harness import GUILD, Bot, running
@@ -19,7 +22,7 @@ from tests.actors.harness import GUILD, Bot, running
 
 async def periods(bot: Bot, user: int, guild: GuildId = GUILD) -> Sequence[Period]:
     outcome = await bot.supervisor.roster.ask(guild, m.DescribeMember(user=UserId(str(user))), 5.0)
-    assert isinstance(outcome.answer, m.MemberReport), outcome
+    assert isinstance(outcome.answer, MemberReport), outcome
     return outcome.answer.periods
 
 
@@ -65,7 +68,7 @@ async def test_a_message_that_cannot_be_decided_on_is_tried_once_more_then_burie
 ):
     real = guild_module.decide
 
-    def stumbling(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
+    def stumbling(state: GuildState, presence: Presence, message: m.Message) -> Decision:
         if isinstance(message, m.RecordJoin) and message.user == "13":
             raise ZeroDivisionError("unlucky")
         return real(state, presence, message)
@@ -87,7 +90,7 @@ async def test_a_message_that_cannot_be_decided_on_is_tried_once_more_then_burie
 
 
 async def test_the_ask_of_a_buried_message_is_answered_crashed(monkeypatch: pytest.MonkeyPatch):
-    def failing(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
+    def failing(state: GuildState, presence: Presence, message: m.Message) -> Decision:
         raise ZeroDivisionError(f"{state.guild} {presence.phase} {message}")
 
     async with running(Bot()) as bot:
@@ -192,7 +195,7 @@ async def test_a_drain_empties_the_mailboxes_and_keeps_a_checkpoint_at_the_head(
 
 
 async def test_a_guild_that_dies_too_often_is_parked(monkeypatch: pytest.MonkeyPatch):
-    def failing(state: GuildState, presence: m.Presence, message: m.Message) -> m.Decision:
+    def failing(state: GuildState, presence: Presence, message: m.Message) -> Decision:
         raise ZeroDivisionError(f"{state.guild} {presence.phase} {message}")
 
     async with running(Bot()) as bot:

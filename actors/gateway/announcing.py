@@ -15,6 +15,7 @@ from actors.gateway.join_words import join_message
 from actors.gateway.payloads import Sent
 from actors.gateway.rest import Rest
 from ledger import messages as m
+from ledger.effects import AnnounceJoin
 from ledger.ids import GuildId
 from ledger.ports import Clock
 
@@ -49,7 +50,7 @@ class Announcer:
         self._clock = clock
         self._log = log
 
-    async def announce(self, guild: GuildId, effect: m.AnnounceJoin) -> Told:
+    async def announce(self, guild: GuildId, effect: AnnounceJoin) -> Told:
         """One try, and what came of it."""
         sent = await self._send(guild, effect)
         if isinstance(sent, Sent):
@@ -61,7 +62,7 @@ class Announcer:
         )
         return self._announced(effect, "")
 
-    async def _send(self, guild: GuildId, effect: m.AnnounceJoin) -> Sent | Failure:
+    async def _send(self, guild: GuildId, effect: AnnounceJoin) -> Sent | Failure:
         text = join_message(effect)
         if effect.message:
             return await self._rest.edit(effect.channel, effect.message, text)
@@ -70,7 +71,7 @@ class Announcer:
             return await self._rest.edit(effect.channel, sent.id, text)
         return sent
 
-    def _announced(self, effect: m.AnnounceJoin, message: str) -> m.Announced:
+    def _announced(self, effect: AnnounceJoin, message: str) -> m.Announced:
         return m.Announced(
             number=effect.number,
             user=effect.user,
@@ -82,7 +83,7 @@ class Announcer:
         )
 
 
-def nonce_of(guild: GuildId, effect: m.AnnounceJoin) -> str:
+def nonce_of(guild: GuildId, effect: AnnounceJoin) -> str:
     """The same for every try of every life, whatever the verdict says by then."""
     join = f"{guild}/{effect.user}/{effect.period.opened_us}"
     return sha256(join.encode()).hexdigest()[:NONCE]

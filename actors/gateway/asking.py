@@ -6,6 +6,7 @@ from typing import Final
 from actors.gateway.render import render
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.answers import CodeReport, CodesReport
 from ledger.ids import GuildId, InviteCode
 
 QUICK_S: Final = 2.5
@@ -14,10 +15,10 @@ PATIENT_S: Final = 20.0
 """For an ask whose interaction was deferred."""
 
 
-async def ask_codes(roster: Roster, guild: GuildId, timeout_s: float = PATIENT_S) -> tuple[m.CodeReport, ...] | str:
+async def ask_codes(roster: Roster, guild: GuildId, timeout_s: float = PATIENT_S) -> tuple[CodeReport, ...] | str:
     """Every code the guild knows and whom it stands for, or in words why that is not known now."""
     outcome = await roster.ask(guild, m.DescribeCodes(), timeout_s)
-    return outcome.answer.codes if isinstance(outcome.answer, m.CodesReport) else render(outcome)
+    return outcome.answer.codes if isinstance(outcome.answer, CodesReport) else render(outcome)
 
 
 async def ask_labels(roster: Roster, guild: GuildId) -> Mapping[InviteCode, str]:

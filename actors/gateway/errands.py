@@ -20,6 +20,7 @@ from actors.roster import Roster
 from actors.runtime import Jobs
 from actors.traffic import ErrandOutcome
 from ledger import messages as m
+from ledger.effects import AnnounceJoin, AskWitness, ReadAudit, Request, SweepMembers
 from ledger.ids import GuildId
 from ledger.ports import Clock
 from ledger.records import Report
@@ -31,7 +32,7 @@ SWITCHED_OFF_S: Final = 86_400.0
 CRASHED: Final = Malformed(why="the errand crashed")
 AWAY: Final = Malformed(why="the guild is away")
 
-Witnessing: TypeAlias = m.AskWitness | m.SweepMembers
+Witnessing: TypeAlias = AskWitness | SweepMembers
 Answer: TypeAlias = (
     m.AuditArrived | m.AuditFailed | m.WitnessAnswered | m.WitnessFailed | m.Announced | m.AnnouncingFailed
 )
@@ -62,7 +63,7 @@ class Errands:
         self._outcomes: Counter[ErrandOutcome] = Counter(dict.fromkeys(ErrandOutcome, 0))
         self._stopped = False
 
-    def run(self, guild: GuildId, effect: m.Request) -> None:
+    def run(self, guild: GuildId, effect: Request) -> None:
         """Asks Discord what the errand says, not before its time."""
         if self._stopped:
             return
@@ -77,7 +78,7 @@ class Errands:
         """How the errands so far ended; those that are switched off are none."""
         return dict(self._outcomes)
 
-    async def _carry_out(self, guild: GuildId, effect: m.Request) -> None:
+    async def _carry_out(self, guild: GuildId, effect: Request) -> None:
         answer = self._failed(effect, CRASHED)
         try:
             answer = await self._ask(guild, effect)
@@ -86,26 +87,26 @@ class Errands:
                 self._note(guild, answer)
                 self._roster.tell(guild, answer)
 
-    async def _ask(self, guild: GuildId, effect: m.Request) -> Answer:
+    async def _ask(self, guild: GuildId, effect: Request) -> Answer:
         if isinstance(effect, Witnessing) and not self._witness:
             return self._switched_off(effect)
         if self._roster.greeting(guild) is None:
             return self._failed(effect, AWAY)
         match effect:
-            case m.ReadAudit():
+            case ReadAudit():
                 return await self._read_audit(guild, effect)
-            case m.AskWitness():
+            case AskWitness():
                 found = await self._rest.search_members(guild, effect.users)
                 return self._heard(effect, found)
-            case m.SweepMembers():
+            case SweepMembers():
                 found = await self._rest.sweep_members(guild, effect.after_us, effect.after)
                 return self._heard(effect, found)
-            case m.AnnounceJoin():
+            case AnnounceJoin():
                 return await self._announcer.announce(guild, effect)
             case _:
                 assert_never(effect)
 
-    async def _read_audit(self, guild: GuildId, effect: m.ReadAudit) -> Answer:
+    async def _read_audit(self, guild: GuildId, effect: ReadAudit) -> Answer:
         """Each action; what happens while they are read need not be in all, so the stamp comes first."""
         requested_us = self._clock.stamp_us()
         read: dict[Action, tuple[Audited, ...]] = {}
@@ -126,7 +127,7 @@ class Errands:
         """A sweep goes on until nobody comes any more: a page without its guests is short, and not the last."""
         if not isinstance(found, tuple):
             return self._failed(effect, found)
-        swept = isinstance(effect, m.SweepMembers)
+        swept = isinstance(effect, SweepMembers)
         return m.WitnessAnswered(
             number=effect.number,
             rows=tuple(_row(each) for each in found),
@@ -135,14 +136,14 @@ class Errands:
             done=swept and not found,
         )
 
-    def _failed(self, effect: m.Request, failure: Failure) -> Answer:
+    def _failed(self, effect: Request, failure: Failure) -> Answer:
         why, at_us = reason(failure), self._clock.stamp_us()
         match effect:
-            case m.ReadAudit(number=number):
+            case ReadAudit(number=number):
                 return m.AuditFailed(number=number, reason=why, forbidden=isinstance(failure, Forbidden), at_us=at_us)
-            case m.AskWitness(number=number) | m.SweepMembers(number=number):
+            case AskWitness(number=number) | SweepMembers(number=number):
                 return m.WitnessFailed(number=number, reason=why, at_us=at_us, again_s=_again_s(failure))
-            case m.AnnounceJoin(number=number):
+            case AnnounceJoin(number=number):
                 return m.AnnouncingFailed(number=number, reason=why, at_us=at_us)
             case _:
                 assert_never(effect)

@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from actors.gateway.evidence import moment_of
 from actors.gateway.render import because, verdict_words
 from actors.gateway.wording import MAX_MESSAGE, brief, code, count, either, person, shown
-from ledger import messages as m
+from ledger.effects import AnnounceJoin
 from ledger.ids import VANITY, UserId, is_tombstone
 from ledger.records import Status
 from ledger.state import Period
@@ -42,7 +42,7 @@ DAY_US: Final = 86_400_000_000
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
-def join_message(effect: m.AnnounceJoin) -> str:
+def join_message(effect: AnnounceJoin) -> str:
     """What the log channel shows; at most ``wording.MAX_MESSAGE`` characters, never empty."""
     kind = kind_of(effect.period)
     text = _filled(effect.template.get(kind) or DEFAULTS[kind], effect)
@@ -76,7 +76,7 @@ def wrong_in(template: str) -> str:
     return ""
 
 
-def _filled(template: str, effect: m.AnnounceJoin) -> str:
+def _filled(template: str, effect: AnnounceJoin) -> str:
     def fill(found: re.Match[str]) -> str:
         words = _PLACEHOLDERS.get(found[1])
         return words(effect) if words else found[0]
@@ -84,11 +84,11 @@ def _filled(template: str, effect: m.AnnounceJoin) -> str:
     return _PLACEHOLDER.sub(fill, template).strip()
 
 
-def _member(effect: m.AnnounceJoin) -> str:
+def _member(effect: AnnounceJoin) -> str:
     return person(effect.user)
 
 
-def _verdict(effect: m.AnnounceJoin) -> str:
+def _verdict(effect: AnnounceJoin) -> str:
     period = effect.period
     if period.bot:
         return "a bot, added without an invite"
@@ -97,7 +97,7 @@ def _verdict(effect: m.AnnounceJoin) -> str:
     )
 
 
-def _inviter(effect: m.AnnounceJoin) -> str:
+def _inviter(effect: AnnounceJoin) -> str:
     """A candidate is never worded as a fact."""
     period = effect.period
     who = period.inviter if period.bot else period.staff or period.inviter
@@ -106,7 +106,7 @@ def _inviter(effect: m.AnnounceJoin) -> str:
     return f"probably {person(who)}" if period.status in OPEN else person(who)
 
 
-def _code(effect: m.AnnounceJoin) -> str:
+def _code(effect: AnnounceJoin) -> str:
     period = effect.period
     if period.code is None:
         return either(period.candidates, effect.labels) or "no invite I know of"
@@ -114,22 +114,22 @@ def _code(effect: m.AnnounceJoin) -> str:
     return f"probably {named}" if period.status in OPEN else named
 
 
-def _label(effect: m.AnnounceJoin) -> str:
+def _label(effect: AnnounceJoin) -> str:
     """The campaign alone, of a code that is known; nothing where there is none."""
     period = effect.period
     label = effect.labels.get(period.code, "") if period.code else ""
     return f"probably {shown(label)}" if label and period.status in OPEN else shown(label) if label else ""
 
 
-def _count(effect: m.AnnounceJoin) -> str:
+def _count(effect: AnnounceJoin) -> str:
     return count(effect.total, "join")
 
 
-def _why(effect: m.AnnounceJoin) -> str:
+def _why(effect: AnnounceJoin) -> str:
     return because(effect.period.reason)
 
 
-def _young(effect: m.AnnounceJoin) -> str:
+def _young(effect: AnnounceJoin) -> str:
     """Marked by how old the account was at the join; nothing where it was old enough, or cannot be told."""
     age_us = _age_us(effect.user, effect.period.opened_us)
     if age_us is None or age_us >= effect.young_days * DAY_US:
@@ -143,7 +143,7 @@ def _age_us(user: UserId, joined_us: int) -> int | None:
     return None if is_tombstone(user) or not user.isdecimal() else max(0, joined_us - moment_of(user))
 
 
-_PLACEHOLDERS: Final[Mapping[str, Callable[[m.AnnounceJoin], str]]] = {
+_PLACEHOLDERS: Final[Mapping[str, Callable[[AnnounceJoin], str]]] = {
     "member": _member,
     "verdict": _verdict,
     "inviter": _inviter,

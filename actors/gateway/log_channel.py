@@ -14,6 +14,7 @@ from actors.gateway.wording import channel as shown
 from actors.gateway.wording import visible
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.answers import Answer, SettingsReport
 from ledger.ids import ChannelId, GuildId, InteractionId, UserId
 from ledger.records import Settings
 
@@ -76,7 +77,7 @@ class LogChannel:
         if refusal:
             return f"{refusal} Nothing was changed."
         outcome = await self._roster.ask(change.guild, m.DescribeSettings(), PATIENT_S)
-        if not isinstance(outcome.answer, m.SettingsReport):
+        if not isinstance(outcome.answer, SettingsReport):
             return NO_SETTINGS
         templates = _with(outcome.answer.settings.templates, kind, text.strip())
         words = visible(text).strip() or DEFAULTS[kind]
@@ -88,8 +89,8 @@ class LogChannel:
         return _answer(await self._roster.ask(change.guild, message, PATIENT_S), told)
 
 
-def _answer(outcome: Outcome[m.Answer], told: str) -> str:
-    if not isinstance(outcome.answer, m.SettingsReport):
+def _answer(outcome: Outcome[Answer], told: str) -> str:
+    if not isinstance(outcome.answer, SettingsReport):
         return render(outcome)
     if outcome.answer.settings == outcome.answer.before:
         return "It is so already. Nothing was changed."

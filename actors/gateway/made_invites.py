@@ -21,6 +21,7 @@ from actors.gateway.staff_invites import is_doubtful, not_made
 from actors.gateway.wording import code, person
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.answers import Assigned
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, UserId
 from ledger.ports import Clock
 
@@ -88,7 +89,7 @@ class MadeInvites:
             targets=wish.terms.targets,
         )
         outcome = await self._roster.ask(wish.guild, message, PATIENT_S)
-        if not isinstance(outcome.answer, m.Assigned):
+        if not isinstance(outcome.answer, Assigned):
             unsure = f"I cannot say that it stands for {person(wish.staff)}, so its join might count for nobody."
             return await self._withdrawn(made.code, f"{unsure} {render(outcome)}")
         return f"https://discord.gg/{made.code}\n{_terms(wish)}{render(outcome)}"

@@ -20,6 +20,7 @@ from actors.gateway.welcome import Welcomer
 from actors.roster import Roster
 from actors.runtime import Jobs
 from ledger import messages as m
+from ledger.effects import FetchSample, ListMembers, Request, Welcome
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.ports import Clock, Randomness
 from ledger.samples import Sample
@@ -72,16 +73,16 @@ class Fetcher:
         self._randomness = randomness
         self._log = log
         self._sampled: dict[GuildId, SessionId] = {}
-        self._listing: dict[GuildId, m.ListMembers] = {}
-        self._again: set[tuple[GuildId, m.ListMembers]] = set()
+        self._listing: dict[GuildId, ListMembers] = {}
+        self._again: set[tuple[GuildId, ListMembers]] = set()
         self._stopped = False
 
-    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         """Fetches all counters ``effect.after_s`` seconds from now."""
         if not self._stopped:
             self._jobs.start_later(effect.after_s, lambda: self._fetch(guild, effect), f"sample/{guild}")
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         """Reads the member list; while one is being read for the same session, once more after it."""
         if self._stopped:
             return
@@ -91,12 +92,12 @@ class Fetcher:
         self._listing[guild] = effect
         self._jobs.start(self._list(guild, effect), f"members/{guild}")
 
-    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+    def welcome(self, guild: GuildId, effect: Welcome) -> None:
         """Says in the guild that the bot is new there."""
         if not self._stopped:
             self._jobs.start(self._welcomer.greet(guild, effect), f"welcome/{guild}")
 
-    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+    def run_errand(self, guild: GuildId, effect: Request) -> None:
         """Asks Discord what the errand says, in its time."""
         self._errands.run(guild, effect)
 
@@ -105,7 +106,7 @@ class Fetcher:
         self._stopped = True
         self._errands.stop()
 
-    async def _fetch(self, guild: GuildId, effect: m.FetchSample) -> None:
+    async def _fetch(self, guild: GuildId, effect: FetchSample) -> None:
         answer: Sample | Failure = Malformed(why="the fetch crashed")
         try:
             answer = await self._sample(guild, effect.session)
@@ -120,7 +121,7 @@ class Fetcher:
         urgency = Urgency.LIVE if self._sampled.get(guild) == session else Urgency.STARTING
         return await self._rest.sample(guild, session, vanity=greeting.vanity, urgency=urgency)
 
-    def _answer(self, guild: GuildId, effect: m.FetchSample, answer: Sample | Failure) -> None:
+    def _answer(self, guild: GuildId, effect: FetchSample, answer: Sample | Failure) -> None:
         if isinstance(answer, Sample):
             self._sampled[guild] = effect.session
             self._channels.learn(guild, answer.counters)
@@ -136,7 +137,7 @@ class Fetcher:
         )
         self._roster.tell(guild, failed)
 
-    async def _list(self, guild: GuildId, effect: m.ListMembers) -> None:
+    async def _list(self, guild: GuildId, effect: ListMembers) -> None:
         """The whole list, again while that was asked for meanwhile; and later once more, where it crashed."""
         through = False
         try:
@@ -152,7 +153,7 @@ class Fetcher:
             if not (through or self._stopped):
                 self._jobs.start_later(CRASHED_S, lambda: self._list(guild, effect), f"members/{guild}")
 
-    async def _pages(self, guild: GuildId, effect: m.ListMembers) -> None:
+    async def _pages(self, guild: GuildId, effect: ListMembers) -> None:
         started_us, after, failures, listed = self._clock.stamp_us(), BEFORE_ALL, 0, 0
         while self._is_current(guild, effect.session):
             page = await self._rest.members(guild, after)

@@ -14,7 +14,7 @@ from actors.gateway.failures import Failure, Unavailable, explain
 from actors.gateway.rest import Rest
 from actors.gateway.wording import brief, count, fit, person, shown, visible
 from actors.standing import Inside
-from ledger import messages as m
+from ledger.answers import CodeReport
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_tombstone
 from persistence.lists import MAX_NAME_CHARACTERS, MAX_NAMES, Lists
@@ -55,7 +55,7 @@ class Names:
         self.failures_in_a_row = 0
 
 
-def staff_of(codes: Iterable[m.CodeReport]) -> Sequence[UserId]:
+def staff_of(codes: Iterable[CodeReport]) -> Sequence[UserId]:
     """Everybody an invite is or was assigned to, the newest assignment first; nobody who was forgotten."""
     assignments = sorted((each for code in codes for each in code.assignments), key=lambda each: -each.version)
     return tuple(dict.fromkeys(each.staff for each in assignments if not is_tombstone(each.staff)))

@@ -17,6 +17,7 @@ from actors.gateway.wording import brief, count
 from actors.roster import Roster
 from actors.standing import Inside, Kept
 from ledger import messages as m
+from ledger.answers import Answer, OpenWindow, WindowReport
 from ledger.errors import LedgerError
 from ledger.ids import GuildId
 from ledger.samples import Sample
@@ -56,13 +57,13 @@ class Refresher:
         if not isinstance(sample, Sample):
             return f"The counters could not be read. {explain(sample)}"
         taken = await self._roster.ask(guild, m.SampleArrived(sample=sample, request=None), PATIENT_S)
-        if not isinstance(taken.answer, m.WindowReport):
+        if not isinstance(taken.answer, WindowReport):
             return render(taken)
         after = await self._settled(guild, before)
         words = after if isinstance(after, str) else outcome_of(before, after, taken.answer.note)
         return "\n".join((words, await self._kept(guild), *_doubts(taken)))
 
-    async def _settled(self, guild: GuildId, before: m.OpenWindow) -> m.OpenWindow | str:
+    async def _settled(self, guild: GuildId, before: OpenWindow) -> OpenWindow | str:
         """The window once nothing that was open before is left, or nothing more is coming, or time is up."""
         after = await self._window(guild)
         for _ in range(LOOKS):
@@ -72,9 +73,9 @@ class Refresher:
             after = await self._window(guild)
         return after
 
-    async def _window(self, guild: GuildId) -> m.OpenWindow | str:
+    async def _window(self, guild: GuildId) -> OpenWindow | str:
         outcome = await self._roster.ask(guild, m.DescribeWindow(), PATIENT_S)
-        return outcome.answer if isinstance(outcome.answer, m.OpenWindow) else render(outcome)
+        return outcome.answer if isinstance(outcome.answer, OpenWindow) else render(outcome)
 
     async def _kept(self, guild: GuildId) -> str:
         try:
@@ -83,7 +84,7 @@ class Refresher:
             return f"No checkpoint could be kept ({brief(str(error))}). Nothing is lost: the log has every record."
 
 
-def outcome_of(before: m.OpenWindow, after: m.OpenWindow, note: str) -> str:
+def outcome_of(before: OpenWindow, after: OpenWindow, note: str) -> str:
     """How many of the joins that were open are worked out, how many are open now, and why."""
     worked_out = count(len(before.joins - after.joins), "join")
     parts = [f"{worked_out} worked out, {len(after.joins):,} still open."]
@@ -102,5 +103,5 @@ def kept_in_words(kept: Kept) -> str:
     return " ".join((where, *bad))
 
 
-def _doubts(outcome: Outcome[m.Answer]) -> tuple[str, ...]:
+def _doubts(outcome: Outcome[Answer]) -> tuple[str, ...]:
     return (NOT_DURABLE,) if outcome.kind is Answered.DEGRADED else ()

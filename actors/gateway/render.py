@@ -9,7 +9,21 @@ from typing import Final, assert_never
 
 from actors.asks import Answered, Outcome
 from actors.gateway.wording import NO_LABELS, brief, code, count, either, fit, moment, person
-from ledger import messages as m
+from ledger.answers import (
+    Answer,
+    Assigned,
+    CodesReport,
+    Decided,
+    Done,
+    Forgot,
+    GuildReport,
+    MemberReport,
+    OpenWindow,
+    ReviewReport,
+    Salvaged,
+    SettingsReport,
+    WindowReport,
+)
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.records import Status
 from ledger.state import Period
@@ -50,7 +64,7 @@ MAX_REASON: Final = 300
 NOT_DURABLE: Final = "-# Recorded, but not yet in every store I am told to wait for."
 
 
-def render(outcome: Outcome[m.Answer], name: str = "") -> str:
+def render(outcome: Outcome[Answer], name: str = "") -> str:
     """The outcome of an ask; ``name``: what the member whose report it is is called."""
     match outcome.kind:
         case Answered.OK:
@@ -67,24 +81,24 @@ def render(outcome: Outcome[m.Answer], name: str = "") -> str:
             assert_never(outcome.kind)
 
 
-def _answer(answer: m.Answer | None, name: str) -> str:
+def _answer(answer: Answer | None, name: str) -> str:
     match answer:
-        case m.Assigned():
+        case Assigned():
             return _assigned(answer)
-        case m.MemberReport():
+        case MemberReport():
             return _member(answer, name)
         case (
-            m.WindowReport() | m.OpenWindow() | m.CodesReport() | m.GuildReport()
-            | m.Decided() | m.SettingsReport() | m.ReviewReport()
+            WindowReport() | OpenWindow() | CodesReport() | GuildReport()
+            | Decided() | SettingsReport() | ReviewReport()
         ):  # fmt: skip
             raise AssertionError(answer)  # who asks for these has words of their own
-        case m.Done() | m.Forgot() | m.Salvaged() | None:
+        case Done() | Forgot() | Salvaged() | None:
             return "Nothing could be done right now: Discord reports this server as unavailable."
         case _:
             assert_never(answer)
 
 
-def _assigned(answer: m.Assigned) -> str:
+def _assigned(answer: Assigned) -> str:
     staff, since, shown = (
         person(answer.assignment.staff),
         moment(answer.assignment.since_us),
@@ -98,7 +112,7 @@ def _assigned(answer: m.Assigned) -> str:
     return f"{text}\n-# Before: {person(answer.before.staff)} since {moment(answer.before.since_us)}."
 
 
-def _member(answer: m.MemberReport, name: str) -> str:
+def _member(answer: MemberReport, name: str) -> str:
     who = person(answer.user, name)
     if not answer.periods:
         return f"I have never seen {who} here."

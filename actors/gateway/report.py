@@ -11,7 +11,7 @@ from actors.gateway.permissions import WITHOUT_AUDIT_LOG
 from actors.gateway.render import NOT_DURABLE, because, render
 from actors.gateway.wording import ago, brief, channel, code, count, fit, moment, plain
 from actors.standing import LayerStanding, Standing
-from ledger import messages as m
+from ledger.answers import Answer, GuildReport
 from ledger.ids import ChannelId, UserId
 
 MAX_CHANNELS: Final = 5
@@ -57,10 +57,10 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     now_us: int
 
 
-def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: Permitted, me: Me) -> str:
+def describe(outcome: Outcome[Answer], standing: Standing | None, permitted: Permitted, me: Me) -> str:
     """Everything that is known; a guild whose actor does not answer is described from outside."""
     lines: list[str] = []
-    if isinstance(outcome.answer, m.GuildReport):
+    if isinstance(outcome.answer, GuildReport):
         lines += _guild(outcome.answer)
         lines += _log_channel(outcome.answer, permitted)
     else:
@@ -71,13 +71,13 @@ def describe(outcome: Outcome[m.Answer], standing: Standing | None, permitted: P
         lines += _standing(standing)
     if outcome.kind is Answered.DEGRADED:
         lines.append(NOT_DURABLE)
-    if isinstance(outcome.answer, m.GuildReport):
+    if isinstance(outcome.answer, GuildReport):
         lines += _interrupted(outcome.answer, me)
         lines += _unclaimed(outcome.answer)
     return fit(lines)
 
 
-def _guild(report: m.GuildReport) -> Iterator[str]:
+def _guild(report: GuildReport) -> Iterator[str]:
     phase = f"{report.phase.value} ({because(report.trouble)})" if report.trouble else report.phase.value
     yield f"**State**: {phase}, record {report.seq:,}"
     yield f"**Counting since**: {moment(report.counting_since_us) if report.counting_since_us else 'not yet'}"
@@ -93,7 +93,7 @@ def _guild(report: m.GuildReport) -> Iterator[str]:
         yield f"**Audit log**: not read, because {_in_words(report.audit_trouble, AUDIT_TROUBLE)}"
 
 
-def _log_channel(report: m.GuildReport, permitted: Permitted) -> Iterator[str]:
+def _log_channel(report: GuildReport, permitted: Permitted) -> Iterator[str]:
     """Where joins are announced, and why they are not: a join that came meanwhile is not announced later."""
     where = report.log_channel
     if where is None:
@@ -108,7 +108,7 @@ def _log_channel(report: m.GuildReport, permitted: Permitted) -> Iterator[str]:
     yield f"**Log channel**: {channel(where)}{waiting}{why}"
 
 
-def _witness(report: m.GuildReport) -> str:
+def _witness(report: GuildReport) -> str:
     asked = f"{count(report.unheard, 'join')} to ask about" if report.unheard else "no joins to ask about"
     if report.witness_trouble == SWITCHED_OFF:
         return WITNESS_TROUBLE[SWITCHED_OFF]
@@ -121,7 +121,7 @@ def _in_words(trouble: str, words: Mapping[str, str]) -> str:
     return words.get(trouble.partition(":")[0]) or brief(trouble)
 
 
-def _window(report: m.GuildReport) -> str:
+def _window(report: GuildReport) -> str:
     if not report.open_joins:
         return "no open joins"
     return f"{count(report.open_joins, 'open join')}, the oldest {ago(report.open_since_us)}"
@@ -162,7 +162,7 @@ def _layer(layer: LayerStanding) -> str:
     return f"{at}{lag}, broken: {brief(layer.error)}" if layer.error else f"{at}{lag}"
 
 
-def _interrupted(report: m.GuildReport, me: Me) -> Iterator[str]:
+def _interrupted(report: GuildReport, me: Me) -> Iterator[str]:
     """Invites that a crash left between Discord and their assignment; younger ones may still be in the making."""
     left = [each for each in report.bots if each.bot == me.user and me.now_us - each.made_us > MAKING_US]
     if left:
@@ -176,7 +176,7 @@ def _interrupted(report: m.GuildReport, me: Me) -> Iterator[str]:
         )
 
 
-def _unclaimed(report: m.GuildReport) -> Iterator[str]:
+def _unclaimed(report: GuildReport) -> Iterator[str]:
     yield f"**Unclaimed**: {count(sum(report.unclaimed.values()), 'use')} that no join explains"
     for name, uses in report.unclaimed.items():
         yield f"{code(name, report.labels.get(name, ''))}: {count(uses, 'use')} no join explains"

@@ -17,6 +17,7 @@ from actors.gateway.wording import code, count, fit, person
 from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
+from ledger.answers import Decided, MemberReport, OpenCase, ReviewReport
 from ledger.errors import LedgerError
 from ledger.ids import NO_COUNTER, GuildId, InviteCode, UserId
 from ledger.records import VerdictReached
@@ -80,7 +81,7 @@ class Reviews:
         suggestions = await self._suggestions(wish, meant, labels)
         outcome = await self._roster.ask(wish.guild, _message(wish, meant), PATIENT_S)
         decided = outcome.answer
-        if not isinstance(decided, m.Decided):
+        if not isinstance(decided, Decided):
             return render(outcome, wish.name)
         if decided.period == decided.before:
             return DONE_ALREADY
@@ -107,7 +108,7 @@ class Reviews:
                 return UNKNOWN_CODE.format(named=code(wish.code))
         if wish.staff and not wish.is_member:  # who left may still be whom it counts for
             outcome = await self._roster.ask(wish.guild, m.DescribeMember(user=wish.staff), PATIENT_S)
-            if not isinstance(outcome.answer, m.MemberReport):
+            if not isinstance(outcome.answer, MemberReport):
                 return render(outcome)
             if not outcome.answer.periods:
                 return STRANGER.format(who=person(wish.staff))
@@ -115,14 +116,14 @@ class Reviews:
 
     async def _meant(self, wish: Decide) -> Period | str:
         outcome = await self._roster.ask(wish.guild, m.DescribeMember(user=wish.user), PATIENT_S)
-        if not isinstance(outcome.answer, m.MemberReport) or not outcome.answer.periods:
+        if not isinstance(outcome.answer, MemberReport) or not outcome.answer.periods:
             return render(outcome, wish.name)
         return join_meant(wish.user, outcome.answer.periods, wish.join)
 
     async def _periods(self, guild: GuildId, user: UserId, timeout_s: float = PATIENT_S) -> Sequence[Period]:
         """The member's joins, oldest first; none where they are not known now."""
         outcome = await self._roster.ask(guild, m.DescribeMember(user=user), timeout_s)
-        return outcome.answer.periods if isinstance(outcome.answer, m.MemberReport) else ()
+        return outcome.answer.periods if isinstance(outcome.answer, MemberReport) else ()
 
     async def _suggestions(self, wish: Decide, meant: Period, labels: Mapping[InviteCode, str]) -> Sequence[str]:
         """For whom of the same window one candidate would be left: only what the counters force."""
@@ -142,11 +143,11 @@ class Reviews:
                 found.append(suggestion(case, wish.code, left, labels))
         return found
 
-    async def _cases(self, guild: GuildId) -> Sequence[m.OpenCase] | str:
+    async def _cases(self, guild: GuildId) -> Sequence[OpenCase] | str:
         outcome = await self._roster.ask(guild, m.DescribeReview(), PATIENT_S)
-        return outcome.answer.cases if isinstance(outcome.answer, m.ReviewReport) else render(outcome)
+        return outcome.answer.cases if isinstance(outcome.answer, ReviewReport) else render(outcome)
 
-    async def _newest(self, guild: GuildId, case: m.OpenCase) -> VerdictReached | None:
+    async def _newest(self, guild: GuildId, case: OpenCase) -> VerdictReached | None:
         """The verdict in force with its evidence; None where it cannot be read: a list without is still right."""
         try:
             records = await self._inside.read(lambda lists: lists.verdicts(guild, case.user))
@@ -157,12 +158,12 @@ class Reviews:
         return next((each for each in verdicts if each.opened_us == case.period.opened_us), None)
 
 
-def _may_be_left(case: m.OpenCase, own: m.OpenCase, taken: InviteCode) -> bool:
+def _may_be_left(case: OpenCase, own: OpenCase, taken: InviteCode) -> bool:
     near = abs(case.period.opened_us - own.period.opened_us) <= NEAR_US
     return near and taken in case.period.candidates and len(_left(case, taken)) == 1
 
 
-def _left(case: m.OpenCase, taken: InviteCode) -> Sequence[InviteCode]:
+def _left(case: OpenCase, taken: InviteCode) -> Sequence[InviteCode]:
     return [each for each in case.period.candidates if each != taken]
 
 
@@ -172,12 +173,12 @@ def _possible(period: Period) -> Sequence[InviteCode]:
     return tuple(dict.fromkeys(named))
 
 
-def _with_several(cases: Sequence[m.OpenCase]) -> frozenset[UserId]:
+def _with_several(cases: Sequence[OpenCase]) -> frozenset[UserId]:
     """Whose cases are more than one."""
     return frozenset(user for user, number in Counter(case.user for case in cases).items() if number > 1)
 
 
-def _case_of(cases: Sequence[m.OpenCase], user: UserId, period: Period) -> m.OpenCase | None:
+def _case_of(cases: Sequence[OpenCase], user: UserId, period: Period) -> OpenCase | None:
     same = (case for case in cases if case.user == user and case.period.opened_us == period.opened_us)
     return next(same, None)
 

@@ -13,7 +13,7 @@ from actors.gateway.render import verdict_words
 from actors.gateway.which_join import is_open_case, title
 from actors.gateway.why_evidence import reported
 from actors.gateway.wording import MAX_NAMED, NO_LABELS, brief, code, count, moment, person
-from ledger import messages as m
+from ledger.answers import OpenCase
 from ledger.ids import GuildId, InteractionId, InviteCode, UserId
 from ledger.records import VerdictReached
 from ledger.state import Period
@@ -41,7 +41,7 @@ class Decide(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def case_line(
-    case: m.OpenCase,
+    case: OpenCase,
     verdict: VerdictReached | None,
     *,
     by_name: bool = False,
@@ -98,7 +98,7 @@ def _source(period: Period, labels: Mapping[InviteCode, str]) -> str:
     return verdict_words(period.status, period.code, period.candidates, period.staff, period.reason, labels=labels)
 
 
-def suggestion(case: m.OpenCase, taken: InviteCode, left: InviteCode, labels: Mapping[InviteCode, str]) -> str:
+def suggestion(case: OpenCase, taken: InviteCode, left: InviteCode, labels: Mapping[InviteCode, str]) -> str:
     """What a decision leaves to somebody else of the same window."""
     used, other = code(taken, labels.get(taken, "")), code(left, labels.get(left, ""))
     return (

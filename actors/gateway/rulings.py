@@ -14,6 +14,7 @@ from actors.gateway.render import render
 from actors.gateway.wording import fit, shown
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.answers import SettingsReport
 from ledger.ids import GuildId, InteractionId, RoleId, UserId
 from ledger.records import Settings
 
@@ -112,14 +113,14 @@ class Rulings:
 
     async def _settings(self, guild: GuildId) -> Settings | str:
         outcome = await self._roster.ask(guild, m.DescribeSettings(), PATIENT_S)
-        return outcome.answer.settings if isinstance(outcome.answer, m.SettingsReport) else render(outcome)
+        return outcome.answer.settings if isinstance(outcome.answer, SettingsReport) else render(outcome)
 
-    async def _ask(self, change: Change, settings: Settings) -> m.SettingsReport | str:
+    async def _ask(self, change: Change, settings: Settings) -> SettingsReport | str:
         message = m.ChangeSettings(
             interaction=change.interaction, settings=settings, fields=tuple(change.values), by=change.by
         )
         outcome = await self._roster.ask(change.guild, message, PATIENT_S)
-        return outcome.answer if isinstance(outcome.answer, m.SettingsReport) else render(outcome)
+        return outcome.answer if isinstance(outcome.answer, SettingsReport) else render(outcome)
 
 
 def setting_lines(settings: Settings, known: Collection[RoleId] = ()) -> Iterator[str]:

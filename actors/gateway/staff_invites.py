@@ -15,6 +15,7 @@ from actors.gateway.wording import code as shown
 from actors.gateway.wording import count, person, visible
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.answers import CodeReport
 from ledger.ids import VANITY, ChannelId, GuildId, InteractionId, InviteCode, UserId
 from ledger.ports import Clock
 
@@ -165,7 +166,7 @@ def _possible(code: InviteCode, label: str) -> Choice:
     return Choice(name=name[:MAX_CHOICE], code=code)
 
 
-def _choice(report: m.CodeReport) -> Choice:
+def _choice(report: CodeReport) -> Choice:
     state = "assigned" if report.assignments else "not assigned"
     label = f" · {visible(report.label)}" if report.label else ""
     name = f"{visible(report.code)} · {count(report.uses, 'use')} · {state}{label}"

@@ -24,6 +24,7 @@ from actors.gateway.wording import brief, fit, person
 from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
+from ledger.answers import CodeReport, SettingsReport
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, InviteCode, UserId, is_tombstone
 from ledger.ports import Clock
@@ -72,7 +73,7 @@ class StaffTally:
         since_us: what belongs to an earlier join does not count.
     """
 
-    def __init__(self, codes: Sequence[m.CodeReport], young_days: int, since_us: int = 0) -> None:
+    def __init__(self, codes: Sequence[CodeReport], young_days: int, since_us: int = 0) -> None:
         self._possible = Tally(codes, By.STAFF, since_us)
         self._labels = {each.code: each.label for each in codes if each.label}
         self._young_us = young_days * DAY_US
@@ -213,7 +214,7 @@ class StaffReports:
         if isinstance(codes, str):
             return codes
         outcome = await self._roster.ask(guild, m.DescribeSettings(), PATIENT_S)
-        if not isinstance(outcome.answer, m.SettingsReport):
+        if not isinstance(outcome.answer, SettingsReport):
             return render(outcome)
         span_us = WINDOW_US.get(window)
         since_us = self._clock.stamp_us() - span_us if span_us else 0

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ledger import messages as m
+from ledger.answers import CodeReport
 from ledger.ids import InviteCode, UserId
 from ledger.records import Status
 from persistence.lists import JoinRow
@@ -51,10 +51,10 @@ class Tally:
         since_us: earlier joins do not count.
     """
 
-    def __init__(self, codes: Iterable[m.CodeReport], by: By, since_us: int = 0) -> None:
+    def __init__(self, codes: Iterable[CodeReport], by: By, since_us: int = 0) -> None:
         self.joins = 0
         self.open = 0
-        self._codes: Mapping[InviteCode, m.CodeReport] = {each.code: each for each in codes}
+        self._codes: Mapping[InviteCode, CodeReport] = {each.code: each for each in codes}
         self._bots = {each.bot for each in self._codes.values()} - {None}
         self._by = by
         self._since_us = since_us

@@ -14,7 +14,7 @@ from actors.gateway.failures import Failure, reason
 from actors.gateway.payloads import Place
 from actors.gateway.permissions import WITHOUT_AUDIT_LOG, missing, optional, unproving
 from actors.gateway.rest import Rest
-from ledger import messages as m
+from ledger.effects import Welcome
 from ledger.ids import ChannelId, GuildId
 
 TEXT: Final = (
@@ -61,7 +61,7 @@ class Welcomer:
         self._rest = rest
         self._log = log
 
-    async def greet(self, guild_id: GuildId, effect: m.Welcome) -> None:
+    async def greet(self, guild_id: GuildId, effect: Welcome) -> None:
         """One try; a guild that has gone meanwhile is not greeted."""
         guild = self._find(guild_id)
         if guild is None:
@@ -94,6 +94,6 @@ def _open_channel(guild: discord.Guild) -> ChannelId | None:
     return ChannelId(str(channel.id)) if may.view_channel and may.send_messages else None
 
 
-def _nonce(effect: m.Welcome) -> str:
+def _nonce(effect: Welcome) -> str:
     """The same for a try that is repeated on the way, so that Discord posts it once."""
     return str(effect.counting_since_us)

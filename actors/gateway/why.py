@@ -16,6 +16,7 @@ from actors.gateway.wording import person
 from actors.roster import Roster
 from actors.standing import Inside
 from ledger import messages as m
+from ledger.answers import MemberReport
 from ledger.errors import StorageError
 from ledger.ids import GuildId, UserId
 from ledger.records import Record
@@ -43,7 +44,7 @@ class Whys:
         """A page of all that is known of the member's joins, the newest join first; one page needs no buttons."""
         outcome = await self._roster.ask(guild, m.DescribeMember(user=user), PATIENT_S)
         report = outcome.answer
-        if not isinstance(report, m.MemberReport) or not report.periods:
+        if not isinstance(report, MemberReport) or not report.periods:
             return render(outcome, name)
 
         async def read(lists: Lists) -> Sequence[Record]:

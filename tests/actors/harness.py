@@ -21,6 +21,16 @@ from actors.salvager import Salvager
 from actors.supervision import ChildSpec, journal_spec, spawn
 from actors.uploader import Uploader
 from ledger import messages as m
+from ledger.effects import (
+    AnnounceJoin,
+    AskWitness,
+    FetchSample,
+    ListMembers,
+    ReadAudit,
+    Request,
+    SweepMembers,
+    Welcome,
+)
 from ledger.errors import Stale
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Record, VerdictReached
@@ -47,10 +57,10 @@ class Scripted(Outside):
         self.fetches = 0
         self.silent = False
         self._world = world
-        self.welcomed: list[tuple[GuildId, m.Welcome]] = []
-        self.errands: list[tuple[GuildId, m.Request]] = []
+        self.welcomed: list[tuple[GuildId, Welcome]] = []
+        self.errands: list[tuple[GuildId, Request]] = []
 
-    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         self.fetches += 1
         if self.silent:
             return
@@ -67,26 +77,26 @@ class Scripted(Outside):
         )
         self._world.supervisor.roster.tell(guild, m.SampleArrived(sample=sample, request=effect.request))
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         """An empty page, and no end: nobody new, nobody gone."""
         page = m.ReviewMembers(
             session=effect.session, members=(), after=UserId("0"), upto=UserId("1"), started_us=0, at_us=0
         )
         self._world.supervisor.roster.tell(guild, page)
 
-    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+    def welcome(self, guild: GuildId, effect: Welcome) -> None:
         self.welcomed.append((guild, effect))
 
-    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+    def run_errand(self, guild: GuildId, effect: Request) -> None:
         """The second witness is switched off, and the audit log is empty; nothing is announced."""
         self.errands.append((guild, effect))
         at_us = self._world.clock.stamp_us()
         match effect:
-            case m.ReadAudit():
+            case ReadAudit():
                 answer: m.Message = m.AuditArrived(number=effect.number, requested_us=max(at_us, effect.due_us))
-            case m.AskWitness() | m.SweepMembers():
+            case AskWitness() | SweepMembers():
                 answer = m.WitnessFailed(number=effect.number, reason="switched_off", at_us=at_us, again_s=86_400.0)
-            case m.AnnounceJoin():
+            case AnnounceJoin():
                 answer = m.AnnouncingFailed(number=effect.number, reason="no_channel", at_us=at_us)
         if effect.due_us <= at_us + SOON_US:
             self._world.supervisor.roster.tell(guild, answer)

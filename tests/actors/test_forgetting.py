@@ -6,6 +6,7 @@ import pytest
 
 from actors.forgetting import ForgetReport, ForgetRequest, Forgetting
 from ledger import messages as m
+from ledger.answers import MemberReport
 from ledger.errors import StorageError
 from ledger.ids import GuildId, UserId, tombstone
 from ledger.records import GuildForgotten, JoinRecorded, MemberForgotten
@@ -54,7 +55,7 @@ async def busy(bot: Bot) -> None:
 
 async def described(bot: Bot, user: UserId, guild: GuildId = GUILD) -> int:
     answer = (await bot.supervisor.roster.ask(guild, m.DescribeMember(user=user), 5.0)).answer
-    assert isinstance(answer, m.MemberReport)
+    assert isinstance(answer, MemberReport)
     return len(answer.periods)
 
 

@@ -13,6 +13,7 @@ from actors.forgetting import ForgetReport
 from ledger import decide
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import MemberReport
 from ledger.errors import StorageError
 from ledger.ids import GuildId, InviteCode, UserId
 from persistence import salvage
@@ -54,7 +55,7 @@ async def forked() -> tuple[MemoryLayer, MemoryLayer]:
 
 async def memberships(bot: Bot, guild: GuildId, user: UserId) -> int:
     answer = (await bot.supervisor.roster.ask(guild, m.DescribeMember(user=user), 5.0)).answer
-    assert isinstance(answer, m.MemberReport)
+    assert isinstance(answer, MemberReport)
     return len(answer.periods)
 
 

@@ -17,6 +17,7 @@ import msgspec
 from actors.clock import SystemClock, SystemRandomness
 from actors.guild import Nowhere
 from ledger import messages as m
+from ledger.effects import ListMembers
 from ledger.evolve import evolve
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.records import Counter, Draft, GuildAdopted, InternalCause, Record, SampleTaken
@@ -122,7 +123,7 @@ class Listed(Nowhere):
         self._wanted = 0
         self._enough = asyncio.Event()
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         del guild, effect
         self._asked += 1
         if self._asked == self._wanted:

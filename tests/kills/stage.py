@@ -19,6 +19,8 @@ from actors import guild as guild_module
 from actors.asks import Outcome
 from actors.cloud_side import Cloud
 from ledger import messages as m
+from ledger.answers import Answer
+from ledger.effects import AnnounceJoin
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Report
 from persistence import following, local, recovery
@@ -80,7 +82,7 @@ class Village:
         places = sorted((at_us, int(user)) for user, at_us in self.joined.get(guild, {}).items())
         return self.searched(guild, [UserId(str(user)) for at_us, user in places if (at_us, user) > after][:limit])
 
-    def post(self, guild: GuildId, effect: m.AnnounceJoin) -> Shelf:
+    def post(self, guild: GuildId, effect: AnnounceJoin) -> Shelf:
         """Into a channel that keeps everything."""
         del guild
         period = effect.period
@@ -121,7 +123,7 @@ class Asked:
         self.what = what
         self.task = task
         self.may_fail = may_fail
-        self.outcome: Outcome[m.Answer] | None = None
+        self.outcome: Outcome[Answer] | None = None
         self.error: BaseException | None = None
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.effects import AskWitness, Effect, FetchSample, ListMembers, ReadAudit, Request, SweepMembers
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, SessionId, UserId
 from ledger.samples import Sample
 from ledger.state import Period
@@ -144,24 +145,24 @@ class Ours(Listener):
             session=self._session, number=self._dispatches, lane="members" if lane == "members" else "rest"
         )
 
-    def _carry_out(self, effect: m.Effect) -> None:
+    def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case m.FetchSample():
+            case FetchSample():
                 due_us = self.stage.now_us + round(effect.after_s * 1_000_000) + 1  # behind what was just heard
                 self.stage.later(due_us, lambda: self._fetch(effect))
-            case m.ListMembers():
+            case ListMembers():
                 self.stage.later(self.stage.now_us + LISTED_US, lambda: self._list(effect))
             case _:
                 pass
 
-    def _go(self, errand: m.Request) -> None:
+    def _go(self, errand: Request) -> None:
         """By counters alone, nothing else is asked."""
 
-    def _fetch(self, effect: m.FetchSample) -> None:
+    def _fetch(self, effect: FetchSample) -> None:
         if effect.request.number == self.model.presence.asked:  # else another request has taken its place
             self.stage.ask(lambda asked_us, answer: self._answered(effect, asked_us, answer))
 
-    def _answered(self, effect: m.FetchSample, asked_us: int, answer: Answer) -> None:
+    def _answered(self, effect: FetchSample, asked_us: int, answer: Answer) -> None:
         if answer.listing is None:
             failed = m.SampleFailed(request=effect.request, reason="status_500", forbidden=False, at_us=answer.at_us)
             self.tell(failed)
@@ -175,7 +176,7 @@ class Ours(Listener):
         )
         self.tell(m.SampleArrived(sample=sample, request=effect.request))
 
-    def _list(self, effect: m.ListMembers) -> None:
+    def _list(self, effect: ListMembers) -> None:
         """The member list, one page, read at once."""
         now_us = self.stage.now_us
         rows = self.stage.recording.members_at(now_us)
@@ -201,11 +202,11 @@ class Auditing(Ours):
             told = m.DeletedInvite(code=event.code, at_us=event.at_us, by=event.by)
             self.tell(m.NoteDeletion(cause=self._cause("rest"), deletion=told, arrived_us=self.stage.now_us))
 
-    def _go(self, errand: m.Request) -> None:
-        if isinstance(errand, m.ReadAudit):
+    def _go(self, errand: Request) -> None:
+        if isinstance(errand, ReadAudit):
             self.stage.later(max(errand.due_us, self.stage.now_us + 1), lambda: self._read_audit(errand))
 
-    def _read_audit(self, errand: m.ReadAudit) -> None:
+    def _read_audit(self, errand: ReadAudit) -> None:
         """The log is told by Discord's clock."""
         now_us, recording = self.stage.now_us, self.stage.recording
         deletions = tuple(
@@ -220,13 +221,13 @@ class Auditing(Ours):
 class Hearing(Auditing):
     """Ours, where Discord's member search is asked as well."""
 
-    def _go(self, errand: m.Request) -> None:
+    def _go(self, errand: Request) -> None:
         super()._go(errand)
         now_us = self.stage.now_us
         match errand:
-            case m.AskWitness():
+            case AskWitness():
                 self.stage.later(max(errand.due_us, now_us + 1), lambda: self._search(errand))
-            case m.SweepMembers():
+            case SweepMembers():
                 self.stage.later(max(errand.due_us, now_us + 1), lambda: self._sweep(errand))
             case _:
                 pass
@@ -240,10 +241,10 @@ class Hearing(Auditing):
             return r.Report(way=VANITY_WAY, code=InviteCode("acme"))
         return r.Report(way=INVITE, code=used.code, inviter=used.inviter)
 
-    def _search(self, errand: m.AskWitness) -> None:
+    def _search(self, errand: AskWitness) -> None:
         self._found([join for join in self._indexed() if join[0] in errand.users], errand.number, swept=False)
 
-    def _sweep(self, errand: m.SweepMembers) -> None:
+    def _sweep(self, errand: SweepMembers) -> None:
         place = (errand.after_us, int(errand.after or 0))
         self._found([join for join in self._indexed() if (join[1], int(join[0])) > place], errand.number, swept=True)
 

@@ -14,17 +14,20 @@ from msgspec import inspect
 from ledger import messages as m
 from ledger import records as r
 from ledger.decide import decide
+from ledger.decision import Decision
+from ledger.effects import Request, SampleRequest
 from ledger.errands import errands
 from ledger.evolve import evolve
 from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
+from ledger.presence import Errand, Presence
 from ledger.samples import Sample
 from ledger.state import GuildState, from_pages, pages_of
 
 GUILD: Final = GuildId("1")
 START_US: Final = 1_700_000_000_000_000
 SECOND: Final = 1_000_000
-UNDER_WAY: Final = m.SampleRequest(number=-1)
+UNDER_WAY: Final = SampleRequest(number=-1)
 """Stands for the request that is under way when the answer comes."""
 THIS: Final = SessionId("this")
 """Stands for the session of the moment."""
@@ -37,11 +40,11 @@ class Life:
 
     def __init__(self) -> None:
         self.state = GuildState(guild=GUILD)
-        self.presence = m.Presence(phase=Phase.REHYDRATING)
+        self.presence = Presence(phase=Phase.REHYDRATING)
         self.records: list[r.Record] = []
-        self.errands: tuple[m.Request, ...] = ()
+        self.errands: tuple[Request, ...] = ()
 
-    def tell(self, message: m.Message) -> m.Decision:
+    def tell(self, message: m.Message) -> Decision:
         """Decides, numbers, evolves."""
         decision = decide(self.state, self.presence, addressed(self.presence, message))
         self.presence = decision.presence
@@ -54,15 +57,15 @@ class Life:
     def kill(self) -> None:
         """The next life: what is durable, and request numbers of its own."""
         self.state = replayed(self.records)
-        self.presence = m.Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
 
 
-def addressed(presence: m.Presence, message: m.Message) -> m.Message:
+def addressed(presence: Presence, message: m.Message) -> m.Message:
     """The message with what stands for "of this moment" filled in."""
     if isinstance(message, m.SampleArrived | m.SampleFailed) and message.request == UNDER_WAY:
         message = msgspec.structs.replace(message, request=presence.request)
     if type(message) in _ERRANDS and message.number == UNDER_WAY.number:
-        errand: m.Errand = getattr(presence, _ERRANDS[type(message)])
+        errand: Errand = getattr(presence, _ERRANDS[type(message)])
         message = msgspec.structs.replace(message, number=errand.number)
     if isinstance(message, m.SampleArrived) and message.sample.session == THIS:
         sample = msgspec.structs.replace(message.sample, session=presence.session)
@@ -151,7 +154,7 @@ samples = st.builds(
     counters=st.lists(counters, max_size=2, unique_by=lambda each: each.code).map(tuple),
     vanity=st.none() | st.builds(r.Vanity, code=st.just("acme"), uses=st.integers(0, 3)),
 )
-requests = st.just(UNDER_WAY) | st.builds(m.SampleRequest, number=st.integers(0, 3))
+requests = st.just(UNDER_WAY) | st.builds(SampleRequest, number=st.integers(0, 3))
 joins = st.builds(
     m.RecordJoin,
     cause=dispatched("members"),

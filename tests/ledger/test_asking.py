@@ -5,6 +5,9 @@ import pytest
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Assigned, Forgot, WindowReport
+from ledger.decision import Decision
+from ledger.effects import Effect, FetchSample, ListMembers, SampleRequest
 from ledger.ids import InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
 from ledger.records import Status
@@ -18,7 +21,7 @@ SESSION = GREETING.session
 FORBIDDEN = "forbidden"
 
 
-def sample(life: Life, at_s: float, uses: int, *, request: m.SampleRequest | None = UNDER_WAY) -> m.SampleArrived:
+def sample(life: Life, at_s: float, uses: int, *, request: SampleRequest | None = UNDER_WAY) -> m.SampleArrived:
     """Asked for at that second; the only invite's counter."""
     at_us = START_US + round(at_s * SECOND)
     invite = r.Counter(code=CODE, created_at_us=1, uses=uses, inviter=UserId("9"))
@@ -55,11 +58,11 @@ def life() -> Life:
     return life
 
 
-def delays(decision: m.Decision) -> list[float]:
-    return [effect.after_s for effect in decision.effects if isinstance(effect, m.FetchSample)]
+def delays(decision: Decision) -> list[float]:
+    return [effect.after_s for effect in decision.effects if isinstance(effect, FetchSample)]
 
 
-def kinds(decision: m.Decision) -> list[type[m.Effect]]:
+def kinds(decision: Decision) -> list[type[Effect]]:
     return [type(effect) for effect in decision.effects]
 
 
@@ -98,8 +101,8 @@ def test_where_the_guild_is_a_gap_asks_for_counters_and_members_and_permissions_
     life: Life, phase: Phase
 ):
     in_phase(life, phase)
-    assert kinds(life.tell(m.NoteGap(at_us=START_US))) == [m.FetchSample, m.ListMembers]
-    assert kinds(life.tell(m.NotePermissions(at_us=START_US))) == [m.FetchSample]
+    assert kinds(life.tell(m.NoteGap(at_us=START_US))) == [FetchSample, ListMembers]
+    assert kinds(life.tell(m.NotePermissions(at_us=START_US))) == [FetchSample]
 
 
 @pytest.mark.parametrize("phase", GONE)
@@ -132,18 +135,18 @@ def test_an_event_of_a_member_that_could_not_be_read_asks_for_the_list(life: Lif
         reason="unreadable",
         at_us=START_US,
     )
-    assert kinds(life.tell(unreadable)) == [m.ListMembers]
+    assert kinds(life.tell(unreadable)) == [ListMembers]
 
 
 def test_a_join_asks_once_and_a_second_one_shares_the_answer(life: Life):
-    assert kinds(life.tell(join(10))) == [m.FetchSample]
+    assert kinds(life.tell(join(10))) == [FetchSample]
     assert kinds(life.tell(join(11, number=2, user=UserId("2")))) == []
 
 
 def test_a_list_that_finds_a_join_asks_for_counters_and_one_that_finds_none_does_not(life: Life):
     assert kinds(life.tell(page(10))) == []
     newcomer = m.ListedMember(user=UserId("3"), joined_at_us=START_US + 5 * SECOND)
-    assert kinds(life.tell(page(12, newcomer))) == [m.FetchSample]
+    assert kinds(life.tell(page(12, newcomer))) == [FetchSample]
     another = m.ListedMember(user=UserId("4"), joined_at_us=START_US + 5 * SECOND)
     assert kinds(life.tell(page(13, newcomer, another))) == []
 
@@ -154,7 +157,7 @@ def test_the_same_session_greeted_again_asks_for_nothing(life: Life):
 
 
 def test_the_members_are_listed_again_in_a_new_session(life: Life):
-    assert kinds(life.tell(m.GuildCameUp(session=SessionId("s2"), at_us=START_US))) == [m.FetchSample, m.ListMembers]
+    assert kinds(life.tell(m.GuildCameUp(session=SessionId("s2"), at_us=START_US))) == [FetchSample, ListMembers]
 
 
 # How long
@@ -270,7 +273,7 @@ def test_a_person_who_asks_is_told_how_many_joins_are_open(life: Life):
     life.tell(join(10))
     life.tell(join(11, number=2, user=UserId("2")))
     answer = life.tell(sample(life, 11.5, 5, request=None)).answer
-    assert answer == m.WindowReport(worked_out=0, open=2, note="uses are missing")
+    assert answer == WindowReport(worked_out=0, open=2, note="uses are missing")
 
 
 # What people command
@@ -290,7 +293,7 @@ def test_a_command_told_again_is_answered_with_what_it_had_replaced(life: Life):
     for command in commands:
         life.tell(command)
     answer = life.tell(commands[2]).answer
-    assert isinstance(answer, m.Assigned)
+    assert isinstance(answer, Assigned)
     assert answer.before is not None
     assert (answer.assignment.staff, answer.before.staff) == (UserId("12"), UserId("11"))
     assert life.state.assigned == 3
@@ -324,7 +327,7 @@ def test_a_leave_soon_after_a_list_showed_the_member_is_doubtful_and_one_later_i
     cause = r.GatewayCause(session=SESSION, number=1, lane="members")
     left_us = START_US + 12 * SECOND + 1 + after_us
     decision = life.tell(m.RecordLeave(cause=cause, user=SOMEBODY, arrived_us=left_us))
-    assert (m.ListMembers in kinds(decision)) == asked
+    assert (ListMembers in kinds(decision)) == asked
 
 
 def test_a_sample_of_an_earlier_session_that_a_person_asked_for_is_asked_for_again(life: Life):
@@ -345,7 +348,7 @@ def test_a_sample_without_the_vanity_urls_counter_is_none(life: Life):
 
 
 def test_an_unseen_member_asks_for_counters_as_a_join_does(life: Life):
-    assert kinds(life.tell(m.NoteMember(join=join(10)))) == [m.FetchSample]
+    assert kinds(life.tell(m.NoteMember(join=join(10)))) == [FetchSample]
     blind = in_phase(Life(), Phase.REHYDRATING)
     assert kinds(blind.tell(m.NoteMember(join=join(10)))) == []
 
@@ -425,6 +428,6 @@ def test_a_guild_is_forgotten_also_right_after_a_member_was_and_before_anything_
     else:
         life.tell(m.GuildWentAway(at_us=START_US))
     answer = life.tell(m.ForgetGuild(at_us=START_US + 20 * SECOND)).answer
-    assert isinstance(answer, m.Forgot)
+    assert isinstance(answer, Forgot)
     assert answer.known
     assert not life.state.members

@@ -3,6 +3,7 @@
 import pytest
 
 from ledger import messages as m
+from ledger.presence import Errand, Presence
 from ledger.witness import FAILED_AGAIN_US, witness_failed
 
 SECOND = 1_000_000
@@ -10,11 +11,11 @@ SECOND = 1_000_000
 
 def waits_us(again_s: float, failures: int) -> list[int]:
     """How long is waited after each of so many failures in a row."""
-    presence, waited = m.Presence(), list[int]()
+    presence, waited = Presence(), list[int]()
     for number in range(1, failures + 1):
-        asked = m.Errand(number=number, failures=presence.witness.failures)
+        asked = Errand(number=number, failures=presence.witness.failures)
         failed = m.WitnessFailed(number=number, reason="not_ready", at_us=0, again_s=again_s)
-        presence = witness_failed(m.Presence(witness=asked), failed).presence
+        presence = witness_failed(Presence(witness=asked), failed).presence
         waited.append(presence.witness.from_us)
     return waited
 

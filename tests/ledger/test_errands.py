@@ -2,6 +2,7 @@
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.effects import AnnounceJoin, AskWitness, ReadAudit
 from ledger.ids import ChannelId, InteractionId, InviteCode, UserId
 from ledger.samples import Sample
 from tests.ledger.lives import GREETING, SECOND, START_US, UNDER_WAY, Life
@@ -57,7 +58,7 @@ def test_what_failed_while_the_guild_was_away_is_asked_again_when_it_is_back():
     life.tell(m.WitnessFailed(number=sweeping, reason="away", at_us=at(8)))
     life.tell(m.AnnouncingFailed(number=announcing, reason="away", at_us=at(8)))
     life.tell(GREETING)
-    assert {type(each) for each in life.errands} == {m.ReadAudit, m.AskWitness, m.AnnounceJoin}
+    assert {type(each) for each in life.errands} == {ReadAudit, AskWitness, AnnounceJoin}
     assert not set(under_way(life)) & set(before)
 
 

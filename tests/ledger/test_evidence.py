@@ -8,11 +8,15 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.announcing import MAX_POSTED
+from ledger.answers import Decided, MemberReport
 from ledger.decide import MAX_UNSAMPLED, TOO_MANY
+from ledger.decision import Decision
+from ledger.effects import AnnounceJoin, AskWitness, ListMembers, ReadAudit, Request, SweepMembers
 from ledger.errands import errands, is_idle
 from ledger.evolve import HEARD_OF_US
 from ledger.ids import ChannelId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
+from ledger.presence import NO_ERRAND
 from ledger.records import Status, join_key
 from ledger.samples import Sample
 from ledger.state import Period
@@ -105,7 +109,7 @@ class Guild(Life):
         )
         self.tell(m.WitnessAnswered(number=self.presence.witness.number, rows=searched, at_us=us(at_s)))
 
-    def settles(self, **fields: object) -> m.Decision:
+    def settles(self, **fields: object) -> Decision:
         change = m.ChangeSettings(
             interaction=InteractionId(str(len(self.records))),
             settings=r.Settings(**fields),
@@ -114,7 +118,7 @@ class Guild(Life):
         )
         return self.tell(change)
 
-    def decides(self, user: UserId, staff: UserId | None, code: InviteCode | None = None) -> m.Decision:
+    def decides(self, user: UserId, staff: UserId | None, code: InviteCode | None = None) -> Decision:
         decision = m.DecideJoin(
             interaction=InteractionId(str(len(self.records))),
             user=user,
@@ -135,10 +139,10 @@ class Guild(Life):
         period = self.period(user)
         return period.status, period.code, period.credited
 
-    def asked(self, kind: type[m.Request]) -> Iterator[m.Request]:
+    def asked(self, kind: type[Request]) -> Iterator[Request]:
         """What would be asked now if nothing were under way."""
         idle = msgspec.structs.replace(
-            self.presence, audit=m.NO_ERRAND, witness=m.NO_ERRAND, sweeping=m.NO_ERRAND, announcing=m.NO_ERRAND
+            self.presence, audit=NO_ERRAND, witness=NO_ERRAND, sweeping=NO_ERRAND, announcing=NO_ERRAND
         )
         return (each for each in errands(self.state, idle)[1] if isinstance(each, kind))
 
@@ -168,11 +172,11 @@ def used_up(guild: Guild) -> None:
 def test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(guild: Guild):
     used_up(guild)
     assert guild.said() == (Status.LIKELY, ONCE, None)
-    (asked,) = guild.asked(m.ReadAudit)
+    (asked,) = guild.asked(ReadAudit)
     assert asked.due_us == us(23) + 1
     guild.reads(24)
     assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
-    assert not list(guild.asked(m.ReadAudit))
+    assert not list(guild.asked(ReadAudit))
     guild.tell(guild.event(BEN, 10.5, 24.5, (), bot=False))  # told of late: the window is opened again
     for at_s in (25, 27, 32):
         guild.counters(at_s, gone=ONCE)
@@ -203,7 +207,7 @@ def test_a_log_that_was_asked_for_too_early_or_answers_another_request_proves_no
     guild.reads(22)
     assert guild.said()[0] is Status.LIKELY
     assert guild.tell(m.AuditArrived(number=0, requested_us=us(60))).drafts == ()
-    assert list(guild.asked(m.ReadAudit)), "it is read again"
+    assert list(guild.asked(ReadAudit)), "it is read again"
 
 
 HIDDEN = InviteCode("hidden")
@@ -225,12 +229,12 @@ def unexplained(guild: Guild) -> None:
 
 def test_an_invite_that_only_the_audit_log_tells_of_is_a_candidate_and_may_be_reported(guild: Guild):
     unexplained(guild)
-    (asked,) = guild.asked(m.ReadAudit)
+    (asked,) = guild.asked(ReadAudit)
     assert asked.due_us == us(23) + 1
     guild.reads(24, creations=(created(5),))
     assert guild.said() == (Status.CANDIDATES, None, None)
     assert {*guild.period().candidates} == {HIDDEN, "NI"}
-    assert not list(guild.asked(m.ReadAudit))
+    assert not list(guild.asked(ReadAudit))
     guild.hears(40, (ANNA, HIDDEN, 5))
     assert guild.said() == (Status.REPORTED, HIDDEN, OTHER)
     assert guild.period().inviter == OTHER
@@ -340,7 +344,7 @@ def test_a_log_that_may_not_be_read_is_asked_for_again_in_an_hour_and_the_guild_
     used_up(guild)
     number = guild.presence.audit.number
     guild.tell(m.AuditFailed(number=number, reason="forbidden", forbidden=True, at_us=us(24)))
-    (asked,) = (each for each in guild.errands if isinstance(each, m.ReadAudit))
+    (asked,) = (each for each in guild.errands if isinstance(each, ReadAudit))
     assert asked.due_us == us(24 + 3_600)
     assert not is_idle(guild.state, guild.presence), "the second witness has not spoken"
     for number in (guild.presence.witness.number, guild.presence.sweeping.number):
@@ -350,7 +354,7 @@ def test_a_log_that_may_not_be_read_is_asked_for_again_in_an_hour_and_the_guild_
 
 def test_who_added_a_bot_is_told_once(guild: Guild):
     guild.joins(ANNA, 10, bot=True)
-    (asked,) = (each for each in guild.errands if isinstance(each, m.ReadAudit))
+    (asked,) = (each for each in guild.errands if isinstance(each, ReadAudit))
     assert (asked.since_us, asked.due_us) == (us(8), us(15))
     guild.reads(16, bots=(m.AddedBot(bot=ANNA, by=ADMIN), m.AddedBot(bot=BEN, by=ADMIN)))
     assert (guild.period().status, guild.period().inviter) == (Status.NON_INVITE, ADMIN)
@@ -366,8 +370,8 @@ def test_who_added_a_bot_is_told_once(guild: Guild):
 def test_it_is_asked_of_ten_joins_at_once_when_they_are_old_enough(guild: Guild):
     for number in range(12):
         guild.joins(UserId(str(200 + number)), 10 + number / 10)
-    (asked,) = guild.asked(m.AskWitness)
-    assert isinstance(asked, m.AskWitness)
+    (asked,) = guild.asked(AskWitness)
+    assert isinstance(asked, AskWitness)
     assert [int(user) for user in asked.users] == list(range(200, 210))
     assert asked.due_us == us(10.9) + HEARD_OF_US
 
@@ -376,7 +380,7 @@ def test_a_join_that_it_does_not_know_is_asked_for_four_times_in_all(guild: Guil
     burst(guild)
     guild.hears(31, (BEN, B, 5))
     for tries, wait_us in enumerate(ABSENT_AGAIN_US[1:], start=1):
-        (asked,) = (each for each in guild.errands if isinstance(each, m.AskWitness))
+        (asked,) = (each for each in guild.errands if isinstance(each, AskWitness))
         assert (asked.users, asked.due_us) == ((ANNA,), us(30) + wait_us), tries
         guild.hears(31 + wait_us / SECOND)
     guild.hears(4_000)
@@ -414,8 +418,8 @@ def test_the_vanity_url_is_named_by_its_way_whatever_its_text(guild: Guild):
 def test_those_of_before_are_reported_by_pages_and_credited_only_if_the_owner_wants(guild: Guild):
     old = tuple(m.ListedMember(user=user, joined_at_us=us(-100) + int(user)) for user in (ANNA, BEN))
     guild.lists(5, *old)
-    (asked,) = guild.asked(m.SweepMembers)
-    assert isinstance(asked, m.SweepMembers)
+    (asked,) = guild.asked(SweepMembers)
+    assert isinstance(asked, SweepMembers)
     assert (asked.after_us, asked.after) == (0, "0")
     rows = tuple(
         m.SearchedMember(user=each.user, joined_at_us=each.joined_at_us, report=r.Report(way, code, maker))
@@ -429,7 +433,7 @@ def test_those_of_before_are_reported_by_pages_and_credited_only_if_the_owner_wa
     again = m.WitnessAnswered(number=guild.presence.sweeping.number, rows=rows, at_us=us(9), swept=True, done=True)
     assert not [each for each in guild.tell(again).drafts if isinstance(each.event, r.CreditGranted)], "known already"
     assert guild.state.sweep.done
-    assert not list(guild.asked(m.SweepMembers))
+    assert not list(guild.asked(SweepMembers))
 
 
 # People
@@ -440,7 +444,7 @@ def test_a_decision_is_answered_as_it_then_stands_and_nothing_but_another_supers
     before = guild.period()
     answer = guild.decides(ANNA, OTHER, B).answer
     after = guild.period()
-    assert isinstance(answer, m.Decided)
+    assert isinstance(answer, Decided)
     assert answer.before == before
     for field in ("status", "code", "staff", "candidates", "reason", "credited"):
         assert getattr(answer.period, field) == getattr(after, field), field
@@ -449,12 +453,12 @@ def test_a_decision_is_answered_as_it_then_stands_and_nothing_but_another_supers
     assert guild.said() == (Status.MANUAL, B, OTHER)
     guild.decides(ANNA, None)
     assert guild.said() == (Status.MANUAL, None, None)
-    assert isinstance(guild.decides(CARL, STAFF).answer, m.MemberReport)
+    assert isinstance(guild.decides(CARL, STAFF).answer, MemberReport)
 
 
 def test_settings_change_by_field_and_other_vip_roles_are_looked_for_at_once(guild: Guild):
     assert guild.settles(young_days=30).effects == ()
-    assert guild.settles(vip_roles=(VIP,)).effects == (m.ListMembers(session=SESSION),)
+    assert guild.settles(vip_roles=(VIP,)).effects == (ListMembers(session=SESSION),)
     assert guild.state.settings == r.Settings(young_days=30, vip_roles=(VIP,))
     assert guild.settles(young_days=30).drafts == ()
 
@@ -533,7 +537,7 @@ def test_who_has_left_is_no_new_vip_and_the_list_tells_of_those_who_became_one_u
 # Announcements
 
 
-def announced(guild: Guild, message: str, verdict: int | None = None, user: UserId = ANNA) -> m.Decision:
+def announced(guild: Guild, message: str, verdict: int | None = None, user: UserId = ANNA) -> Decision:
     period = guild.period(user)
     told = m.Announced(
         number=guild.presence.announcing.number,
@@ -550,13 +554,13 @@ def announced(guild: Guild, message: str, verdict: int | None = None, user: User
 def test_a_join_is_announced_with_its_first_verdict_and_edited_with_each_later_one(guild: Guild):
     guild.settles(log_channel=CHANNEL)
     burst(guild)
-    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    (asked,) = (each for each in guild.errands if isinstance(each, AnnounceJoin))
     assert (asked.user, asked.message, asked.channel, asked.period.status) == (ANNA, "", CHANNEL, Status.CANDIDATES)
     announced(guild, "77")
     assert list(guild.state.outbox) == [join_key(BEN, us(10.1))]
     announced(guild, "78", user=BEN)
     guild.hears(31, (ANNA, A, 5))
-    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    (asked,) = (each for each in guild.errands if isinstance(each, AnnounceJoin))
     assert (asked.message, asked.period.status, asked.total) == ("77", Status.REPORTED, 1)
 
 
@@ -566,7 +570,7 @@ def test_what_announces_a_join_knows_the_labels_of_its_codes_and_no_others(guild
         interaction = InteractionId(f"label {code}")
         guild.tell(m.AssignInvite(interaction=interaction, code=code, staff=ANNA, by=ANNA, at_us=us(1), label=label))
     burst(guild)
-    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    (asked,) = (each for each in guild.errands if isinstance(each, AnnounceJoin))
     assert asked.labels == {A: "summer"}
 
 
@@ -589,7 +593,7 @@ def test_what_cannot_be_shown_is_not_tried_for_ever_and_what_failed_is_tried_lat
     guild.tell(m.AnnouncingFailed(number=number + 1, reason="status_500", at_us=us(12)))
     assert guild.presence.announcing.number == number, "of another request"
     guild.tell(m.AnnouncingFailed(number=number, reason="status_500", at_us=us(12)))
-    (asked,) = (each for each in guild.errands if isinstance(each, m.AnnounceJoin))
+    (asked,) = (each for each in guild.errands if isinstance(each, AnnounceJoin))
     assert asked.due_us == us(13.5)
     announced(guild, "")
     assert guild.state.outbox == {}

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from ledger import messages as m
 from ledger.decide import decide
+from ledger.decision import Decision
+from ledger.effects import FetchSample, ListMembers, Welcome
 from ledger.fates import DECIDED, FATES, Fate, fate_of
 from ledger.ids import SessionId
 from ledger.phases import MOVES, Phase
+from ledger.presence import Presence
 from ledger.state import GuildState
 from tests.ledger.lives import (
     GREETING,
@@ -75,12 +78,12 @@ def test_any_message_in_any_state_of_a_phase_is_decided_as_the_table_says(
     assert in_bytes(life.state) == before, "decide reads only"
 
 
-def _keeps_to_the_table(life: Life, message: m.Message, decision: m.Decision) -> None:
+def _keeps_to_the_table(life: Life, message: m.Message, decision: Decision) -> None:
     phase = decision.presence.phase
     assert phase is life.presence.phase or phase in MOVES[life.presence.phase]
     match fate_of(life.presence.phase, message), fate_of(phase, message):
         case Fate.IGNORED, _:
-            assert decision == m.Decision(presence=life.presence)
+            assert decision == Decision(presence=life.presence)
         case Fate.POSTPONED, Fate.POSTPONED:
             assert decision.effects == ()
             assert (decision.presence.request, decision.presence.asks) == (life.presence.request, life.presence.asks)
@@ -95,7 +98,7 @@ def _keeps_to_the_table(life: Life, message: m.Message, decision: m.Decision) ->
 def test_deciding_where_nobody_decides_is_our_bug(phase: Phase, message: m.Message):
     assert fate_of(phase, message) not in DECIDED
     with pytest.raises(AssertionError, match="nobody decides"):
-        decide(GuildState(guild=GUILD), m.Presence(phase=phase), message)
+        decide(GuildState(guild=GUILD), Presence(phase=phase), message)
 
 
 def test_a_refresh_that_crosses_an_outage_and_a_restart_makes_no_guild_live():
@@ -111,4 +114,4 @@ def test_a_refresh_that_crosses_an_outage_and_a_restart_makes_no_guild_live():
 def test_a_guild_whose_coming_was_dropped_is_welcomed_all_the_same():
     life = Life()
     effects = life.tell(m.NoteGap(at_us=START_US, greeting=GREETING)).effects
-    assert [type(effect) for effect in effects] == [m.Welcome, m.FetchSample, m.ListMembers]
+    assert [type(effect) for effect in effects] == [Welcome, FetchSample, ListMembers]

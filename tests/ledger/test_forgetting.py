@@ -9,10 +9,13 @@ from hypothesis import strategies as st
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Answer, Forgot, MemberReport
 from ledger.decide import decide
+from ledger.effects import FetchSample
 from ledger.evolve import evolve
 from ledger.forgetting import person
 from ledger.ids import InteractionId, InviteCode, UserId, is_tombstone, tombstone
+from ledger.presence import Presence
 from ledger.reports import codes_report
 from ledger.samples import Sample
 from ledger.state import GuildState, Period, from_pages, pages_of
@@ -174,7 +177,7 @@ def join(world: World, number: int, joined_us: int, flags: int = 0) -> None:
     )
 
 
-def answer(world: World, message: m.Message) -> m.Answer:
+def answer(world: World, message: m.Message) -> Answer:
     return decide(world.state, world.presence, message).answer
 
 
@@ -187,10 +190,10 @@ def listed(world: World, *joined_us: int) -> m.ReviewMembers:
 
 
 def test_nothing_is_said_of_somebody_who_was_forgotten(world: World):
-    assert answer(world, m.ForgetMember(user=ANNA)) == m.Forgot(known=True, memberships=1)
+    assert answer(world, m.ForgetMember(user=ANNA)) == Forgot(known=True, memberships=1)
     world.tell(m.ForgetMember(user=ANNA))
     report = answer(world, m.DescribeMember(user=ANNA))
-    assert isinstance(report, m.MemberReport)
+    assert isinstance(report, MemberReport)
     assert report.periods == ()
     assert ANNA not in str({name: list(periods) for name, periods in world.state.members.items()})
 
@@ -199,7 +202,7 @@ def test_forgetting_again_or_somebody_unknown_writes_nothing(world: World):
     world.tell(m.ForgetMember(user=ANNA))
     for user in (ANNA, UserId("78")):
         decision = decide(world.state, world.presence, m.ForgetMember(user=user))
-        assert (decision.drafts, decision.answer) == ((), m.Forgot(known=False))
+        assert (decision.drafts, decision.answer) == ((), Forgot(known=False))
 
 
 def test_a_forgotten_join_told_again_or_listed_is_no_new_join(world: World):
@@ -222,7 +225,7 @@ def test_who_joins_again_is_shown_with_the_new_membership_only(world: World):
     again_us = START_US + 90 * SECOND
     join(world, 2, again_us, flags=1)
     report = answer(world, m.DescribeMember(user=ANNA))
-    assert isinstance(report, m.MemberReport)
+    assert isinstance(report, MemberReport)
     assert [(period.opened_us, period.rejoin) for period in report.periods] == [(again_us, True)]
     (before,) = world.state.members[tombstone(1)]
     assert not before.is_open()
@@ -328,15 +331,15 @@ def test_a_guild_that_was_forgotten_has_no_baseline_before_two_seconds_are_over(
         )
         decision = decide(world.state, world.presence, m.SampleArrived(sample=sample, request=world.presence.request))
         assert any(isinstance(draft.event, r.SampleTaken) for draft in decision.drafts) is counts
-        (again,) = [each.after_s for each in decision.effects if isinstance(each, m.FetchSample)] or [None]
+        (again,) = [each.after_s for each in decision.effects if isinstance(each, FetchSample)] or [None]
         assert again == (None if counts else 1e-6)
 
 
 def test_a_guild_forgotten_while_the_bot_is_away_counts_from_its_return(world: World):
-    world.presence = m.Presence(phase=world.presence.phase.REHYDRATING)
+    world.presence = Presence(phase=world.presence.phase.REHYDRATING)
     world.tell(m.ForgetGuild(at_us=world.now_us))
     assert not world.state.counting_since_us
-    assert answer(world, m.ForgetGuild(at_us=world.now_us)) == m.Forgot(known=False)
+    assert answer(world, m.ForgetGuild(at_us=world.now_us)) == Forgot(known=False)
     world.tell(m.GuildCameUp(session=world.session, at_us=world.now_us + SECOND))
     assert world.state.counting_since_us == world.now_us + SECOND
 
@@ -400,7 +403,7 @@ def test_whose_invite_was_made_and_gone_within_one_gap_can_be_forgotten(world: W
     joined_us = world.now_us + 5 * SECOND
     born_and_gone(world, INVITER)
     world.now_us += SECOND
-    assert answer(world, m.ForgetMember(user=INVITER)) == m.Forgot(known=True, memberships=0)
+    assert answer(world, m.ForgetMember(user=INVITER)) == Forgot(known=True, memberships=0)
     world.tell(m.ForgetMember(user=INVITER))
     heard_of(world, 2, joined_us, BEN)
     world.run()
@@ -459,7 +462,7 @@ def test_an_inviter_who_was_forgotten_before_the_members_were_read_is_listed_as_
     used(world, 2, BEN)
     world.run()
     assert inviters(world, BEN) == {tombstone(1)}
-    assert answer(world, m.ForgetMember(user=inviter)) == m.Forgot(known=False)
+    assert answer(world, m.ForgetMember(user=inviter)) == Forgot(known=False)
 
 
 def test_who_only_assigned_a_code_can_be_forgotten(world: World):
@@ -493,7 +496,7 @@ def made_for(user: UserId, life: Life) -> None:
 def test_who_was_only_invited_by_name_can_be_forgotten():
     life, anna = Life(), UserId("1")
     made_for(anna, life)
-    assert life.tell(m.ForgetMember(user=anna)).answer == m.Forgot(known=True, memberships=0)
+    assert life.tell(m.ForgetMember(user=anna)).answer == Forgot(known=True, memberships=0)
     assert [each.targets for each in codes_report(life.state).codes] == [(tombstone(1),)]
 
 

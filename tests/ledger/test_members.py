@@ -5,6 +5,7 @@ import pytest
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.decision import Decision
 from ledger.ids import InviteCode, SessionId, UserId
 from ledger.records import Status
 from ledger.samples import Sample
@@ -44,7 +45,7 @@ class Guild(Life):
     def leaves(self, at_s: float, user: UserId = ANNA) -> None:
         self.tell(m.RecordLeave(cause=self.cause(), user=user, arrived_us=START_US + round(at_s * SECOND)))
 
-    def lists(self, at_s: float, *members: m.ListedMember, after: str = "0", upto: str = "") -> m.Decision:
+    def lists(self, at_s: float, *members: m.ListedMember, after: str = "0", upto: str = "") -> Decision:
         """A page of the list that was begun then; the whole list, if no ids are named."""
         at_us = START_US + round(at_s * SECOND)
         page = m.ReviewMembers(

@@ -4,26 +4,29 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Assigned, CodeReport, CodesReport, GuildReport, MemberReport, OpenWindow
 from ledger.decide import decide
+from ledger.effects import SampleRequest
 from ledger.evolve import evolve
 from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.records import Counter
 from ledger.state import Assignment, Birth, Bound, Death, DeskJoin, GuildState, Period
 
 A, B, C = InviteCode("A"), InviteCode("B"), InviteCode("C")
 ANNA, BORIS, CLEO = UserId("5"), UserId("6"), UserId("7")
 GUILD = GuildId("7")
-LIVE = m.Presence(phase=Phase.LIVE, session=SessionId("s"))
+LIVE = Presence(phase=Phase.LIVE, session=SessionId("s"))
 
 
 def counter(code: InviteCode, inviter: UserId | None = ANNA, *, uses: int = 1, bot: bool = False) -> Counter:
     return Counter(code=code, created_at_us=1, uses=uses, inviter=inviter, inviter_is_bot=bot)
 
 
-def codes_of(state: GuildState) -> dict[InviteCode, m.CodeReport]:
+def codes_of(state: GuildState) -> dict[InviteCode, CodeReport]:
     answer = decide(state, LIVE, m.DescribeCodes()).answer
-    assert isinstance(answer, m.CodesReport)
+    assert isinstance(answer, CodesReport)
     return {each.code: each for each in answer.codes}
 
 
@@ -76,10 +79,8 @@ def test_the_open_window_names_its_joins_and_says_whether_a_sample_is_coming():
         },
         members={ANNA: (Period(3, 4),), BORIS: (Period(3, 5, status=r.Status.CERTAIN),)},
     )
-    answer = decide(
-        state, msgspec.structs.replace(LIVE, request=m.SampleRequest(number=3)), m.DescribeWindow()
-    ).answer
-    assert answer == m.OpenWindow(joins=frozenset({"join/5/3"}), fetching=True, trouble="")
+    answer = decide(state, msgspec.structs.replace(LIVE, request=SampleRequest(number=3)), m.DescribeWindow()).answer
+    assert answer == OpenWindow(joins=frozenset({"join/5/3"}), fetching=True, trouble="")
 
 
 def test_the_guild_in_numbers_says_since_when_joins_are_open_and_why_continuity_is_broken():
@@ -92,11 +93,11 @@ def test_the_guild_in_numbers_says_since_when_joins_are_open_and_why_continuity_
         members={ANNA: (Period(3, 8),), BORIS: (Period(3, 5),)},
     )
     report = decide(state, LIVE, m.DescribeGuild()).answer
-    assert isinstance(report, m.GuildReport)
+    assert isinstance(report, GuildReport)
     assert (report.open_joins, report.open_since_us, report.broken, report.baseline_us) == (2, 5, ("gap",), 2)
 
 
-def assign(state: GuildState, staff: UserId, interaction: str, at_us: int, label: str = "") -> m.Assigned:
+def assign(state: GuildState, staff: UserId, interaction: str, at_us: int, label: str = "") -> Assigned:
     """Decides, and lets the state follow."""
     message = m.AssignInvite(
         interaction=InteractionId(interaction), code=A, staff=staff, by=CLEO, at_us=at_us, label=label
@@ -116,7 +117,7 @@ def assign(state: GuildState, staff: UserId, interaction: str, at_us: int, label
             event=draft.event,
         )
         evolve(state, record)
-    assert isinstance(decision.answer, m.Assigned)
+    assert isinstance(decision.answer, Assigned)
     return decision.answer
 
 
@@ -157,10 +158,10 @@ def test_labels_go_with_the_codes_of_a_member_and_with_those_unclaimed():
     periods = (Period(1, 1, code=A), Period(2, 2, candidates=(B, C)))
     state = GuildState(guild=GUILD, labels={A: "出差", C: "fair"}, members={ANNA: periods}, unclaimed={C: 1})
     member = decide(state, LIVE, m.DescribeMember(user=ANNA)).answer
-    assert isinstance(member, m.MemberReport)
+    assert isinstance(member, MemberReport)
     assert member.labels == {A: "出差", C: "fair"}
     guild = decide(state, LIVE, m.DescribeGuild()).answer
-    assert isinstance(guild, m.GuildReport)
+    assert isinstance(guild, GuildReport)
     assert guild.labels == {C: "fair"}
 
 
@@ -168,5 +169,5 @@ def test_listed_invites_of_bots_that_stand_for_nobody_are_told_with_their_age():
     counters = {A: counter(A, bot=True), B: counter(B, bot=True), C: counter(C)}
     state = GuildState(guild=GUILD, counters=counters, assignments={B: (Assignment(1, BORIS, 9),)})
     guild = decide(state, LIVE, m.DescribeGuild()).answer
-    assert isinstance(guild, m.GuildReport)
+    assert isinstance(guild, GuildReport)
     assert [(each.code, each.bot, each.made_us) for each in guild.bots] == [(A, ANNA, 1)]

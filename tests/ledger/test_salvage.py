@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.effects import FetchSample, ListMembers
 from ledger.forgetting import person
 from ledger.ids import InteractionId, InviteCode, SessionId, UserId, is_tombstone, tombstone
 from ledger.records import Status
@@ -220,7 +221,7 @@ def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_mo
     life.tell(m.SampleArrived(sample=_with(first, counter), request=life.presence.request))
     loser, since = gone_on(forked(life), [GREETING, join(ANNA, 50, 1)]), len(life.records)
     decision = life.tell(m.Salvage(branch="lost", records=tuple(loser.records[since:]), forgotten=(), at_us=at(60)))
-    assert [type(each) for each in decision.effects] == [m.FetchSample, m.ListMembers]
+    assert [type(each) for each in decision.effects] == [FetchSample, ListMembers]
     assert newest(life, ANNA).status is Status.PENDING
     used = unchanged(life, at(70))
     life.tell(m.SampleArrived(sample=_with(used, _used(counter)), request=life.presence.request))
@@ -257,7 +258,7 @@ def test_who_was_salvaged_and_has_gone_is_found_by_the_list_that_is_compared_aga
     records, forgotten = lost(loser, since)
     salvage = m.Salvage(branch="lost", records=tuple(records), forgotten=forgotten, at_us=at(40))
     decision = winner.tell(salvage)
-    assert m.ListMembers(session=SessionId("s1")) in decision.effects
+    assert ListMembers(session=SessionId("s1")) in decision.effects
     assert not winner.presence.reconciled
     winner.tell(everybody_left(50))
     assert periods(winner, ANNA) == [(5, LEFT_UNKNOWN)]

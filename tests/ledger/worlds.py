@@ -17,10 +17,12 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.decide import decide
+from ledger.effects import Effect, FetchSample, ListMembers
 from ledger.evolve import evolve
 from ledger.forgetting import person
 from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.samples import Sample
 from ledger.state import GuildState
 
@@ -41,7 +43,7 @@ class World:
         self.skew_us = self.random.randint(-SECOND, SECOND)
         self.truth: dict[tuple[UserId, int], InviteCode] = {}
         self.state = GuildState(guild=GUILD)
-        self.presence = m.Presence(phase=Phase.REHYDRATING)
+        self.presence = Presence(phase=Phase.REHYDRATING)
         self.records: list[r.Record] = []
         self.invites: dict[InviteCode, r.Counter] = {}
         self.codes_given: set[InviteCode] = set()
@@ -211,7 +213,7 @@ class World:
         self.state = GuildState(guild=GUILD)
         for record in self.records:
             self.state = evolve(self.state, record)
-        self.presence = m.Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
         self._come_up()
 
     def _come_up(self) -> None:
@@ -240,11 +242,11 @@ class World:
         for effect in decision.effects:
             self._carry_out(effect)
 
-    def _carry_out(self, effect: m.Effect) -> None:
-        if isinstance(effect, m.FetchSample):
+    def _carry_out(self, effect: Effect) -> None:
+        if isinstance(effect, FetchSample):
             self._at(self.now_us + round(effect.after_s * SECOND) + 1, lambda: self._fetch(effect))
 
-    def _fetch(self, effect: m.FetchSample) -> None:
+    def _fetch(self, effect: FetchSample) -> None:
         """Asked for now, shown as of some moment until the answer."""
         requested_us = self.now_us
         shown_us = requested_us + 1 + round(self.random.random() * 0.3 * SECOND)
@@ -255,7 +257,7 @@ class World:
         requested_us = self.now_us
         self._at(requested_us + 1, lambda: self._show(None, requested_us))
 
-    def _show(self, effect: m.FetchSample | None, requested_us: int) -> None:
+    def _show(self, effect: FetchSample | None, requested_us: int) -> None:
         self._expire()
         counters, vanity = tuple(self.invites.values()), self.vanity
         self.told_of.update(self.invites)
@@ -343,9 +345,9 @@ class NewWorld(World):
             self._early = {*self._used}
             self.unseen = {joined for joined in self._early if self._used[joined] not in shown}
 
-    def _carry_out(self, effect: m.Effect) -> None:
+    def _carry_out(self, effect: Effect) -> None:
         super()._carry_out(effect)
-        if isinstance(effect, m.ListMembers):
+        if isinstance(effect, ListMembers):
             started_us = max(self.now_us, self._listed_us)  # one after the other
             shown_us = started_us + self._delay()
             told_us = self._listed_us = shown_us + self._delay()

@@ -13,10 +13,12 @@ from actors.roster import Roster
 from actors.salvager import Salvager
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Answer
 from ledger.decide import decide
 from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.state import GuildState
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
@@ -82,12 +84,12 @@ class Guilds(Roster):
         super().__init__(TestClock(), lambda _guild, _address: None)
         self._store = store
 
-    async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[m.Answer]:
+    async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[Answer]:
         del timeout_s
         state = GuildState(guild=guild)
         for record in (await self._store.open_guild(guild)).tail:
             state = evolve(state, record)
-        decision = decide(state, m.Presence(phase=Phase.REHYDRATING), message)
+        decision = decide(state, Presence(phase=Phase.REHYDRATING), message)
         if decision.drafts:
             await self._store.append([Append(guild=guild, base_seq=state.seq, drafts=decision.drafts)])
         return Outcome(kind=Answered.OK, answer=decision.answer)

@@ -24,9 +24,12 @@ from ledger import (
 from ledger import messages as m
 from ledger import origins as origins_of
 from ledger import records as r
+from ledger.decision import Decision
+from ledger.effects import NO_REQUEST
 from ledger.fates import Fate, fate_of
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.state import Birth, GapSource, GuildState, Period
 from ledger.windows import Finding, Findings
 from persistence.frames import Frame
@@ -66,9 +69,9 @@ def never_ignored(phase: Phase, message: m.Message) -> Fate:
     return Fate.HANDLED if fate is Fate.IGNORED else fate
 
 
-def cold_when_away(presence: m.Presence, why: str) -> m.Presence:
+def cold_when_away(presence: Presence, why: str) -> Presence:
     """Moves the phase by hand."""
-    return msgspec.structs.replace(presence, phase=Phase.COLD, request=m.NO_REQUEST, reconciled=False, trouble=why)
+    return msgspec.structs.replace(presence, phase=Phase.COLD, request=NO_REQUEST, reconciled=False, trouble=why)
 
 
 def left_by_the_wall_clock(state: GuildState, event: r.LeaveRecorded) -> None:
@@ -84,10 +87,10 @@ def never_between(state: GuildState, birth: Birth, taken: r.SampleTaken) -> Iter
     return iter(())
 
 
-def page_not_compared(state: GuildState, presence: m.Presence, page: m.ReviewMembers) -> m.Decision:
+def page_not_compared(state: GuildState, presence: Presence, page: m.ReviewMembers) -> Decision:
     """Who joined or left while nobody looked stays unknown."""
     del state
-    return m.Decision(presence=msgspec.structs.replace(presence, reconciled=presence.reconciled or page.upto == ""))
+    return Decision(presence=msgspec.structs.replace(presence, reconciled=presence.reconciled or page.upto == ""))
 
 
 def before_by_two_clocks(state: GuildState, joined_at_us: int) -> bool:

@@ -19,7 +19,8 @@ from actors.mailbox import Address, Envelope, Revoked
 from actors.runtime import Behaviour
 from actors.supervision import Child, GuildChild, Recoveries
 from ledger import decide
-from ledger import messages as m
+from ledger.decision import Decision
+from ledger.effects import ListMembers
 from ledger.errors import Fenced, StorageError
 from ledger.ids import GuildId
 from ledger.records import Draft, JoinRecorded, Record
@@ -50,12 +51,12 @@ async def arrival_awaited_deaf(address: Address[Any, Any]) -> None:
         await _arrival(address)
 
 
-async def appended_after_acting(actor: GuildActor, decision: m.Decision) -> tuple[Sequence[Record], bool]:
+async def appended_after_acting(actor: GuildActor, decision: Decision) -> tuple[Sequence[Record], bool]:
     actor.act(decision)
     return await _append(actor, decision)
 
 
-async def appended_after_evolving(actor: GuildActor, decision: m.Decision) -> tuple[Sequence[Record], bool]:
+async def appended_after_evolving(actor: GuildActor, decision: Decision) -> tuple[Sequence[Record], bool]:
     """Takes the drafts for records, before anybody has numbered them."""
     base_seq = actor.state.seq
     for seq, draft in enumerate(decision.drafts, base_seq + 1):
@@ -159,7 +160,7 @@ def nothing_replayed(actor: GuildActor, record: Record) -> None:
 
 def replayed_with_effects(actor: GuildActor, record: Record) -> None:
     _replay(actor, record)
-    actor._outside.list_members(actor.guild, m.ListMembers(session=actor.presence.session))
+    actor._outside.list_members(actor.guild, ListMembers(session=actor.presence.session))
 
 
 # Supervision
@@ -200,7 +201,7 @@ async def never_caught_up(store: Store) -> bool:
     return False
 
 
-def at_a_loss(*_: object) -> m.Decision:
+def at_a_loss(*_: object) -> Decision:
     raise AssertionError("nobody thought of this")
 
 

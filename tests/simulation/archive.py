@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from ledger import messages as m
+from ledger.effects import AnnounceJoin
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Counter, Report
 from tests.simulation.outside import FORBIDDEN, Shelf
@@ -120,7 +121,7 @@ class Archive:
             for at_us in (self.town.members[user],)
         )
 
-    def post(self, effect: m.AnnounceJoin) -> Shelf | str:
+    def post(self, effect: AnnounceJoin) -> Shelf | str:
         """A new message whose nonce is known is the old one, unchanged; whoever edits sees what they wrote."""
         trouble = self._trouble()
         if trouble:

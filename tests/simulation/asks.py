@@ -5,6 +5,7 @@ from typing import Final, Protocol
 
 from actors.asks import Outcome
 from ledger import messages as m
+from ledger.answers import Answer
 from ledger.errors import LedgerError
 from ledger.ids import GuildId
 from tests.simulation.outside import SimOutside
@@ -18,7 +19,7 @@ class Heard(Protocol):
 
     def asked(self, guild: GuildId, message: m.Message, timeout_s: float) -> None: ...
 
-    def answered(self, guild: GuildId, message: m.Message, outcome: Outcome[m.Answer]) -> None: ...
+    def answered(self, guild: GuildId, message: m.Message, outcome: Outcome[Answer]) -> None: ...
 
 
 class Asks:

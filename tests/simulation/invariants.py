@@ -13,6 +13,7 @@ from actors.asks import Answered, Outcome
 from actors.mailbox import Stage
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Answer
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
 from ledger.phases import MOVES, Phase
 from ledger.records import Status
@@ -160,7 +161,7 @@ def holder_takes(holder: int, incarnation: int, name: str) -> str:
 
 
 @invariant("I5")
-def answered_or_still_waiting(outcome: Outcome[m.Answer], *, waits: bool, message: m.Message) -> str:
+def answered_or_still_waiting(outcome: Outcome[Answer], *, waits: bool, message: m.Message) -> str:
     """Each ask is answered once; one that ran out of time has its message still in the mailbox.
 
     Asked when an ask returns. Broken by an envelope that leaves the mailbox without its answer.
@@ -173,7 +174,7 @@ def answered_or_still_waiting(outcome: Outcome[m.Answer], *, waits: bool, messag
 
 
 @invariant("I5")
-def answered_when_well(outcome: Outcome[m.Answer], message: m.Message) -> str:
+def answered_when_well(outcome: Outcome[Answer], message: m.Message) -> str:
     """After the healing every question is answered, ok.
 
     Broken by a mailbox that nobody reads, an ask whose future nobody resolves.
@@ -196,7 +197,7 @@ def durable_in(names: Collection[str], holding: Collection[str], frame: Frame, *
 
 
 @invariant("I6")
-def answered_at_the_end(outcome: Outcome[m.Answer], *, waits: bool, message: m.Message) -> str:
+def answered_at_the_end(outcome: Outcome[Answer], *, waits: bool, message: m.Message) -> str:
     """Who is told ok is told it at the end of the turn: the records are durable and the message is gone.
 
     Asked when an ask returns. Broken by an answer before the append.

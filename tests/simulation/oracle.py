@@ -16,6 +16,9 @@ from actors.guild import GuildActor, GuildAddress
 from actors.requests import Committed
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import Answer
+from ledger.decision import Decision
+from ledger.effects import Effect
 from ledger.errors import Fenced
 from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
@@ -412,7 +415,7 @@ class Oracle:
         i.not_ahead(self.book(actor.guild), record.seq, "evolving")
 
     @ends_the_run
-    def published(self, actor: GuildActor, before: Phase, decision: m.Decision) -> None:
+    def published(self, actor: GuildActor, before: Phase, decision: Decision) -> None:
         book, after = self.book(actor.guild), actor.presence.phase
         i.not_ahead(book, actor.state.seq, "publishing")
         i.decision_is_durable(book, actor.state.seq, decision.drafts, "publishing")
@@ -421,11 +424,11 @@ class Oracle:
             i.live_at_head(book, actor.state, actor.presence.session)
 
     @ends_the_run
-    def acting(self, actor: GuildActor, decision: m.Decision) -> None:
+    def acting(self, actor: GuildActor, decision: Decision) -> None:
         i.decision_is_durable(self.book(actor.guild), actor.state.seq, decision.drafts, "acting")
 
     @ends_the_run
-    def effect(self, guild: GuildId, effect: m.Effect) -> None:
+    def effect(self, guild: GuildId, effect: Effect) -> None:
         self.note(f"{guild} {type(effect).__name__}")
         i.effects_in_turns(self._address(guild).stage, guild)
 
@@ -435,7 +438,7 @@ class Oracle:
         self.note(f"{guild} asked {type(message).__name__} for {timeout_s}")
 
     @ends_the_run
-    def answered(self, guild: GuildId, message: m.Message, outcome: Outcome[m.Answer]) -> None:
+    def answered(self, guild: GuildId, message: m.Message, outcome: Outcome[Answer]) -> None:
         self.note(f"{guild} answered {outcome.kind}")
         self.seen[f"ask {outcome.kind}"] += 1
         address = self._address(guild)
@@ -575,6 +578,6 @@ def _is_planted(error: str) -> bool:
     return any(mark in error for mark in PLANTED)
 
 
-def _was_told(reply: "asyncio.Future[Outcome[m.Answer]]", outcome: Outcome[m.Answer]) -> bool:
+def _was_told(reply: "asyncio.Future[Outcome[Answer]]", outcome: Outcome[Answer]) -> bool:
     """Whether this reply is that outcome; one whose asker is gone was cancelled and tells nobody anything."""
     return reply.done() and not reply.cancelled() and reply.result() is outcome

@@ -13,6 +13,16 @@ import msgspec
 from actors.guild import Outside
 from actors.roster import Roster
 from ledger import messages as m
+from ledger.effects import (
+    AnnounceJoin,
+    AskWitness,
+    FetchSample,
+    ListMembers,
+    ReadAudit,
+    Request,
+    SweepMembers,
+    Welcome,
+)
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.ports import Clock
 from ledger.records import Counter, Status, Vanity
@@ -55,7 +65,7 @@ class Discord(Protocol):
 class Errands(Protocol):
     """What else can be asked of it, and shown in it."""
 
-    def logged(self, guild: GuildId, effect: m.ReadAudit, at_us: int) -> m.AuditArrived | str:
+    def logged(self, guild: GuildId, effect: ReadAudit, at_us: int) -> m.AuditArrived | str:
         """What the audit log shows then; or why it cannot be read."""
         ...
 
@@ -67,7 +77,7 @@ class Errands(Protocol):
         """The same of all members by rising joined_at, behind a place."""
         ...
 
-    def post(self, guild: GuildId, effect: m.AnnounceJoin) -> Shelf | str:
+    def post(self, guild: GuildId, effect: AnnounceJoin) -> Shelf | str:
         """Puts a message into the channel, or edits it; or why that is not to be done."""
         ...
 
@@ -101,25 +111,25 @@ class SimOutside(Outside):
         self._latency_s = latency_s or quick
         self._page = page
         self._errands = errands
-        self._listing: dict[GuildId, m.ListMembers] = {}
-        self._again: set[tuple[GuildId, m.ListMembers]] = set()
+        self._listing: dict[GuildId, ListMembers] = {}
+        self._again: set[tuple[GuildId, ListMembers]] = set()
         self.welcomed: list[GuildId] = []
 
-    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         self._loop.call_later(effect.after_s, self._ask, guild, effect)
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         if self._listing.get(guild) == effect:
             self._again.add((guild, effect))
             return
         self._listing[guild] = effect
         self._ask_page(guild, effect, self._clock.stamp_us(), BEFORE_ALL)
 
-    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+    def welcome(self, guild: GuildId, effect: Welcome) -> None:
         del effect
         self.welcomed.append(guild)
 
-    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+    def run_errand(self, guild: GuildId, effect: Request) -> None:
         if self._errands is None:
             return
         wait_s = max(0.0, (effect.due_us - self._clock.stamp_us()) / 1_000_000)
@@ -133,20 +143,20 @@ class SimOutside(Outside):
 
     # A sample: asked for, shown as of some moment, heard
 
-    def _ask(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def _ask(self, guild: GuildId, effect: FetchSample) -> None:
         if not self._is_current(guild, effect.session):
             self._fail(guild, effect, "the session is over")
             return
         self._later(self._show, guild, effect, self._clock.stamp_us())
 
-    def _show(self, guild: GuildId, effect: m.FetchSample, requested_us: int) -> None:
+    def _show(self, guild: GuildId, effect: FetchSample, requested_us: int) -> None:
         shown = self._discord.counters(guild)
         if isinstance(shown, str):
             self._later(self._fail, guild, effect, shown)
         else:
             self._later(self._answer, guild, effect, requested_us, shown)
 
-    def _answer(self, guild: GuildId, effect: m.FetchSample, requested_us: int, shown: Shown) -> None:
+    def _answer(self, guild: GuildId, effect: FetchSample, requested_us: int, shown: Shown) -> None:
         sample = self._sample(effect.session, requested_us, shown)
         self._roster.tell(guild, m.SampleArrived(sample=sample, request=effect.request))
 
@@ -171,7 +181,7 @@ class SimOutside(Outside):
             vanity=shown.vanity,
         )
 
-    def _fail(self, guild: GuildId, effect: m.FetchSample, why: str) -> None:
+    def _fail(self, guild: GuildId, effect: FetchSample, why: str) -> None:
         failed = m.SampleFailed(
             request=effect.request, reason=why, forbidden=why == FORBIDDEN, at_us=self._clock.stamp_us()
         )
@@ -179,37 +189,37 @@ class SimOutside(Outside):
 
     # Errands: done as of some moment, heard of later
 
-    def _carry_out(self, errands: Errands, guild: GuildId, effect: m.Request) -> None:
+    def _carry_out(self, errands: Errands, guild: GuildId, effect: Request) -> None:
         answer = self._done(errands, guild, effect, self._clock.stamp_us())
         self._later(self._roster.tell, guild, answer)
 
     def _done(  # noqa: PLR0911 -- one answer a kind
-        self, errands: Errands, guild: GuildId, effect: m.Request, at_us: int
+        self, errands: Errands, guild: GuildId, effect: Request, at_us: int
     ) -> m.Message:
         match effect:
-            case m.ReadAudit():
+            case ReadAudit():
                 found = errands.logged(guild, effect, at_us)
                 if isinstance(found, str):
                     forbidden = found == FORBIDDEN
                     return m.AuditFailed(number=effect.number, reason=found, forbidden=forbidden, at_us=at_us)
                 return found
-            case m.AskWitness():
+            case AskWitness():
                 rows = errands.searched(guild, effect.users)
                 if isinstance(rows, str):
                     return m.WitnessFailed(number=effect.number, reason=rows, at_us=at_us)
                 return m.WitnessAnswered(number=effect.number, rows=rows, at_us=at_us)
-            case m.SweepMembers():
+            case SweepMembers():
                 rows = errands.swept(guild, (effect.after_us, int(effect.after or 0)), self._page)
                 if isinstance(rows, str):
                     return m.WitnessFailed(number=effect.number, reason=rows, at_us=at_us)
                 done = len(rows) < self._page
                 return m.WitnessAnswered(number=effect.number, rows=rows, at_us=at_us, swept=True, done=done)
-            case m.AnnounceJoin():
+            case AnnounceJoin():
                 return self._announced(effect, errands.post(guild, effect), at_us)
             case _:
                 assert_never(effect)
 
-    def _announced(self, effect: m.AnnounceJoin, shelf: Shelf | str, at_us: int) -> m.Message:
+    def _announced(self, effect: AnnounceJoin, shelf: Shelf | str, at_us: int) -> m.Message:
         if isinstance(shelf, str) or shelf.lost:
             reason = shelf if isinstance(shelf, str) else "the answer was lost"
             return m.AnnouncingFailed(number=effect.number, reason=reason, at_us=at_us)
@@ -225,13 +235,13 @@ class SimOutside(Outside):
 
     # The member list
 
-    def _ask_page(self, guild: GuildId, effect: m.ListMembers, started_us: int, after: UserId) -> None:
+    def _ask_page(self, guild: GuildId, effect: ListMembers, started_us: int, after: UserId) -> None:
         if self._is_current(guild, effect.session):
             self._later(self._show_page, guild, effect, started_us, after)
         else:
             self._end_list(guild, effect)
 
-    def _show_page(self, guild: GuildId, effect: m.ListMembers, started_us: int, after: UserId) -> None:
+    def _show_page(self, guild: GuildId, effect: ListMembers, started_us: int, after: UserId) -> None:
         rows = self._discord.members(guild, after, self._page)
         if isinstance(rows, str):
             self._loop.call_later(2.0, self._ask_page, guild, effect, started_us, after)
@@ -241,7 +251,7 @@ class SimOutside(Outside):
     def _tell_page(
         self,
         guild: GuildId,
-        effect: m.ListMembers,
+        effect: ListMembers,
         started_us: int,
         after: UserId,
         rows: tuple[m.ListedMember, ...],
@@ -261,7 +271,7 @@ class SimOutside(Outside):
         else:
             self._end_list(guild, effect)
 
-    def _end_list(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def _end_list(self, guild: GuildId, effect: ListMembers) -> None:
         again = (guild, effect) in self._again
         self._again.discard((guild, effect))
         if again and self._is_current(guild, effect.session):

@@ -16,6 +16,7 @@ import msgspec
 from actors.cloud_side import Cloud
 from actors.supervision import PASSIVATED
 from ledger import messages as m
+from ledger.effects import AnnounceJoin, ReadAudit
 from ledger.errors import LedgerError, Stale, StorageError
 from ledger.forgetting import person
 from ledger.ids import GuildId, UserId
@@ -133,7 +134,7 @@ class World:
     def members(self, guild: GuildId, after: UserId, limit: int) -> tuple[m.ListedMember, ...] | str:
         return self.towns[guild].listed(after, limit)
 
-    def logged(self, guild: GuildId, effect: m.ReadAudit, at_us: int) -> m.AuditArrived | str:
+    def logged(self, guild: GuildId, effect: ReadAudit, at_us: int) -> m.AuditArrived | str:
         return self.archives[guild].logged(effect.number, at_us)
 
     def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...] | str:
@@ -142,7 +143,7 @@ class World:
     def swept(self, guild: GuildId, after: tuple[int, int], limit: int) -> tuple[m.SearchedMember, ...] | str:
         return self.archives[guild].swept(after, limit)
 
-    def post(self, guild: GuildId, effect: m.AnnounceJoin) -> Shelf | str:
+    def post(self, guild: GuildId, effect: AnnounceJoin) -> Shelf | str:
         return self.archives[guild].post(effect)
 
     # The run

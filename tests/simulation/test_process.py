@@ -4,6 +4,7 @@ from random import Random
 
 from actors.runtime import Answered
 from ledger import messages as m
+from ledger.answers import MemberReport
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Status
 from persistence.memory_database import MemoryDatabase
@@ -31,7 +32,7 @@ class Village:
         return ()
 
 
-async def somebody_joins(process: Process, village: Village, user: str) -> m.MemberReport:
+async def somebody_joins(process: Process, village: Village, user: str) -> MemberReport:
     """The guild comes up, somebody joins with A, and half a minute later their memberships are asked for."""
     roster, clock = process.supervisor.roster, process.clock
     await process.start(SimOutside(process.loop, roster, village, clock))
@@ -47,7 +48,7 @@ async def somebody_joins(process: Process, village: Village, user: str) -> m.Mem
     await _later(process, 30.0)
     outcome = await roster.ask(GUILD, m.DescribeMember(user=UserId(user)), 5.0)
     assert outcome.kind is Answered.OK
-    assert isinstance(outcome.answer, m.MemberReport)
+    assert isinstance(outcome.answer, MemberReport)
     return outcome.answer
 
 
@@ -62,7 +63,7 @@ def test_a_process_records_works_out_and_drains():
     loop = SimLoop(Random(1))
     process = Process(loop, disk, database)
 
-    async def main() -> m.MemberReport:
+    async def main() -> MemberReport:
         report = await somebody_joins(process, village, "1")
         await process.stop()
         return report

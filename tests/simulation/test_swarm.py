@@ -17,7 +17,7 @@ from actors.asks import Answered
 from actors.asks import Outcome as Reply
 from actors.guild import GuildActor
 from actors.mailbox import Address, Envelope
-from ledger import messages as m
+from ledger.decision import Decision
 from tests.simulation import corpus
 from tests.simulation.dials import FAULTS, Dials, draw
 from tests.simulation.run import Outcome, run
@@ -100,7 +100,7 @@ def answers_too_early() -> Iterator[None]:
 
     def decide_and_answer(
         address: Address[Any, Any], behaviour: GuildActor, envelope: Envelope[Any, Any]
-    ) -> m.Decision | None:
+    ) -> Decision | None:
         decision = decide(address, behaviour, envelope)
         if decision is not None and decision.drafts:
             envelope.answer(Reply(kind=Answered.OK, answer="done"))

@@ -14,6 +14,9 @@ from actors.guild import GuildActor, Outside
 from actors.journal import Journal
 from actors.requests import Committed
 from ledger import messages as m
+from ledger.answers import Answer
+from ledger.decision import Decision
+from ledger.effects import FetchSample, ListMembers, Request, Welcome
 from ledger.errors import Fenced, LedgerError
 from ledger.evolve import evolve
 from ledger.ids import GuildId
@@ -147,12 +150,12 @@ class WatchedActor(GuildActor):
         await super().rehydrate()
         self._oracle.restored(self)
 
-    def decide(self, message: m.Message) -> m.Decision:
+    def decide(self, message: m.Message) -> Decision:
         self._oracle.deciding(self, message)
         self._faults.deciding(self, message)
         return super().decide(message)
 
-    async def append(self, decision: m.Decision) -> tuple[Sequence[Record], bool]:
+    async def append(self, decision: Decision) -> tuple[Sequence[Record], bool]:
         self._oracle.appending(self)
         if self._faults.hangs(self.guild):
             await asyncio.get_running_loop().create_future()
@@ -168,13 +171,13 @@ class WatchedActor(GuildActor):
         self._oracle.evolving(self, record)
         super().evolve(record)
 
-    def publish(self, decision: m.Decision) -> m.Answer:
+    def publish(self, decision: Decision) -> Answer:
         before = self.presence.phase
         answer = super().publish(decision)
         self._oracle.published(self, before, decision)
         return answer
 
-    def act(self, decision: m.Decision) -> None:
+    def act(self, decision: Decision) -> None:
         self._oracle.acting(self, decision)
         super().act(decision)
 
@@ -186,19 +189,19 @@ class WatchedOutside(Outside):
         self._outside = outside
         self._oracle = oracle
 
-    def fetch_sample(self, guild: GuildId, effect: m.FetchSample) -> None:
+    def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         self._oracle.effect(guild, effect)
         self._outside.fetch_sample(guild, effect)
 
-    def list_members(self, guild: GuildId, effect: m.ListMembers) -> None:
+    def list_members(self, guild: GuildId, effect: ListMembers) -> None:
         self._oracle.effect(guild, effect)
         self._outside.list_members(guild, effect)
 
-    def welcome(self, guild: GuildId, effect: m.Welcome) -> None:
+    def welcome(self, guild: GuildId, effect: Welcome) -> None:
         self._oracle.effect(guild, effect)
         self._outside.welcome(guild, effect)
 
-    def run_errand(self, guild: GuildId, effect: m.Request) -> None:
+    def run_errand(self, guild: GuildId, effect: Request) -> None:
         self._oracle.note(f"{guild} {type(effect).__name__}")
         self._outside.run_errand(guild, effect)
 

@@ -9,6 +9,7 @@ from actors.gateway.rest import Rest
 from actors.gateway.runner import Gateway
 from actors.traffic import ErrandOutcome
 from ledger import messages as m
+from ledger.effects import AnnounceJoin
 from ledger.ids import ChannelId, GuildId, UserId
 from ledger.records import Status
 from ledger.state import Period
@@ -40,8 +41,8 @@ def name(guild: Guild) -> GuildId:
     return GuildId(str(guild.id))
 
 
-def a_join(channel: Channel, message: str = "", period: Period = PERIOD) -> m.AnnounceJoin:
-    return m.AnnounceJoin(
+def a_join(channel: Channel, message: str = "", period: Period = PERIOD) -> AnnounceJoin:
+    return AnnounceJoin(
         number=7,
         user=MEMBER,
         period=period,

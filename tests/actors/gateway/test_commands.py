@@ -8,6 +8,7 @@ import pytest
 
 from actors.gateway.runner import Gateway
 from ledger import messages as m
+from ledger.answers import CodeReport, CodesReport, GuildReport, MemberReport
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.phases import Phase
 from ledger.records import Status
@@ -18,7 +19,7 @@ from sandbox.models import Guild, Permission, User
 from sandbox.slash import Options
 from tests.actors.gateway.town import Lines, Town
 
-REPORT = m.GuildReport(
+REPORT = GuildReport(
     phase=Phase.LIVE,
     seq=41,
     counting_since_us=1_700_000_000_000_000,
@@ -81,7 +82,7 @@ async def test_debug_invites_names_invites_that_the_bot_made_and_nobody_was_give
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
     me = UserId(str(sandbox.world.bot.id))
-    left = m.CodeReport(
+    left = CodeReport(
         code=InviteCode("left"), listed=True, uses=0, inviter=None, bot=me, assignments=(), made_us=1_000_000
     )
     town.answer = lambda _: msgspec.structs.replace(REPORT, bots=(left,))
@@ -120,7 +121,7 @@ async def test_who_invited_follows_the_verdict(guild: Guild, staff: User, sandbo
     period = Period(
         1_700_000_000_000_000, 1, status=Status.CERTAIN, code=InviteCode("abc"), credited=UserId(str(staff.id))
     )
-    town.answer = lambda _: m.MemberReport(user=UserId(str(someone.id)), periods=(period,))
+    town.answer = lambda _: MemberReport(user=UserId(str(someone.id)), periods=(period,))
     reply = await sandbox.slash(guild, staff, "who_invited", {"member": someone})
     assert f"joined with `abc`, credited to <@{staff.id}>" in reply.text
     assert town.heard(guild.id, m.DescribeMember) == [m.DescribeMember(user=UserId(str(someone.id)))]
@@ -210,7 +211,7 @@ async def test_an_answer_that_meets_a_limit_comes_later_and_its_token_stands_in_
     await town.until_heard(guild.id, m.GuildCameUp)
     for kind in ("callback", "webhook_message"):
         sandbox.faults.fail(kind, 429, retry_after_s=0.05)
-    town.answer = lambda _: m.CodesReport(codes=())
+    town.answer = lambda _: CodesReport(codes=())
     reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
     assert "No invite is assigned" in reply.text
     assert len(lines.named("rest.limited")) == 2
@@ -223,7 +224,7 @@ async def test_a_promised_answer_whose_connection_breaks_is_sent_again_and_shown
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
     sandbox.faults.add("webhook_message", Fault(drop=True, late=late), times=2)
-    town.answer = lambda _: m.CodesReport(codes=())
+    town.answer = lambda _: CodesReport(codes=())
     reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
     await sandbox.until(lambda: sandbox.count("webhook_message") == 3)
     assert "No invite is assigned" in reply.text

@@ -6,6 +6,7 @@ from actors.gateway.rest import Rest
 from actors.gateway.runner import Gateway
 from actors.traffic import ErrandOutcome
 from ledger import messages as m
+from ledger.effects import AskWitness, ReadAudit, SweepMembers
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.records import Report
 from sandbox import VANITY, Bend, Sandbox
@@ -34,15 +35,15 @@ def user(some_id: int) -> UserId:
     return UserId(str(some_id))
 
 
-def an_audit(since_us: int = 0, due_us: int = 0) -> m.ReadAudit:
-    return m.ReadAudit(number=7, since_us=since_us, due_us=due_us)
+def an_audit(since_us: int = 0, due_us: int = 0) -> ReadAudit:
+    return ReadAudit(number=7, since_us=since_us, due_us=due_us)
 
 
-def an_ask(*users: int) -> m.AskWitness:
-    return m.AskWitness(number=8, users=tuple(user(each) for each in users), due_us=0)
+def an_ask(*users: int) -> AskWitness:
+    return AskWitness(number=8, users=tuple(user(each) for each in users), due_us=0)
 
 
-A_SWEEP = m.SweepMembers(number=9, after_us=0, after=UserId("0"), due_us=0)
+A_SWEEP = SweepMembers(number=9, after_us=0, after=UserId("0"), due_us=0)
 
 
 async def test_deleted_invites_and_added_bots_are_read_from_the_audit_log(
@@ -146,7 +147,7 @@ async def test_what_is_no_answer_is_a_failure_with_its_reason(  # noqa: PLR0917 
     trouble: str,
     reason: str,
     again_s: float,
-    effect: m.AskWitness | m.SweepMembers,
+    effect: AskWitness | SweepMembers,
     here: Gateway,
     guild: Guild,
     sandbox: Sandbox,
@@ -183,7 +184,7 @@ async def test_a_sweep_goes_on_behind_its_last_member_until_nobody_comes_any_mor
         pages.append(page)
         if page.rows:
             last = page.rows[-1]
-            effect = m.SweepMembers(number=9, after_us=last.joined_at_us, after=last.user, due_us=0)
+            effect = SweepMembers(number=9, after_us=last.joined_at_us, after=last.user, due_us=0)
     assert [(page.swept, page.done) for page in pages] == [(True, False), (True, False), (True, True)]
     assert {row.user for page in pages for row in page.rows} == {user(each) for each in guild.members}
 

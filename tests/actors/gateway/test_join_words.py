@@ -7,7 +7,7 @@ import pytest
 
 from actors.gateway.join_words import DEFAULTS, KINDS, PLACEHOLDERS, join_message, kind_of, wrong_in
 from actors.gateway.wording import MAX_MESSAGE, NO_LABELS
-from ledger import messages as m
+from ledger.effects import AnnounceJoin
 from ledger.ids import NO_COUNTER, VANITY, ChannelId, InviteCode, UserId, tombstone
 from ledger.records import Status
 from ledger.state import Period
@@ -32,7 +32,7 @@ def said(  # what an announcement is made of
     labels: Mapping[InviteCode, str] = NO_LABELS,
 ) -> str:
     return join_message(
-        m.AnnounceJoin(
+        AnnounceJoin(
             number=1,
             user=user,
             period=of,

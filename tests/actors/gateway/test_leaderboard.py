@@ -10,6 +10,7 @@ from actors.gateway.ranking import Wish
 from actors.gateway.tallies import KEPT_S
 from actors.gateway.tally import By
 from ledger import messages as m
+from ledger.answers import CodeReport, CodesReport
 from ledger.errors import StorageError
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.records import Status
@@ -51,7 +52,7 @@ async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     """The gateway is connected, the guild has come, and no code is known."""
     del gateway
     await town.until_heard(guild.id, m.GuildCameUp)
-    town.answer = lambda _: m.CodesReport(codes=())
+    town.answer = lambda _: CodesReport(codes=())
     return town
 
 
@@ -105,7 +106,7 @@ async def test_pages_of_ten_are_turned_by_buttons_to_the_end_and_back(
 async def test_a_button_works_after_the_bot_has_started_anew(
     make_gateway: MakeGateway, town: Town, guild: Guild, staff: User, sandbox: Sandbox
 ):
-    town.answer = lambda _: m.CodesReport(codes=())
+    town.answer = lambda _: CodesReport(codes=())
     fill(town, 15)
     async with running(make_gateway()):
         await town.until_heard(guild.id, m.GuildCameUp)
@@ -168,10 +169,10 @@ async def test_only_joins_of_the_window_count_and_only_for_whom_is_asked(
 
 
 async def test_open_cases_are_a_figure_of_their_own(ready: Town, guild: Guild, staff: User, sandbox: Sandbox):
-    code = m.CodeReport(
+    code = CodeReport(
         code=InviteCode("A"), listed=True, uses=2, inviter=UserId("5"), assignments=(Assignment(1, UserId("6"), 50),)
     )
-    ready.answer = lambda _: m.CodesReport(codes=(code,))
+    ready.answer = lambda _: CodesReport(codes=(code,))
     ready.inside.books.rows = [
         row(1, staff=UserId("5")),
         row(2, Status.CANDIDATES, candidates=("A", "NI")),
@@ -215,8 +216,8 @@ async def test_invites_are_shown_for_the_asker_or_for_a_member_as_a_range(
     ready: Town, guild: Guild, staff: User, sandbox: Sandbox
 ):
     me = UserId(str(staff.id))
-    code = m.CodeReport(code=InviteCode("A"), listed=True, uses=2, inviter=me, assignments=())
-    ready.answer = lambda _: m.CodesReport(codes=(code,))
+    code = CodeReport(code=InviteCode("A"), listed=True, uses=2, inviter=me, assignments=())
+    ready.answer = lambda _: CodesReport(codes=(code,))
     open_cases = [row(seq, Status.CANDIDATES, candidates=("A", "NI")) for seq in (20, 21)]
     facts = [row(seq, staff=me, left_us=int(seq < 4)) for seq in range(1, 13)]
     ready.inside.books.rows = [*facts, *open_cases]

@@ -7,6 +7,7 @@ import pytest
 
 from actors.gateway.join_words import DEFAULTS
 from ledger import messages as m
+from ledger.answers import Answer, SettingsReport
 from ledger.ids import ChannelId
 from ledger.records import Settings
 from sandbox import Sandbox
@@ -31,14 +32,14 @@ def channel(guild: Guild, sandbox: Sandbox) -> Channel:
     return sandbox.world.add_channel(guild, "log")
 
 
-def answers(before: Settings) -> Callable[[m.Message], m.Answer]:
+def answers(before: Settings) -> Callable[[m.Message], Answer]:
     """As a guild with these settings would."""
 
-    def answer(message: m.Message) -> m.Answer:
+    def answer(message: m.Message) -> Answer:
         if not isinstance(message, m.ChangeSettings):
-            return m.SettingsReport(settings=before)
+            return SettingsReport(settings=before)
         changes = {field: getattr(message.settings, field) for field in message.fields}
-        return m.SettingsReport(settings=msgspec.structs.replace(before, **changes), before=before)
+        return SettingsReport(settings=msgspec.structs.replace(before, **changes), before=before)
 
     return answer
 

@@ -7,6 +7,7 @@ import pytest
 
 from actors.gateway.runner import Gateway
 from ledger import messages as m
+from ledger.answers import Answer, Assigned, CodeReport, CodesReport, Done
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import Assignment
 from sandbox import Sandbox
@@ -44,16 +45,16 @@ async def ready(town: Town, guild: Guild) -> Town:
     return town
 
 
-def answer(message: m.Message) -> m.Answer:
+def answer(message: m.Message) -> Answer:
     """As a guild does that knows of no codes yet."""
     match message:
         case m.AssignInvite():
             assignment = Assignment(1, message.staff, message.at_us)
-            return m.Assigned(code=message.code, label=message.label, assignment=assignment)
+            return Assigned(code=message.code, label=message.label, assignment=assignment)
         case m.DescribeCodes():
-            return m.CodesReport(codes=())
+            return CodesReport(codes=())
         case _:
-            return m.Done()
+            return Done()
 
 
 async def test_an_invite_for_one_person_is_theirs_alone_and_assigned_to_who_asked(
@@ -135,11 +136,11 @@ async def test_no_other_invite_is_taken_for_the_one_that_was_not_told(
     terms = {"max_uses": 1, "max_age_s": 604_800}
     theirs, given = world.add_invite(guild, staff, **terms), world.add_invite(guild, world.bot, **terms)
     used = world.add_invite(guild, world.bot, max_uses=2, max_age_s=604_800)
-    held = m.CodeReport(
+    held = CodeReport(
         code=InviteCode(given.code), listed=True, uses=0, inviter=None, assignments=(Assignment(1, UserId("5"), 1),)
     )
     ready.answer = lambda message: (
-        m.CodesReport(codes=(held,)) if isinstance(message, m.DescribeCodes) else answer(message)
+        CodesReport(codes=(held,)) if isinstance(message, m.DescribeCodes) else answer(message)
     )
     sandbox.faults.garble("create_invite", b"nothing was made", times=1)
     reply = await sandbox.slash(guild, staff, "invite for", {"user": world.add_user()})

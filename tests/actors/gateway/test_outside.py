@@ -6,6 +6,7 @@ from actors.gateway import outside
 from actors.gateway.channels import InviteChannels
 from actors.gateway.runner import Gateway
 from ledger import messages as m
+from ledger.effects import FetchSample, ListMembers, SampleRequest
 from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
 from ledger.records import Counter
 from sandbox import Sandbox
@@ -27,8 +28,8 @@ async def come_up(town: Town, guild: Guild) -> SessionId:
     return (await town.until_heard(guild.id, m.GuildCameUp))[-1].session
 
 
-def a_fetch(session: SessionId, after_s: float = 0.0) -> m.FetchSample:
-    return m.FetchSample(request=m.SampleRequest(number=3), session=session, after_s=after_s)
+def a_fetch(session: SessionId, after_s: float = 0.0) -> FetchSample:
+    return FetchSample(request=SampleRequest(number=3), session=session, after_s=after_s)
 
 
 async def test_a_fetched_sample_comes_back_with_its_request(
@@ -38,7 +39,7 @@ async def test_a_fetched_sample_comes_back_with_its_request(
     session = await come_up(town, guild)
     gateway.outside.fetch_sample(name(guild), a_fetch(session, after_s=0.01))
     [arrived] = await town.until_heard(guild.id, m.SampleArrived)
-    assert arrived.request == m.SampleRequest(number=3)
+    assert arrived.request == SampleRequest(number=3)
     assert arrived.sample.session == session
     assert [(each.code, each.uses) for each in arrived.sample.counters] == [(invite.code, 2)]
 
@@ -79,7 +80,7 @@ async def test_the_member_list_comes_in_pages_that_leave_no_id_out(
 ):
     sandbox.world.settle(guild, 2_100)
     session = await come_up(town, guild)
-    gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    gateway.outside.list_members(name(guild), ListMembers(session=session))
     pages = await town.until_heard(guild.id, m.ReviewMembers, 3)
     assert [page.after for page in pages] == ["0", pages[0].upto, pages[1].upto]
     assert pages[2].upto == ""
@@ -97,7 +98,7 @@ async def test_a_page_that_fails_is_asked_for_again_and_the_list_goes_on(
     async with running(gateway):
         session = await come_up(town, guild)
         sandbox.faults.fail("members", 503, times=2)
-        gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+        gateway.outside.list_members(name(guild), ListMembers(session=session))
         [page] = await town.until_heard(guild.id, m.ReviewMembers)
         await lines.until("members.listed")
     assert page.upto == ""
@@ -111,7 +112,7 @@ async def test_a_list_asked_for_while_one_is_read_is_read_once_more(
     session = await come_up(town, guild)
     gate = sandbox.faults.hang("members", late=True)
     for _ in range(3):
-        gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+        gateway.outside.list_members(name(guild), ListMembers(session=session))
     await gate.arrived()
     gate.open()
     first, second = await town.until_heard(guild.id, m.ReviewMembers, 2)
@@ -123,7 +124,7 @@ async def test_a_list_for_a_session_that_is_over_is_not_read(
     guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
 ):
     await come_up(town, guild)
-    gateway.outside.list_members(name(guild), m.ListMembers(session=SessionId("older")))
+    gateway.outside.list_members(name(guild), ListMembers(session=SessionId("older")))
     gateway.outside.fetch_sample(name(guild), a_fetch(SessionId("older")))
     await town.until_heard(guild.id, m.SampleFailed)
     assert sandbox.count("members") == 0
@@ -133,7 +134,7 @@ async def test_after_the_stop_no_work_is_taken(guild: Guild, gateway: Gateway, t
     session = await come_up(town, guild)
     gateway.stop_intake()
     gateway.outside.fetch_sample(name(guild), a_fetch(session))
-    gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    gateway.outside.list_members(name(guild), ListMembers(session=session))
     assert not any(task.get_name().startswith(("gateway/sample", "gateway/members")) for task in town.tasks)
 
 
@@ -156,7 +157,7 @@ async def test_a_list_that_crashes_is_logged_and_read_once_more(
     session = await come_up(town, guild)
     with monkeypatch.context() as patch:
         patch.setattr(gateway.rest, "_connection", lambda: 1 // 0)
-        gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+        gateway.outside.list_members(name(guild), ListMembers(session=session))
         line = await lines.until("job.failed")
     assert line["job"] == f"gateway/members/{guild.id}"
     await town.until_heard(guild.id, m.ReviewMembers)
@@ -177,7 +178,7 @@ def test_channels_are_forgotten_with_their_guild_and_replaced_by_a_sample():
 async def test_the_member_list_tells_the_roles_of_each(guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town):
     member = sandbox.world.add_staff(guild)
     session = await come_up(town, guild)
-    gateway.outside.list_members(name(guild), m.ListMembers(session=session))
+    gateway.outside.list_members(name(guild), ListMembers(session=session))
     [page] = await town.until_heard(guild.id, m.ReviewMembers)
     [row] = [row for row in page.members if row.user == str(member.id)]
     assert row.roles == (str(guild.staff_role.id),)

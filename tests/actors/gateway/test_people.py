@@ -5,6 +5,7 @@ import pytest
 from actors.gateway import people
 from actors.gateway.people import clean
 from ledger import messages as m
+from ledger.answers import Answer, CodeReport, CodesReport
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import Assignment
 from sandbox import Sandbox
@@ -32,12 +33,12 @@ def assign(town: Town, *users: int) -> list[UserId]:
     """Each holds a code of its own, in the order of the versions."""
     staff = [UserId(str(user)) for user in users]
     codes = tuple(
-        m.CodeReport(
+        CodeReport(
             code=InviteCode(f"c{at}"), listed=True, uses=0, inviter=None, assignments=(Assignment(at, user, 1),)
         )
         for at, user in enumerate(staff, start=1)
     )
-    town.answer = lambda _: m.CodesReport(codes=codes)
+    town.answer = lambda _: CodesReport(codes=codes)
     return staff
 
 
@@ -73,7 +74,7 @@ async def test_whoever_is_forgotten_while_discord_is_asked_keeps_no_name(
     ids = assign(town, kept.id, forgotten.id)
     first = town.answer
 
-    def answer(message: m.Message) -> m.Answer:
+    def answer(message: m.Message) -> Answer:
         assign(town, kept.id)
         return first(message)
 

@@ -10,7 +10,7 @@ from actors.gateway import failures as f
 from actors.gateway.render import WORDS, render
 from actors.gateway.staff_invites import bare_code
 from actors.gateway.wording import MAX_NAME, ZERO_WIDTH_JOINER, code, either, fit, person, plain, shown
-from ledger import messages as m
+from ledger.answers import Assigned, Done, MemberReport
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Status
 from ledger.state import LEFT_UNKNOWN, Assignment, Period
@@ -20,7 +20,7 @@ A, B = InviteCode("A"), InviteCode("B")
 
 
 def said_of(period: Period) -> str:
-    report = m.MemberReport(user=USER, periods=(period,))
+    report = MemberReport(user=USER, periods=(period,))
     return render(Outcome(kind=Answered.OK, answer=report)).splitlines()[1].partition(": ")[2]
 
 
@@ -84,7 +84,7 @@ def test_all_memberships_are_shown_the_newest_first_and_how_they_ended():
         Period(3_000_000, 1, left_us=LEFT_UNKNOWN),
         Period(5_000_000, 1),
     )
-    lines = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods))).splitlines()
+    lines = render(Outcome(kind=Answered.OK, answer=MemberReport(user=USER, periods=periods))).splitlines()
     assert lines[0] == "**<@1>**, 3 memberships:"
     assert lines[1].startswith("<t:5:f>: ")
     assert "left, time unknown" in lines[2]
@@ -92,7 +92,7 @@ def test_all_memberships_are_shown_the_newest_first_and_how_they_ended():
 
 
 def test_somebody_never_seen():
-    text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=())))
+    text = render(Outcome(kind=Answered.OK, answer=MemberReport(user=USER, periods=())))
     assert text == "I have never seen <@1> here."
 
 
@@ -109,19 +109,19 @@ def test_what_did_not_work_is_said_as_it_is(kind: Answered, words: str):
 
 
 def test_what_is_not_durable_everywhere_is_said():
-    answer = m.MemberReport(user=USER, periods=())
+    answer = MemberReport(user=USER, periods=())
     text = render(Outcome(kind=Answered.DEGRADED, answer=answer))
     assert text.startswith("I have never seen")
     assert "not yet in every store" in text
 
 
 def test_an_unavailable_server_is_said_when_nothing_was_done():
-    assert "unavailable" in render(Outcome(kind=Answered.OK, answer=m.Done()))
+    assert "unavailable" in render(Outcome(kind=Answered.OK, answer=Done()))
 
 
 def test_a_thousand_memberships_fit_into_one_message():
     periods = tuple(Period(n, n, status=Status.CANDIDATES, candidates=(A, B) * 50) for n in range(1_000))
-    text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods)))
+    text = render(Outcome(kind=Answered.OK, answer=MemberReport(user=USER, periods=periods)))
     assert len(text) <= 2_000
     assert text.splitlines()[-1].endswith("more")
 
@@ -151,9 +151,9 @@ def test_a_person_is_a_mention_and_the_name_that_is_known():
 
 def test_a_code_that_stood_for_somebody_else_says_for_whom_and_since_when():
     now, before = Assignment(2, STAFF, 2_000_000), Assignment(1, USER, 1_000_000)
-    text = render(Outcome(kind=Answered.OK, answer=m.Assigned(code=A, assignment=now, before=before)))
+    text = render(Outcome(kind=Answered.OK, answer=Assigned(code=A, assignment=now, before=before)))
     assert text.endswith("\n-# Before: <@1> since <t:1:f>.")
-    text = render(Outcome(kind=Answered.OK, answer=m.Assigned(code=A, assignment=now, news=False)))
+    text = render(Outcome(kind=Answered.OK, answer=Assigned(code=A, assignment=now, news=False)))
     assert text == "`A` stands for <@2> already, since <t:2:f>. Nothing was changed."
 
 
@@ -176,7 +176,7 @@ def test_lists_of_codes_are_cut():
 def test_codes_are_told_with_their_labels():
     labels = {A: "出差", B: "a_fair"}
     periods = (Period(1, 1, status=Status.CERTAIN, code=A), Period(2, 2, status=Status.CANDIDATES, candidates=(A, B)))
-    text = render(Outcome(kind=Answered.OK, answer=m.MemberReport(user=USER, periods=periods, labels=labels)))
+    text = render(Outcome(kind=Answered.OK, answer=MemberReport(user=USER, periods=periods, labels=labels)))
     assert "joined with `A` (\u2068出差\u2069)" in text
     assert "`A` (\u2068出差\u2069) or `B` (\u2068a\\_fair\u2069)" in text
 

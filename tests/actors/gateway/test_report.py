@@ -7,7 +7,7 @@ from actors.gateway.report import MAKING_US, Me, Permitted, describe
 from actors.gateway.wording import MAX_MESSAGE
 from actors.mailbox import MailboxStatistics
 from actors.standing import LayerStanding, Standing
-from ledger import messages as m
+from ledger.answers import CodeReport, GuildReport
 from ledger.ids import ChannelId, InviteCode, UserId
 from ledger.phases import Phase
 
@@ -26,7 +26,7 @@ STANDING = Standing(
 )
 
 
-def report(**fields: object) -> m.GuildReport:
+def report(**fields: object) -> GuildReport:
     values: dict[str, object] = {
         "phase": Phase.LIVE,
         "seq": 41,
@@ -40,7 +40,7 @@ def report(**fields: object) -> m.GuildReport:
         "members": 7,
         "reconciled": True,
     }
-    return m.GuildReport(**(values | fields))
+    return GuildReport(**(values | fields))
 
 
 ALL_PERMITTED = Permitted()
@@ -48,7 +48,7 @@ NOW_US = 1_000_000_000
 ME = Me(user=UserId("9"), now_us=NOW_US)
 
 
-def said(answer: m.GuildReport, standing: Standing | None = STANDING, permitted: Permitted = ALL_PERMITTED) -> str:
+def said(answer: GuildReport, standing: Standing | None = STANDING, permitted: Permitted = ALL_PERMITTED) -> str:
     return describe(Outcome(kind=Answered.OK, answer=answer), standing, permitted, ME)
 
 
@@ -86,8 +86,8 @@ def test_a_guild_that_began_with_nothing_says_so():
     assert "**Unclaimed**: 0 uses" in text
 
 
-def made_by_bot(code: str, bot: str, made_us: int) -> m.CodeReport:
-    return m.CodeReport(
+def made_by_bot(code: str, bot: str, made_us: int) -> CodeReport:
+    return CodeReport(
         code=InviteCode(code), listed=True, uses=0, inviter=None, bot=UserId(bot), assignments=(), made_us=made_us
     )
 

@@ -10,6 +10,7 @@ from actors.gateway.review_commands import NO_BOT_STAFF, NO_REASON
 from actors.gateway.review_words import MAX_LINE, Decide, case_line, decision_lines
 from actors.gateway.which_join import join_meant, joins_offered
 from ledger import messages as m
+from ledger.answers import Answer, CodeReport, CodesReport, Decided, Done, MemberReport, OpenCase, ReviewReport
 from ledger.errors import StorageError
 from ledger.ids import NO_COUNTER, VANITY, GuildId, InteractionId, InviteCode, UserId
 from ledger.records import Evidence, InternalCause, Record, Report, Status, VerdictReached
@@ -20,20 +21,20 @@ from tests.actors.gateway.town import Town
 
 A, B, C = InviteCode("A"), InviteCode("B"), InviteCode("C")
 ANNA, BORIS = UserId("5"), UserId("6")
-CODES = m.CodesReport(
+CODES = CodesReport(
     codes=tuple(
-        m.CodeReport(code=code, listed=True, uses=1, inviter=ANNA, assignments=(), label="春" if code == B else "")
+        CodeReport(code=code, listed=True, uses=1, inviter=ANNA, assignments=(), label="春" if code == B else "")
         for code in (A, B, C)
     )
 )
 
 
-def case(number: int, *codes: InviteCode, status: Status = Status.CANDIDATES) -> m.OpenCase:
+def case(number: int, *codes: InviteCode, status: Status = Status.CANDIDATES) -> OpenCase:
     period = Period(number * 1_000_000, 0, status=status, candidates=codes or (A, B))
-    return m.OpenCase(user=UserId(str(9_000 + number)), period=period)
+    return OpenCase(user=UserId(str(9_000 + number)), period=period)
 
 
-def row(of: m.OpenCase, window: int = 1, **evidence: object) -> VerdictReached:
+def row(of: OpenCase, window: int = 1, **evidence: object) -> VerdictReached:
     return VerdictReached(
         user=of.user,
         opened_us=of.period.opened_us,
@@ -73,7 +74,7 @@ class Court:
 
     def __init__(self, town: Town) -> None:
         self.town = town
-        self.cases: tuple[m.OpenCase, ...] = ()
+        self.cases: tuple[OpenCase, ...] = ()
         self.now: tuple[Period, ...] = ()
         self.rows: dict[UserId, Record] = {}
         town.answer = self.answer
@@ -83,21 +84,21 @@ class Court:
         own = [each.period for each in self.cases if each.user == user]
         return self.now or tuple(sorted(own, key=lambda period: period.opened_us))
 
-    def answer(self, message: m.Message) -> m.Answer:
+    def answer(self, message: m.Message) -> Answer:
         match message:
             case m.DescribeReview():
-                return m.ReviewReport(cases=self.cases)
+                return ReviewReport(cases=self.cases)
             case m.DescribeCodes():
                 return CODES
             case m.DecideJoin(user=user, opened_us=opened_us, staff=holder):
                 (before,) = [each for each in self.periods_of(user) if each.opened_us == opened_us]
                 after = Period(opened_us, 0, status=Status.MANUAL, code=A, staff=holder, credited=holder)
                 self.now = tuple(after if each is before else each for each in self.periods_of(user))
-                return m.Decided(user=user, period=after, before=before)
+                return Decided(user=user, period=after, before=before)
             case m.DescribeMember(user=user):
-                return m.MemberReport(user=user, periods=self.periods_of(user))
+                return MemberReport(user=user, periods=self.periods_of(user))
             case _:
-                return m.Done()
+                return Done()
 
 
 @pytest.fixture
@@ -137,7 +138,7 @@ async def test_a_decision_says_what_it_changed_and_suggests_what_it_leaves(
     court: Court, guild: Guild, staff: User, sandbox: Sandbox
 ):
     member = sandbox.world.join(guild, via=None)
-    own = m.OpenCase(user=UserId(str(member.user_id)), period=case(1).period)
+    own = OpenCase(user=UserId(str(member.user_id)), period=case(1).period)
     same, other, elsewhere = case(2), case(3, A, B, C), case(4)
     court.cases = (own, same, other, elsewhere)
     for each in court.cases:
@@ -162,7 +163,7 @@ async def test_what_is_wrong_about_a_decision_is_said_and_nothing_is_done(
     bot = sandbox.world.add_user(bot=True)
     stranger = sandbox.world.add_user()
     plain = sandbox.world.join(guild, via=None)
-    court.cases = (m.OpenCase(user=UserId(str(member.user_id)), period=case(1).period),)
+    court.cases = (OpenCase(user=UserId(str(member.user_id)), period=case(1).period),)
     good = {"member": member.user_id, "staff": staff, "reason": "asked"}
 
     async def said(by: User = staff, **typed: object) -> str:
@@ -182,7 +183,7 @@ async def test_who_left_and_came_back_has_several_cases_and_the_one_that_is_name
 ):
     member = sandbox.world.join(guild, via=None)
     user = UserId(str(member.user_id))
-    court.cases = tuple(m.OpenCase(user=user, period=case(number).period) for number in (3, 2, 1))
+    court.cases = tuple(OpenCase(user=user, period=case(number).period) for number in (3, 2, 1))
     listed = (await sandbox.slash(guild, staff, "review list")).text
     assert "(join `1970-01-01 00:00:02 UTC`)" in listed
     typed = {"member": member.user_id, "staff": staff, "reason": "asked"}
@@ -207,7 +208,7 @@ async def test_the_invites_that_may_be_it_are_offered_first_gone_ones_and_the_va
     member = sandbox.world.join(guild, via=None)
     gone = InviteCode("gone")
     period = case(1, VANITY, gone, B, NO_COUNTER).period
-    court.cases = (m.OpenCase(user=UserId(str(member.user_id)), period=period),)
+    court.cases = (OpenCase(user=UserId(str(member.user_id)), period=period),)
     typed = {"member": member.user_id, "reason": "asked", "code": ""}
     offered = (await sandbox.type_in(guild, staff, "review decide", typed, "code")).choices
     assert [each["value"] for each in offered] == [VANITY, gone, B, A, C]
@@ -229,7 +230,7 @@ async def test_a_join_that_fits_none_or_several_is_not_guessed(
 ):
     member = sandbox.world.join(guild, via=None)
     user = UserId(str(member.user_id))
-    court.cases = tuple(m.OpenCase(user=user, period=case(number).period) for number in (2, 1))
+    court.cases = tuple(OpenCase(user=user, period=case(number).period) for number in (2, 1))
     typed = {"member": member.user_id, "staff": staff, "reason": "asked"}
     none = (await sandbox.slash(guild, staff, "review decide", typed | {"join": "**yesterday** @everyone"})).text
     assert "no join here that fits “\\*\\*yesterday\\*\\* \\@everyone”" in none
@@ -243,7 +244,7 @@ async def test_joins_are_offered_to_staff_alone_once_a_member_is_named(
     court: Court, guild: Guild, staff: User, sandbox: Sandbox
 ):
     member = sandbox.world.join(guild, via=None)
-    court.cases = (m.OpenCase(user=UserId(str(member.user_id)), period=case(1).period),)
+    court.cases = (OpenCase(user=UserId(str(member.user_id)), period=case(1).period),)
     nobody = sandbox.world.users[member.user_id]
     named = {"member": member.user_id, "join": ""}
     assert (await sandbox.type_in(guild, nobody, "review decide", named, "join")).choices == []
@@ -288,7 +289,7 @@ def test_credits_that_moved_are_told_and_those_that_did_not_too():
 
 def test_a_case_tells_what_was_counted_and_what_discord_reports():
     own = case(1, status=Status.CONFLICT)
-    reported = m.OpenCase(
+    reported = OpenCase(
         user=own.user, period=Period(1, 1, status=Status.CONFLICT, candidates=(A, B), report=Report(5, A))
     )
     text = case_line(reported, row(own, joins=4, uses={A: 2, C: 1}))
@@ -312,7 +313,7 @@ async def test_a_page_is_never_cut_however_much_evidence_its_cases_have(
 ):
     codes = tuple(InviteCode(f"code{n:06}") for n in range(8))
     many = [case(number, *codes) for number in range(1_000, 0, -1)]
-    court.cases = tuple(m.OpenCase(user=UserId(f"{2**62 + n}"), period=each.period) for n, each in enumerate(many))
+    court.cases = tuple(OpenCase(user=UserId(f"{2**62 + n}"), period=each.period) for n, each in enumerate(many))
     for each in court.cases[:5]:
         court.rows[each.user] = recorded(row(each, joins=1_000, uses=dict.fromkeys(codes, 1_000)))
     text = (await sandbox.slash(guild, staff, "review list")).text

@@ -5,6 +5,7 @@ import pytest
 
 from actors.gateway.rulings import ELSEWHERE, MEANING
 from ledger import messages as m
+from ledger.answers import Answer, SettingsReport
 from ledger.ids import RoleId
 from ledger.records import Settings
 from sandbox import Sandbox
@@ -29,13 +30,13 @@ async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     await town.until_heard(guild.id, m.GuildCameUp)
     kept = [Settings()]
 
-    def answer(message: m.Message) -> m.Answer:
+    def answer(message: m.Message) -> Answer:
         before = kept[0]
         if isinstance(message, m.ChangeSettings):
             changes = {field: getattr(message.settings, field) for field in message.fields}
             kept[0] = msgspec.structs.replace(before, **changes)
-            return m.SettingsReport(settings=kept[0], before=before)
-        return m.SettingsReport(settings=before)
+            return SettingsReport(settings=kept[0], before=before)
+        return SettingsReport(settings=before)
 
     town.answer = answer
     return town

@@ -3,6 +3,7 @@
 import pytest
 
 from ledger import messages as m
+from ledger.answers import Answer, Assigned, CodeReport, CodesReport, Done
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import Assignment
 from sandbox import Sandbox
@@ -22,10 +23,10 @@ def staff(guild: Guild, sandbox: Sandbox) -> User:
     return sandbox.world.add_staff(guild)
 
 
-def assigned(message: m.Message) -> m.Answer:
+def assigned(message: m.Message) -> Answer:
     if not isinstance(message, m.AssignInvite):
-        return m.Done()
-    return m.Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
+        return Done()
+    return Assigned(code=message.code, assignment=Assignment(1, message.staff, message.at_us))
 
 
 @pytest.mark.parametrize("link", ["https://discord.gg/{}", " discord.gg/{}/ ", "https://discord.gg/{}?event=1"])
@@ -56,7 +57,7 @@ async def test_who_held_the_code_before_is_shown(guild: Guild, staff: User, sand
     await town.until_heard(guild.id, m.NoteInviteBorn)
     now = Assignment(2, UserId(str(staff.id)), 2_000_000)
     before = Assignment(1, UserId("5"), 1_000_000)
-    town.answer = lambda _: m.Assigned(code=InviteCode(invite.code), assignment=now, before=before)
+    town.answer = lambda _: Assigned(code=InviteCode(invite.code), assignment=now, before=before)
     reply = await sandbox.slash(guild, staff, "setup_staff_invite", {"staff": staff, "code": invite.code})
     assert "Before: <@5> since <t:1:f>." in reply.text
 
@@ -155,9 +156,9 @@ async def test_an_interaction_that_comes_twice_is_answered_and_done_once(
     assert len(town.heard(guild.id, m.AssignInvite)) == 1
 
 
-def known(code: str, *, uses: int = 0, listed: bool = True, holder: str = "") -> m.CodeReport:
+def known(code: str, *, uses: int = 0, listed: bool = True, holder: str = "") -> CodeReport:
     assignments = (Assignment(1, UserId(holder), 1),) if holder else ()
-    return m.CodeReport(code=InviteCode(code), listed=listed, uses=uses, inviter=UserId("5"), assignments=assignments)
+    return CodeReport(code=InviteCode(code), listed=listed, uses=uses, inviter=UserId("5"), assignments=assignments)
 
 
 async def test_codes_are_offered_while_typing_those_of_nobody_first(
@@ -165,7 +166,7 @@ async def test_codes_are_offered_while_typing_those_of_nobody_first(
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
     codes = (known("abcA", holder="7"), known("abcB", uses=3), known("xyz"), known("abcC", listed=False))
-    town.answer = lambda _: m.CodesReport(codes=codes)
+    town.answer = lambda _: CodesReport(codes=codes)
     reply = await sandbox.type_in(guild, staff, "setup_staff_invite", {"staff": staff, "code": "ABC"}, "code")
     assert [each["value"] for each in reply.choices] == ["abcB", "abcA"]
     assert [each["name"] for each in reply.choices] == ["abcB · 3 uses · not assigned", "abcA · 0 uses · assigned"]
@@ -177,7 +178,7 @@ async def test_a_thousand_codes_and_long_ones_are_offered_within_the_limits(
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
     codes = tuple(known(f"{number:0100}") for number in range(1_000))
-    town.answer = lambda _: m.CodesReport(codes=codes)
+    town.answer = lambda _: CodesReport(codes=codes)
     reply = await sandbox.type_in(guild, staff, "setup_staff_invite", {"code": ""}, "code")
     assert len(reply.choices) == 25
 

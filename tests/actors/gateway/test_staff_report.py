@@ -12,6 +12,7 @@ from actors.gateway.spreadsheet import Sheet, harmless
 from actors.gateway.staff_board import report_id, report_wish_of
 from actors.gateway.staff_report import DAY_US, DISCORD_EPOCH_MS, ReportWish, StaffLine, StaffTally, is_young
 from ledger import messages as m
+from ledger.answers import CodeReport, CodesReport, SettingsReport
 from ledger.errors import StorageError
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.records import Credit, Settings, Status
@@ -21,7 +22,7 @@ from sandbox.models import Guild, User
 from tests.actors.gateway.town import Town, row
 
 ANNA, BORIS = UserId("5"), UserId("6")
-A = m.CodeReport(code=InviteCode("A"), listed=True, uses=2, inviter=ANNA, assignments=(), label="出差 2026")
+A = CodeReport(code=InviteCode("A"), listed=True, uses=2, inviter=ANNA, assignments=(), label="出差 2026")
 
 
 def credit(seq: int, staff: UserId, of: int, kind: Credit = "join", amount: int = 1) -> CreditRow:
@@ -118,9 +119,7 @@ async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     del gateway
     await town.until_heard(guild.id, m.GuildCameUp)
     town.answer = lambda message: (
-        m.SettingsReport(settings=Settings())
-        if isinstance(message, m.DescribeSettings)
-        else m.CodesReport(codes=(A,))
+        SettingsReport(settings=Settings()) if isinstance(message, m.DescribeSettings) else CodesReport(codes=(A,))
     )
     return town
 

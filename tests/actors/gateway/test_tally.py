@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.gateway.tally import OPEN, PROVEN, By, Tally, Total
-from ledger import messages as m
+from ledger.answers import CodeReport
 from ledger.ids import InviteCode, UserId
 from ledger.records import Status
 from ledger.state import Assignment
@@ -18,11 +18,11 @@ ANNA, BORIS, CLEO = UserId("5"), UserId("6"), UserId("7")
 A, B = InviteCode("A"), InviteCode("B")
 
 
-def code_of(code: InviteCode, inviter: UserId | None, *assignments: Assignment) -> m.CodeReport:
-    return m.CodeReport(code=code, listed=True, uses=0, inviter=inviter, assignments=assignments)
+def code_of(code: InviteCode, inviter: UserId | None, *assignments: Assignment) -> CodeReport:
+    return CodeReport(code=code, listed=True, uses=0, inviter=inviter, assignments=assignments)
 
 
-def tally(rows: Sequence[JoinRow], *codes: m.CodeReport, by: By = By.STAFF, since_us: int = 0) -> Tally:
+def tally(rows: Sequence[JoinRow], *codes: CodeReport, by: By = By.STAFF, since_us: int = 0) -> Tally:
     made = Tally(codes, by, since_us)
     made.add(rows)
     return made

@@ -6,9 +6,11 @@ from actors.gateway.runner import Gateway
 from actors.gateway.welcome import greeting
 from ledger import messages as m
 from ledger.decide import decide
+from ledger.effects import Welcome
 from ledger.evolve import evolve
 from ledger.ids import GuildId, SessionId
 from ledger.phases import Phase
+from ledger.presence import Presence
 from ledger.records import Draft, GuildAdopted, InternalCause, Record
 from ledger.state import GuildState
 from sandbox import Sandbox
@@ -16,7 +18,7 @@ from sandbox.models import Guild
 from tests.actors.gateway.town import Lines, Town
 
 SINCE_US = 1_700_000_000_000_000
-NEW = m.Welcome(counting_since_us=SINCE_US)
+NEW = Welcome(counting_since_us=SINCE_US)
 
 
 @pytest.fixture
@@ -87,14 +89,14 @@ def test_what_only_makes_invites_is_told_as_such():
 
 def test_a_guild_is_greeted_when_it_is_adopted_and_never_again():
     guild, came = GuildId("7"), m.GuildCameUp(session=SessionId("s"), at_us=SINCE_US)
-    presence = m.Presence(phase=Phase.REHYDRATING)
+    presence = Presence(phase=Phase.REHYDRATING)
     first = decide(GuildState(guild=guild), presence, came)
     assert first.effects[0] == NEW
     (draft,) = first.drafts
     assert isinstance(draft.event, GuildAdopted)
     adopted = evolve(GuildState(guild=guild), sealed(draft, guild))
     again = decide(adopted, presence, came)
-    assert not any(isinstance(effect, m.Welcome) for effect in again.effects)
+    assert not any(isinstance(effect, Welcome) for effect in again.effects)
 
 
 def sealed(draft: Draft, guild: GuildId) -> Record:

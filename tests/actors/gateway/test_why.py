@@ -12,6 +12,7 @@ from actors.gateway.why_evidence import MAX_CODES
 from actors.gateway.wording import MAX_MESSAGE
 from ledger import messages as m
 from ledger import records as r
+from ledger.answers import CodeReport, CodesReport, Done, MemberReport
 from ledger.errors import StorageError
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import Period
@@ -82,7 +83,7 @@ async def unreadable(query: object) -> object:
 
 
 async def told(town: Town, *periods: Period, forgotten: frozenset[UserId] = frozenset()) -> str:
-    town.answer = lambda _: m.MemberReport(user=ANNA, periods=periods, forgotten=forgotten)
+    town.answer = lambda _: MemberReport(user=ANNA, periods=periods, forgotten=forgotten)
     page = await Whys(town.roster, town.inside).page(GUILD, ANNA, "Anna", 0)
     return page if isinstance(page, str) else page.text
 
@@ -253,7 +254,7 @@ async def test_a_long_history_has_pages_that_turn_also_after_a_restart(town: Tow
     await keep(town, *verdicts, guild=GuildId(str(guild.id)))
     period = Period(JOINED_US, JOINED_US, status=r.Status.CANDIDATES, candidates=(A, B), verdicts=20)
     town.answer = lambda message: (
-        m.MemberReport(user=user, periods=(period,)) if isinstance(message, m.DescribeMember) else m.Done()
+        MemberReport(user=user, periods=(period,)) if isinstance(message, m.DescribeMember) else Done()
     )
     reply = await sandbox.slash(guild, staff, "why", {"member": int(user)})
     message = reply.original
@@ -281,10 +282,8 @@ def test_lines_are_packed_into_pages_and_none_is_lost(size: int):
 async def test_a_label_stands_beside_its_code_wherever_the_code_is_named(town: Town):
     await keep(town, OPEN, DECIDED)
     label = "**夏** @everyone"
-    codes = m.CodesReport(
-        codes=(m.CodeReport(code=A, listed=True, uses=1, inviter=None, assignments=(), label=label),)
-    )
-    member = m.MemberReport(user=ANNA, periods=(msgspec.structs.replace(PERIOD, report=r.Report(5, A)),))
+    codes = CodesReport(codes=(CodeReport(code=A, listed=True, uses=1, inviter=None, assignments=(), label=label),))
+    member = MemberReport(user=ANNA, periods=(msgspec.structs.replace(PERIOD, report=r.Report(5, A)),))
     town.answer = lambda message: codes if isinstance(message, m.DescribeCodes) else member
     text = await Whys(town.roster, town.inside).page(GUILD, ANNA, "Anna", 0)
     assert isinstance(text, str)

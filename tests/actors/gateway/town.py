@@ -15,7 +15,10 @@ from actors.roster import Roster
 from actors.runtime import live
 from actors.standing import Kept, Standing
 from ledger import messages as m
+from ledger.answers import Answer, Done
+from ledger.decision import Decision
 from ledger.ids import GuildId, UserId
+from ledger.presence import Presence
 from ledger.records import Draft, Record, Status
 from persistence.lists import CreditPlace, CreditRow, JoinRow, Lists
 from persistence.memory_database import MemoryDatabase
@@ -147,11 +150,11 @@ class Scribe:
         self.town = town
         self.told = told
 
-    def decide(self, message: m.Message) -> m.Decision:
+    def decide(self, message: m.Message) -> Decision:
         self.told.append(message)
-        return m.Decision(presence=m.Presence(), answer=self.town.answer(message))
+        return Decision(presence=Presence(), answer=self.town.answer(message))
 
-    async def append(self, decision: m.Decision) -> tuple[tuple[Draft, ...], bool]:
+    async def append(self, decision: Decision) -> tuple[tuple[Draft, ...], bool]:
         raise AssertionError(decision)
 
     def is_degraded(self) -> bool:
@@ -160,10 +163,10 @@ class Scribe:
     def evolve(self, record: Draft) -> None:
         raise AssertionError(record)
 
-    def publish(self, decision: m.Decision) -> m.Answer:
+    def publish(self, decision: Decision) -> Answer:
         return decision.answer
 
-    def act(self, decision: m.Decision) -> None:
+    def act(self, decision: Decision) -> None:
         assert decision.effects == ()
         self.town.changed()
 
@@ -176,7 +179,7 @@ class Town:
         self.roster = Roster(self.clock, self._start)
         self.told: dict[GuildId, list[m.Message]] = {}
         self.inside = Clerk()
-        self.answer: Callable[[m.Message], m.Answer] = lambda _: m.Done()
+        self.answer: Callable[[m.Message], Answer] = lambda _: Done()
         self.tasks: list[asyncio.Task[None]] = []
         self._change = asyncio.Event()
 
