@@ -229,10 +229,10 @@ class GuildActor:
                 await asyncio.sleep(0)
             self._state_bytes = sum(len(page) for page in opened.checkpoint.pages)
         self._kept_seq = self.state.seq
-        for number, record in enumerate(opened.tail, start=1):
-            self._replay(record)
-            if number % REPLAYED_AT_ONCE == 0:
+        for start in range(0, len(opened.tail), REPLAYED_AT_ONCE):
+            if start:
                 await asyncio.sleep(0)
+            self._replay(opened.tail[start : start + REPLAYED_AT_ONCE])
         self.head = opened.head
         self.restored = Restored(
             layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.tail)
@@ -381,11 +381,12 @@ class GuildActor:
         """Whether the state is that of the newest record: not while it is read, nor when a life ended in a turn."""
         return self.head is not None and self.head.seq == self.state.seq
 
-    def _replay(self, record: Record) -> None:
-        try:
-            self.state = evolve(self.state, record)
-        except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
-            raise EvolveFailed(self.guild, record.seq, repr(error)) from error
+    def _replay(self, records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                self.state = evolve(self.state, record)
+            except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+                raise EvolveFailed(self.guild, record.seq, repr(error)) from error
 
     def _knows_too_much(self) -> bool:
         """Whether a layer may still have a checkpoint of before something was forgotten.

@@ -19,6 +19,7 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from actors.memory import calm_collector
 from tests.bench import accuracy, cloud, durable, kernel, layers, million, pace, pauses, resident, solving, whole
 from tests.bench.figures import Figures, NotHere, Row, Theme, table_of
 from tests.bench.ground import Ground
@@ -101,6 +102,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> int:
+    calm_collector()  # as the program does at its start
     only, console = parse().only, Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)

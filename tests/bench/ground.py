@@ -224,12 +224,17 @@ async def per_s(writers: int, write: Callable[[int, int], Awaitable[object]]) ->
     return count / (time.perf_counter() - began)
 
 
+def user_of(n: int) -> UserId:
+    """The n-th user."""
+    return UserId(str(10**17 + n))
+
+
 def join_of(n: int) -> m.RecordJoin:
     """The n-th join of a guild."""
     return m.RecordJoin(
         cause=GatewayCause(session=SESSION, number=n + 1, lane="members"),
         session=SESSION,
-        user=UserId(str(10**17 + n)),
+        user=user_of(n),
         joined_at_us=NOW_US + n,
         arrived_us=NOW_US + n,
     )
@@ -237,7 +242,5 @@ def join_of(n: int) -> m.RecordJoin:
 
 def draft_of(n: int) -> Draft:
     """The record that it becomes."""
-    event = JoinRecorded(
-        user=UserId(str(10**17 + n)), joined_at_us=NOW_US + n, arrived_us=NOW_US + n, session=SESSION
-    )
+    event = JoinRecorded(user=user_of(n), joined_at_us=NOW_US + n, arrived_us=NOW_US + n, session=SESSION)
     return Draft(event=event, cause=InternalCause(what="bench"), key=join_key(event.user, event.joined_at_us))

@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
-from actors.journal import Journal
 from ledger import messages as m
 from ledger.evolve import evolve
-from ledger.ids import GuildId, UserId
+from ledger.ids import GuildId
 from ledger.records import Record
 from ledger.state import GuildState, Period, from_pages, pages_of
 from persistence.frames import Frame
+from tests.bench import recovery
 from tests.bench.figures import Measure, Row, Theme
 from tests.bench.ground import (
     NOW_US,
@@ -28,6 +28,7 @@ from tests.bench.ground import (
     join_of,
     of_process,
     per_s,
+    user_of,
 )
 
 GUILD: Final = GuildId("1000")
@@ -70,7 +71,6 @@ def _reading(ground: Ground) -> Sequence[Row]:
         guild=GUILD, members={user_of(n): (Period(NOW_US + n, NOW_US + n),) for n in range(BASE_MEMBERS)}
     )
     pages = tuple(pages_of(base))
-    recovery = Recovery(ground)
     return (
         Row(
             name="read/replay",
@@ -101,20 +101,8 @@ def _reading(ground: Ground) -> Sequence[Row]:
             wanted=10,
             at_most=True,
         ),
-        Row(
-            name="read/recovery",
-            what="a guild back after a crash: checkpoint of 1,000 members, 1,000 records behind it",
-            unit="ms",
-            ours=recovery.ours,
-            peer=recovery.peer,
-            beside="decoding the same bytes",
-            at_most=True,
-        ),
+        *recovery.rows(ground),
     )
-
-
-def user_of(n: int) -> UserId:
-    return UserId(str(10**17 + n))
 
 
 def timed(work: Callable[[], object]) -> Measure:
@@ -189,39 +177,3 @@ class Replayed:
         for line in lines:
             decoder.decode(line)
         return REPLAYED / (time.perf_counter() - began)
-
-
-class Recovery:
-    """A guild with a checkpoint and records behind it, as a crash leaves it; it is asked for the first time."""
-
-    def __init__(self, ground: Ground) -> None:
-        self._ground = ground
-        self._pages: tuple[bytes, ...] = ()
-        self._lines: Sequence[bytes] = ()
-
-    async def ours(self) -> float:
-        layers = self._ground.layers("log", "database")
-        async with bot_over(layers) as bot:
-            await self._keep(bot.journal)
-            await bot.journal.append(GUILD, 1, TAIL, tuple(draft_of(TAIL + n) for n in range(TAIL)))
-            self._lines = [frame.data for frame in await layers[0].guild_frames(GUILD, TAIL)]
-            began = time.perf_counter()
-            await bot.roster.ask(GUILD, m.DescribeMember(user=user_of(2 * TAIL - 1)), PATIENCE_S)
-            return (time.perf_counter() - began) * 1_000
-
-    async def peer(self) -> float:
-        decoder = msgspec.json.Decoder(Record)
-        began = time.perf_counter()
-        from_pages(self._pages)
-        for line in self._lines:
-            decoder.decode(line)
-        return (time.perf_counter() - began) * 1_000
-
-    async def _keep(self, journal: Journal) -> None:
-        await journal.open(GUILD, 1)
-        committed = await journal.append(GUILD, 1, 0, tuple(draft_of(n) for n in range(TAIL)))
-        state = GuildState(guild=GUILD)
-        for record in committed.records:
-            state = evolve(state, record)
-        self._pages = tuple(pages_of(state))
-        await journal.checkpoint(GUILD, 1, committed.head, self._pages, forgot_seq=0, read_back=False)
