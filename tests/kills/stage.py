@@ -20,7 +20,7 @@ from actors.asks import Outcome
 from actors.cloud_side import Cloud
 from ledger import messages as m
 from ledger.answers import Answer
-from ledger.effects import AnnounceJoin
+from ledger.effects import AnnounceJoin, ReadAudit
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Report
 from persistence import following, local, recovery
@@ -65,10 +65,10 @@ class Village:
         ]
         return tuple(sorted(rows, key=lambda row: int(row.user))[:limit])
 
-    def deletions(self, guild: GuildId) -> tuple[m.DeletedInvite, ...]:
-        """Nobody deletes the invites."""
+    def logged(self, guild: GuildId, effect: ReadAudit, at_us: int) -> m.AuditArrived:
+        """Nobody makes or deletes invites."""
         del guild
-        return ()
+        return m.AuditArrived(number=effect.number, requested_us=at_us)
 
     def searched(self, guild: GuildId, users: Collection[UserId]) -> tuple[m.SearchedMember, ...]:
         here = self.joined.get(guild, {})
