@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
 from actors.gateway.evidence import moment_of
-from actors.gateway.render import because, verdict_words
+from actors.gateway.render import because, bot_words, verdict_words
 from actors.gateway.wording import MAX_MESSAGE, brief, code, count, either, person, shown
 from ledger.effects import AnnounceJoin
 from ledger.ids import VANITY, UserId, is_tombstone
@@ -91,7 +91,7 @@ def _member(effect: AnnounceJoin) -> str:
 def _verdict(effect: AnnounceJoin) -> str:
     period = effect.period
     if period.bot:
-        return "a bot, added without an invite"
+        return bot_words(period.inviter)
     return verdict_words(
         period.status, period.code, period.candidates, period.staff, period.reason, labels=effect.labels
     )

@@ -140,7 +140,7 @@ def _joined(period: Period, labels: Mapping[InviteCode, str]) -> str:
     if not period.counted and period.status not in TOLD_OF_BEFORE:
         return BEFORE
     if period.bot:
-        return "a bot, added without an invite"
+        return bot_words(period.inviter)
     words = verdict_words(period.status, period.code, period.candidates, period.staff, period.reason, labels=labels)
     if period.credited:
         words += f", credited to {person(period.credited)}"
@@ -149,6 +149,11 @@ def _joined(period: Period, labels: Mapping[InviteCode, str]) -> str:
     if not period.counted:
         return f"{BEFORE}; {words}"
     return f"{words} (a return)" if period.rejoin else words
+
+
+def bot_words(adder: UserId | None) -> str:
+    """A bot comes by a link of its own; who used that, the audit log tells where it may be read."""
+    return f"a bot, added by {person(adder)}" if adder else "a bot, added without an invite"
 
 
 def verdict_words(

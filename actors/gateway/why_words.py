@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final
 
-from actors.gateway.render import verdict_words
+from actors.gateway.render import bot_words, verdict_words
 from actors.gateway.why_evidence import Told, grounds, reported
 from actors.gateway.wording import brief, count, moment
 from ledger.ids import UserId
@@ -30,13 +30,12 @@ CREDITED: Final[Mapping[Credit, str]] = {"join": "Credit for the join", "vip": "
 def explained(periods: Sequence[Period], records: Iterable[Record], told: Told) -> Iterator[str]:
     """All memberships, the newest first: each with its verdicts and credits as they came, and what holds now."""
     by_time = sorted(records, key=lambda record: record.seq)
+    judged = {each.last for each in by_time if isinstance(each.event, VerdictReached)}
     for number, period in reversed([*enumerate(periods, start=1)]):
         yield _heading(number, len(periods), period)
         own = [each for each in by_time if _is_about(each, period)]
-        yield from _history(
-            period, own, told, {each.last for each in by_time if isinstance(each.event, VerdictReached)}
-        )
-        if period.report is not None:
+        yield from _history(period, own, told, judged)
+        if period.report is not None and period.counted:
             yield f"**Discord's member search** {reported(period.report, told.labels)}."
         yield from _now(period, told)
         if period.vip_since_us:
@@ -63,7 +62,10 @@ def _history(period: Period, records: Sequence[Record], told: Told, judged: Coll
     is_cut = bool(verdicts) and verdicts[0].supersedes != 0
     number = missing if is_cut else 0
     before: VerdictReached | None = None
-    if not verdicts:
+    if not period.counted:
+        number = min(missing, 1)
+        yield _of_before(period, told)
+    elif not verdicts:
         yield _nothing_said(period)
     elif is_cut:
         yield f"-# The {count(missing, 'verdict')} before these I keep, but do not read for this list."
@@ -74,22 +76,31 @@ def _history(period: Period, records: Sequence[Record], told: Told, judged: Coll
                 case VerdictReached() as verdict:
                     yield from moves.lines()
                     number += 1
-                    yield from _verdict(number, record.at_ms, verdict, told)
+                    yield from _verdict(f"**{number}.** {moment(record.at_ms * 1_000)}", verdict, period, told)
                     yield from (f"-# {line}" for line in grounds(verdict, before, told))
                     before = verdict
                     moves = Moves(told, is_by_verdict=True)
                 case event:
                     moves.add(record.at_ms, event)
         yield from moves.lines()
-    if verdicts and missing and not is_cut:
+    if verdicts and missing and not is_cut and period.counted:
         yield "-# What was written just now is not in this list yet. Please ask again in a moment."
+
+
+def _of_before(period: Period, told: Told) -> str:
+    """What there is of somebody whose join no counter of ours can tell of: the first verdict, where there is one."""
+    if period.report is None:
+        return "They were here before I began to count, so I have no evidence of my own."
+    first = "**1.** " if period.verdicts else ""
+    return (
+        f"{first}They were here before I began to count, so I have no evidence of my own; Discord's member search "
+        f"{reported(period.report, told.labels)}."
+    )
 
 
 def _nothing_said(period: Period) -> str:
     if period.verdicts:
         return "Its evidence cannot be shown now: it is too old for this list, or was written just now."
-    if not period.counted:
-        return "They were here before I began to count, so I have no evidence of my own."
     return "It is not worked out yet."
 
 
@@ -137,8 +148,11 @@ class Moves:
         return f"went to {name(given)}{why}" if given else ""
 
 
-def _verdict(number: int, at_ms: int, event: VerdictReached, told: Told) -> Iterator[str]:
-    yield f"**{number}.** {moment(at_ms * 1_000)}: {_said(event, told)}"
+def _verdict(begins: str, event: VerdictReached, period: Period, told: Told) -> Iterator[str]:
+    if period.bot:
+        yield f"{begins}: {bot_words(None if event.inviter in told.forgotten else event.inviter)}"
+        return
+    yield f"{begins}: {_said(event, told)}"
     if event.status is Status.MANUAL:
         by = told.person(event.by) if event.by else "somebody"
         yield f"-# Decided by {by}: {brief(event.reason, 300)}"
@@ -165,6 +179,8 @@ def _vip(period: Period, periods: Sequence[Period], told: Told) -> str:
     begins = f"VIP since {moment(period.vip_since_us)}{now}: credited to"
     if period.vip_credited:
         return f"{begins} {told.person(period.vip_credited)}."
+    if not period.counted:
+        return f"{begins} nobody, since they were here before I began to count."
     if any(each.vip_credited for each in periods):
         return f"{begins} nobody here, since another of their joins carries it (`/settings`, `vip_once`)."
     if period.status in OPEN or period.status is Status.PENDING:

@@ -49,6 +49,7 @@ def said_of(period: Period) -> str:
         ),
         (Period(1, 1), "not worked out yet."),
         (Period(1, 1, bot=True, status=Status.NON_INVITE), "a bot, added without an invite."),
+        (Period(1, 1, bot=True, status=Status.NON_INVITE, inviter=STAFF), "a bot, added by <@2>."),
         (Period(1, 1, counted=False), "was here before I began to count."),
         (
             Period(1, 1, counted=False, status=Status.REPORTED, code=A, staff=STAFF),

@@ -307,6 +307,26 @@ async def test_somebody_never_seen_and_somebody_from_before_are_told_apart(town:
     assert "before I began to count" in await told(town, Period(1, 1, counted=False))
 
 
+async def test_of_members_of_before_the_member_search_is_the_first_evidence_and_a_decision_the_second(town: Town):
+    before = Period(JOINED_US, JOINED_US, counted=False, status=r.Status.REPORTED, staff=STAFF, report=r.Report(5, B))
+    await keep(town, msgspec.structs.replace(DECIDED, supersedes=4))
+    decided = msgspec.structs.replace(before, verdicts=2, credited=STAFF, vip_since_us=JOINED_US)
+    text = await told(town, decided)
+    assert "**1.** They were here before I began to count" in text
+    assert "search names `B`" in text
+    assert text.count("member search") == 1
+    assert "**2.**" in text
+    assert "I keep" not in text
+    assert "credited to nobody, since they were here before I began to count" in text
+
+
+async def test_who_added_a_bot_is_told_once_it_is_known(town: Town):
+    plain = r.VerdictReached(user=ANNA, opened_us=JOINED_US, status=r.Status.NON_INVITE, reason="bot")
+    await keep(town, plain, msgspec.structs.replace(plain, inviter=STAFF, supersedes=1))
+    text = await told(town, Period(JOINED_US, JOINED_US, bot=True, status=r.Status.NON_INVITE, inviter=STAFF))
+    assert text.index("a bot, added without an invite") < text.index(f"a bot, added by <@{STAFF}>")
+
+
 async def test_records_that_cannot_be_read_are_said(town: Town):
     await keep(town, OPEN)
     town.inside.read = unreadable
