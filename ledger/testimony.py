@@ -12,7 +12,7 @@ import msgspec
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Report
 from ledger.state import GuildState
-from ledger.windows import Finding, Findings, work_out
+from ledger.windows import Finding, Findings, Ground, Window, with_uses_as_limits, work_out
 
 VANITY_WAY: Final = 6
 APPROVED_BY_HAND: Final = 7
@@ -59,12 +59,20 @@ def hear(state: GuildState, findings: Findings, fresh: Mapping[Joined, Report]) 
         if of(finding) in reports and (source := names(state, reports[of(finding)], finding.feasible))
     }
     told = {of(each): named[of(each)] for each in findings.joins if named.get(of(each)) in each.feasible}
-    believed = work_out(findings.window, msgspec.structs.replace(findings.ground, told=told))
+    ground = msgspec.structs.replace(findings.ground, told=told)
+    believed = work_out(findings.window, ground)
     if believed.solution.infeasible and not findings.solution.infeasible:
-        return Hearing(reports, named, clash=True)
+        return Hearing(reports, named, clash=not _leave_uses_to_others(findings.window, ground))
     free = not (findings.solution.surplus or findings.solution.infeasible)
     forced = _forced(findings, believed, named) if told and free else {}
     return Hearing(reports, named, forced=forced)
+
+
+def _leave_uses_to_others(window: Window, ground: Ground) -> bool:
+    """Whether the reports can all be true because a use is of somebody who was never seen: who came and went while
+    nobody listened. With continuity every use is a join that was told of (P0).
+    """
+    return bool(window.broken) and not work_out(with_uses_as_limits(window), ground).solution.infeasible
 
 
 def of(finding: Finding) -> Joined:

@@ -162,6 +162,15 @@ def _window(gaps: Sequence[Gap], placed: Iterable[tuple[DeskJoin, Place]]) -> Wi
     )
 
 
+def with_uses_as_limits(window: Window) -> Window:
+    """The same window, where no use need be of one of its joins."""
+    limits = (
+        (gap, tuple(msgspec.structs.replace(source, exact=False) for source in gap.sources)) for gap in window.gaps
+    )
+    gaps = tuple(msgspec.structs.replace(gap, sources=sources) for gap, sources in limits)
+    return msgspec.structs.replace(window, gaps=gaps)
+
+
 def ground_of(state: GuildState, window: Window) -> Ground:
     """What is known of the guild around a window of it."""
     opened = window.gaps[0].opened
