@@ -188,7 +188,7 @@ def work_out(window: Window, ground: Ground) -> Findings:
     claims = [
         Claim(
             gaps=_gaps(join, bounds),
-            excluded=frozenset(without) | _untold(join, sources, ground),
+            excluded=frozenset(without) | _untold(join, sources, ground, before=place(join, bounds).before),
             optional=join.optional or at >= len(window.joins),
         )
         for at, (join, without) in enumerate(zip(everyone, excluded, strict=True))
@@ -202,13 +202,18 @@ def work_out(window: Window, ground: Ground) -> Findings:
     return Findings(window, ground, solution, len(claims), joins)
 
 
-def _untold(join: DeskJoin, sources: Mapping[InviteCode, "_Named"], ground: Ground) -> frozenset[InviteCode]:
-    """The names of all that the second witness says this join did not use; none where it is silent."""
+def _untold(
+    join: DeskJoin, sources: Mapping[InviteCode, "_Named"], ground: Ground, *, before: bool
+) -> frozenset[InviteCode]:
+    """The names of all that the second witness says this join did not use; none where it is silent.
+
+    A use ``before`` the oldest known sample is counted by none, whatever it was of.
+    """
     told = None if join.optional else ground.told.get((join.user, join.opened_us))
     if told is None:
         return frozenset()
     names = {name for name, each in sources.items() if each.source.code == told}
-    return frozenset([*(sources.keys() - names), *([NO_COUNTER] if names else [])])
+    return frozenset([*(sources.keys() - names), *([NO_COUNTER] if names and not before else [])])
 
 
 class _Named(msgspec.Struct, frozen=True):

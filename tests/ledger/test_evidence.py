@@ -298,6 +298,17 @@ def test_a_log_that_tells_the_same_again_writes_nothing_of_it(guild: Guild):
     assert guild.said(BEN) == (Status.UNKNOWN, None, None)
 
 
+def test_a_log_that_was_read_before_the_gap_was_closed_is_read_again_for_it(guild: Guild):
+    """Made between two samples, as the clocks say; the join lies behind the second one."""
+    unexplained(guild)
+    guild.reads(24, creations=(created(19.5),))
+    guild.joins(BEN, 30)
+    for at_s in (31, 33, 38):
+        guild.counters(at_s)
+    guild.reads(44, creations=(created(19.5),))
+    assert {*guild.period(BEN).candidates} == {HIDDEN, "NI"}
+
+
 # Uses that nobody claims
 
 

@@ -18,9 +18,11 @@ from ledger import (
     owner,
     salvage,
     samples,
+    testimony,
     verdicts,
     witness,
 )
+from ledger import credits as credits_of
 from ledger import messages as m
 from ledger import origins as origins_of
 from ledger import records as r
@@ -30,12 +32,13 @@ from ledger.fates import Fate, fate_of
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.phases import Phase
 from ledger.presence import Presence
-from ledger.state import Birth, GapSource, GuildState, Period
-from ledger.windows import Finding, Findings
+from ledger.state import Birth, Death, GapSource, GuildState, Period
+from ledger.windows import Finding, Findings, Ground, Window
 from persistence.frames import Frame
 from persistence.memory import MemoryLayer
 from tests.planted.bug import Bug, Origin, Swap
 
+_gone: Final = samples._gone
 _pronounce: Final = verdicts.pronounce
 _judge: Final = verdicts.judge
 
@@ -148,6 +151,27 @@ def only_told_once(state: GuildState, event: r.VerdictReached, before: Period) -
 
 def never_settled(state: GuildState, event: r.JoinAnnounced) -> None:
     del state, event
+
+
+def used_up_unread(
+    state: GuildState, last: r.Counter, death: Death | None, taken: r.SampleTaken
+) -> Iterator[GapSource]:
+    return (
+        msgspec.structs.replace(each, exact=True, why="used_up", left=samples.UNLIMITED)
+        if deletions.is_undecided(each)
+        else each
+        for each in _gone(state, last, death, taken)
+    )
+
+
+def never_to_others(window: Window, ground: Ground) -> bool:
+    del window, ground
+    return False
+
+
+def never_before(state: GuildState, user: UserId, period: Period) -> bool:
+    del state, user, period
+    return False
 
 
 def never_deleted(source: GapSource, at_us: int | None) -> GapSource:
@@ -299,6 +323,30 @@ BUGS: Final = (
         what="a join that is shown stays in the outbox and is shown again for ever",
         swaps=(Swap(evolve, "shown", never_settled),),
         breaks=frozenset({"I10"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="used-up-unread",
+        origin=Origin.OURS,
+        what="a limited invite that vanished counts as used up before the audit log was read",
+        swaps=(Swap(samples, "_gone", used_up_unread),),
+        breaks=frozenset({"T1", "T2"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="nobody-unseen",
+        origin=Origin.OURS,
+        what="also after an absence every use must be a join that was seen, or the reports clash",
+        swaps=(Swap(testimony, "_leave_uses_to_others", never_to_others),),
+        breaks=frozenset({"T5"}),
+        hunts=("swarm",),
+    ),
+    Bug(
+        name="upgrade-of-each-membership",
+        origin=Origin.OURS,
+        what="who comes back and is upgraded again is credited again, though once for life was asked for",
+        swaps=(Swap(credits_of, "_was_credited_before", never_before),),
+        breaks=frozenset({"I2"}),
         hunts=("swarm",),
     ),
     Bug(

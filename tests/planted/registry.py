@@ -52,6 +52,7 @@ WITNESSES: Final = (
     _witness("T2", "last-candidate-left-out"),
     _witness("T3", "person-overruled"),
     _witness("T4", "message-never-edited"),
+    _witness("T5", "nobody-unseen"),
     _witness("B1", "handler-at-a-loss"),
 )
 

@@ -15,6 +15,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.answers import Answer
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
+from ledger.judging import CLASH
 from ledger.phases import MOVES, Phase
 from ledger.records import Status
 from ledger.samples import SKEW_US
@@ -419,3 +420,32 @@ def no_bug_of_ours(what: str, planted: bool) -> str:  # noqa: FBT001 -- it reads
 def bytes_of(state: GuildState) -> tuple[bytes, ...]:
     """A state as a checkpoint would hold it."""
     return tuple(pages_of(state))
+
+
+@invariant("T5")
+def true_reports_do_not_clash(guild: str, state: GuildState) -> str:
+    """What the second witness truly says of several joins is never called a contradiction.
+
+    Asked at the end, where it is truthful. Broken by a use that is taken for a join's of the window, and is of before
+    it, or of somebody who was never seen.
+    """
+    clashing = [
+        f"{user} at {period.opened_us}"
+        for user, periods in state.members.items()
+        for period in periods
+        if period.reason == CLASH
+    ]
+    return f"guild {guild}: reports are true, and clash: {clashing[:5]}" if clashing else ""
+
+
+@invariant("I2")
+def upgrade_is_credited_once(guild: str, state: GuildState) -> str:
+    """Where an owner wants it once for life, one membership of a member at most has the credit for the upgrade.
+
+    Asked at the end. Broken by looking at one membership alone.
+    """
+    for user, periods in state.members.items():
+        credited = [period.opened_us for period in periods if period.vip_credited]
+        if len(credited) > 1 and state.settings.vip_once == "life":
+            return f"guild {guild}: {user} was upgraded once, credited are {credited}"
+    return ""

@@ -482,6 +482,8 @@ class World:
         if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
             candidates = {join: each.candidates for join, each in known.items()}
             i.truth_is_a_candidate(town.guild, candidates, truth, self.oracle.book(town.guild).told_of())
+            i.true_reports_do_not_clash(town.guild, state)
+        i.upgrade_is_credited_once(town.guild, state)
         self._judge_channel(town, state)
 
     def _judge_channel(self, town: Town, state: GuildState) -> None:
