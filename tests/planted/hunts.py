@@ -36,7 +36,7 @@ from tests.fencing import schedule
 from tests.kills import campaign
 from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
-from tests.ledger import test_fates, test_model, test_salvage, test_worlds
+from tests.ledger import test_evidence, test_fates, test_model, test_salvage, test_vips, test_worlds
 from tests.ledger.lives import GREETING, START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence import holes
 from tests.persistence.damaged import damaged, flip_and_read
@@ -150,6 +150,17 @@ def while_a_verdict_falls(number: int) -> None:
     drafts = verdicts.pronounce(replayed([]), period, fallen, r.InternalCause(what="sample"))
     with breaking("I2"):
         assert [type(draft.event) for draft in drafts] == [r.VerdictReached, r.CreditReversed]
+
+
+def in_an_example(number: int) -> None:
+    """Somebody joins as a limited invite vanishes, and somebody is upgraded in two memberships."""
+    del number
+    with breaking("T1"):
+        test_evidence.test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(
+            test_evidence.Guild()
+        )
+    with breaking("I2"):
+        test_vips.test_the_one_credit_of_a_life_goes_to_the_next_upgrade_where_the_first_proves_to_be_nobodys()
 
 
 def seeded(numbers: range) -> r.Draft:
@@ -348,6 +359,7 @@ HUNTS: Final = {
         Hunt(name="traces", layer="L3", runs=100, step=twice_in_the_swarm),
         Hunt(name="fencing", layer="model", runs=2_000, step=in_a_schedule),
         Hunt(name="worlds", layer="L0", runs=300, step=in_a_world),
+        Hunt(name="examples", layer="L0", runs=1, step=in_an_example),
         Hunt(name="verdicts", layer="L0", runs=10, step=while_a_verdict_falls),
         Hunt(name="pages", layer="L0", runs=10, step=while_pages_are_pulled),
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),

@@ -330,8 +330,8 @@ BUGS: Final = (
         origin=Origin.OURS,
         what="a limited invite that vanished counts as used up before the audit log was read",
         swaps=(Swap(samples, "_gone", used_up_unread),),
-        breaks=frozenset({"T1", "T2"}),
-        hunts=("swarm",),
+        breaks=frozenset({"T1"}),
+        hunts=("examples",),
     ),
     Bug(
         name="nobody-unseen",
@@ -347,7 +347,7 @@ BUGS: Final = (
         what="who comes back and is upgraded again is credited again, though once for life was asked for",
         swaps=(Swap(credits_of, "_was_credited_before", never_before),),
         breaks=frozenset({"I2"}),
-        hunts=("swarm",),
+        hunts=("examples",),
     ),
     Bug(
         name="deletion-ignored",

@@ -426,7 +426,8 @@ def bytes_of(state: GuildState) -> tuple[bytes, ...]:
 def true_reports_do_not_clash(guild: str, state: GuildState) -> str:
     """What the second witness truly says of several joins is never called a contradiction.
 
-    Asked at the end, where it is truthful. Broken by a use that is taken for a join's of the window, and is of before
+    Asked at the end, where it is truthful and nobody came by an invite that the bot was not told of, since a code can
+    come back. Broken by a use that is taken for a join's of the window, and is of before
     it, or of somebody who was never seen.
     """
     clashing = [

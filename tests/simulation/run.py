@@ -479,10 +479,12 @@ class World:
         )
         truthful = self.archives[town.guild].is_truthful
         i.no_claim_is_wrong(town.guild, verdicts, truth, truthful=truthful)
+        told_of = self.oracle.book(town.guild).told_of()
+        if truthful and all(joined.invite in told_of[0] for joined in town.joins.values()):
+            i.true_reports_do_not_clash(town.guild, state)
         if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
             candidates = {join: each.candidates for join, each in known.items()}
-            i.truth_is_a_candidate(town.guild, candidates, truth, self.oracle.book(town.guild).told_of())
-            i.true_reports_do_not_clash(town.guild, state)
+            i.truth_is_a_candidate(town.guild, candidates, truth, told_of)
         i.upgrade_is_credited_once(town.guild, state)
         self._judge_channel(town, state)
 
