@@ -175,7 +175,9 @@ def _now(period: Period, told: Told) -> Iterator[str]:
 
 
 def _vip(period: Period, periods: Sequence[Period], told: Told) -> str:
-    now = "" if period.vip else ", and is none now (losing the role takes no credit back)"
+    now = (
+        "" if period.vip else ", and is none now (when the role went, my records alone say; it takes no credit back)"
+    )
     begins = f"VIP since {moment(period.vip_since_us)}{now}: credited to"
     if period.vip_credited:
         return f"{begins} {told.person(period.vip_credited)}."

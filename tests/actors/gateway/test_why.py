@@ -198,7 +198,7 @@ async def test_why_a_vip_is_credited_to_nobody_is_said(town: Town):
     open_ = msgspec.structs.replace(vip, status=r.Status.LIKELY, vip=False)
     text = await told(town, open_)
     assert "nobody yet, since it is open whose the join is" in text
-    assert "is none now (losing the role takes no credit back)" in text
+    assert "is none now (when the role went, my records alone say; it takes no credit back)" in text
 
 
 async def test_why_a_known_invite_is_credited_to_nobody_is_said(town: Town):
