@@ -99,8 +99,10 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.GuildAdopted():
             state.counting_since_us = event.counting_since_us
         case r.MembersSeeded():
+            # A guild that was forgotten whole may count from a moment that, by our clock, has yet to come.
+            arrived_us = min(state.counting_since_us, record.at_ms * 1_000)
             for seed in event.members:
-                state.members[seed.user] = (_seeded(seed, state.counting_since_us),)
+                state.members[seed.user] = (_seeded(seed, arrived_us),)
         case r.RepeatRecorded():
             _repeat(state, event)
         case r.InviteCreated():
@@ -139,10 +141,10 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             assert_never(event)
 
 
-def _seeded(seed: r.SeededMember, since_us: int) -> Period:
+def _seeded(seed: r.SeededMember, arrived_us: int) -> Period:
     return Period(
         seed.joined_at_us,
-        since_us,
+        arrived_us,
         counted=False,
         rejoin=seed.rejoin,
         status=r.Status.UNKNOWN,

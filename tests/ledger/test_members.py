@@ -317,3 +317,16 @@ def test_ten_thousand_leaves_are_remembered_while_a_list_is_read():
     guild.presence = msgspec.structs.replace(guild.presence, left=dict(list(crowd.items())[1:]))
     guild.leaves(31)
     assert guild.presence.left[ANNA] == START_US + 31 * SECOND
+
+
+def test_who_is_seeded_into_a_guild_that_counts_from_a_moment_to_come_is_gone_when_a_list_no_longer_shows_them():
+    """Forgotten while Discord's clock was ahead: it counts from the newest join on, by that clock."""
+    guild = Guild(compared=True)
+    guild.joins(5, arrived_s=1)
+    guild.tell(m.ForgetGuild(at_us=START_US + 2 * SECOND))
+    guild.lists(2.5, m.ListedMember(user=ANNA, joined_at_us=START_US + 5 * SECOND))
+    assert guild.period().listed
+    guild.leaves(3)
+    assert guild.period().is_open(), "told before they had joined, by our clock: another list has to tell"
+    guild.lists(4)
+    assert not guild.period().is_open()
