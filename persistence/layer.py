@@ -146,6 +146,8 @@ class Layer(Protocol):
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
         """A guild's frames behind ``after_seq``, in order, checksums verified.
 
+        Where its chain goes on behind a hole, those before that may be left out.
+
         Raises:
             Corrupt: when one of them is unreadable.
         """

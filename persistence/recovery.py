@@ -42,12 +42,18 @@ async def completes(seat: Seat, others: Sequence[Seat], now_ms: int) -> bool:
 
 
 async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
-    """Makes all healthy seats equal to the leader. Gives what was done, a sentence each."""
+    """Makes all healthy seats equal to the leader. Gives what was done, a sentence each.
+
+    Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet may
+    not go on beside one that was, with a hole that nobody knows of.
+    """
     said: list[str] = []
     for seat in _others(leader, seats):
         if seat.healthy and leader.readable:
             said += await follow(seat, leader, salvage, now_ms)
-    return said
+    near = [seat for seat in seats if seat.healthy and not seat.trails]
+    second = None if leader.readable else newest(near)
+    return said if second is None else said + await heal(near, second, salvage, now_ms)
 
 
 async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
@@ -56,10 +62,10 @@ async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
     for seat in seats:
         if leader is None or not (seat.trails and seat.readable and seat.epoch() == leader.epoch()):
             continue
-        agree = await _agree(seat, leader, now_ms)
+        shared = await _parting(seat, leader, now_ms)
         if not leader.readable:
             return await leader_of(seats, now_ms)
-        if not agree:
+        if shared is not None:
             return seat
     return leader
 
@@ -89,8 +95,9 @@ def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
 async def follow(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
     """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way."""
     said: list[str] = []
-    if not await _agree(seat, leader, now_ms):
-        said += await _part(seat, leader, salvage, now_ms)
+    shared = await _parting(seat, leader, now_ms)
+    if shared is not None:
+        said += await _part(seat, leader, shared, salvage, now_ms)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
     if behind.healthy and ahead.readable and behind.gsn < ahead.gsn and not behind.trails:
         said.append(await _feed(behind, ahead, now_ms))
@@ -176,10 +183,18 @@ async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, F
     return found
 
 
-async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
-    """Whether every head of the one that is behind lies on the other's chain of that guild.
+async def _parting(seat: Seat, other: Seat, now_ms: int) -> int | None:
+    """The gsn behind which a seat holds another branch than the other; None = they do not differ, or one fails.
 
-    Means nothing where one of them fails.
+    What a hole hides is no branch: who cannot tell from the heads compares record by record.
+    """
+    return None if await _agree(seat, other, now_ms) else await _shared(seat, other, now_ms)
+
+
+async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
+    """Whether every head of the one that is behind is seen to lie on the other's chain of that guild.
+
+    Means nothing where one of them fails. Behind a hole, a layer does not find what lies before it.
     """
     behind, ahead = sorted((seat, other), key=_gsn_of)
     for guild, head in behind.summary.heads.items():
@@ -204,10 +219,9 @@ async def _chain(seat: Seat, guild: GuildId, after_seq: int, now_ms: int) -> Seq
     return ()
 
 
-async def _part(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
-    """Sets aside what a seat holds behind the last record that it shares with the leader, if they differ at all."""
-    shared = await _shared(seat, leader, now_ms)
-    if shared is None or not seat.healthy or not leader.readable:
+async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage, now_ms: int) -> list[str]:
+    """Sets aside what a seat holds behind the last record that it shares with the leader."""
+    if not seat.healthy or not leader.readable:
         return []
     lost = seat.gsn - shared
     await seat.set_aside(shared, salvage, now_ms)

@@ -10,6 +10,7 @@ from ledger.ids import GuildId
 from persistence import following, recovery
 from persistence.cloud import CloudLayer
 from persistence.frames import Frame
+from persistence.layer import Layer
 from persistence.memory import MemoryLayer
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
@@ -34,8 +35,12 @@ class Machine:
         """A fresh process on the same folder."""
         clock, randomness = TestClock(), TestRandomness(int(self.writer, 36) * 1_000)
         cloud = CloudLayer(self.objects, inline, randomness, clock, self.writer)
-        self.store = Store([self.log, self.database], clock, randomness, cloud)
+        self.store = Store(self.near(), clock, randomness, cloud)
         return self.store
+
+    def near(self) -> Sequence[Layer]:
+        """The folder's layers, the log first."""
+        return self.log, self.database
 
     async def started(self) -> "Machine":
         await self.store.start()
