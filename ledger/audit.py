@@ -18,12 +18,14 @@ from ledger.creations import LOGGED_LATE_US, is_unseen, with_creation
 from ledger.decision import Decision
 from ledger.deletions import as_read, with_deletions
 from ledger.fetching import retry_after_s
-from ledger.presence import NO_ERRAND, Errand, Presence
+from ledger.presence import Errand, Presence
 from ledger.samples import SKEW_US
 from ledger.state import GuildState
 from ledger.verdicts import plain_verdict, pronounce
 
 CAUSE: Final = r.InternalCause(what="audit")
+AGAIN_US: Final = 30_000_000
+"""Where people keep coming by no invite the log is not read more often than that."""
 FORBIDDEN_AGAIN_US: Final = 3_600_000_000
 """A change of permissions is heard of at once; this is for what is not."""
 
@@ -39,7 +41,7 @@ def audit_arrived(state: GuildState, presence: Presence, message: m.AuditArrived
     """The decision on a reading of the whole log."""
     if message.number != presence.audit.number:
         return Decision(presence=presence)
-    presence = msgspec.structs.replace(presence, audit=NO_ERRAND)
+    presence = msgspec.structs.replace(presence, audit=Errand(from_us=message.requested_us + AGAIN_US))
     read = r.Draft(
         event=r.AuditRead(requested_us=message.requested_us),
         cause=CAUSE,

@@ -13,6 +13,8 @@ from ledger.ids import InviteCode
 from ledger.samples import LOGGED, SKEW_US, UNLIMITED
 from ledger.state import Gap, GapSource
 
+LISTED_LATE_US: Final = 60_000_000
+"""So long an invite may still have been listed after it was deleted."""
 SETTLED_US: Final = 5_000_000
 """So long after the sample the log is complete."""
 KEPT_US: Final = 45 * 24 * 3_600 * 1_000_000

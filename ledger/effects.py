@@ -52,12 +52,13 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class ReadAudit(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Read the audit log (42 and 28) back to ``since_us``, not before ``due_us``; answer with ``AuditArrived`` or
-    ``AuditFailed``.
+    """Read the audit log, not before ``due_us``: who added bots (28) back to ``since_us``, which invites were made or
+    deleted (40, 42) back to ``invites_since_us``; answer with ``AuditArrived`` or ``AuditFailed``.
     """
 
     number: int
     since_us: int
+    invites_since_us: int
     due_us: int
 
 

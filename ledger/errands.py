@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.deletions import SETTLED_US
+from ledger.deletions import LISTED_LATE_US, SETTLED_US
 from ledger.effects import AnnounceJoin, AskWitness, ReadAudit, Request, SweepMembers
 from ledger.ids import UserId
 from ledger.phases import Phase
@@ -61,7 +61,11 @@ def _audit(state: GuildState, presence: Presence) -> _Found:
     due_us = max(until_us + SETTLED_US, presence.audit.from_us)
     audit = msgspec.structs.replace(presence.audit, number=number)
     asking = msgspec.structs.replace(presence, asks=number, audit=audit)
-    return asking, ReadAudit(number=number, since_us=since_us, due_us=due_us)
+    # Windows older than the oldest gap that is kept are worked out no more, so their invites do not matter.
+    oldest_us = state.gaps[0].opened.requested_us - LISTED_LATE_US if state.gaps else until_us
+    return asking, ReadAudit(
+        number=number, since_us=since_us, invites_since_us=max(since_us, oldest_us), due_us=due_us
+    )
 
 
 def _witness(state: GuildState, presence: Presence) -> _Found:

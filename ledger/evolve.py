@@ -12,7 +12,7 @@ import msgspec
 from ledger import records as r
 from ledger.announcing import shown, to_be_shown
 from ledger.creations import with_creation
-from ledger.deletions import SETTLED_US, as_read, is_undecided, with_deletions
+from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
 from ledger.samples import APPLIED, SKEW_US, close_gap
@@ -45,8 +45,6 @@ MAX_UNHEARD: Final = 20_000
 MAX_CARRIED: Final = 1_000
 HEARD_OF_US: Final = 20_000_000
 """A member younger than this is often missing in Discord's search."""
-LISTED_LATE_US: Final = 60_000_000
-"""So long an invite may still have been listed after it was deleted."""
 GAP_KEPT_US: Final = 600_000_000
 """A closed gap serves late join events for ten minutes, and, however long nobody listened, those that come with the
 first sample afterwards: the member list shows who joined unheard.

@@ -111,7 +111,8 @@ class Errands:
         requested_us = self._clock.stamp_us()
         read: dict[Action, tuple[Audited, ...]] = {}
         for action in Action:
-            entries = await self._rest.audit(guild, action, effect.since_us)
+            since_us = effect.since_us if action is Action.BOT_ADDED else effect.invites_since_us
+            entries = await self._rest.audit(guild, action, since_us)
             if not isinstance(entries, tuple):
                 return self._failed(effect, entries)
             read[action] = entries

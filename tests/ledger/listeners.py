@@ -212,7 +212,7 @@ class Auditing(Ours):
         deletions = tuple(
             m.DeletedInvite(code=each.code, at_us=each.at_us + recording.skew_us, by=each.by)
             for each in recording.deletions
-            if errand.since_us <= each.at_us + recording.skew_us and each.at_us <= now_us
+            if errand.invites_since_us <= each.at_us + recording.skew_us and each.at_us <= now_us
         )
         read = m.AuditArrived(number=errand.number, requested_us=now_us, deletions=deletions)
         self.stage.later(now_us + 100_000, lambda: self.tell(read))

@@ -309,6 +309,23 @@ def test_a_log_that_was_read_before_the_gap_was_closed_is_read_again_for_it(guil
     assert {*guild.period(BEN).candidates} == {HIDDEN, "NI"}
 
 
+def test_the_log_is_read_at_most_twice_a_minute_and_for_invites_only_as_far_back_as_windows_are_kept(guild: Guild):
+    unexplained(guild)
+    guild.reads(24)
+    guild.joins(BEN, 30)
+    for at_s in (31, 33, 38):
+        guild.counters(at_s)
+    (asked,) = (each for each in guild.errands if isinstance(each, ReadAudit))
+    assert asked.due_us == us(24 + 30)
+    for user, joined_s in ((CARL, 1_000), (STAFF, 2_000)):
+        guild.joins(user, joined_s)
+        for after_s in (1, 3, 8):
+            guild.counters(joined_s + after_s)
+    (asked,) = guild.asked(ReadAudit)
+    assert asked.since_us == us(18 - 60), "of the window of Ben's, which was not read"
+    assert asked.invites_since_us == us(38 - 60), "of the oldest gap that is kept"
+
+
 # Uses that nobody claims
 
 

@@ -36,7 +36,7 @@ def user(some_id: int) -> UserId:
 
 
 def an_audit(since_us: int = 0, due_us: int = 0) -> ReadAudit:
-    return ReadAudit(number=7, since_us=since_us, due_us=due_us)
+    return ReadAudit(number=7, since_us=since_us, invites_since_us=since_us, due_us=due_us)
 
 
 def an_ask(*users: int) -> AskWitness:
