@@ -16,49 +16,34 @@ message that failed twice, restart after a backoff with full jitter, park. A lif
 is taken away, then it is cancelled, then it is waited for; one that does not end is counted as a zombie, and the
 fences (mailbox, journal) keep it from doing harm. Whatever a child dies of is looked at here and nowhere else.
 A guild at rest has no life: the next message to it begins one.
+
+What the tree is made of, and how the process begins and ends, is ``actors/program.py``.
 """
 
 import asyncio
-import logging
-import signal
 import sys
 import traceback
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from importlib.metadata import version
 from typing import Final, TypeVar
 
 from stamina.instrumentation import set_on_retry_hooks
 from structlog.typing import FilteringBoundLogger
 
+from actors.alone import forget_alone
 from actors.care import Breaker, Caretaker
-from actors.cli.app import RunOptions, make_app, perform
+from actors.cli.app import make_app, perform
 from actors.cli.demo import play
-from actors.cli.exits import OK, exit_code_of
-from actors.clock import Sleep, SystemClock, SystemRandomness
-from actors.cloud_side import Cloud, CloudSide
+from actors.clock import Sleep
 from actors.drain import Drain, Step
-from actors.drills import last_drill
-from actors.forgetting import ForgetReport, ForgetRequest, Forgetting, Progress
-from actors.gateway.names import LibraryMismatch
-from actors.gateway.runner import Gateway
-from actors.ground import hold, open_cloud, warn_of_data, warn_of_first_start
-from actors.guild import EvolveFailed, GuildActor, GuildAddress, Nowhere, Outside, dead_letter, payload_of
+from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter, payload_of
 from actors.journal import Journal
-from actors.keeper import Keeper
-from actors.logs import adopt_libraries, make_logger
 from actors.mailbox import Envelope, Lane, Revoked, Stage
-from actors.memory import MANY_GUILDS, calm_collector, set_apart
-from actors.ops.health import Vitals
-from actors.ops.http import OpsServer
-from actors.ops.serving import CannotListen
-from actors.recovered import tell_recovery
+from actors.memory import MANY_GUILDS, set_apart
+from actors.program import run_bot
 from actors.roster import Roster
 from actors.runtime import Jobs, live
-from actors.salvager import Salvager
-from actors.settings import Settings
 from actors.sources import read_settings
 from actors.standing import Inside, Kept, NotRunning, Standing
 from actors.supervision import (
@@ -69,25 +54,16 @@ from actors.supervision import (
     Recoveries,
     Restart,
     SupervisorStatistics,
-    journal_spec,
     spawn,
+    told,
 )
 from ledger import messages as m
 from ledger.answers import Answer
-from ledger.errors import Fenced, LedgerError, Stale, StorageError
+from ledger.errors import Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.phases import Phase
 from ledger.ports import Clock, Randomness
-from persistence.cloud import CloudLayer
-from persistence.disk import Held, RealDisk
 from persistence.lists import Lists
-from persistence.local import LocalLayer, hold_folder
-from persistence.marker import folder_id
-from persistence.offload import ThreadOffload
-from persistence.quarantine import Quarantine
-from persistence.salvage import FileSalvage
-from persistence.sqlite import SqliteLayer
-from persistence.store import Store
 
 T = TypeVar("T")
 
@@ -369,11 +345,11 @@ class Supervisor(Inside):
         if isinstance(error, child.spec.fatal):
             raise error
         if not killed and not child.charge(self._clock.monotonic_s()):
-            raise GaveUp(f"{child.spec.name} died too often, last of {_told(error)}")
+            raise GaveUp(f"{child.spec.name} died too often, last of {told(error)}")
         if child.spec.on_death is not None:
             child.spec.on_death(StorageError(f"{child.spec.name} died"))
         after_s = 0.0 if killed else self._backoff_s(child)
-        self._restart(child, "killed" if killed else _told(error), after_s=after_s)
+        self._restart(child, "killed" if killed else told(error), after_s=after_s)
 
     def _guild_died(self, child: GuildChild, error: BaseException | None) -> None:
         match error:
@@ -397,11 +373,11 @@ class Supervisor(Inside):
             self._log.error("breaker.opened", error=repr(error), guilds=len(self._guilds), pause_s=pause_s)
         if self._breaker.is_open(now_s):
             wait_s = self._breaker.wait_s(now_s)
-            self._restart(child, _told(error), after_s=wait_s + self._randomness.uniform(0.0, wait_s))
+            self._restart(child, told(error), after_s=wait_s + self._randomness.uniform(0.0, wait_s))
         elif child.parked:
             self._park(child, f"died again, of {error!r}")
         elif child.charge(now_s):
-            self._restart(child, _told(error), after_s=self._backoff_s(child))
+            self._restart(child, told(error), after_s=self._backoff_s(child))
         else:
             self._park(child, f"died too often, last of {error!r}")
 
@@ -483,331 +459,11 @@ async def _leave_in_order(actor: GuildActor) -> None:
     actor.move(Phase.STOPPED)
 
 
-def _told(error: BaseException | None) -> str:
-    match error:
-        case None:
-            return "ended by itself"
-        case LedgerError():
-            return str(error)
-        case _:
-            return repr(error)
-
-
-class Program:
-    """The whole bot: its parts, made once from the settings, and how they start and end."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store,
-        offload: ThreadOffload,
-        log: FilteringBoundLogger,
-        *,
-        cloud: Cloud | None,
-        began: Callable[[int], None],
-        chaos: bool,
-    ) -> None:
-        clock, randomness = SystemClock(), SystemRandomness()
-        self._clock = clock
-        self._log = log
-        self._store = store
-        self._draining = False
-        self._release = version("inviteledger")
-        self._data = settings.ledger_data
-        self.cloud = None if cloud is None else _cloud_side(cloud, store, self._hears_discord, log)
-        turn = None if self.cloud is None else self.cloud.await_turn
-        self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log, turn=turn, began=began)
-        if self.cloud is not None:
-            self.cloud.attach(self.journal, settings.named_layers())
-        self.supervisor = Supervisor(
-            journal=self.journal,
-            keep=self._keep,
-            clock=clock,
-            randomness=randomness,
-            sleep=asyncio.sleep,
-            log=log,
-        )
-        self._offload = offload
-        self._quarantine = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
-        self.gateway = Gateway(
-            token=settings.token().get_secret_value(),
-            api_url=settings.discord_api_url,
-            roster=self.supervisor.roster,
-            inside=self.supervisor,
-            clock=clock,
-            sleep=asyncio.sleep,
-            randomness=randomness,
-            spawn=spawn,
-            keep=self._keep,
-            witness=settings.ledger_second_witness == "on",
-            log=log,
-        )
-        self.supervisor.connect(self.gateway.outside)
-        self.keeper = Keeper(store, self.journal, self.supervisor, clock=clock, sleep=asyncio.sleep, log=log)
-        self.salvager = Salvager(store.salvage, self.supervisor.roster, clock, asyncio.sleep, log)
-        self.http = OpsServer(
-            endpoint=settings.http(),
-            token=settings.ledger_http_token,
-            health=self,
-            forget=forgetting(self.supervisor, self.journal, settings, offload).forget,
-            kill=self.supervisor.kill,
-            chaos=chaos,
-            log=log,
-        )
-
-    def _hears_discord(self) -> bool:
-        status = self.gateway.status()
-        return status.connected and not status.awaited
-
-    def _keep(self, digest: str, payload: bytes) -> None:
-        """Puts an event that could not be read aside, beside the loop: a storm of them must not stop it."""
-
-        async def write() -> None:
-            why = "an event that could not be read"
-            await self._offload(lambda: self._quarantine.keep(f"{digest}.json", payload, why))
-
-        self.supervisor.jobs.start(write(), f"quarantine/{digest[:8]}")
-
-    def specs(self) -> tuple[ChildSpec, ...]:
-        """The root's children, in the order of their start."""
-        return (
-            journal_spec(self.journal),
-            *(() if self.cloud is None else self.cloud.specs()),
-            ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
-            ChildSpec(name="salvager", start=self.salvager.run),
-            ChildSpec(name="keeper", start=self.keeper.run, fatal=(Stale,)),
-            ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
-            ChildSpec(
-                name="gateway",
-                start=self.gateway.run,
-                restart=Restart.TRANSIENT,
-                fatal=(LibraryMismatch,),
-            ),
-        )
-
-    def vitals(self) -> Vitals:
-        """The process now (``ops.health.Health``)."""
-        gateway = self.gateway.status()
-        return Vitals(
-            release=self._release,
-            held=gateway.held,
-            connected=gateway.connected,
-            shards=gateway.shards,
-            awaited=gateway.awaited,
-            draining=self._draining,
-            standby=self.cloud is not None and self.cloud.handover.is_waiting,
-            drill=last_drill(RealDisk(), self._data),
-            tree=self.supervisor.statistics(),
-            journal=self.journal.statistics(),
-            keeper=self.keeper.statistics(),
-            mailboxes=self.supervisor.roster.statistics(),
-            dispatches=gateway.dispatches,
-            requests=gateway.requests,
-            errands=gateway.errands,
-        )
-
-    async def run(self, stop: asyncio.Future[str]) -> None:
-        """Runs until ``stop`` has a result, which says why; then drains in order.
-
-        Raises:
-            LedgerError: when a child died of what no restart mends.
-        """
-        tree = spawn(self.supervisor.run(self.specs()), "supervisor")
-        try:
-            either: set[asyncio.Future[None] | asyncio.Future[str]] = {tree, stop}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await self._drain(tree, _why_stopped(tree, stop))
-        if not tree.cancelled():
-            tree.result()
-
-    async def _drain(self, tree: asyncio.Task[None], why: str) -> None:
-        """Let a newcomer pass, stop intake, empty the mailboxes, keep checkpoints, flush, end all, say goodbye."""
-        self._draining = True
-        self._log.info("bot.draining", why=why)
-        drain = Drain(self._clock)
-        if self.cloud is not None:
-            await self.cloud.let_pass(drain)
-        self.gateway.stop_intake()
-        await self.supervisor.drain(self._leave, drain)
-        tree.cancel()
-        await asyncio.wait({tree}, timeout=drain.left_s(Step.CHILDREN))
-        await self._store.close()
-        async with drain.limit(Step.GATEWAY):
-            await self.gateway.close()
-        self._log.info("drain.finished", seconds=round(drain.took_s, 2), cut=list(drain.cut))
-
-    async def _leave(self, drain: Drain) -> None:
-        """Nothing is recorded any more: the cloud gets the rest, and all of it is read back."""
-        if self.cloud is not None:
-            await self.cloud.leave(drain)
-        await self.keeper.finish(drain)
-
-
-def _why_stopped(tree: asyncio.Task[None], stop: asyncio.Future[str]) -> str:
-    if stop.done():
-        return stop.result()
-    return _told(tree.exception()) if tree.done() and not tree.cancelled() else "cancelled"
-
-
-def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
-    if not stop.done():
-        stop.set_result(number.name)
-
-
-def forgetting(supervisor: Supervisor, journal: Journal, settings: Settings, offload: ThreadOffload) -> Forgetting:
-    """Forgetting with the actors of this tree."""
-    return Forgetting(
-        roster=supervisor.roster,
-        inside=supervisor,
-        guilds=journal.guilds,
-        unsalvaged=journal.unsalvaged,
-        quarantine=Quarantine(RealDisk(), settings.ledger_data / "quarantine"),
-        offload=offload,
-        clock=SystemClock(),
-    )
-
-
-def run_bot(settings: Settings, options: RunOptions) -> int:
-    """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code."""
-    clock = SystemClock()
-    log = make_logger(settings, clock, sys.stdout)
-    adopt_libraries(settings, clock, sys.stdout)
-    offload = ThreadOffload("disk")
-    calm_collector()
-    try:
-        asyncio.run(_run(settings, log, offload, options))
-    except LedgerError as error:
-        log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
-        return exit_code_of(error)
-    finally:
-        offload.close()
-    log.info("bot.stopped")
-    return OK
-
-
-async def _run(settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, options: RunOptions) -> None:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[str] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
-    warn_of_data(settings, log)
-    disk, data = RealDisk(), settings.ledger_data
-    holding = spawn(hold(disk, data, asyncio.sleep, log), "hold")
-    either: set[asyncio.Future[Held] | asyncio.Future[str]] = {holding, stop}
-    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if not holding.done():
-        holding.cancel()
-        return
-    held = holding.result()
-    try:
-        async with _opened(settings, offload, options) as (store, cloud, seen):
-
-            def began(epoch: int) -> None:
-                warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
-
-            if cloud is None:
-                began(await _recover(store, log))
-            await Program(settings, store, offload, log, cloud=cloud, began=began, chaos=options.chaos).run(stop)
-    finally:
-        held.release()
-
-
-def forget_alone(settings: Settings, request: ForgetRequest, progress: Progress) -> ForgetReport:
-    """Forgets where no bot runs: the same tree without a gateway, for as long as it takes.
-
-    Raises:
-        FolderInUse: when a bot runs on the folder: it has to be asked (``POST /forget``).
-        LedgerError: when nothing can be recorded.
-    """
-    log = make_logger(settings, SystemClock(), sys.stderr, logging.WARNING)
-    offload = ThreadOffload("disk")
-    held = hold_folder(RealDisk(), settings.ledger_data, "just now, to forget")
-    try:
-        return asyncio.run(_forget_alone(settings, request, progress, offload, log))
-    finally:
-        held.release()
-        offload.close()
-
-
-async def _forget_alone(
-    settings: Settings, request: ForgetRequest, progress: Progress, offload: ThreadOffload, log: FilteringBoundLogger
-) -> ForgetReport:
-    async with _opened(settings, offload, RunOptions()) as (store, cloud, _):
-        clock, named = SystemClock(), settings.named_layers()
-        side = None
-        if cloud is not None:
-            side = _cloud_side(cloud, store, lambda: False, log)
-            await side.handover.expect_nobody()
-        await _recover(store, log)
-        journal = Journal(store, named, clock, asyncio.sleep, log)
-        supervisor = Supervisor(
-            journal=journal,
-            keep=lambda _digest, _payload: None,
-            clock=clock,
-            randomness=SystemRandomness(),
-            sleep=asyncio.sleep,
-            log=log,
-        )
-        supervisor.connect(Nowhere())
-        if side is not None:
-            side.attach(journal, named)
-        specs = (journal_spec(journal), *(() if side is None else side.specs()))
-        tree = spawn(supervisor.run(specs), "supervisor")
-        await Salvager(store.salvage, supervisor.roster, clock, asyncio.sleep, log).salvage_all()
-        report = await forgetting(supervisor, journal, settings, offload).forget(request, progress)
-        await supervisor.drain(None if side is None else side.leave)
-        tree.cancel()
-        await asyncio.wait({tree})
-        return report
-
-
-def _cloud_side(cloud: Cloud, store: Store, hears: Callable[[], bool], log: FilteringBoundLogger) -> CloudSide:
-    randomness, clock = SystemRandomness(), SystemClock()
-    return CloudSide(cloud, store, hears=hears, randomness=randomness, clock=clock, sleep=asyncio.sleep, log=log)
-
-
-@asynccontextmanager
-async def _opened(
-    settings: Settings, offload: ThreadOffload, options: RunOptions
-) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
-    """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before."""
-    disk, data, randomness = RealDisk(), settings.ledger_data, SystemRandomness()
-    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
-    writer, seen = folder_id(disk, data, randomness)
-    objects = open_cloud(settings, disk, offload, randomness)
-    cloud = None if objects is None else CloudLayer(objects, offload, randomness, SystemClock(), writer)
-    store = Store(
-        layers,
-        SystemClock(),
-        randomness,
-        cloud,
-        salvage=FileSalvage(disk, data, offload),
-        named=settings.named_layers(),
-        may_begin_anew=options.abandon_history,
-    )
-    try:
-        yield store, None if objects is None else Cloud(objects, writer), seen
-    finally:
-        await store.close()
-        if objects is not None:
-            await objects.close()
-
-
-async def _recover(store: Store, log: FilteringBoundLogger) -> int:
-    """Compares the layers, says what came of it, and gives the epoch that was taken."""
-    clock = SystemClock()
-    began_s = clock.monotonic_s()
-    report = await store.start()
-    tell_recovery(log, report, clock.monotonic_s() - began_s)
-    return report.epoch
-
-
 def main() -> None:
     """The program's entry point (``inviteledger``)."""
     set_on_retry_hooks([])  # by itself the library writes each retry to stdout, where our lines and answers go
-    app = make_app(settings=read_settings, run=run_bot, demo=play, forget=forget_alone)
+    run, forget = partial(run_bot, Supervisor), partial(forget_alone, Supervisor)
+    app = make_app(settings=read_settings, run=run, demo=play, forget=forget)
     sys.exit(perform(app, sys.argv[1:]))
 
 

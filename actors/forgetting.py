@@ -12,13 +12,17 @@ from typing import Final, TypeAlias
 import msgspec
 
 from actors.asks import Answered
+from actors.clock import SystemClock
+from actors.journal import Journal
 from actors.roster import Roster
+from actors.settings import Settings
 from actors.standing import Inside, NotRunning
 from ledger import messages as m
 from ledger.answers import Forgot
 from ledger.errors import LedgerError, StorageError
 from ledger.ids import GuildId, UserId, is_id
 from ledger.ports import Clock
+from persistence.disk import RealDisk
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
 
@@ -184,3 +188,18 @@ class Forgetting:
             piece = names[start : start + PAYLOADS_AT_ONCE]
             removed += await self._offload(partial(self._quarantine.forget, piece, ids))
         return removed
+
+
+def forgetting_in(
+    roster: Roster, inside: Inside, journal: Journal, settings: Settings, offload: Offload
+) -> Forgetting:
+    """Forgetting in this process: with its actors, and the data folder of its settings."""
+    return Forgetting(
+        roster=roster,
+        inside=inside,
+        guilds=journal.guilds,
+        unsalvaged=journal.unsalvaged,
+        quarantine=Quarantine(RealDisk(), settings.ledger_data / "quarantine"),
+        offload=offload,
+        clock=SystemClock(),
+    )

@@ -199,3 +199,14 @@ class Recoveries:
 def spawn(work: Coroutine[object, object, T], name: str) -> asyncio.Task[T]:
     """The one place where tasks begin (``runtime.Spawner``)."""
     return asyncio.get_running_loop().create_task(work, name=name)
+
+
+def told(error: BaseException | None) -> str:
+    """What a child ended of, in words."""
+    match error:
+        case None:
+            return "ended by itself"
+        case LedgerError():
+            return str(error)
+        case _:
+            return repr(error)

@@ -19,6 +19,7 @@ import msgspec
 
 ROOT: Final = Path(__file__).parents[2]
 KERNEL: Final = (
+    "actors/alone.py",
     "actors/asks.py",
     "actors/care.py",
     "actors/cloud_side.py",
@@ -28,6 +29,8 @@ KERNEL: Final = (
     "actors/journal.py",
     "actors/keeper.py",
     "actors/mailbox.py",
+    "actors/opening.py",
+    "actors/program.py",
     "actors/proving.py",
     "actors/reads.py",
     "actors/roster.py",

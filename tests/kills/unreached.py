@@ -24,11 +24,9 @@ KEEPER: Final = (
 )
 
 WHY: Final[Mapping[str, str]] = {
-    "supervisor.py:Program.": PROCESS,
-    "supervisor.py:_run": PROCESS,
-    "supervisor.py:_recover": PROCESS,
-    "supervisor.py:_forget_alone": PROCESS,
-    "supervisor.py:_opened": PROCESS,
+    "actors/program.py:": PROCESS,
+    "actors/alone.py:": PROCESS,
+    "actors/opening.py:": PROCESS,
     "actors/handover.py:Handover.expect_nobody": "a tool's, not the bot's: tests/actors/test_handover.py",
     "persistence/store.py:Store.open_guild#2": "no near layer has it whole: tests/persistence/test_store_cloud.py",
     "actors/cloud_side.py:CloudSide.leave#3": FLUSH,

@@ -1,6 +1,6 @@
 """One life of the bot's process in a simulation: the real supervisor, caretaker, journal, store, log, on a SimLoop.
 
-What differs from ``supervisor.Program``: the disk is ``SimDisk``, the database a model of one, Discord whatever the
+What differs from ``actors/program.py``: the disk is ``SimDisk``, the database a model of one, Discord whatever the
 caller connects, and there is neither HTTP nor a gateway. Disk and database are handed in: they outlive the process.
 A life ends by ``stop`` (a drain), or by ``kill``: then the power is off, and only ``disk.crashed()`` is left of it.
 """

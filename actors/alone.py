@@ -1,0 +1,71 @@
+"""Forgetting where no bot runs: for as long as it takes, the same tree without a gateway."""
+
+import asyncio
+import logging
+import sys
+
+from actors.clock import SystemClock, SystemRandomness
+from actors.forgetting import ForgetReport, ForgetRequest, Progress, forgetting_in
+from actors.guild import Nowhere
+from actors.journal import Journal
+from actors.logs import make_logger
+from actors.opening import cloud_side, opened, recover
+from actors.salvager import Salvager
+from actors.settings import Settings
+from actors.supervision import journal_spec, spawn
+from actors.tree import Supervise
+from persistence.disk import RealDisk
+from persistence.local import hold_folder
+from persistence.offload import ThreadOffload
+
+
+def forget_alone(
+    supervise: Supervise, settings: Settings, request: ForgetRequest, progress: Progress
+) -> ForgetReport:
+    """Forgets where no bot runs: the same tree without a gateway, for as long as it takes.
+
+    Raises:
+        FolderInUse: when a bot runs on the folder: it has to be asked (``POST /forget``).
+        LedgerError: when nothing can be recorded.
+    """
+    offload = ThreadOffload("disk")
+    held = hold_folder(RealDisk(), settings.ledger_data, "just now, to forget")
+    try:
+        return asyncio.run(_forget_alone(supervise, settings, request, progress, offload))
+    finally:
+        held.release()
+        offload.close()
+
+
+async def _forget_alone(
+    supervise: Supervise, settings: Settings, request: ForgetRequest, progress: Progress, offload: ThreadOffload
+) -> ForgetReport:
+    log = make_logger(settings, SystemClock(), sys.stderr, logging.WARNING)
+    async with opened(settings, offload) as (store, cloud, _):
+        clock, named = SystemClock(), settings.named_layers()
+        side = None
+        if cloud is not None:
+            side = cloud_side(cloud, store, lambda: False, log)
+            await side.handover.expect_nobody()
+        await recover(store, log)
+        journal = Journal(store, named, clock, asyncio.sleep, log)
+        supervisor = supervise(
+            journal=journal,
+            keep=lambda _digest, _payload: None,
+            clock=clock,
+            randomness=SystemRandomness(),
+            sleep=asyncio.sleep,
+            log=log,
+        )
+        supervisor.connect(Nowhere())
+        if side is not None:
+            side.attach(journal, named)
+        specs = (journal_spec(journal), *(() if side is None else side.specs()))
+        tree = spawn(supervisor.run(specs), "supervisor")
+        await Salvager(store.salvage, supervisor.roster, clock, asyncio.sleep, log).salvage_all()
+        forgetting = forgetting_in(supervisor.roster, supervisor, journal, settings, offload)
+        report = await forgetting.forget(request, progress)
+        await supervisor.drain(None if side is None else side.leave)
+        tree.cancel()
+        await asyncio.wait({tree})
+        return report

@@ -1,0 +1,63 @@
+"""The store of a data folder and its cloud: how they are opened, compared and closed again."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.clock import SystemClock, SystemRandomness
+from actors.cloud_side import Cloud, CloudSide
+from actors.ground import open_cloud
+from actors.recovered import tell_recovery
+from actors.settings import Settings
+from persistence.cloud import CloudLayer
+from persistence.disk import RealDisk
+from persistence.local import LocalLayer
+from persistence.marker import folder_id
+from persistence.offload import ThreadOffload
+from persistence.salvage import FileSalvage
+from persistence.sqlite import SqliteLayer
+from persistence.store import Store
+
+
+@asynccontextmanager
+async def opened(
+    settings: Settings, offload: ThreadOffload, *, may_begin_anew: bool = False
+) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
+    """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before."""
+    disk, data, randomness = RealDisk(), settings.ledger_data, SystemRandomness()
+    layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
+    writer, seen = folder_id(disk, data, randomness)
+    objects = open_cloud(settings, disk, offload, randomness)
+    cloud = None if objects is None else CloudLayer(objects, offload, randomness, SystemClock(), writer)
+    store = Store(
+        layers,
+        SystemClock(),
+        randomness,
+        cloud,
+        salvage=FileSalvage(disk, data, offload),
+        named=settings.named_layers(),
+        may_begin_anew=may_begin_anew,
+    )
+    try:
+        yield store, None if objects is None else Cloud(objects, writer), seen
+    finally:
+        await store.close()
+        if objects is not None:
+            await objects.close()
+
+
+async def recover(store: Store, log: FilteringBoundLogger) -> int:
+    """Compares the layers, says what came of it, and gives the epoch that was taken."""
+    clock = SystemClock()
+    began_s = clock.monotonic_s()
+    report = await store.start()
+    tell_recovery(log, report, clock.monotonic_s() - began_s)
+    return report.epoch
+
+
+def cloud_side(cloud: Cloud, store: Store, hears: Callable[[], bool], log: FilteringBoundLogger) -> CloudSide:
+    """The cloud's part of this process; ``hears``: whether it hears Discord."""
+    randomness, clock = SystemRandomness(), SystemClock()
+    return CloudSide(cloud, store, hears=hears, randomness=randomness, clock=clock, sleep=asyncio.sleep, log=log)

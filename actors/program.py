@@ -1,0 +1,253 @@
+"""The bot as a process: its parts, made once from the settings, how they start, and how they end in order.
+
+The supervisor is handed in by whoever composes the program (``supervisor.py``), which nobody imports.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+
+from structlog.typing import FilteringBoundLogger
+
+from actors.cli.app import RunOptions
+from actors.cli.exits import OK, exit_code_of
+from actors.clock import SystemClock, SystemRandomness
+from actors.cloud_side import Cloud
+from actors.drain import Drain, Step
+from actors.drills import last_drill
+from actors.forgetting import forgetting_in
+from actors.gateway.names import LibraryMismatch
+from actors.gateway.runner import Gateway
+from actors.ground import hold, warn_of_data, warn_of_first_start
+from actors.journal import Journal
+from actors.keeper import Keeper
+from actors.logs import adopt_libraries, make_logger
+from actors.memory import calm_collector
+from actors.opening import cloud_side, opened, recover
+from actors.ops.health import Vitals
+from actors.ops.http import OpsServer
+from actors.ops.serving import CannotListen
+from actors.salvager import Salvager
+from actors.settings import Settings
+from actors.supervision import ChildSpec, Restart, journal_spec, spawn, told
+from actors.tree import Supervise
+from ledger.errors import LedgerError, Stale
+from persistence.disk import Held, RealDisk
+from persistence.offload import ThreadOffload
+from persistence.quarantine import Quarantine
+from persistence.store import Store
+
+
+class Program:
+    """The whole bot: its parts, made once from the settings, and how they start and end."""
+
+    def __init__(
+        self,
+        supervise: Supervise,
+        settings: Settings,
+        store: Store,
+        offload: ThreadOffload,
+        log: FilteringBoundLogger,
+        *,
+        cloud: Cloud | None,
+        began: Callable[[int], None],
+        chaos: bool,
+    ) -> None:
+        clock, randomness = SystemClock(), SystemRandomness()
+        self._clock = clock
+        self._log = log
+        self._store = store
+        self._draining = False
+        self._release = version("inviteledger")
+        self._data = settings.ledger_data
+        self.cloud = None if cloud is None else cloud_side(cloud, store, self._hears_discord, log)
+        turn = None if self.cloud is None else self.cloud.await_turn
+        self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log, turn=turn, began=began)
+        if self.cloud is not None:
+            self.cloud.attach(self.journal, settings.named_layers())
+        self.supervisor = supervise(
+            journal=self.journal,
+            keep=self._keep,
+            clock=clock,
+            randomness=randomness,
+            sleep=asyncio.sleep,
+            log=log,
+        )
+        self._offload = offload
+        self._quarantine = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
+        self.gateway = Gateway(
+            token=settings.token().get_secret_value(),
+            api_url=settings.discord_api_url,
+            roster=self.supervisor.roster,
+            inside=self.supervisor,
+            clock=clock,
+            sleep=asyncio.sleep,
+            randomness=randomness,
+            spawn=spawn,
+            keep=self._keep,
+            witness=settings.ledger_second_witness == "on",
+            log=log,
+        )
+        self.supervisor.connect(self.gateway.outside)
+        self.keeper = Keeper(store, self.journal, self.supervisor, clock=clock, sleep=asyncio.sleep, log=log)
+        self.salvager = Salvager(store.salvage, self.supervisor.roster, clock, asyncio.sleep, log)
+        self.http = OpsServer(
+            endpoint=settings.http(),
+            token=settings.ledger_http_token,
+            health=self,
+            forget=forgetting_in(self.supervisor.roster, self.supervisor, self.journal, settings, offload).forget,
+            kill=self.supervisor.kill,
+            chaos=chaos,
+            log=log,
+        )
+
+    def _hears_discord(self) -> bool:
+        status = self.gateway.status()
+        return status.connected and not status.awaited
+
+    def _keep(self, digest: str, payload: bytes) -> None:
+        """Puts an event that could not be read aside, beside the loop: a storm of them must not stop it."""
+
+        async def write() -> None:
+            why = "an event that could not be read"
+            await self._offload(lambda: self._quarantine.keep(f"{digest}.json", payload, why))
+
+        self.supervisor.jobs.start(write(), f"quarantine/{digest[:8]}")
+
+    def specs(self) -> tuple[ChildSpec, ...]:
+        """The root's children, in the order of their start."""
+        return (
+            journal_spec(self.journal),
+            *(() if self.cloud is None else self.cloud.specs()),
+            ChildSpec(name="caretaker", start=self.supervisor.caretaker.run),
+            ChildSpec(name="salvager", start=self.salvager.run),
+            ChildSpec(name="keeper", start=self.keeper.run, fatal=(Stale,)),
+            ChildSpec(name="http", start=self.http.run, fatal=(CannotListen,)),
+            ChildSpec(
+                name="gateway",
+                start=self.gateway.run,
+                restart=Restart.TRANSIENT,
+                fatal=(LibraryMismatch,),
+            ),
+        )
+
+    def vitals(self) -> Vitals:
+        """The process now (``ops.health.Health``)."""
+        gateway = self.gateway.status()
+        return Vitals(
+            release=self._release,
+            held=gateway.held,
+            connected=gateway.connected,
+            shards=gateway.shards,
+            awaited=gateway.awaited,
+            draining=self._draining,
+            standby=self.cloud is not None and self.cloud.handover.is_waiting,
+            drill=last_drill(RealDisk(), self._data),
+            tree=self.supervisor.statistics(),
+            journal=self.journal.statistics(),
+            keeper=self.keeper.statistics(),
+            mailboxes=self.supervisor.roster.statistics(),
+            dispatches=gateway.dispatches,
+            requests=gateway.requests,
+            errands=gateway.errands,
+        )
+
+    async def run(self, stop: asyncio.Future[str]) -> None:
+        """Runs until ``stop`` has a result, which says why; then drains in order.
+
+        Raises:
+            LedgerError: when a child died of what no restart mends.
+        """
+        tree = spawn(self.supervisor.run(self.specs()), "supervisor")
+        try:
+            either: set[asyncio.Future[None] | asyncio.Future[str]] = {tree, stop}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._drain(tree, _why_stopped(tree, stop))
+        if not tree.cancelled():
+            tree.result()
+
+    async def _drain(self, tree: asyncio.Task[None], why: str) -> None:
+        """Let a newcomer pass, stop intake, empty the mailboxes, keep checkpoints, flush, end all, say goodbye."""
+        self._draining = True
+        self._log.info("bot.draining", why=why)
+        drain = Drain(self._clock)
+        if self.cloud is not None:
+            await self.cloud.let_pass(drain)
+        self.gateway.stop_intake()
+        await self.supervisor.drain(self._leave, drain)
+        tree.cancel()
+        await asyncio.wait({tree}, timeout=drain.left_s(Step.CHILDREN))
+        await self._store.close()
+        async with drain.limit(Step.GATEWAY):
+            await self.gateway.close()
+        self._log.info("drain.finished", seconds=round(drain.took_s, 2), cut=list(drain.cut))
+
+    async def _leave(self, drain: Drain) -> None:
+        """Nothing is recorded any more: the cloud gets the rest, and all of it is read back."""
+        if self.cloud is not None:
+            await self.cloud.leave(drain)
+        await self.keeper.finish(drain)
+
+
+def _why_stopped(tree: asyncio.Task[None], stop: asyncio.Future[str]) -> str:
+    if stop.done():
+        return stop.result()
+    return told(tree.exception()) if tree.done() and not tree.cancelled() else "cancelled"
+
+
+def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
+    if not stop.done():
+        stop.set_result(number.name)
+
+
+def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> int:
+    """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code."""
+    clock = SystemClock()
+    log = make_logger(settings, clock, sys.stdout)
+    adopt_libraries(settings, clock, sys.stdout)
+    offload = ThreadOffload("disk")
+    calm_collector()
+    try:
+        asyncio.run(_run(supervise, settings, log, offload, options))
+    except LedgerError as error:
+        log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
+        return exit_code_of(error)
+    finally:
+        offload.close()
+    log.info("bot.stopped")
+    return OK
+
+
+async def _run(
+    supervise: Supervise, settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, options: RunOptions
+) -> None:
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _ask_to_stop, stop, number)
+    log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
+    warn_of_data(settings, log)
+    disk, data = RealDisk(), settings.ledger_data
+    holding = spawn(hold(disk, data, asyncio.sleep, log), "hold")
+    either: set[asyncio.Future[Held] | asyncio.Future[str]] = {holding, stop}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not holding.done():
+        holding.cancel()
+        return
+    held = holding.result()
+    try:
+        async with opened(settings, offload, may_begin_anew=options.abandon_history) as (store, cloud, seen):
+
+            def began(epoch: int) -> None:
+                warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
+
+            if cloud is None:
+                began(await recover(store, log))
+            await Program(
+                supervise, settings, store, offload, log, cloud=cloud, began=began, chaos=options.chaos
+            ).run(stop)
+    finally:
+        held.release()
