@@ -118,7 +118,6 @@ def _announce(state: GuildState, presence: Presence) -> _Found:
     number = presence.asks + 1
     announcing = msgspec.structs.replace(presence.announcing, number=number)
     asking = msgspec.structs.replace(presence, asks=number, announcing=announcing)
-    credited = [each.credited for periods in state.members.values() for each in periods if each.credited]
     return asking, AnnounceJoin(
         number=number,
         user=user,
@@ -127,7 +126,7 @@ def _announce(state: GuildState, presence: Presence) -> _Found:
         message=posted.message if posted else "",
         template=state.settings.templates,
         young_days=state.settings.young_days,
-        total=credited.count(period.staff) if period.staff else 0,
+        total=state.members.credited[period.staff] if period.staff else 0,
         labels=labels_in(state, [period]),
         due_us=presence.announcing.from_us,
     )

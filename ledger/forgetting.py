@@ -23,7 +23,7 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
     state.forgotten[user] = event.tombstone
     state.forgot_seq = seq
     if user in state.members:
-        state.members[name] = (*state.members.get(name, ()), *state.members.pop(user))
+        state.members[name] = (*state.members.get(name, ()), *state.members.strike(user))
     for member, periods in state.members.items():
         if any(user in _named(period) for period in periods):
             state.members[member] = tuple(_renamed(period, user, name) for period in periods)

@@ -4,7 +4,7 @@ A join event of somebody who is there already is either the same membership told
 the sign of a leave that was missed; which of the two is rows 12 and 13 of docs/attribution.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 import msgspec
@@ -13,7 +13,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.decision import Decision
 from ledger.fetching import ask_sample
-from ledger.ids import UserId, tombstone
+from ledger.ids import UserId
 from ledger.presence import Presence
 from ledger.samples import SKEW_US
 from ledger.state import GuildState, Period
@@ -176,13 +176,20 @@ def _gone(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
     """Open memberships in the page's range of ids that the page does not show, and that began before it."""
     low, high = int(page.after or "0"), int(page.upto) if page.upto else None
     shown = {member.user for member in page.members}
-    people = {tombstone(number): user for user, number in state.forgotten.items()}
-    for name, periods in state.members.items():
-        user, current = people.get(name, name), periods[-1]
-        if user in shown or not current.is_open() or current.arrived_us >= page.started_us:
-            continue
-        if low < int(user) and (high is None or int(user) <= high):
+    forgotten = [user for user in state.forgotten if low < int(user) and (high is None or int(user) <= high)]
+    names = (*((user, user) for user in state.members.between(low, high)), *_tombstones(state, forgotten))
+    for user, name in names:
+        current = state.members[name][-1]
+        if user not in shown and current.is_open() and current.arrived_us < page.started_us:
             yield _leave(name, current, r.InternalCause(what="member_list"), page.at_us, inferred=True)
+
+
+def _tombstones(state: GuildState, forgotten: Iterable[UserId]) -> Iterator[tuple[UserId, UserId]]:
+    """Whoever of them has memberships of before, with the name that those stand under."""
+    for user in forgotten:
+        name = state.tombstone_of(user)
+        if name in state.members:
+            yield user, name
 
 
 def _is_repeat(current: Period, join: m.RecordJoin, *, reconciled: bool) -> bool:

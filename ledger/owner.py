@@ -14,9 +14,6 @@ from ledger.presence import Presence
 from ledger.state import GuildState
 from ledger.verdicts import pronounce, verdict_of
 
-OPEN: frozenset[r.Status] = frozenset({r.Status.CANDIDATES, r.Status.LIKELY, r.Status.CONFLICT})
-"""Statuses that wait for a person."""
-
 
 def decide_join(state: GuildState, presence: Presence, message: m.DecideJoin) -> Decision:
     """A person's word on a join: it supersedes what was worked out, and is never superseded by that.
@@ -70,8 +67,8 @@ def review_report(state: GuildState) -> ReviewReport:
     """The joins that wait for a person, the newest first."""
     cases = [
         OpenCase(user=user, period=period)
-        for user, periods in state.members.items()
-        for period in periods
-        if period.counted and period.status in OPEN
+        for user in state.members.cases
+        for period in state.members[user]
+        if period.is_case()
     ]
-    return ReviewReport(cases=tuple(sorted(cases, key=lambda case: -case.period.opened_us)))
+    return ReviewReport(cases=tuple(sorted(cases, key=lambda case: (-case.period.opened_us, case.user))))

@@ -27,7 +27,7 @@ def guild_report(state: GuildState, presence: Presence) -> GuildReport:
         breaks=state.breaks,
         broken=state.broken,
         trouble=presence.trouble,
-        members=sum(periods[-1].is_open() for periods in state.members.values()),
+        members=state.members.here,
         reconciled=presence.reconciled,
         unheard=len(state.unheard),
         witness_trouble=presence.witness.trouble,

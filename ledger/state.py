@@ -6,8 +6,10 @@ them. A checkpoint is a list of pages of JSON: page 0 the state without members,
 ``MEMBERS_PER_PAGE`` a page.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from bisect import bisect_right
+from collections import Counter as Count
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Self
 
 import msgspec
 
@@ -17,6 +19,8 @@ from ledger.records import Counter, Report, Settings, Status, Vanity
 MEMBERS_PER_PAGE: Final = 4096
 LEFT_UNKNOWN: Final = -1
 """``Period.left_us`` of a membership that ended while nobody looked."""
+OPEN: Final = frozenset({Status.CANDIDATES, Status.LIKELY, Status.CONFLICT})
+"""Statuses that wait for a person."""
 
 
 class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,6 +62,77 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def began_at(self, joined_at_us: int) -> bool:
         """Whether this joined_at is one of this membership's."""
         return joined_at_us == self.opened_us or joined_at_us in self.aliases
+
+    def is_case(self) -> bool:
+        """Whether it is a join that waits for a person."""
+        return self.counted and self.status in OPEN
+
+
+class Roll(dict[UserId, tuple[Period, ...]]):
+    """All memberships of all people, by the name that they stand under; and what would else mean to walk them all.
+
+    ``here``: open memberships; ``credited``: joins by who is credited for them; ``cases``: who has one that waits for
+    a person. They follow from the memberships and stand in no checkpoint. It is changed by ``roll[user] = …`` and
+    ``strike`` only, which keep them.
+    """
+
+    __slots__ = ("_fresh", "_ids", "cases", "credited", "here")
+
+    def __init__(self, held: Mapping[UserId, tuple[Period, ...]] | None = None) -> None:
+        super().__init__()
+        self.here = 0
+        self.credited: Count[UserId] = Count()
+        self.cases: set[UserId] = set()
+        self._ids: list[int] = []
+        self._fresh: list[UserId] = []
+        for user, periods in (held or {}).items():
+            self[user] = periods
+
+    def __setitem__(self, user: UserId, periods: tuple[Period, ...]) -> None:
+        """Most records come by here, so it is written to be quick."""
+        here, was_case, is_case = self.here, False, False
+        before = self.get(user)
+        if before is None:
+            self._fresh.append(user)
+        else:
+            for each in before:
+                here -= each.left_us == 0
+                was_case = was_case or (each.status in OPEN and each.counted)
+                if each.credited is not None:
+                    self.credited[each.credited] -= 1
+        for each in periods:
+            here += each.left_us == 0
+            is_case = is_case or (each.status in OPEN and each.counted)
+            if each.credited is not None:
+                self.credited[each.credited] += 1
+        self.here = here
+        if is_case is not was_case:
+            (self.cases.add if is_case else self.cases.remove)(user)
+        super().__setitem__(user, periods)
+
+    def __copy__(self) -> Self:
+        copied = type(self)()
+        copied.update(self)
+        copied.here, copied.credited, copied.cases = self.here, self.credited.copy(), self.cases.copy()
+        copied._fresh = list(self)  # noqa: SLF001 -- another one of us
+        return copied
+
+    def strike(self, user: UserId) -> tuple[Period, ...]:
+        """Takes somebody out, and gives their memberships."""
+        self[user], periods = (), self.get(user, ())
+        del self[user]
+        self._ids, self._fresh = [], list(self)
+        return periods
+
+    def between(self, low: int, high: int | None) -> Iterator[UserId]:
+        """People with low < id ≤ high (None = no end), by rising id; who was forgotten has none."""
+        if self._fresh:
+            self._ids += map(int, self._fresh)
+            self._ids.sort()  # runs that are in order already cost little
+            self._fresh = []
+        end = None if high is None else bisect_right(self._ids, high)
+        for number in self._ids[bisect_right(self._ids, max(low, 0)) : end]:
+            yield UserId(str(number))
 
 
 class Assignment(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -225,7 +300,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     targets: dict[InviteCode, tuple[UserId, ...]] = {}
     outbox: dict[str, tuple[UserId, int]] = {}
     posted: dict[str, Posted] = {}
-    members: dict[UserId, tuple[Period, ...]] = {}
+    members: Roll = msgspec.field(default_factory=Roll)
     forgotten: dict[UserId, int] = {}
     forgot_seq: int = 0
     era: int = 0
@@ -286,14 +361,23 @@ class GuildState(msgspec.Struct, kw_only=True):
 
 
 _core_encoder: Final = msgspec.json.Encoder()
-_core_decoder: Final = msgspec.json.Decoder(GuildState)
+
+
+def _empty_roll(wanted: type, held: object) -> Roll:
+    """Page 0 holds no members."""
+    assert wanted is Roll, f"a {wanted} in a checkpoint"
+    assert not held, "members on page 0"
+    return Roll()
+
+
+_core_decoder: Final = msgspec.json.Decoder(GuildState, dec_hook=_empty_roll)
 _page_decoder: Final = msgspec.json.Decoder(dict[UserId, tuple[Period, ...]])
 
 
 def pages_of(state: GuildState) -> Iterator[bytes]:
     """The state as pages. Pull one, let others run, pull the next: the members are copied before the first."""
     members = tuple(state.members.items())
-    yield _core_encoder.encode(msgspec.structs.replace(state, members={}))
+    yield _core_encoder.encode(msgspec.structs.replace(state, members=Roll()))
     for start in range(0, len(members), MEMBERS_PER_PAGE):
         yield _core_encoder.encode(dict(members[start : start + MEMBERS_PER_PAGE]))
 
@@ -313,5 +397,6 @@ def read_pages(pages: Sequence[bytes]) -> Iterator[GuildState]:
     state = _core_decoder.decode(pages[0])
     yield state
     for page in pages[1:]:
-        state.members.update(_page_decoder.decode(page))
+        for user, periods in _page_decoder.decode(page).items():
+            state.members[user] = periods
         yield state

@@ -12,7 +12,6 @@ import msgspec
 
 from actors.gateway.wording import brief, count, person, visible
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
-from ledger.owner import OPEN
 from ledger.records import Status
 from ledger.state import Period
 
@@ -43,7 +42,7 @@ def title(period: Period) -> str:
 
 def is_open_case(period: Period) -> bool:
     """Whether the join waits for a person."""
-    return period.counted and period.status in OPEN
+    return period.is_case()
 
 
 def joins_offered(periods: Sequence[Period], typed: str) -> Sequence[JoinChoice]:

@@ -12,7 +12,6 @@ from actors.gateway.render import bot_words, verdict_words
 from actors.gateway.why_evidence import Told, grounds, reported
 from actors.gateway.wording import brief, count, moment
 from ledger.ids import UserId
-from ledger.owner import OPEN
 from ledger.records import (
     Credit,
     CreditGranted,
@@ -22,7 +21,7 @@ from ledger.records import (
     Status,
     VerdictReached,
 )
-from ledger.state import Period
+from ledger.state import OPEN, Period
 
 CREDITED: Final[Mapping[Credit, str]] = {"join": "Credit for the join", "vip": "Credit for the VIP"}
 

@@ -20,7 +20,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from actors.memory import calm_collector
-from tests.bench import accuracy, cloud, durable, kernel, layers, million, pace, pauses, resident, solving, whole
+from tests.bench import (
+    accuracy,
+    cloud,
+    durable,
+    kernel,
+    large,
+    layers,
+    million,
+    pace,
+    pauses,
+    resident,
+    solving,
+    whole,
+)
 from tests.bench.figures import Figures, NotHere, Row, Theme, table_of
 from tests.bench.ground import Ground
 
@@ -34,6 +47,7 @@ THEMES: Final[tuple[Callable[[Ground], Theme], ...]] = (
     whole.theme,
     pace.theme,
     pauses.theme,
+    large.theme,
     solving.theme,
     accuracy.theme,
 )

@@ -11,7 +11,7 @@ from ledger import messages as m
 from ledger.evolve import evolve
 from ledger.ids import GuildId
 from ledger.records import Record
-from ledger.state import GuildState, Period, from_pages, pages_of
+from ledger.state import GuildState, Period, Roll, from_pages, pages_of
 from persistence.frames import Frame
 from tests.bench import recovery
 from tests.bench.figures import Measure, Row, Theme
@@ -68,7 +68,7 @@ def _writing(ground: Ground) -> Sequence[Row]:
 def _reading(ground: Ground) -> Sequence[Row]:
     replayed = Replayed(ground)
     base = GuildState(
-        guild=GUILD, members={user_of(n): (Period(NOW_US + n, NOW_US + n),) for n in range(BASE_MEMBERS)}
+        guild=GUILD, members=Roll({user_of(n): (Period(NOW_US + n, NOW_US + n),) for n in range(BASE_MEMBERS)})
     )
     pages = tuple(pages_of(base))
     return (

@@ -12,7 +12,7 @@ from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
 from ledger.presence import Presence
 from ledger.records import Counter
-from ledger.state import Assignment, Birth, Bound, Death, DeskJoin, GuildState, Period
+from ledger.state import Assignment, Birth, Bound, Death, DeskJoin, GuildState, Period, Roll
 
 A, B, C = InviteCode("A"), InviteCode("B"), InviteCode("C")
 ANNA, BORIS, CLEO = UserId("5"), UserId("6"), UserId("7")
@@ -77,7 +77,7 @@ def test_the_open_window_names_its_joins_and_says_whether_a_sample_is_coming():
             "join/6/3": DeskJoin(BORIS, 3, 3, 5),
             "join/6/9": DeskJoin(BORIS, 3, 9, 9, optional=True),
         },
-        members={ANNA: (Period(3, 4),), BORIS: (Period(3, 5, status=r.Status.CERTAIN),)},
+        members=Roll({ANNA: (Period(3, 4),), BORIS: (Period(3, 5, status=r.Status.CERTAIN),)}),
     )
     answer = decide(state, msgspec.structs.replace(LIVE, request=SampleRequest(number=3)), m.DescribeWindow()).answer
     assert answer == OpenWindow(joins=frozenset({"join/5/3"}), fetching=True, trouble="")
@@ -90,7 +90,7 @@ def test_the_guild_in_numbers_says_since_when_joins_are_open_and_why_continuity_
         baseline=Bound(1, 1, 2, SessionId("s")),
         broken=("gap",),
         desk={"join/5/3": DeskJoin(ANNA, 3, 3, 8), "join/6/3": DeskJoin(BORIS, 3, 3, 5)},
-        members={ANNA: (Period(3, 8),), BORIS: (Period(3, 5),)},
+        members=Roll({ANNA: (Period(3, 8),), BORIS: (Period(3, 5),)}),
     )
     report = decide(state, LIVE, m.DescribeGuild()).answer
     assert isinstance(report, GuildReport)
@@ -156,7 +156,7 @@ def test_a_label_stays_and_is_told_where_the_code_is_given_to_somebody_without_o
 
 def test_labels_go_with_the_codes_of_a_member_and_with_those_unclaimed():
     periods = (Period(1, 1, code=A), Period(2, 2, candidates=(B, C)))
-    state = GuildState(guild=GUILD, labels={A: "出差", C: "fair"}, members={ANNA: periods}, unclaimed={C: 1})
+    state = GuildState(guild=GUILD, labels={A: "出差", C: "fair"}, members=Roll({ANNA: periods}), unclaimed={C: 1})
     member = decide(state, LIVE, m.DescribeMember(user=ANNA)).answer
     assert isinstance(member, MemberReport)
     assert member.labels == {A: "出差", C: "fair"}

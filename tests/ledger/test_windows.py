@@ -11,7 +11,7 @@ from ledger import records as r
 from ledger.evolve import evolve
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
-from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState, Period
+from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState, Period, Roll
 from ledger.verdicts import METHOD, close_window
 from ledger.windows import Ground, Window, bounds_of, oldest_request_us, place, sole_likely, window_of, work_out
 from tests.ledger.lives import SECOND, START_US
@@ -144,7 +144,7 @@ def test_a_code_that_was_two_invites_stands_for_somebody_only_if_both_were_their
 ):
     invites = [source(created_at_us=at * SECOND, inviter=UserId(who)) for at, who in ((3, "7"), (2, second))]
     lying = join(5, 6)
-    state = GuildState(guild=GUILD, members={USER: (Period(lying.opened_us, lying.arrived_us),)})
+    state = GuildState(guild=GUILD, members=Roll({USER: (Period(lying.opened_us, lying.arrived_us),)}))
     findings = work_out(Window((gap(S0, S1, *invites),), (lying,), ()), Ground())
     verdict = next(close_window(state, findings, r.InternalCause(what="sample"))).event
     assert isinstance(verdict, r.VerdictReached)
