@@ -37,6 +37,8 @@ NOTES: Final = Path(".prove/simulation")
 ENOUGH: Final = 2_000
 """So many seeds reach every rare state."""
 USUAL: Final = 1_000
+RUNS_A_PROCESS: Final = 100
+"""What is left of tasks that were abandoned with a loop is never freed: a megabyte a run, and slower every hour."""
 BROKEN: Final = 10
 """After so many failures no other run is begun."""
 SHRUNK: Final = 3
@@ -123,7 +125,8 @@ def play(first: int, seeds: int, end_s: float, console: Console) -> Summary:
     summary = Summary()
     wanted = all_dials(first, seeds)
     cores = os.cpu_count() or 1
-    with multiprocessing.get_context("fork").Pool(cores, settle) as pool, Bars(console=console) as progress:
+    pool = multiprocessing.get_context("fork").Pool(cores, settle, maxtasksperchild=RUNS_A_PROCESS)
+    with pool, Bars(console=console) as progress:
         total = None if seeds == sys.maxsize else seeds + len(corpus.kept())
         task = progress.add_task("", total=total)
         begun: deque[AsyncResult[tuple[Outcome, float]]] = deque()
