@@ -71,7 +71,7 @@ class AskWitness(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SweepMembers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Search the next (at most 1,000) members by rising joined_at behind a place; answers as ``AskWitness``."""
+    """Search the next (at most 500) members by rising joined_at behind a place; answers as ``AskWitness``."""
 
     number: int
     after_us: int

@@ -48,7 +48,8 @@ def witness_answered(state: GuildState, presence: Presence, message: m.WitnessAn
     else:
         presence, silent = _absent(state, presence, set(heard))
         drafts += _heard(state, silent, message.at_us)
-    drafts += [*solve_again(state, state.gaps, CAUSE, heard), *_weighed(state, heard)]
+    if heard:
+        drafts += [*solve_again(state, state.gaps, CAUSE, heard), *_weighed(state, heard)]
     return Decision(presence=presence, drafts=tuple(drafts))
 
 

@@ -22,6 +22,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from actors.memory import calm_collector
 from tests.bench import (
     accuracy,
+    arriving,
     cloud,
     durable,
     kernel,
@@ -48,6 +49,7 @@ THEMES: Final[tuple[Callable[[Ground], Theme], ...]] = (
     pace.theme,
     pauses.theme,
     large.theme,
+    arriving.theme,
     solving.theme,
     accuracy.theme,
 )

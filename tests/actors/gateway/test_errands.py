@@ -176,7 +176,7 @@ async def test_what_is_no_answer_is_a_failure_with_its_reason(  # noqa: PLR0917 
 async def test_a_sweep_goes_on_behind_its_last_member_until_nobody_comes_any_more(
     here: Gateway, guild: Guild, sandbox: Sandbox, town: Town
 ):
-    sandbox.world.settle(guild, 1_200)
+    sandbox.world.settle(guild, 700)
     effect, pages = A_SWEEP, list[m.WitnessAnswered]()
     for number in range(1, 4):
         here.outside.run_errand(name(guild), effect)
