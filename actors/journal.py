@@ -467,6 +467,8 @@ class Journal:
             try:
                 with self._at_work():
                     first, report = not self._store.leader, await self._store.restart_epoch()
+                    # What a branch that lost had is recorded anew, and acknowledged then.
+                    self._unacknowledged = await self._store.in_force(self._unacknowledged)
             except StorageError as error:
                 self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
                 self._reads.void(error)

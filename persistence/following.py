@@ -40,19 +40,24 @@ class Following:
         self._piece: Sequence[Frame] = ()
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
-        self._head = 0
+        self._head = self._held = 0
         self._lineage = ""
         self._terms = 0
 
     def begin(self, head: int, lineage: str) -> None:
-        """A new epoch: the others are at ``head`` of this history."""
+        """A new epoch: the others are at ``head`` of this history.
+
+        A layer that failed before it was made equal to them may hold a branch of another process: of these records it
+        holds what it had confirmed before, whatever was found there.
+        """
         self.fenced = self.seat.healthy
         self._lineage = lineage
         self._terms += 1
         self._waiting.clear()
         self._piece = ()
         self._bytes, self._head = 0, head
-        self.seat.gsn = min(self.seat.gsn, head)  # what lies behind that is not of these records
+        held = self.seat.gsn if self.fenced else self._held
+        self.seat.gsn = self._held = min(held, head)  # what lies behind that is not of these records
         self._begun.set()
         self._notify()
 
@@ -113,7 +118,7 @@ class Following:
         return len(piece)
 
     def _take(self, gsn: int) -> None:
-        self.seat.gsn = gsn
+        self.seat.gsn = self._held = gsn
         self.seat.trouble = None
         self._piece = ()
         while self._waiting and self._waiting[0].record.gsn <= gsn:

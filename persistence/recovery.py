@@ -45,15 +45,15 @@ async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: in
     """Makes all healthy seats equal to the leader. Gives what was done, a sentence each.
 
     Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet may
-    not go on beside one that was, with a hole that nobody knows of.
+    not go on beside one that was, with a hole that nobody knows of, nor a cloud with a branch that nobody saw.
     """
     said: list[str] = []
     for seat in _others(leader, seats):
         if seat.healthy and leader.readable:
             said += await follow(seat, leader, salvage, now_ms)
-    near = [seat for seat in seats if seat.healthy and not seat.trails]
-    second = None if leader.readable else newest(near)
-    return said if second is None else said + await heal(near, second, salvage, now_ms)
+    left = [seat for seat in seats if seat.healthy]
+    second = None if leader.readable else await leader_of(left, now_ms)
+    return said if second is None else said + await heal(left, second, salvage, now_ms)
 
 
 async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:

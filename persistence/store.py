@@ -281,6 +281,21 @@ class Store:
                 return await _some(seat.layer.frames_after(gsn), limit)
         raise self._nobody()
 
+    async def in_force(self, records: Sequence[Record]) -> list[Record]:
+        """Those of the records that are held now, in order; the others lie in a branch that lost, or nowhere.
+
+        Raises:
+            StorageError: when no layer can be read.
+        """
+        wanted = {record.gsn: record for record in records}
+        if not wanted:
+            return []
+        for seat in reversed(self._healthy()):
+            with seat.minding(self._clock.now_ms()):
+                frames = seat.layer.frames_after(min(wanted) - 1)
+                return [frame.record async for frame in frames if wanted.get(frame.record.gsn) == frame.record]
+        raise self._nobody()
+
     async def read(self, query: Callable[[Lists], Awaitable[T]]) -> T:
         """Runs a query on the lists of the first healthy layer that has them. What the query itself raises, passes.
 

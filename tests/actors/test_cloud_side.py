@@ -17,7 +17,7 @@ from persistence.memory import MemoryLayer
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
-from persistence.store import Store
+from persistence.store import Append, Store
 from tests.actors.harness import GUILD, Bot, VirtualClock, running
 from tests.actors.test_journal import draft
 
@@ -50,10 +50,11 @@ class Sky:
         frames = [frame async for frame in layer.frames_after(0)]
         return [frame.record.event.user for frame in frames if isinstance(frame.record.event, JoinRecorded)]
 
-    async def overtake(self) -> None:
+    async def overtake(self) -> Store:
         """Another process with a folder of its own takes over."""
-        layers = [MemoryLayer("log")]
-        await Store(layers, VirtualClock(), SystemRandomness(), self.layer("b")).start()
+        store = Store([MemoryLayer("log")], VirtualClock(), SystemRandomness(), self.layer("b"))
+        await store.start()
+        return store
 
 
 def segments(sky: Sky) -> int:
@@ -309,3 +310,33 @@ async def test_nobody_waits_for_the_cloud_once_it_is_known_that_another_process_
     assert (await late).degraded
     assert not bot.events("join.acknowledged")
     await bot.supervisor.drain()
+
+
+async def test_joins_whose_branch_lost_are_not_said_to_be_acknowledged():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:
+        await bot.journal.open(GUILD, 1)
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        sky.go_away()
+        await take_epoch(bot)
+        await bot.journal.open(GUILD, 2)
+        assert (await bot.journal.append(GUILD, 2, 1, (draft(2),))).degraded
+        other = await sky.overtake()
+        await other.append([Append(guild=GUILD, base_seq=1, drafts=(draft(3),))])
+        assert other.following is not None
+        await other.following.give(other.frames_after)
+        await take_epoch(bot)
+        sky.come_back()
+        await bot.until(lambda: bot.store.following is not None and bot.store.following.fenced)
+        opened = await bot.journal.open(GUILD, 3)
+        assert [record.event.user for record in opened.tail] == ["1", "3"]
+        assert (await bot.journal.append(GUILD, 3, 2, (draft(4),))).head.seq == 3
+        assert [line["user"] for line in bot.events("join.acknowledged")] == ["1", "4"]
+        assert len(bot.store.salvage.pending()) == 1, "its facts are recorded anew, and acknowledged then"
+
+
+async def take_epoch(bot: Bot) -> None:
+    """It takes a new one, wherever the cloud is."""
+    count = len(bot.events("epoch.taken"))
+    bot.journal.require_epoch()
+    await bot.until(lambda: len(bot.events("epoch.taken")) > count)

@@ -34,6 +34,7 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/recovery.py:_replaced#2": HOLES,
     "persistence/recovery.py:completes": HOLES,
     "persistence/recovery.py:heal#2": "a layer fails while it feeds others: tests/persistence/test_holes_cloud.py",
+    "persistence/recovery.py:heal#3": "a layer fails while it feeds others: tests/persistence/test_store_cloud.py",
     "persistence/seats.py:Seat.keep": HOLES,
     "persistence/store.py:Store._bring_back#2": HOLES,
     "persistence/recovery.py:leader_of#2": "a layer fails while they are compared: tests/persistence/test_store.py",

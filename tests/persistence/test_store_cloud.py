@@ -1,11 +1,11 @@
 """Stores with folders of their own over one bucket: what the cloud brings back, and who may write."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
-from ledger.errors import NotConfirmed, Stale, StorageError, WrongHistory
+from ledger.errors import DiskFull, NotConfirmed, Stale, StorageError, WrongHistory
 from ledger.ids import GuildId
 from persistence import following, recovery
 from persistence.cloud import CloudLayer
@@ -15,6 +15,7 @@ from persistence.memory import MemoryLayer
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
+from persistence.salvage import MemorySalvage
 from persistence.store import Appended, Store
 from tests.persistence.forks import handed_out, joined
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
@@ -370,6 +371,71 @@ async def test_of_two_branches_of_one_epoch_that_in_the_cloud_wins():
     assert await first.users_of(BLUE) == await other.users_of(BLUE)
     await first.join()
     await first.upload()
+
+
+async def gone_on_apart(bucket: MemoryBucket) -> tuple[Machine, Machine]:
+    """One that goes on with two records without the cloud, in an epoch of its own, and one that has four in there."""
+    first = await Machine(bucket, "a").started()
+    await first.join()
+    await first.upload()
+    first.cut_off()
+    other = await Machine(bucket, "b").started()
+    await other.join(RED, 4)
+    await other.upload()
+    for _ in range(2):
+        await first.store.restart_epoch()
+    await first.join(RED, 2)
+    first.connect()
+    return first, other
+
+
+async def test_a_cloud_whose_branch_could_not_be_kept_holds_nothing_of_what_was_recorded_apart(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    bucket = MemoryBucket()
+    first, other = await gone_on_apart(bucket)
+    theirs = await other.users_of()
+    following, keep = first.store.following, MemorySalvage.keep
+    assert following is not None
+
+    async def no_room(salvage: MemorySalvage, frames: AsyncIterator[Frame]) -> None:
+        del salvage, frames
+        raise DiskFull("salvage")
+
+    monkeypatch.setattr(MemorySalvage, "keep", no_room)
+    report = await first.store.restart_epoch()
+    assert "LOST BRANCH" in report.notes[0]
+    assert (report.leader, following.fenced, following.behind()) == ("log", False, 2)
+    monkeypatch.setattr(MemorySalvage, "keep", keep)
+    await first.store.restart_epoch()
+    assert (following.fenced, following.behind()) == (True, 2)
+    await first.upload()
+    new = await Machine(bucket, "c").started()
+    assert await new.users_of() == await first.users_of()
+    await handed_out(first.store)
+    assert {user for _, user in await joined(first.store)} >= set(theirs)
+
+
+async def test_a_cloud_that_was_not_compared_when_the_leader_broke_is_compared_with_who_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    bucket = MemoryBucket()
+    first, _ = await gone_on_apart(bucket)
+    following, log = first.store.following, first.log
+    assert following is not None
+    frames_after = log.frames_after
+
+    def fails(gsn: int) -> AsyncIterator[Frame]:
+        log.go_away(StorageError("the disk is gone"))
+        return frames_after(gsn)
+
+    monkeypatch.setattr(log, "frames_after", fails)
+    report = await first.store.restart_epoch()
+    assert [bool(layer.error) for layer in report.layers] == [True, False, False]
+    assert (following.fenced, following.behind()) == (True, 2)
+    await first.upload()
+    new = await Machine(bucket, "c").started()
+    assert await new.users_of() == await first.users_of()
 
 
 async def test_what_a_folder_acknowledged_while_others_had_the_cloud_is_salvaged_once():
