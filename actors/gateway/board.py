@@ -4,15 +4,16 @@ So a page can be turned after a restart of the bot, by whoever may use the comma
 not used: it forgets with the process.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import discord
 import msgspec
 
+from actors.gateway.paged import arrows, wish_in
 from actors.gateway.ranking import Board, Wish, footing, heading, rows
 
 PREFIX: Final = "board"
-STATE: Final = ("window", "by", "page")
 
 
 def view_of(board: Board) -> discord.ui.LayoutView:
@@ -20,8 +21,8 @@ def view_of(board: Board) -> discord.ui.LayoutView:
     view = discord.ui.LayoutView(timeout=None)
     texts = (discord.ui.TextDisplay[discord.ui.LayoutView](text(board)) for text in (heading, rows, footing))
     container = discord.ui.Container[discord.ui.LayoutView](*texts)
-    if board.pages > 1:
-        container.add_item(_buttons(board))
+    if buttons := _buttons(board):
+        container.add_item(discord.ui.ActionRow(*buttons))
     view.add_item(container)
     view.stop()  # nobody waits for its buttons: `wish_of` reads them
     return view
@@ -29,13 +30,7 @@ def view_of(board: Board) -> discord.ui.LayoutView:
 
 def wish_of(custom_id: str) -> Wish | None:
     """What a button asks for; None for one that is none of ours."""
-    prefix, *parts = custom_id.split("/")
-    if prefix != PREFIX or len(parts) != len(STATE):
-        return None
-    try:
-        return msgspec.convert(dict(zip(STATE, parts, strict=True)), Wish, strict=False)
-    except msgspec.ValidationError:
-        return None
+    return wish_in(custom_id, PREFIX, Wish)
 
 
 def custom_id(wish: Wish) -> str:
@@ -43,14 +38,6 @@ def custom_id(wish: Wish) -> str:
     return f"{PREFIX}/{wish.window}/{wish.by}/{wish.page}"
 
 
-def _buttons(board: Board) -> discord.ui.ActionRow[discord.ui.LayoutView]:
-    last = board.pages - 1
-    return discord.ui.ActionRow(
-        _button("◀ Previous", board.wish, max(0, board.wish.page - 1), disabled=board.wish.page == 0),
-        _button("Next ▶", board.wish, board.wish.page + 1, disabled=board.wish.page == last),
-    )
-
-
-def _button(label: str, wish: Wish, page: int, *, disabled: bool) -> discord.ui.Button[discord.ui.LayoutView]:
-    asked = msgspec.structs.replace(wish, page=page)
-    return discord.ui.Button(label=label, custom_id=custom_id(asked), disabled=disabled)
+def _buttons(board: Board) -> Sequence[discord.ui.Button[discord.ui.LayoutView]]:
+    found = arrows(board.wish.page, board.pages, lambda at: custom_id(msgspec.structs.replace(board.wish, page=at)))
+    return [discord.ui.Button(label=each.label, custom_id=each.custom_id, disabled=each.disabled) for each in found]

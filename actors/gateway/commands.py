@@ -5,13 +5,14 @@ run time. Nothing is decided here.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal
 
 import discord
 from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, Work, answer, at_once, deferred, may_use, turned
+from actors.gateway.asked import Person, asker_of, guild_of, id_of, interaction_of, place_of
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
 from actors.gateway.invite_commands import install_invites
@@ -31,9 +32,7 @@ from actors.gateway.tallies import Window
 from actors.gateway.tally import By
 from actors.gateway.trouble import FAULTS
 from actors.gateway.why import WHY
-from ledger.ids import ChannelId, GuildId, InteractionId, UserId
-
-Person: TypeAlias = discord.User | discord.Member
+from ledger.ids import UserId
 
 NO_BOTS: Final = "A bot cannot be credited with joins. Please name a person."
 NO_STRANGERS: Final = (
@@ -91,12 +90,12 @@ def _install_debugging(tree: Tree, desk: Desk) -> None:
     @tree.command(description="How this server's invites are being counted")
     async def debug_invites(interaction: Interaction) -> None:
         me = interaction.client.user
-        mine = _id(me) if me else None
-        await at_once(interaction, lambda: desk.debug(_guild(interaction), _permitted(interaction), mine), tree.log)
+        mine = id_of(me) if me else None
+        await at_once(interaction, lambda: desk.debug(guild_of(interaction), _permitted(interaction), mine), tree.log)
 
     @tree.command(description="Read the invite counters now, work out open joins, keep a checkpoint")
     async def refresh_invite_cache(interaction: Interaction) -> None:
-        await deferred(interaction, lambda: desk.refresh(_guild(interaction)), tree.log)
+        await deferred(interaction, lambda: desk.refresh(guild_of(interaction)), tree.log)
 
 
 def _install_staff_invites(tree: Tree, desk: Desk) -> None:
@@ -113,12 +112,12 @@ def _install_staff_invites(tree: Tree, desk: Desk) -> None:
     async def suggest(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         if not may_use(interaction):
             return []
-        choices = await desk.staff_invites.suggest(_guild(interaction), typed)
+        choices = await desk.staff_invites.suggest(guild_of(interaction), typed)
         return [app_commands.Choice(name=each.name, value=each.code) for each in choices]
 
     @tree.command(description="Read the display names of staff from Discord again")
     async def fix_staff_usernames(interaction: Interaction) -> None:
-        await deferred(interaction, lambda: desk.fix_names(_guild(interaction)), tree.log)
+        await deferred(interaction, lambda: desk.fix_names(guild_of(interaction)), tree.log)
 
 
 def _install_people(tree: Tree, desk: Desk) -> None:
@@ -126,19 +125,19 @@ def _install_people(tree: Tree, desk: Desk) -> None:
     @app_commands.describe(member="Whose joins to show; may have left")
     async def who_invited(interaction: Interaction, member: discord.User) -> None:
         name = member.display_name
-        await at_once(interaction, lambda: desk.who(_guild(interaction), _id(member), name), tree.log)
+        await at_once(interaction, lambda: desk.who(guild_of(interaction), id_of(member), name), tree.log)
 
     @tree.command(description="The evidence for how a member joined, and every correction")
     @app_commands.describe(member="Whose joins to explain; may have left")
     async def why(interaction: Interaction, member: discord.User) -> None:
         name = member.display_name
-        await deferred(interaction, lambda: desk.whys.page(_guild(interaction), _id(member), name, 0), tree.log)
+        await deferred(interaction, lambda: desk.whys.page(guild_of(interaction), id_of(member), name, 0), tree.log)
 
     @tree.command(description="Whom a member brought: joined, left, still here")
     @app_commands.describe(member="Left out, it is you")
     async def invites(interaction: Interaction, member: discord.User | None = None) -> None:
         who = member or interaction.user
-        guild, user, name = _guild(interaction), _id(who), who.display_name
+        guild, user, name = guild_of(interaction), id_of(who), who.display_name
         await deferred(interaction, lambda: desk.rankings.of_person(guild, user, name), tree.log)
 
 
@@ -149,7 +148,7 @@ def _install_leaderboard(tree: Tree, desk: Desk) -> None:
         interaction: Interaction, window: Window = "all", by: Literal["staff", "inviter"] = "staff"
     ) -> None:
         wish = Wish(window=window, by=By(by))
-        await deferred(interaction, lambda: desk.rankings.board(_guild(interaction), wish), tree.log)
+        await deferred(interaction, lambda: desk.rankings.board(guild_of(interaction), wish), tree.log)
 
 
 def _install_clicks(tree: Tree, desk: Desk) -> None:
@@ -168,13 +167,13 @@ def _page_turned(interaction: Interaction, desk: Desk) -> Work | None:
     """What a click asks for; None where it is no button of ours."""
     clicked = _clicked(interaction)
     if (wish := wish_of(clicked)) is not None:
-        return lambda: desk.rankings.board(_guild(interaction), wish)
+        return lambda: desk.rankings.board(guild_of(interaction), wish)
     if (report := report_wish_of(clicked)) is not None:
-        return lambda: desk.staff_reports.page(_guild(interaction), report)
+        return lambda: desk.staff_reports.page(guild_of(interaction), report)
     if (turn := turn_of(clicked, REVIEW)) is not None:
-        return lambda: desk.reviews.page(_guild(interaction), turn.number)
+        return lambda: desk.reviews.page(guild_of(interaction), turn.number)
     if (asked := turn_of(clicked, WHY)) is not None:
-        return lambda: desk.whys.page(_guild(interaction), UserId(asked.about), "", asked.number)
+        return lambda: desk.whys.page(guild_of(interaction), UserId(asked.about), "", asked.number)
     return None
 
 
@@ -194,28 +193,13 @@ def _refusal(staff: Person) -> str:
 
 def _wish(interaction: Interaction, staff: Person, code: str) -> Assign:
     return Assign(
-        interaction=InteractionId(str(interaction.id)),
-        guild=_guild(interaction),
-        channel=_channel(interaction),
-        staff=_id(staff),
-        by=_id(interaction.user),
+        interaction=interaction_of(interaction),
+        guild=guild_of(interaction),
+        channel=place_of(interaction),
+        staff=id_of(staff),
+        by=asker_of(interaction),
         code=code,
     )
-
-
-def _channel(interaction: Interaction) -> ChannelId:
-    """Where a new invite leads: here, or what the thread belongs to."""
-    here = interaction.channel
-    parent = here.parent_id if isinstance(here, discord.Thread) else None
-    return ChannelId(str(parent or interaction.channel_id))
-
-
-def _guild(interaction: Interaction) -> GuildId:
-    return GuildId(str(interaction.guild_id))
-
-
-def _id(user: Person | discord.ClientUser) -> UserId:
-    return UserId(str(user.id))
 
 
 def _permitted(interaction: Interaction) -> Permitted:

@@ -8,12 +8,12 @@ from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, answer, deferred
+from actors.gateway.asked import Person, asker_of, guild_of, id_of, interaction_of, place_of
 from actors.gateway.invitation import Terms
 from actors.gateway.made_invites import MadeInvites, MakeInvite
-from ledger.ids import ChannelId, GuildId, InteractionId, RoleId, UserId
+from ledger.ids import RoleId
 
 Expiry: TypeAlias = Literal["never", "1 hour", "1 day", "7 days"]
-Person: TypeAlias = discord.User | discord.Member
 EXPIRY_S: Final[Mapping[Expiry, int]] = {"never": 0, "1 hour": 3_600, "1 day": 86_400, "7 days": 604_800}
 MAX_LABEL: Final = 100
 
@@ -57,7 +57,7 @@ def install_invites(
     ) -> None:
         refusal = _no_target(user) or _no_staff(staff) or (_no_role(interaction, role) if role else "")
         roles = (RoleId(str(role.id)),) if role else ()
-        terms = Terms(max_uses=1, max_age_s=EXPIRY_S["7 days"], roles=roles, targets=(_id(user),))
+        terms = Terms(max_uses=1, max_age_s=EXPIRY_S["7 days"], roles=roles, targets=(id_of(user),))
         if refusal:
             await answer(interaction, refusal, log)
         else:
@@ -110,19 +110,13 @@ def _no_role(interaction: Interaction, role: discord.Role) -> str:
 
 
 def _wish(interaction: Interaction, staff: Person | None, terms: Terms, label: str = "") -> MakeInvite:
-    here = interaction.channel
-    parent = here.parent_id if isinstance(here, discord.Thread) else None
     return MakeInvite(
-        interaction=InteractionId(str(interaction.id)),
-        guild=GuildId(str(interaction.guild_id)),
-        channel=ChannelId(str(parent or interaction.channel_id)),
-        staff=_id(staff or interaction.user),
-        by=_id(interaction.user),
+        interaction=interaction_of(interaction),
+        guild=guild_of(interaction),
+        channel=place_of(interaction),
+        staff=id_of(staff or interaction.user),
+        by=asker_of(interaction),
         terms=terms,
         label=label,
-        me=_id(me) if (me := interaction.client.user) else None,
+        me=id_of(me) if (me := interaction.client.user) else None,
     )
-
-
-def _id(user: Person | discord.ClientUser) -> UserId:
-    return UserId(str(user.id))

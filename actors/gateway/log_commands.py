@@ -7,9 +7,10 @@ from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, answer, deferred
+from actors.gateway.asked import asker_of, guild_of, interaction_of
 from actors.gateway.join_words import MAX_TEMPLATE, PLACEHOLDERS, Kind
 from actors.gateway.log_channel import LogChange, LogChannel, closed, lacking
-from ledger.ids import ChannelId, GuildId, InteractionId, UserId
+from ledger.ids import ChannelId
 
 HOLDS: Final = f"May hold {' '.join(f'{{{name}}}' for name in PLACEHOLDERS)}"
 
@@ -46,7 +47,7 @@ def install_log_channel(
 
 def _change(interaction: Interaction) -> LogChange:
     return LogChange(
-        interaction=InteractionId(str(interaction.id)),
-        guild=GuildId(str(interaction.guild_id)),
-        by=UserId(str(interaction.user.id)),
+        interaction=interaction_of(interaction),
+        guild=guild_of(interaction),
+        by=asker_of(interaction),
     )

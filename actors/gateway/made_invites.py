@@ -18,7 +18,7 @@ from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
 from actors.gateway.rest import Rest
 from actors.gateway.staff_invites import is_doubtful, not_made
-from actors.gateway.wording import code, person
+from actors.gateway.wording import code, link, person
 from actors.roster import Roster
 from ledger import messages as m
 from ledger.answers import Assigned
@@ -92,7 +92,7 @@ class MadeInvites:
         if not isinstance(outcome.answer, Assigned):
             unsure = f"I cannot say that it stands for {person(wish.staff)}, so its join might count for nobody."
             return await self._withdrawn(made.code, f"{unsure} {render(outcome)}")
-        return f"https://discord.gg/{made.code}\n{_terms(wish)}{render(outcome)}"
+        return f"{link(made.code)}\n{_terms(wish)}{render(outcome)}"
 
     async def _lost(self, wish: MakeInvite) -> InviteCode | None:
         """The invite that Discord made without telling; None where there is none, or it may be another one's.

@@ -3,13 +3,14 @@
 So a page can be turned after a restart, by whoever may use the command.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import discord
 import msgspec
 
 T = TypeVar("T")
+FormT = TypeVar("FormT", bound=msgspec.Struct)
 
 MAX_DIGITS: Final = 6
 """Of a page's number: nobody has a million pages."""
@@ -52,13 +53,7 @@ def packed(lines: Iterable[str], most: int) -> Sequence[str]:
 
 def turning(page: TextPage) -> discord.ui.View:
     """The buttons where there is more than a page; else none."""
-    view = discord.ui.View(timeout=None)
-    if page.pages > 1:
-        last, at = page.pages - 1, page.turn.number
-        view.add_item(_button("◀ Previous", page.turn, max(0, at - 1), disabled=at == 0))
-        view.add_item(_button("Next ▶", page.turn, at + 1, disabled=at == last))
-    view.stop()  # nobody waits for its buttons: `turn_of` reads them
-    return view
+    return arrow_view(page.turn.number, page.pages, lambda at: turn_id(msgspec.structs.replace(page.turn, number=at)))
 
 
 def turn_of(custom_id: str, what: str) -> Turn | None:
@@ -77,6 +72,40 @@ def turn_id(turn: Turn) -> str:
     return f"{turn.what}/{turn.about}/{turn.number}"
 
 
-def _button(label: str, turn: Turn, number: int, *, disabled: bool) -> discord.ui.Button[discord.ui.View]:
-    asked = msgspec.structs.replace(turn, number=number)
-    return discord.ui.Button(label=label, custom_id=turn_id(asked), disabled=disabled)
+class Arrow(msgspec.Struct, frozen=True, kw_only=True):
+    """A button that turns pages; ``custom_id`` says to which."""
+
+    label: str
+    custom_id: str
+    disabled: bool
+
+
+def arrows(at: int, pages: int, id_of: Callable[[int], str]) -> Sequence[Arrow]:
+    """The two beside page ``at`` (from 0); none where it is alone. ``id_of``: a page, as a button carries it."""
+    if pages <= 1:
+        return ()
+    return (
+        Arrow(label="◀ Previous", custom_id=id_of(max(0, at - 1)), disabled=at == 0),
+        Arrow(label="Next ▶", custom_id=id_of(at + 1), disabled=at == pages - 1),
+    )
+
+
+def arrow_view(at: int, pages: int, id_of: Callable[[int], str]) -> discord.ui.View:
+    """The same as Discord shows them below a text."""
+    view = discord.ui.View(timeout=None)
+    for each in arrows(at, pages, id_of):
+        view.add_item(discord.ui.Button(label=each.label, custom_id=each.custom_id, disabled=each.disabled))
+    view.stop()  # nobody waits for its buttons: their ids are read when they are clicked
+    return view
+
+
+def wish_in(custom_id: str, prefix: str, form: type[FormT]) -> FormT | None:
+    """What a button asks for that carries the fields of a ``form`` behind a prefix; None for one that does not."""
+    named, *parts = custom_id.split("/")
+    fields = [field.name for field in msgspec.structs.fields(form)]
+    if named != prefix or len(parts) != len(fields):
+        return None
+    try:
+        return msgspec.convert(dict(zip(fields, parts, strict=True)), form, strict=False)
+    except msgspec.ValidationError:
+        return None

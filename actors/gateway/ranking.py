@@ -5,12 +5,12 @@ Other work of the process runs between two pages. How a leaderboard looks in Dis
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
 from actors.gateway.asking import ask_codes
-from actors.gateway.tallies import Key, Tallies, Window
+from actors.gateway.tallies import Key, PageNumber, Tallies, Window
 from actors.gateway.tally import By, Tally, Total
 from actors.gateway.wording import brief, count, person
 from actors.roster import Roster
@@ -35,7 +35,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
     window: Window
     by: By
-    page: Annotated[int, msgspec.Meta(ge=0, le=999_999)] = 0
+    page: PageNumber = 0
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

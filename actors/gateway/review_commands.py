@@ -1,6 +1,6 @@
 """The slash commands /review list and /review decide; what was typed is checked, `review` works."""
 
-from typing import Final, TypeAlias
+from typing import Final
 
 import discord
 import msgspec
@@ -8,12 +8,11 @@ from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, answer, deferred, may_use
+from actors.gateway.asked import Person, asker_of, guild_of, id_of, interaction_of
 from actors.gateway.review import Reviews
 from actors.gateway.review_words import Decide
 from actors.gateway.staff_invites import StaffInvites, bare_code
-from ledger.ids import GuildId, InteractionId, UserId
-
-Person: TypeAlias = discord.User | discord.Member
+from ledger.ids import UserId
 
 MAX_REASON: Final = 300
 NO_REASON: Final = (
@@ -34,7 +33,7 @@ def install_review(
 
     @group.command(name="list", description="The open cases, the newest first, with their evidence")
     async def listed(interaction: Interaction) -> None:
-        await deferred(interaction, lambda: reviews.page(GuildId(str(interaction.guild_id)), 0), log)
+        await deferred(interaction, lambda: reviews.page(guild_of(interaction), 0), log)
 
     @group.command(description="Say whom a join counts for, and why; what was worked out is kept beside it")
     @app_commands.describe(
@@ -64,7 +63,7 @@ def install_review(
     async def suggest(interaction: Interaction, typed: str) -> list[app_commands.Choice[str]]:
         if not may_use(interaction):
             return []
-        guild, member = GuildId(str(interaction.guild_id)), _member_typed(interaction)
+        guild, member = guild_of(interaction), _member_typed(interaction)
         join = str(interaction.namespace.join or "")
         first = await reviews.possible(guild, member, join) if member else ()
         choices = await invites.suggest(guild, typed, first)
@@ -75,7 +74,7 @@ def install_review(
         member = _member_typed(interaction)
         if not may_use(interaction) or not member:
             return []
-        joins = await reviews.joins(GuildId(str(interaction.guild_id)), member, typed)
+        joins = await reviews.joins(guild_of(interaction), member, typed)
         return [app_commands.Choice(name=each.name, value=each.value) for each in joins]
 
     tree.add_command(group)
@@ -98,13 +97,13 @@ def _refusal(member: Person, staff: Person | None, reason: str) -> str:
 
 def _wish(interaction: Interaction, member: Person, staff: Person | None, code: str, reason: str) -> Decide:
     return Decide(
-        interaction=InteractionId(str(interaction.id)),
-        guild=GuildId(str(interaction.guild_id)),
-        user=UserId(str(member.id)),
+        interaction=interaction_of(interaction),
+        guild=guild_of(interaction),
+        user=id_of(member),
         name=member.display_name,
-        staff=UserId(str(staff.id)) if staff else None,
+        staff=id_of(staff) if staff else None,
         is_member=isinstance(staff, discord.Member),
         code=bare_code(code),
         why=reason.strip(),
-        by=UserId(str(interaction.user.id)),
+        by=asker_of(interaction),
     )

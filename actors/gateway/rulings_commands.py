@@ -7,8 +7,9 @@ from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, answer, deferred
+from actors.gateway.asked import asker_of, guild_of, interaction_of
 from actors.gateway.rulings import Change, Rulings, VipWish
-from ledger.ids import GuildId, InteractionId, RoleId, UserId
+from ledger.ids import RoleId
 
 EVERYONE: Final = (
     "Everybody here has @\u200beveryone, so it would make each join a VIP at once. "
@@ -59,7 +60,10 @@ def install_rulings(
         }
         values = {field: value for field, value in typed.items() if value is not None}
         change = Change(
-            interaction=_interaction(interaction), guild=_guild(interaction), by=_by(interaction), values=values
+            interaction=interaction_of(interaction),
+            guild=guild_of(interaction),
+            by=asker_of(interaction),
+            values=values,
         )
         work = (
             (lambda: rulings.change(change)) if values else (lambda: rulings.show(change.guild, _known(interaction)))
@@ -87,7 +91,7 @@ def install_rulings(
 
     @group.command(name="list", description="The roles that make a VIP here")
     async def listed(interaction: Interaction) -> None:
-        await deferred(interaction, lambda: rulings.vip_roles(_guild(interaction), _known(interaction)), log)
+        await deferred(interaction, lambda: rulings.vip_roles(guild_of(interaction), _known(interaction)), log)
 
     tree.add_command(group)
 
@@ -111,9 +115,9 @@ def _remark(interaction: Interaction, role: discord.Role | None) -> str:
 
 def _wish(interaction: Interaction, role: discord.Role | None, *, add: bool) -> VipWish:
     return VipWish(
-        interaction=_interaction(interaction),
-        guild=_guild(interaction),
-        by=_by(interaction),
+        interaction=interaction_of(interaction),
+        guild=guild_of(interaction),
+        by=asker_of(interaction),
         role=RoleId(str(role.id)) if role else None,
         add=add,
         known=_known(interaction),
@@ -125,15 +129,3 @@ def _known(interaction: Interaction) -> frozenset[RoleId]:
     """The server's roles, as far as they are known; nothing before it has come."""
     roles = interaction.guild.roles if interaction.guild else ()
     return frozenset(RoleId(str(each.id)) for each in roles)
-
-
-def _interaction(interaction: Interaction) -> InteractionId:
-    return InteractionId(str(interaction.id))
-
-
-def _guild(interaction: Interaction) -> GuildId:
-    return GuildId(str(interaction.guild_id))
-
-
-def _by(interaction: Interaction) -> UserId:
-    return UserId(str(interaction.user.id))

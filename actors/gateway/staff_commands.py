@@ -5,9 +5,9 @@ from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.answering import Interaction, deferred
+from actors.gateway.asked import guild_of
 from actors.gateway.staff_report import ReportWish, StaffReports
 from actors.gateway.tallies import Window
-from ledger.ids import GuildId
 
 
 def install_staff_report(
@@ -18,5 +18,4 @@ def install_staff_report(
     @tree.command(description="Joins, VIPs and open cases of each staff member, also as CSV")
     @app_commands.describe(window="Joins of how long (all)")
     async def staff_report(interaction: Interaction, window: Window = "all") -> None:
-        guild = GuildId(str(interaction.guild_id))
-        await deferred(interaction, lambda: reports.page(guild, ReportWish(window=window)), log)
+        await deferred(interaction, lambda: reports.page(guild_of(interaction), ReportWish(window=window)), log)

@@ -12,7 +12,7 @@ from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
 from actors.gateway.rest import Rest
 from actors.gateway.wording import code as shown
-from actors.gateway.wording import count, person, visible
+from actors.gateway.wording import count, link, person, visible
 from actors.roster import Roster
 from ledger import messages as m
 from ledger.answers import CodeReport
@@ -76,7 +76,7 @@ class StaffInvites:
             return text
         if outcome.answer is None:
             return f"{text}\n{_made_in_vain(invite.code, wish.staff)}"
-        return f"https://discord.gg/{invite.code}\n{text}"
+        return f"{link(invite.code)}\n{text}"
 
     async def suggest(self, guild: GuildId, typed: str, first: Sequence[InviteCode] = ()) -> Sequence[Choice]:
         """Codes of this server with what was typed in them, as far as its actor knows; never fetches.
@@ -155,7 +155,7 @@ def is_doubtful(failure: Failure) -> bool:
 
 def _made_in_vain(code: InviteCode, staff: UserId) -> str:
     return (
-        f"The invite https://discord.gg/{code} was made, but I cannot say that it stands for {person(staff)}. "
+        f"The invite {link(code)} was made, but I cannot say that it stands for {person(staff)}. "
         f"Please use /setup_staff_invite again with the code {shown(code)}."
     )
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 
@@ -18,7 +18,7 @@ from actors.gateway.asking import PATIENT_S, ask_codes
 from actors.gateway.ranking import READ_S, ROWS_A_PAGE, WINDOW_US
 from actors.gateway.render import render
 from actors.gateway.spreadsheet import Sheet
-from actors.gateway.tallies import Key, Tallies, Window
+from actors.gateway.tallies import Key, PageNumber, Tallies, Window
 from actors.gateway.tally import By, Tally
 from actors.gateway.wording import brief, fit, person
 from actors.roster import Roster
@@ -41,7 +41,7 @@ class ReportWish(msgspec.Struct, frozen=True, kw_only=True):
     """Which report, and which page of it (from 0; beyond the end it is the last)."""
 
     window: Window
-    page: Annotated[int, msgspec.Meta(ge=0, le=999_999)] = 0
+    page: PageNumber = 0
 
 
 class StaffLine(msgspec.Struct, frozen=True, kw_only=True):

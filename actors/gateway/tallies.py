@@ -7,13 +7,17 @@ To add up is to read every join of the guild, and a page turned asks for all of 
 import asyncio
 from collections.abc import Awaitable, Callable
 from math import inf
-from typing import Final, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Final, Generic, Literal, TypeAlias, TypeVar
+
+import msgspec
 
 from actors.gateway.tally import By
 from ledger.ids import GuildId
 from ledger.ports import Clock
 
 Window: TypeAlias = Literal["24 hours", "7 days", "30 days", "all"]
+PageNumber: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=999_999)]
+"""From 0; what lies beyond the end is the last page."""
 Key: TypeAlias = tuple[GuildId, By, Window]
 
 T = TypeVar("T")

@@ -40,6 +40,11 @@ MAX_CODE: Final = 100
 """Discord's own are shorter; a person may type 6,000 characters, and an answer holds 2,000."""
 
 
+def link(name: InviteCode) -> str:
+    """An invite as it is passed on."""
+    return f"https://discord.gg/{name}"
+
+
 def either(names: Iterable[InviteCode], labels: Mapping[InviteCode, str] = NO_LABELS) -> str:
     """``A, B or C``; at most five by name."""
     words = [code(name, labels.get(name, "")) for name in names]
