@@ -1,7 +1,9 @@
 """The whole bot as a process of its own, against a Discord on loopback that the test drives."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -15,6 +17,11 @@ from sandbox import Guild, Invite, Join, Sandbox
 
 class Stage:
     """A guild with one staff member and one invite, and a bot that has not been started yet."""
+
+    module = "supervisor"
+    """What is started as ``python -m``."""
+    witness = "off"
+    """The second witness would say more of a join at some later time: ``Hurried``."""
 
     def __init__(self, sandbox: Sandbox, folder: Path) -> None:
         self.sandbox = sandbox
@@ -35,9 +42,9 @@ class Stage:
             "LEDGER_DISK": "lasting",
             "LEDGER_HTTP": "127.0.0.1:0",
             "LEDGER_LOG": "json",
-            "LEDGER_SECOND_WITNESS": "off",  # it would say more of a join at some later time: test_witnesses
+            "LEDGER_SECOND_WITNESS": self.witness,
         }
-        return BotProcess(said | environ, self.folder / transcript)
+        return BotProcess(said | environ, self.folder / transcript, module=self.module)
 
     def said(self, transcript: str = "bot.log") -> str:
         """Everything that the process wrote."""
@@ -60,11 +67,21 @@ class Stage:
         return [line for line in lines if line is not None]
 
 
-@pytest.fixture
-async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+StageT = TypeVar("StageT", bound=Stage)
+
+
+@asynccontextmanager
+async def staged(kind: type[StageT], folder: Path) -> AsyncIterator[StageT]:
+    """A stage on a Discord of its own, which at the end has met nothing that it does not know or allow."""
     async with Sandbox(seed=3, identify_every_s=0.0) as sandbox:
-        stage = Stage(sandbox, tmp_path)
+        stage = kind(sandbox, folder)
         yield stage
         await stage.bot.kill()
         assert list(sandbox.unhandled) == []
         assert list(sandbox.violations) == []
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(Stage, tmp_path) as stage:
+        yield stage

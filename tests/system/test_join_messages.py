@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ledger.records import Status
-from sandbox import Sandbox
 from sandbox.models import Channel, Permission
+from tests.system.conftest import staged
 from tests.system.test_witnesses import Hurried
 
 WAIT_S = 20.0
@@ -15,12 +15,8 @@ WAIT_S = 20.0
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Hurried]:
-    async with Sandbox(seed=3, identify_every_s=0.0) as sandbox:
-        stage = Hurried(sandbox, tmp_path)
+    async with staged(Hurried, tmp_path) as stage:
         yield stage
-        await stage.bot.kill()
-        assert list(sandbox.unhandled) == []
-        assert list(sandbox.violations) == []
 
 
 @pytest.fixture

@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.bot_process import BotProcess
 from actors.cli.history import JoinLine
 from actors.cli.scoreboard import exported, score, truth_of
 from ledger.records import Status
-from sandbox import Bend, Invite, Join, Sandbox
+from sandbox import Bend, Invite, Join
 from sandbox.models import Guild
-from tests.system.conftest import Stage
+from tests.system.conftest import Stage, staged
 
 SKEW_S = 0.25
 """Later than any clock may be off, for a bot that is hurried: who comes then came after the last sample."""
@@ -25,18 +24,10 @@ CODES = 6
 
 
 class Hurried(Stage):
-    """A stage whose bot does not wait as long as it should."""
+    """A stage whose bot does not wait as long as it should, and hears the second witness."""
 
-    def make_bot(self, transcript: str, **environ: str) -> BotProcess:
-        said = {
-            "DISCORD_TOKEN": self.sandbox.token,
-            "DISCORD_API_URL": self.sandbox.api_url,
-            "LEDGER_DATA": str(self.data),
-            "LEDGER_DISK": "lasting",
-            "LEDGER_HTTP": "127.0.0.1:0",
-            "LEDGER_LOG": "json",
-        }
-        return BotProcess(said | environ, self.folder / transcript, module="tests.system.hurried")
+    module = "tests.system.hurried"
+    witness = "on"
 
     async def until_all(self, status: Status, *joins: Join) -> list[JoinLine]:
         """Waits until each of them has that verdict."""
@@ -61,12 +52,8 @@ class Hurried(Stage):
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Hurried]:
-    async with Sandbox(seed=3, identify_every_s=0.0) as sandbox:
-        stage = Hurried(sandbox, tmp_path)
+    async with staged(Hurried, tmp_path) as stage:
         yield stage
-        await stage.bot.kill()
-        assert list(sandbox.unhandled) == []
-        assert list(sandbox.violations) == []
 
 
 def without_witness(stage: Hurried) -> None:

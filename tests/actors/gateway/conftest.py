@@ -15,6 +15,7 @@ from actors.gateway.pacing import Pacer
 from actors.gateway.rest import Rest
 from actors.gateway.runner import Gateway, point_at
 from sandbox import Sandbox
+from sandbox.models import Guild, User
 from tests.actors.gateway.town import Lines, Town, running
 
 
@@ -36,6 +37,16 @@ def for_asker_alone(sandbox: Sandbox) -> None:
         sent += [message.payload for message in reply.messages if "allowed_mentions" in message.payload]
         assert all(body["allowed_mentions"] == {"parse": []} for body in sent)
         assert sent or reply.thinking or not reply.messages
+
+
+@pytest.fixture
+def guild(sandbox: Sandbox) -> Guild:
+    return sandbox.world.add_guild()
+
+
+@pytest.fixture
+def staff(guild: Guild, sandbox: Sandbox) -> User:
+    return sandbox.world.add_staff(guild)
 
 
 @pytest.fixture

@@ -22,11 +22,6 @@ PERIOD = Period(5_000_000, 5_000_000, status=Status.UNKNOWN, reason="no_use_seen
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
 def channel(sandbox: Sandbox, guild: Guild) -> Channel:
     return sandbox.world.add_channel(guild, "log")
 

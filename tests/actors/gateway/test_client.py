@@ -13,11 +13,6 @@ from tests.actors.gateway.town import Lines, Town
 pytestmark = pytest.mark.usefixtures("gateway")
 
 
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
 def number_of(message: m.RecordJoin | m.RecordLeave | m.NoteInviteBorn | m.NoteInviteDied) -> int:
     assert isinstance(message.cause, GatewayCause)
     return message.cause.number

@@ -54,16 +54,6 @@ COMMANDS: Final = {
 pytestmark = pytest.mark.usefixtures("gateway")
 
 
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
 async def test_debug_invites_shows_the_guild_in_numbers_and_what_is_missing(
     guild: Guild, staff: User, sandbox: Sandbox, town: Town
 ):

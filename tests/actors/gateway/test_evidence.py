@@ -26,11 +26,6 @@ async def answered(asked: Awaitable[T | Failure]) -> T:
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
 def guild_id(guild: Guild) -> GuildId:
     return GuildId(str(guild.id))
 

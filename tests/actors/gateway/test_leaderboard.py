@@ -38,16 +38,6 @@ DAY_US = 86_400_000_000
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
-@pytest.fixture
 async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     """The gateway is connected, the guild has come, and no code is known."""
     del gateway

@@ -18,16 +18,6 @@ pytestmark = pytest.mark.usefixtures("gateway")
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
-@pytest.fixture
 def channel(guild: Guild, sandbox: Sandbox) -> Channel:
     return sandbox.world.add_channel(guild, "log")
 

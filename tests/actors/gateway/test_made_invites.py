@@ -29,16 +29,6 @@ async def gateway(make_gateway: MakeGateway, sandbox: Sandbox) -> AsyncIterator[
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
-@pytest.fixture
 async def ready(town: Town, guild: Guild) -> Town:
     await town.until_heard(guild.id, m.GuildCameUp)
     town.answer = answer

@@ -15,11 +15,6 @@ from tests.actors.gateway.conftest import MakeGateway
 from tests.actors.gateway.town import Lines, Pauses, Town, running
 
 
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
 def name(guild: Guild) -> GuildId:
     return GuildId(str(guild.id))
 

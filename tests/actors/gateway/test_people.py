@@ -13,16 +13,6 @@ from sandbox.models import Guild, User
 from tests.actors.gateway.town import Town
 
 
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
 @pytest.fixture(autouse=True)
 async def ready(town: Town, guild: Guild, gateway: object) -> None:
     del gateway

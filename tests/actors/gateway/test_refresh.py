@@ -16,16 +16,6 @@ CLOSED = OpenWindow(joins=frozenset(), fetching=False, trouble="")
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
-@pytest.fixture
 def pauses() -> Pauses:
     return Pauses()
 

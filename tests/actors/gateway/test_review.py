@@ -59,16 +59,6 @@ def recorded(verdict: VerdictReached) -> Record:
     )
 
 
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
 class Court:
     """What the guild answers."""
 

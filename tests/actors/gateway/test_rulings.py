@@ -14,16 +14,6 @@ from tests.actors.gateway.town import Town
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
-@pytest.fixture
 async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     """The gateway is connected; the guild keeps its settings, as the ledger does."""
     del gateway

@@ -13,16 +13,6 @@ from tests.actors.gateway.town import Lines, Town
 pytestmark = pytest.mark.usefixtures("gateway")
 
 
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
 def assigned(message: m.Message) -> Answer:
     if not isinstance(message, m.AssignInvite):
         return Done()

@@ -104,16 +104,6 @@ def test_a_wish_survives_its_button_and_those_of_others_are_none():
 
 
 @pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
-
-
-@pytest.fixture
-def staff(guild: Guild, sandbox: Sandbox) -> User:
-    return sandbox.world.add_staff(guild)
-
-
-@pytest.fixture
 async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     """The gateway is connected, and Anna's code is known."""
     del gateway

@@ -1,7 +1,5 @@
 """A new guild is told once, in its system channel, that it is counted from now and what is missing."""
 
-import pytest
-
 from actors.gateway.runner import Gateway
 from actors.gateway.welcome import greeting
 from ledger import messages as m
@@ -19,11 +17,6 @@ from tests.actors.gateway.town import Lines, Town
 
 SINCE_US = 1_700_000_000_000_000
 NEW = Welcome(counting_since_us=SINCE_US)
-
-
-@pytest.fixture
-def guild(sandbox: Sandbox) -> Guild:
-    return sandbox.world.add_guild()
 
 
 def name(guild: Guild) -> GuildId:
