@@ -176,7 +176,9 @@ def ground_of(state: GuildState, window: Window) -> Ground:
     opened = window.gaps[0].opened
     oldest_us = window.gaps[-1].closed.answered_us - CARRIED_US
     carried = tuple(each.source for each in state.carried if oldest_us <= each.seen_us <= opened.answered_us)
-    return Ground(listed(state, opened), carried, state.pooled and len(window.gaps) > 1)
+    earliest_us = min(bound.answered_us for bound in bounds_of(opened, window.gaps)) + SKEW_US
+    before = any(join.joined_at_us <= earliest_us for join in window.joins)  # seldom, and a server has 1,000 invites
+    return Ground(listed(state, opened) if before else (), carried, state.pooled and len(window.gaps) > 1)
 
 
 def work_out(window: Window, ground: Ground) -> Findings:

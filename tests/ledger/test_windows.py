@@ -13,7 +13,17 @@ from ledger.ids import NO_COUNTER, VANITY, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
 from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState, Period, Roll
 from ledger.verdicts import METHOD, close_window
-from ledger.windows import Ground, Window, bounds_of, oldest_request_us, place, sole_likely, window_of, work_out
+from ledger.windows import (
+    Ground,
+    Window,
+    bounds_of,
+    ground_of,
+    oldest_request_us,
+    place,
+    sole_likely,
+    window_of,
+    work_out,
+)
 from tests.ledger.lives import SECOND, START_US
 from tests.ledger.test_worlds import seeds
 from tests.ledger.worlds import GUILD, World
@@ -130,6 +140,19 @@ def test_a_join_that_may_lie_before_all_samples_may_have_used_any_invite_of_then
     assert finding.feasible == {B, NO_COUNTER}
     (later,) = work_out(Window((gap(S0, S1),), (join(5, 6),), ()), Ground(before)).joins
     assert later.feasible == {NO_COUNTER}
+
+
+@given(st.lists(st.tuples(halves, halves), min_size=2, max_size=5, unique_by=lambda each: each[0]), halves)
+def test_what_was_listed_before_is_looked_at_just_where_a_join_may_lie_before_all_samples_of_the_window(
+    samples: list[tuple[float, float]], joined_s: float
+):
+    samples.sort()
+    bounds = [bound(7 + at, asked_s, asked_s + took_s % 3) for at, (asked_s, took_s) in enumerate(samples)]
+    lying = join(joined_s, joined_s)
+    gaps = tuple(gap(opened, closed) for opened, closed in pairwise(bounds))
+    state = GuildState(guild=GUILD, counters={B: r.Counter(code=B, created_at_us=0, uses=0)})
+    ground = ground_of(state, Window(gaps, (lying,), ()))
+    assert [each.code for each in ground.listed_before] == [B] * place(lying, bounds).before
 
 
 @pytest.mark.parametrize(("left", "alike"), [(1, True), (2, False), (-1, False)])
