@@ -189,6 +189,7 @@ class CloudLayer:
             heads=dict(self._reader.chains.heads),
             notes=tuple(notes),
             missing=missing,
+            aside=sum(aside.values()),
         )
 
     async def _read(self) -> LayerSummary:

@@ -172,8 +172,7 @@ class MemoryLayer:
         self._chains = Chains(self._digest_at, self._anchors)
         self._guilds, self._keys = {}, {}
         last = max(self._frames, default=0)
-        for append in appends(self._readable(), _itself):
-            self._take(append)
+        aside = sum(len(append) for append in appends(self._readable(), _itself) if not self._take(append))
         gone = [gsn for gsn in range(1, last + 1) if gsn not in self._frames]
         return LayerSummary(
             epoch=max([self._term[0], *(head.epoch for head in self._chains.heads.values())]),
@@ -181,6 +180,7 @@ class MemoryLayer:
             gsn=last,
             heads=dict(self._chains.heads),
             missing=tuple((gsn, gsn) for gsn in gone),
+            aside=aside,
             notes=tuple(f"gsn {gsn} cannot be read" for gsn in gone),
         )
 
@@ -193,14 +193,16 @@ class MemoryLayer:
                 self.quarantine.append(self._frames.pop(gsn))
         return found
 
-    def _take(self, append: Sequence[Frame]) -> None:
-        if self._chains.take(append):
-            first = append[0].record
-            kept, keys = self._guilds.setdefault(first.guild, []), self._keys.setdefault(first.guild, set())
-            while kept and kept[-1].record.seq >= first.seq:
-                keys.discard(kept.pop().record.key)
-            kept.extend(append)
-            keys.update(frame.record.key for frame in append)
+    def _take(self, append: Sequence[Frame]) -> bool:
+        if not self._chains.take(append):
+            return False
+        first = append[0].record
+        kept, keys = self._guilds.setdefault(first.guild, []), self._keys.setdefault(first.guild, set())
+        while kept and kept[-1].record.seq >= first.seq:
+            keys.discard(kept.pop().record.key)
+        kept.extend(append)
+        keys.update(frame.record.key for frame in append)
+        return True
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         for frame in self._guilds.get(guild, []):

@@ -119,7 +119,9 @@ async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: in
         return []
     found: dict[int, Frame] = {}
     for other in others:
-        found |= await _within(other, missing, now_ms)
+        fork = await _fork(seat, other, now_ms)  # behind that, what is missed here is not what is there
+        there = await _within(other, missing, now_ms)
+        found |= {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same}
     said = await _keep_replaced(seat, found, salvage, now_ms)
     if not seat.healthy:
         return said
@@ -186,9 +188,12 @@ async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, F
 async def _parting(seat: Seat, other: Seat, now_ms: int) -> int | None:
     """The gsn behind which a seat holds another branch than the other; None = they do not differ, or one fails.
 
-    What a hole hides is no branch: who cannot tell from the heads compares record by record.
+    What a hole hides is no branch, and heads do not tell of what stands on no chain behind one: who cannot be sure by
+    the heads compares record by record.
     """
-    return None if await _agree(seat, other, now_ms) else await _shared(seat, other, now_ms)
+    sure = not seat.summary.aside and not other.summary.aside and await _agree(seat, other, now_ms)
+    fork = None if sure else await _fork(seat, other, now_ms)
+    return None if fork is None else fork.whole
 
 
 async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
@@ -229,18 +234,27 @@ async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage, now_ms:
     return [f"{text}, which has the higher epoch; they are kept in quarantine, and their facts are recorded anew"]
 
 
-async def _shared(seat: Seat, other: Seat, now_ms: int) -> int | None:
-    """The end of the seat's last append before the first record that the two hold with different bytes.
+class _Fork(msgspec.Struct, frozen=True):
+    """What lies before the first gsn at which two seats hold different bytes.
 
-    None = there is none: a gsn that only one of them has is no difference.
+    ``whole``: the end of the one's last append; ``same``: the last gsn at which both hold the same bytes; 0 = none.
     """
-    whole = 0
+
+    whole: int
+    same: int
+
+
+async def _fork(seat: Seat, other: Seat, now_ms: int) -> _Fork | None:
+    """Compares two seats record by record. None = they do not differ: a gsn that only one of them has is nothing."""
+    whole = same = 0
     left, right = _frames(seat, 0, now_ms), _frames(other, 0, now_ms)
     a, b = await anext(left, None), await anext(right, None)
     while a is not None and b is not None:
         ahead = a.record.gsn - b.record.gsn
         if ahead == 0 and a.data != b.data:
-            return whole
+            return _Fork(whole, same)
+        if ahead == 0:
+            same = a.record.gsn
         if ahead <= 0:
             whole = a.record.gsn if a.record.seq == a.record.last else whole
             a = await anext(left, None)

@@ -13,8 +13,8 @@ from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.memory_objects import MemoryBucket
 from persistence.offload import inline
-from tests.persistence.forks import DATA
-from tests.persistence.holes import rot
+from tests.persistence.forks import DATA, handed_out, joined
+from tests.persistence.holes import come_back, rot
 from tests.persistence.making import BLUE, RED
 from tests.persistence.simdisk import SimDisk
 from tests.persistence.test_store_cloud import Machine
@@ -33,6 +33,11 @@ class LogMachine(Machine):
 
 async def bytes_in(layer: Layer) -> list[bytes]:
     return [frame.data async for frame in layer.frames_after(0)]
+
+
+def cloud_of(machine: Machine) -> Layer:
+    assert machine.store.following is not None
+    return machine.store.following.layer
 
 
 async def test_where_a_hole_hides_what_a_cloud_far_behind_holds_the_log_leads_and_all_get_what_it_has():
@@ -57,12 +62,70 @@ async def test_where_a_hole_hides_what_a_cloud_far_behind_holds_the_log_leads_an
     assert machine.store.head_of(RED) == head
     await machine.join(RED)
     await machine.upload()
-    following = machine.store.following
-    assert following is not None
     held = await bytes_in(LocalLayer(machine.disk, DATA, inline))
     assert held[:5] == [*lines[:3], *lines[4:]]
     assert await bytes_in(machine.database) == held
-    assert await bytes_in(following.layer) == held
+    assert await bytes_in(cloud_of(machine)) == held
+
+
+async def forked(*, newer: str) -> tuple[LogMachine, Machine]:
+    """Two machines that share a record and went on apart, the other one in the cloud.
+
+    ``newer``: whose branch has the higher epoch; it is the longer one, too.
+    """
+    bucket = MemoryBucket()
+    mine = await LogMachine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    mine.process()
+    mine.cut_off()
+    await mine.started()
+    await mine.join(RED)
+    other = await Machine(bucket, "b").started()
+    for _ in range(2):
+        if newer == "mine":
+            mine.process()
+            await mine.started()
+        else:
+            other.process()
+            await other.started()
+        await mine.join(RED)
+        await mine.join(BLUE if newer == "mine" else RED)
+        await other.join(RED, 1 if newer == "mine" else 4)
+    await other.upload()
+    await mine.store.close()
+    return mine, other
+
+
+@pytest.mark.parametrize("newer", ["mine", "other"])
+@pytest.mark.parametrize("gsn", [2, 3, 4, 5])
+@pytest.mark.parametrize("is_away", [True, False])
+async def test_a_hole_is_not_filled_with_what_another_branch_has_in_its_place(newer: str, gsn: int, *, is_away: bool):
+    mine, other = await forked(newer=newer)
+    head = mine.store.head_of(RED)
+    rot(mine.disk, DATA / "log", (await bytes_in(LocalLayer(mine.disk, DATA, inline)))[gsn - 1])
+    if is_away:
+        mine.database.go_away(StorageError("away"))
+    mine.connect()
+    mine.process()
+    await mine.started()
+    await mine.upload()
+    if newer == "mine" and not is_away:
+        assert mine.store.head_of(RED) == head
+    log, cloud = LocalLayer(mine.disk, DATA, inline), cloud_of(mine)
+    if newer == "mine":
+        assert {*await bytes_in(log)} <= {*await bytes_in(cloud)}, "in a hole the cloud may have what it had"
+    else:
+        assert await bytes_in(log) == await bytes_in(cloud)
+    await handed_out(mine.store)
+    mine.database.come_back()
+    await come_back(mine.store)
+    await handed_out(mine.store)
+    await mine.upload()
+    users = [*range(10_001, mine.users + 1), *range(11_001, other.users + 1)]
+    assert sorted(user for _, user in await joined(mine.store)) == sorted(map(str, users))
+    assert await bytes_in(mine.database) == await bytes_in(log)
+    assert await bytes_in(cloud) == await bytes_in(log)
 
 
 class Breaking(CloudLayer):
