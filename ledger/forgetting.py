@@ -24,9 +24,8 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
     state.forgot_seq = seq
     if user in state.members:
         state.members[name] = (*state.members.get(name, ()), *state.members.strike(user))
-    for member, periods in state.members.items():
-        if any(user in _named(period) for period in periods):
-            state.members[member] = tuple(_renamed(period, user, name) for period in periods)
+    for member in _naming(state, user):
+        state.members[member] = tuple(_renamed(period, user, name) for period in state.members[member])
     for code, history in state.assignments.items():
         state.assignments[code] = tuple(_reassigned(each, user, name) for each in history)
     state.gaps = tuple(_disowned(gap, user, name) for gap in state.gaps)
@@ -59,7 +58,7 @@ def forget_guild(state: GuildState, event: r.GuildForgotten, seq: int) -> None:
 
 def names(state: GuildState, user: UserId) -> bool:
     """Whether an answer made of this state could name the person."""
-    if user in state.members or any(each == user for each in _people(state)):
+    if user in state.members or _naming(state, user) or any(each == user for each in _people(state)):
         return True
     return user not in state.forgotten and _invites(state, user)
 
@@ -74,11 +73,13 @@ def era_key(state: GuildState, key: str) -> str:
     return f"{key}@{state.era}" if state.era else key
 
 
+def _naming(state: GuildState, user: UserId) -> list[UserId]:
+    """In whose memberships the person invited, or was credited. Walks them all, for which nobody is in a hurry."""
+    return [member for member, periods in state.members.items() for period in periods if user in _named(period)]
+
+
 def _people(state: GuildState) -> Iterator[UserId | None]:
-    """Whoever invited, was invited by name, was credited or gave credit, as far as it was recorded."""
-    for periods in state.members.values():
-        for period in periods:
-            yield from _named(period)
+    """Whoever was invited by name, or stands behind an invite or put somebody there."""
     for history in state.assignments.values():
         for assignment in history:
             yield from (assignment.staff, assignment.by)
