@@ -46,8 +46,10 @@ def judge(findings: Findings, finding: Finding, origins: Mapping[InviteCode, Ori
         return Judgement(Status.LIKELY if capped else Status.CERTAIN, feasible, only)
     if only and findings.claims == 1 and only.code in sole_likely(findings):
         return Judgement(Status.LIKELY, feasible, only)
+    if NO_COUNTER in feasible or capped:
+        return Judgement(Status.CANDIDATES, feasible)
     staff = {origins[code].staff for code in real}
-    if NO_COUNTER not in feasible and len(staff) == 1 and None not in staff and not capped:
+    if len(staff) == 1 and None not in staff:
         return Judgement(Status.INVITER_CERTAIN, feasible, Origin(NO_COUNTER, staff=staff.pop()))
     return Judgement(Status.CANDIDATES, feasible)
 

@@ -12,7 +12,7 @@ import msgspec
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Report
 from ledger.state import GuildState
-from ledger.windows import Finding, Findings, Ground, Window, with_uses_as_limits, work_out
+from ledger.windows import Finding, Findings, Ground, Window, believing, with_uses_as_limits, work_out
 
 VANITY_WAY: Final = 6
 APPROVED_BY_HAND: Final = 7
@@ -48,21 +48,20 @@ class Hearing(msgspec.Struct, frozen=True):
 
 def hear(state: GuildState, findings: Findings, fresh: Mapping[Joined, Report]) -> Hearing:
     """Listens to all that was said of a window's joins; ``fresh`` is not in the state yet."""
-    reports = {
-        joined: report for finding in findings.joins if (report := _report(state, joined := of(finding), fresh))
-    }
+    reports, named, told = dict[Joined, Report](), dict[Joined, InviteCode](), dict[Joined, InviteCode]()
+    for finding in findings.joins:
+        joined = of(finding)
+        if report := _report(state, joined, fresh):
+            reports[joined] = report
+            if source := names(state, report, finding.feasible):
+                named[joined] = source
+                if source in finding.feasible:
+                    told[joined] = source
     if not reports:
         return Hearing()
-    named = {
-        of(finding): source
-        for finding in findings.joins
-        if of(finding) in reports and (source := names(state, reports[of(finding)], finding.feasible))
-    }
-    told = {of(each): named[of(each)] for each in findings.joins if named.get(of(each)) in each.feasible}
-    ground = msgspec.structs.replace(findings.ground, told=told)
-    believed = work_out(findings.window, ground)
+    believed = believing(findings, told)
     if believed.solution.infeasible and not findings.solution.infeasible:
-        return Hearing(reports, named, clash=not _leave_uses_to_others(findings.window, ground))
+        return Hearing(reports, named, clash=not _leave_uses_to_others(findings.window, believed.ground))
     free = not (findings.solution.surplus or findings.solution.infeasible)
     forced = _forced(findings, believed, named) if told and free else {}
     return Hearing(reports, named, forced=forced)

@@ -13,7 +13,7 @@ import msgspec
 from ledger.credits import move_credits
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.judging import Judgement, judge, said, testify
-from ledger.origins import origin_in, origin_told
+from ledger.origins import Origin, origin_in, origin_told
 from ledger.records import Cause, Draft, Evidence, Report, Status, VerdictReached, WindowClosed
 from ledger.state import GuildState, Period
 from ledger.testimony import Hearing, Joined, hear, names, of
@@ -109,14 +109,34 @@ def verdict_of(user: UserId, period: Period, judged: Judgement) -> VerdictReache
 def _verdict(
     state: GuildState, findings: Findings, finding: Finding, period: Period, hearing: Hearing
 ) -> VerdictReached:
-    origins = {code: origin_in(state, code, finding) for code in finding.feasible - {NO_COUNTER}}
+    origins = _Origins(state, finding)
     judged = testify(judge(findings, finding, origins), findings, finding, hearing, origins)
-    user = state.holder_of(*of(finding))
+    verdict = verdict_of(state.holder_of(*of(finding)), period, judged)
+    if not _is_news(period, verdict):
+        return verdict  # nobody will read on what it rests
     return msgspec.structs.replace(
-        verdict_of(user, period, judged),
-        window=findings.window.gaps[-1].number,
-        evidence=_evidence(findings, finding),
+        verdict, window=findings.window.gaps[-1].number, evidence=_evidence(findings, finding)
     )
+
+
+class _Origins(Mapping[InviteCode, Origin]):
+    """Who stands behind each code that a join may have used; looked up when asked for: few verdicts need all."""
+
+    def __init__(self, state: GuildState, finding: Finding) -> None:
+        self._state = state
+        self._finding = finding
+        self._codes = finding.feasible - {NO_COUNTER}
+
+    def __getitem__(self, code: InviteCode) -> Origin:
+        if code not in self._codes:
+            raise KeyError(code)
+        return origin_in(self._state, code, self._finding)
+
+    def __iter__(self) -> Iterator[InviteCode]:
+        return iter(self._codes)
+
+    def __len__(self) -> int:
+        return len(self._codes)
 
 
 def _closing(findings: Findings, cause: Cause, reopening: Reopening | None) -> Draft:
@@ -125,7 +145,7 @@ def _closing(findings: Findings, cause: Cause, reopening: Reopening | None) -> D
         first_sample=gaps[0].opened.number,
         last_sample=gaps[-1].number,
         joins=len(findings.joins),
-        tally=_tally(findings),
+        tally=dict(findings.window.tally),
         unclaimed=_unclaimed(findings),
         reason=",".join(findings.window.broken),
         again=reopening is not None,
@@ -145,7 +165,7 @@ def _evidence(findings: Findings, finding: Finding) -> Evidence:
     }
     return Evidence(
         joins=findings.claims,
-        uses=_tally(findings),
+        uses=dict(findings.window.tally),
         capped=capped,
         excluded=dict(finding.excluded),
         sampled_us=(gaps[0].opened.requested_us, gaps[-1].closed.answered_us),
@@ -159,21 +179,12 @@ def _assumptions(findings: Findings) -> tuple[str, ...]:
     return ("P0", *(("P1",) if used_up else ()), *(() if findings.ground.pooled else ("P2",)))
 
 
-def _tally(findings: Findings) -> dict[InviteCode, int]:
-    tally: dict[InviteCode, int] = {}
-    for gap in findings.window.gaps:
-        for source in gap.sources:
-            if source.exact:
-                tally[source.code] = tally.get(source.code, 0) + source.uses
-    return tally
-
-
 def _unclaimed(findings: Findings) -> dict[InviteCode, int]:
     """Proven uses by code that exceed the joins which could have made them; none where all uses are explained."""
     if not (findings.solution.surplus or findings.solution.infeasible):
         return {}
     takers = Counter(code for finding in findings.joins for code in finding.feasible)
-    return {code: uses - takers[code] for code, uses in _tally(findings).items() if uses > takers[code]}
+    return {code: uses - takers[code] for code, uses in findings.window.tally.items() if uses > takers[code]}
 
 
 def _is_news(period: Period, verdict: VerdictReached) -> bool:

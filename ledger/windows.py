@@ -7,6 +7,7 @@ Nothing here changes state: it reads the desk and says what it finds. Statuses a
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -33,7 +34,7 @@ class Place(msgspec.Struct, frozen=True):
     before: bool
 
 
-class Window(msgspec.Struct, frozen=True):
+class Window(msgspec.Struct, frozen=True, dict=True):
     """Gaps that are solved together, oldest first, and the joins that may lie in them.
 
     ``straddlers`` may lie in the gap that is still open: here their use is optional.
@@ -43,10 +44,20 @@ class Window(msgspec.Struct, frozen=True):
     joins: tuple[DeskJoin, ...]
     straddlers: tuple[DeskJoin, ...]
 
-    @property
+    @cached_property
+    def tally(self) -> Mapping[InviteCode, int]:
+        """The proven uses by code."""
+        tally: dict[InviteCode, int] = {}
+        for gap in self.gaps:
+            for source in gap.sources:
+                if source.exact:
+                    tally[source.code] = tally.get(source.code, 0) + source.uses
+        return tally
+
+    @cached_property
     def proven(self) -> int:
         """X: how many uses are proven."""
-        return sum(source.uses for gap in self.gaps for source in gap.sources if source.exact)
+        return sum(self.tally.values())
 
     @property
     def certain_joins(self) -> int:
@@ -63,7 +74,7 @@ class Window(msgspec.Struct, frozen=True):
         """All that may explain a use: joins, repeats, straddlers."""
         return len(self.joins) + len(self.straddlers)
 
-    @property
+    @cached_property
     def broken(self) -> tuple[str, ...]:
         """Why continuity does not hold, without repetition."""
         return tuple(dict.fromkeys(reason for gap in self.gaps for reason in gap.broken))
@@ -98,13 +109,14 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """A solved window. ``claims`` counts optional uses too (k)."""
+    """A solved window. ``claims`` counts optional uses too (k); ``premises``: what was solved."""
 
     window: Window
     ground: Ground
     solution: Solution
     claims: int
     joins: tuple[Finding, ...]
+    premises: "_Premises"
 
 
 def place(join: DeskJoin, bounds: Sequence[Bound]) -> Place:
@@ -113,11 +125,15 @@ def place(join: DeskJoin, bounds: Sequence[Bound]) -> Place:
     Gap n lies before bound n; the gap behind the last bound is the open one. ``last`` ≤ the oldest bound's number
     says that the join lies before everything known.
     """
-    after = [bound.number + 1 for bound in bounds if join.joined_at_us > bound.answered_us + SKEW_US]
-    until = [bound.number for bound in bounds if join.arrived_us < bound.requested_us]
-    last = until[0] if until else bounds[-1].number + 1
-    first = min(after[-1], last) if after else min(bounds[0].number + 1, last)
-    return Place(first, last, before=not after)
+    joined_us, arrived_us, last = join.joined_at_us - SKEW_US, join.arrived_us, bounds[-1].number + 1
+    for bound in bounds:
+        if arrived_us < bound.requested_us:
+            last = bound.number
+            break
+    for bound in reversed(bounds):
+        if joined_us > bound.answered_us:
+            return Place(min(bound.number + 1, last), last, before=False)
+    return Place(min(bounds[0].number + 1, last), last, before=True)
 
 
 def bounds_of(baseline: Bound, gaps: Sequence[Gap]) -> tuple[Bound, ...]:
@@ -181,48 +197,82 @@ def ground_of(state: GuildState, window: Window) -> Ground:
     return Ground(listed(state, opened) if before else (), carried, state.pooled and len(window.gaps) > 1)
 
 
-def work_out(window: Window, ground: Ground) -> Findings:
-    """Solves a window."""
-    bounds = bounds_of(window.gaps[0].opened, window.gaps)
-    sources = _named(window, ground)
-    everyone = (*window.joins, *window.straddlers)
-    excluded = [_excluded(join, sources) for join in everyone]
-    claims = [
-        Claim(
-            gaps=_gaps(join, bounds),
-            excluded=frozenset(without) | _untold(join, sources, ground, before=place(join, bounds).before),
-            optional=join.optional or at >= len(window.joins),
-        )
-        for at, (join, without) in enumerate(zip(everyone, excluded, strict=True))
-    ]
-    solution = solve(claims, [each.for_solver for each in sources.values()])
-    joins = tuple(
-        _finding(join, names, sources, without, ground.listed_before if place(join, bounds).before else ())
-        for join, names, without in zip(window.joins, solution.feasible, excluded, strict=False)
-        if not join.optional
-    )
-    return Findings(window, ground, solution, len(claims), joins)
-
-
-def _untold(
-    join: DeskJoin, sources: Mapping[InviteCode, "_Named"], ground: Ground, *, before: bool
-) -> frozenset[InviteCode]:
-    """The names of all that the second witness says this join did not use; none where it is silent.
-
-    A use ``before`` the oldest known sample is counted by none, whatever it was of.
-    """
-    told = None if join.optional else ground.told.get((join.user, join.opened_us))
-    if told is None:
-        return frozenset()
-    names = {name for name, each in sources.items() if each.source.code == told}
-    return frozenset([*(sources.keys() - names), *([NO_COUNTER] if names and not before else [])])
-
-
 class _Named(msgspec.Struct, frozen=True):
     """A source, and how the solver is told of it."""
 
     source: GapSource
     for_solver: Source
+
+
+class _Premises(msgspec.Struct, frozen=True):
+    """What of a window is the same whatever is told of its joins. ``excluded``, ``places``: of each join, straddlers
+    last.
+    """
+
+    sources: Mapping[InviteCode, _Named]
+    excluded: Sequence[Mapping[InviteCode, str]]
+    places: Sequence[Place]
+
+
+def work_out(window: Window, ground: Ground) -> Findings:
+    """Solves a window."""
+    bounds = bounds_of(window.gaps[0].opened, window.gaps)
+    sources = _named(window, ground)
+    everyone = (*window.joins, *window.straddlers)
+    return _solved(
+        window, ground, _Premises(sources, _excluded(everyone, sources), [place(join, bounds) for join in everyone])
+    )
+
+
+def believing(findings: Findings, told: Mapping[tuple[UserId, int], InviteCode]) -> Findings:
+    """The same window, solved where what the second witness told of its joins is believed."""
+    if not told:
+        return findings
+    return _solved(findings.window, msgspec.structs.replace(findings.ground, told=told), findings.premises)
+
+
+def _solved(window: Window, ground: Ground, premises: _Premises) -> Findings:
+    sources, newest = premises.sources, window.gaps[-1].number
+    untold = {code: _untold(code, sources) for code in set(ground.told.values())}
+    claims = [
+        Claim(
+            gaps=frozenset(range(where.first, min(where.last, newest) + 1)),
+            excluded=frozenset(without).union(_others(join, where, ground, untold)),
+            optional=join.optional or at >= len(window.joins),
+        )
+        for at, (join, without, where) in enumerate(
+            zip((*window.joins, *window.straddlers), premises.excluded, premises.places, strict=True)
+        )
+    ]
+    solution = solve(claims, [each.for_solver for each in sources.values()])
+    chosen = {names: _chosen(names, sources) for names in set(solution.feasible)}
+    joins = tuple(
+        _finding(join, chosen[names], sources, without, ground.listed_before if where.before else ())
+        for join, names, without, where in zip(
+            window.joins, solution.feasible, premises.excluded, premises.places, strict=False
+        )
+        if not join.optional
+    )
+    return Findings(window, ground, solution, len(claims), joins, premises)
+
+
+def _others(
+    join: DeskJoin, where: Place, ground: Ground, untold: Mapping[InviteCode, frozenset[InviteCode]]
+) -> frozenset[InviteCode]:
+    """The names of all that the second witness says this join did not use; none where it is silent.
+
+    A use from before the oldest known sample is counted by none, whatever it was of.
+    """
+    told = None if join.optional else ground.told.get((join.user, join.opened_us))
+    if told is None:
+        return frozenset()
+    return untold[told] - {NO_COUNTER} if where.before else untold[told]
+
+
+def _untold(told: InviteCode, sources: Mapping[InviteCode, _Named]) -> frozenset[InviteCode]:
+    """The names of all sources but those of one code."""
+    names = {name for name, each in sources.items() if each.source.code == told}
+    return frozenset([*(sources.keys() - names), *([NO_COUNTER] if names else [])])
 
 
 def _named(window: Window, ground: Ground) -> dict[InviteCode, _Named]:
@@ -236,20 +286,35 @@ def _named(window: Window, ground: Ground) -> dict[InviteCode, _Named]:
     return named
 
 
-def _excluded(join: DeskJoin, sources: Mapping[InviteCode, _Named]) -> dict[InviteCode, str]:
-    """The names of sources that this join cannot have used, and why."""
-    return {name: reason for name, each in sources.items() if (reason := _impossible(join, each.source))}
+def _excluded(joins: Sequence[DeskJoin], sources: Mapping[InviteCode, _Named]) -> list[dict[InviteCode, str]]:
+    """For each join, the names of sources that it cannot have used, and why."""
+    first_us = min((join.joined_at_us for join in joins), default=0)
+    closed = [(name, each.source) for name, each in sources.items() if not _is_open_to_all(each.source, first_us)]
+    return [{name: reason for name, source in closed if (reason := _impossible(join, source))} for join in joins]
 
 
-def _gaps(join: DeskJoin, bounds: Sequence[Bound]) -> frozenset[int]:
-    """The numbers of the gaps that the join may lie in."""
-    where = place(join, bounds)
-    return frozenset(range(where.first, min(where.last, bounds[-1].number) + 1))
+def _is_open_to_all(source: GapSource, first_us: int) -> bool:
+    """Whether nobody who joined from ``first_us`` on is kept from a source: most are such."""
+    is_born = source.code == VANITY or source.created_at_us <= first_us
+    return is_born and not (source.dead_us or source.targets or source.roles)
+
+
+class _Chosen(msgspec.Struct, frozen=True):
+    """What the solver's names stand for: the codes, NI among them, and the sources without it."""
+
+    codes: frozenset[InviteCode]
+    sources: tuple[GapSource, ...]
+
+
+def _chosen(names: frozenset[InviteCode], sources: Mapping[InviteCode, _Named]) -> _Chosen:
+    found = tuple([sources[name].source for name in names if name != NO_COUNTER])
+    codes = frozenset([source.code for source in found])
+    return _Chosen(codes | {NO_COUNTER} if NO_COUNTER in names else codes, found)
 
 
 def _finding(
     join: DeskJoin,
-    names: frozenset[InviteCode],
+    chosen: _Chosen,
     sources: Mapping[InviteCode, _Named],
     without: Mapping[InviteCode, str],
     listed_before: Sequence[GapSource],
@@ -257,17 +322,12 @@ def _finding(
     """From the solver's names back to codes. A join that may lie before all samples may have used any invite of
     then (``listed_before``), where no counter here claims it.
     """
-    found = [sources[name].source for name in names if name != NO_COUNTER]
-    if NO_COUNTER in names:
-        found += [source for source in listed_before if not _impossible(join, source)]
-    codes = frozenset(source.code for source in found)
+    feasible, found = chosen.codes, chosen.sources
+    if listed_before and NO_COUNTER in feasible:
+        found = (*found, *(source for source in listed_before if not _impossible(join, source)))
+        feasible = feasible.union([source.code for source in found])
     reasons = {sources[name].source.code: reason for name, reason in without.items()}
-    return Finding(
-        join,
-        codes | {NO_COUNTER} if NO_COUNTER in names else codes,
-        tuple(found),
-        {code: reason for code, reason in reasons.items() if code not in codes},
-    )
+    return Finding(join, feasible, found, {code: reason for code, reason in reasons.items() if code not in feasible})
 
 
 def _impossible(join: DeskJoin, source: GapSource) -> str:
