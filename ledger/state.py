@@ -389,7 +389,7 @@ def from_pages(pages: Sequence[bytes]) -> GuildState:
 
 
 def read_pages(pages: Sequence[bytes]) -> Iterator[GuildState]:
-    """The state as it grows with each page, whole after the last. Pull one, let others run, pull the next.
+    """The state as it grows with the pages, whole at the end. Pull, let others run, pull again.
 
     Raises:
         msgspec.MsgspecError: when a page is not what ``pages_of`` writes.
@@ -397,6 +397,8 @@ def read_pages(pages: Sequence[bytes]) -> Iterator[GuildState]:
     state = _core_decoder.decode(pages[0])
     yield state
     for page in pages[1:]:
-        for user, periods in _page_decoder.decode(page).items():
+        held = _page_decoder.decode(page)
+        yield state
+        for user, periods in held.items():
             state.members[user] = periods
         yield state
