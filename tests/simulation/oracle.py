@@ -163,9 +163,10 @@ class Oracle:
         """Another process is over, and its folder lost; these joins it had acknowledged."""
         assert self._sky is not None, "they met there"
         self.forked = True
+        in_cloud = {guild: self._sky.joins(guild) for guild in {guild for guild, *_ in acknowledged}}
         for guild, user, joined_at_ms in acknowledged:
             join = user, joined_at_ms
-            if "cloud" in self._named or join in self._sky.joins(guild):
+            if "cloud" in self._named or join in in_cloud[guild]:
                 self.acknowledged[guild].add(join)
 
     def _meet_rival(self, following: Following | None) -> None:
@@ -375,13 +376,17 @@ class Oracle:
             self.seen["unacknowledged records gone"] += 1
         if shared < len(book.frames):
             self.seen["unknown outcome had happened"] += 1
-        if shared < known or shared < len(book.frames):
-            self._recount(book)
+        if shared < known:
+            self._credits[book.guild] = Credits()
+            self._count(book, 0)
+        elif shared < len(book.frames):
+            self._count(book, shared)
 
-    def _recount(self, book: GuildBook) -> None:
-        self._credits[book.guild] = taken = Credits()
-        last: Frame | None = None
-        for frame in book.frames:
+    def _count(self, book: GuildBook, after_seq: int) -> None:
+        """The credits of the chain in force; those up to a seq are counted already."""
+        taken = self._credits[book.guild]
+        last = book.frames[after_seq - 1] if after_seq else None
+        for frame in book.frames[after_seq:]:
             i.chain_goes_on(last, frame)
             taken.take(frame.record.event)
             last = frame

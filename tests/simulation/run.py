@@ -376,7 +376,7 @@ class World:
             for message in (m.DescribeGuild(), m.DescribeCodes(), m.DescribeWindow()):
                 outcome = await process.supervisor.roster.ask(guild, message, PATIENCE_S)
                 i.answered_when_well(outcome, message)
-        await self._wait_for(process, lambda: [*self._unwell(process), *self._undecided(), *self._unasked()])
+        await self._wait_for(process, lambda: self._unwell(process) or self._unasked() or self._undecided())
         for guild, town in self.towns.items():
             state = self.oracle.book(guild).state
             known = {person(state, name) for name, periods in state.members.items() if periods[-1].is_open()}

@@ -47,6 +47,7 @@ class Sky(MemoryBucket):
         super().__init__(objects)
         self.seen: Counter[str] = Counter()
         self._counting: dict[int, Frame] = {}
+        self._newest = 0
         self._epoch = 0
 
     def take(self, call: Call) -> bool:
@@ -80,11 +81,12 @@ class Sky(MemoryBucket):
         if header.epoch < self._epoch:
             return
         self._epoch = header.epoch
-        if header.kind in (Kind.CUT, Kind.RECORDS):
+        if header.kind in (Kind.CUT, Kind.RECORDS) and header.first_gsn <= self._newest:
             for gsn in [gsn for gsn in reversed(self._counting) if gsn >= header.first_gsn]:
                 del self._counting[gsn]
         for chunk in chunks_of(body_of(call.data, header.sha256, call.key), call.key):
             self._counting.update((frame.record.gsn, frame) for frame in chunk)
+            self._newest = max([self._newest, *(frame.record.gsn for frame in chunk)])
 
     def _refused(self, header: SegmentHeader, key: str) -> None:
         there = read_header(self.objects[key], SegmentHeader, key)
