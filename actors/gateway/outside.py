@@ -5,7 +5,8 @@ has an answer, so that no actor waits for ever. A list of members goes on, page 
 gateway session is over.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, Literal
 
 from structlog.typing import FilteringBoundLogger
 
@@ -30,6 +31,8 @@ LONGEST_RETRY_S: Final = 60.0
 CRASHED_S: Final = 60.0
 """After a list that ended by an error nobody expects: who joined while we were away stands in it alone."""
 BEFORE_ALL: Final = UserId("0")
+REVIEWED_AT_ONCE: Final = 500
+"""Members that a guild compares in one turn: a record for each of them must not hold the loop up."""
 
 
 class Fetcher:
@@ -161,26 +164,13 @@ class Fetcher:
                 failures += 1
                 await self._wait(guild, page, failures)
                 continue
-            review = self._review(effect.session, page, after, started_us)
-            self._roster.tell(guild, review)
+            for review in _reviews(effect.session, page, after, started_us, self._clock.stamp_us()):
+                self._roster.tell(guild, review)
             failures, listed = 0, listed + len(page)
-            if review.upto == "":
+            if len(page) < MEMBERS_A_PAGE:
                 self._log.info("members.listed", guild=guild, members=listed)
                 return
-            after = review.upto
-
-    def _review(
-        self, session: SessionId, page: tuple[Member, ...], after: UserId, started_us: int
-    ) -> m.ReviewMembers:
-        full = len(page) >= MEMBERS_A_PAGE
-        return m.ReviewMembers(
-            session=session,
-            members=tuple(_listed(row, micros(row.joined_at)) for row in page if row.joined_at),
-            after=after,
-            upto=page[-1].user.id if full else "",
-            started_us=started_us,
-            at_us=self._clock.stamp_us(),
-        )
+            after = page[-1].user.id
 
     async def _wait(self, guild: GuildId, failure: Failure, failures: int) -> None:
         pause_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2 ** min(failures - 1, 10))
@@ -193,6 +183,25 @@ class Fetcher:
     def _is_current(self, guild: GuildId, session: SessionId) -> bool:
         greeting = self._roster.greeting(guild)
         return greeting is not None and greeting.session == session and not self._stopped
+
+
+def _reviews(
+    session: SessionId, page: tuple[Member, ...], after: UserId, started_us: int, at_us: int
+) -> Iterator[m.ReviewMembers]:
+    """A page in parts, which follow each other without a gap; the last part of the last page has no end."""
+    for start in range(0, max(1, len(page)), REVIEWED_AT_ONCE):
+        part = page[start : start + REVIEWED_AT_ONCE]
+        is_last = len(page) < MEMBERS_A_PAGE and start + len(part) == len(page)
+        upto: UserId | Literal[""] = "" if is_last else part[-1].user.id
+        yield m.ReviewMembers(
+            session=session,
+            members=tuple(_listed(row, micros(row.joined_at)) for row in part if row.joined_at),
+            after=after,
+            upto=upto,
+            started_us=started_us,
+            at_us=at_us,
+        )
+        after = upto or after
 
 
 def _listed(row: Member, joined_at_us: int) -> m.ListedMember:

@@ -22,12 +22,12 @@ from ledger.records import Report, Settings
 from ledger.samples import Sample
 from tests.bench.figures import Row, Theme
 from tests.bench.ground import NOW_US, PATIENCE_S, SESSION, Bot, Ground, Nowhere, bot_over
-from tests.bench.large import GUILD, INVITES, SECOND, STAFF, code_of, counter
+from tests.bench.large import GUILD, INVITES, SECOND, STAFF, VIP, code_of, counter
 
 MEMBERS: Final = 100_000
-LISTED: Final = 1_000
+LISTED: Final = 500
 SWEPT: Final = 500
-"""Members a page."""
+"""Members at once, as the gateway tells of them."""
 LONGEST_STEP_MS: Final = 20
 TICK_S: Final = 0.000_5
 NOBODY: Final = UserId("0")
@@ -111,6 +111,7 @@ class Arrival:
                 "listed": await life.play(life.listed()),
                 "swept": await life.play(life.swept()),
                 "listed_again": await life.play(life.listed()),
+                "promoted": await life.play(life.promoted()),
                 "kept": await life.play(life.kept()),
             }
 
@@ -124,6 +125,7 @@ class Life:
         self._folder = folder
         self._now_us = NOW_US
         self._listed = [_listed(start) for start in range(0, MEMBERS, LISTED)]
+        self._promoted = [_with_roles(page) for page in self._listed]
         self._swept = [*(_swept(start) for start in range(0, MEMBERS, SWEPT)), ()]
 
     async def begin(self, *, backfill: bool) -> None:
@@ -169,6 +171,15 @@ class Life:
                 m.WitnessAnswered(number=asked.number, rows=rows, at_us=self._now_us, swept=True, done=done)
             )
 
+    async def promoted(self) -> None:
+        """A role counts as VIP from now on, and the list shows that everybody has it."""
+        wanted = Settings(vip_roles=(VIP,))
+        await self._ask(
+            m.ChangeSettings(interaction=InteractionId("2"), settings=wanted, fields=("vip_roles",), by=member(0))
+        )
+        self._listed = self._promoted
+        await self.listed()
+
     async def kept(self) -> None:
         """Its checkpoint."""
         await self._bot.supervisor.keep_checkpoint(GUILD)
@@ -198,6 +209,11 @@ def _listed(start: int) -> m.ReviewMembers:
     )
 
 
+def _with_roles(page: m.ReviewMembers) -> m.ReviewMembers:
+    people = tuple(msgspec.structs.replace(each, roles=(VIP,)) for each in page.members)
+    return msgspec.structs.replace(page, members=people)
+
+
 def _swept(start: int) -> tuple[m.SearchedMember, ...]:
     return tuple(
         m.SearchedMember(user=member(n), joined_at_us=joined_us(n), report=Report(5, code_of(n), member(n % STAFF)))
@@ -215,6 +231,8 @@ def theme(ground: Ground) -> Theme:
         ("swept/log", "… log written", "MiB", plain, "swept", "log_mib"),
         ("swept/records", "… records", "", plain, "swept", "records"),
         ("again/step", "the list once more, nobody new: longest step", "ms", plain, "listed_again", "step_ms"),
+        ("vip/step", "the list, everybody VIP from now on: longest step", "ms", plain, "promoted", "step_ms"),
+        ("vip/records", "… records", "", plain, "promoted", "records"),
         ("kept/step", "its checkpoint: longest step", "ms", plain, "kept", "step_ms"),
         ("credited/step", "the sweep, everybody credited: longest step", "ms", credited, "swept", "step_ms"),
         ("credited/log", "… log written", "MiB", credited, "swept", "log_mib"),

@@ -70,19 +70,22 @@ async def test_a_fetch_for_a_session_that_is_over_is_answered_without_asking(
     assert sandbox.count("invites") == 0
 
 
-async def test_the_member_list_comes_in_pages_that_leave_no_id_out(
-    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town
+@pytest.mark.parametrize("people", [499, 500, 501, 1_000, 1_001, 2_100])
+async def test_the_member_list_comes_in_parts_of_its_pages_that_leave_no_id_out(
+    guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town, people: int
 ):
-    sandbox.world.settle(guild, 2_100)
+    sandbox.world.settle(guild, people - len(guild.members))
     session = await come_up(town, guild)
     gateway.outside.list_members(name(guild), ListMembers(session=session))
-    pages = await town.until_heard(guild.id, m.ReviewMembers, 3)
-    assert [page.after for page in pages] == ["0", pages[0].upto, pages[1].upto]
-    assert pages[2].upto == ""
-    listed = [row.user for page in pages for row in page.members]
+    parts = await town.until_heard(guild.id, m.ReviewMembers, -(-people // 500) + (people == 1_000))
+    assert [part.after for part in parts] == ["0", *(part.upto for part in parts[:-1])]
+    assert [part.upto for part in parts] == [*(part.members[-1].user for part in parts[:-1]), ""]
+    assert all(len(part.members) <= 500 for part in parts)
+    listed = [row.user for part in parts for row in part.members]
     assert listed == [str(user) for user in sorted(guild.members)]
-    assert {page.started_us for page in pages} == {pages[0].started_us}
-    assert pages[0].started_us < pages[0].at_us < pages[2].at_us
+    assert {part.started_us for part in parts} == {parts[0].started_us}
+    assert parts[0].started_us < parts[0].at_us <= parts[-1].at_us
+    assert sandbox.count("members") == people // 1_000 + 1
 
 
 async def test_a_page_that_fails_is_asked_for_again_and_the_list_goes_on(
