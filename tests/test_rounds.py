@@ -166,20 +166,22 @@ async def test_many_guilds_that_die_at_once_open_the_breaker_and_none_is_parked(
 # Hung turns
 
 
-async def test_a_turn_that_hangs_while_the_journal_works_is_ended_and_its_message_handled_again(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    async with running(Bot()) as bot:
-        await live(bot)
-        real = bot.journal.append
+async def hang(bot: Bot) -> None:
+    """A join is told, and its turn waits for an append that never ends; later ones do end."""
 
-        async def lost(*_: object) -> None:
-            await asyncio.Event().wait()
+    async def lost(*_: object) -> None:
+        await asyncio.Event().wait()
 
-        monkeypatch.setattr(bot.journal, "append", lost)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bot.journal, "append", lost)
         bot.supervisor.roster.tell(GUILD, bot.join(1))
         await bot.until(lambda: bot.supervisor._guilds[GUILD].address.stage == "appending")
-        monkeypatch.setattr(bot.journal, "append", real)
+
+
+async def test_a_turn_that_hangs_while_the_journal_works_is_ended_and_its_message_handled_again():
+    async with running(Bot()) as bot:
+        await live(bot)
+        await hang(bot)
         later(bot, HUNG_S - 1)
         assert not bot.events("turn.hung")
         bot.clock.now_s += 2
@@ -190,18 +192,10 @@ async def test_a_turn_that_hangs_while_the_journal_works_is_ended_and_its_messag
         assert [period.status for period in await periods(bot, 1)] == [Status.CERTAIN]
 
 
-async def test_a_turn_that_hangs_is_ended_however_much_arrives_behind_it(monkeypatch: pytest.MonkeyPatch):
+async def test_a_turn_that_hangs_is_ended_however_much_arrives_behind_it():
     async with running(Bot()) as bot:
         await live(bot)
-        real = bot.journal.append
-
-        async def lost(*_: object) -> None:
-            await asyncio.Event().wait()
-
-        monkeypatch.setattr(bot.journal, "append", lost)
-        bot.supervisor.roster.tell(GUILD, bot.join(1))
-        await bot.until(lambda: bot.supervisor._guilds[GUILD].address.stage == "appending")
-        monkeypatch.setattr(bot.journal, "append", real)
+        await hang(bot)
         for user in (2, 3, 4, 5):
             later(bot, HUNG_S / 3)
             bot.supervisor.roster.tell(GUILD, bot.join(user))
