@@ -105,6 +105,7 @@ GROUPS: Final = (
         modules=("persistence.recovery", "persistence.rehydration", "persistence.chains", "persistence.store"),
         tests=(
             "tests/persistence/test_store.py",
+            "tests/persistence/test_store_cloud.py",
             "tests/persistence/test_chains.py",
             "tests/persistence/test_log.py",
             "tests/persistence/test_golden.py",
@@ -112,6 +113,8 @@ GROUPS: Final = (
             "tests/persistence/test_layer_contract.py",
             "tests/persistence/test_power_cut.py",
             "tests/persistence/test_damage.py",
+            "tests/persistence/test_salvage.py",
+            "tests/persistence/test_holes.py",
             "tests/test_invariants.py",
         ),
     ),

@@ -15,7 +15,8 @@ from persistence.layer import Checkpoint, Layer, LayerSummary
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
-from persistence.recovery import leader_of
+from persistence.recovery import leader_of, rejoin
+from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
 from persistence.store import Appended, Store
@@ -707,3 +708,61 @@ async def test_a_start_waits_for_a_layer_that_had_to_hold_what_was_acknowledged(
     log.come_back()
     await later.start()
     assert later.head_of(RED).seq == 2
+
+
+async def test_a_hole_that_no_layer_can_fill_does_not_end_the_epoch_when_a_layer_comes_back():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    await store.append([joins(RED, 0, 1), joins(BLUE, 0, 2)])
+    for layer in (log, database):
+        layer.lose(1, 1)
+    assert (await store.restart_epoch()).missing == ((1, 1),)
+    database.go_away(StorageError("busy"))
+    await store.append([joins(BLUE, 1, 3)])
+    database.come_back()
+    assert await store.catch_up()
+
+
+async def _apart(*numbers: Sequence[int]) -> list[Seat]:
+    """Layers of one epoch, each with joins of its own."""
+    seats = [Seat(MemoryLayer(name)) for name in ("log", "database")]
+    for seat, mine in zip(seats, numbers, strict=True):
+        store = Store([seat.layer], TestClock(), TestRandomness())
+        await store.start()
+        for seq, number in enumerate(mine):
+            await store.append([joins(RED, seq, number)])
+        await seat.open(now_ms=1)
+    return seats
+
+
+async def test_of_two_branches_nearby_with_one_epoch_the_longer_one_leads():
+    log, database = await _apart((1,), (2, 3))
+    assert await leader_of((log, database), now_ms=2) is database
+
+
+async def test_a_layer_that_refuses_its_term_keeps_its_branch_until_it_takes_one():
+    log, database = await _apart((1, 2), (3,))
+
+    async def refuse(*_: object) -> None:
+        raise StorageError("read-only")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database.layer, "begin", refuse)
+        await database.begin(2, "lineage", now_ms=2)
+    salvage = MemorySalvage()
+    assert (database.healthy, database.readable) == (False, True)
+    assert await rejoin(database, (log,), salvage, now_ms=3) == []
+    assert (database.gsn, salvage.pending()) == (1, ())
+
+
+async def test_a_broken_layer_is_not_looked_into(world: World):
+    async def query(seat: Seat) -> str:
+        return seat.name
+
+    assert await world.store.look_into("database", query) == "database"
+    world.database.go_away(StorageError("busy"))
+    await world.join(RED)
+    with pytest.raises(StorageError, match="cannot be read now: busy"):
+        await world.store.look_into("database", query)
+    assert await world.store.look_into("log", query) == "log"
