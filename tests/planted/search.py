@@ -44,27 +44,27 @@ def untried(bug: str) -> Result:
     return Result(bug=bug, verdict=Verdict.UNTRIED, find=None, runs=0, took_s=0.0)
 
 
-def search(bug: Bug, limit_s: float, now_s: Seconds = time.perf_counter) -> Result:
-    """Looks for a bug for about ``limit_s`` seconds at most; missed is what no run of any hunt found."""
+def search(bug: Bug, limit_s: float, now_s: Seconds = time.perf_counter, first: int = 0) -> Result:
+    """Looks for a bug for about ``limit_s`` seconds at most; missed is what no run from ``first`` on of any hunt found."""
     began_s = now_s()
     hunts = [HUNTS[name] for name in bug.hunts if name in HUNTS]
     if not hunts:
         return untried(bug.name)
     with planted(bug):
-        find, runs, finished = _take_turns(hunts, limit_s, now_s)
+        find, runs, finished = _take_turns(hunts, limit_s, now_s, first)
     return Result(
         bug=bug.name, verdict=_verdict(bug, find, finished=finished), find=find, runs=runs, took_s=now_s() - began_s
     )
 
 
-def search_apart(bug: Bug, limit_s: float) -> Result:
+def search_apart(bug: Bug, limit_s: float, first: int = 0) -> Result:
     """The same by processor time, in a process of its own: what hunts keep while a bug is planted ends with it."""
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        return pool.apply(_search_named, (bug.name, limit_s))
+        return pool.apply(_search_named, (bug.name, limit_s, first))
 
 
-def _search_named(name: str, limit_s: float) -> Result:
-    return search(BY_NAME[name], limit_s, time.process_time)
+def _search_named(name: str, limit_s: float, first: int) -> Result:
+    return search(BY_NAME[name], limit_s, time.process_time, first)
 
 
 def _verdict(bug: Bug, find: Find | None, *, finished: bool) -> Verdict:
@@ -73,10 +73,10 @@ def _verdict(bug: Bug, find: Find | None, *, finished: bool) -> Verdict:
     return Verdict.CAUGHT if find.invariant in bug.breaks else Verdict.OTHERWISE
 
 
-def _take_turns(hunts: Sequence[Hunt], limit_s: float, now_s: Seconds) -> tuple[Find | None, int, bool]:
+def _take_turns(hunts: Sequence[Hunt], limit_s: float, now_s: Seconds, first: int) -> tuple[Find | None, int, bool]:
     """What was found, after how many runs, and whether every run was made."""
     end_s, turn_s = now_s() + limit_s, FIRST_TURN_S
-    done = dict.fromkeys((hunt.name for hunt in hunts), 0)
+    done = dict.fromkeys((hunt.name for hunt in hunts), first)
     while now_s() < end_s:
         left = [hunt for hunt in hunts if done[hunt.name] < hunt.runs]
         if not left:
