@@ -45,7 +45,7 @@ def untried(bug: str) -> Result:
 
 
 def search(bug: Bug, limit_s: float, now_s: Seconds = time.perf_counter, first: int = 0) -> Result:
-    """Looks for a bug for about ``limit_s`` seconds at most; missed is what no run from ``first`` on of any hunt found."""
+    """Looks for about ``limit_s`` seconds at most; missed is what no run of any hunt found, from ``first`` on."""
     began_s = now_s()
     hunts = [HUNTS[name] for name in bug.hunts if name in HUNTS]
     if not hunts:
