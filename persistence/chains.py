@@ -5,7 +5,8 @@ of two branches the one with the higher epoch wins, even if it came later in the
 
 Behind a *hole* (a gsn that is not in the stream) a chain goes on where a checkpoint tells the digest before it; or,
 when the missing gsns are enough to explain the jump of its seq, where a checkpoint stands farther on: state is to be
-had from there, and what lies between is read as it was written.
+had from there, and what lies between is read as it was written. So does a branch of a higher epoch that begins in the
+hole, in the place of records of the one that lost to it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -112,9 +113,11 @@ class Chains:
         record, verified = frame.record, self.verified
         before, missing = verified.seen.get(record.guild, (self.heads.get(record.guild, NO_HEAD), 0))
         skipped = record.seq - before.seq - 1
-        if skipped < 0 or record.epoch < before.epoch or skipped > verified.missing - missing:
-            return False
-        if skipped == 0 and not follows(frame, before.digest):
+        if skipped < 0:
+            explained = record.epoch > before.epoch and verified.missing > 0 and self._digest_before(record) is None
+        else:
+            explained = record.epoch >= before.epoch and skipped <= verified.missing - missing
+        if not explained or (skipped == 0 and not follows(frame, before.digest)):
             return False
         return max(self._anchors(record.guild), default=0) >= record.seq
 

@@ -11,7 +11,8 @@ import msgspec
 
 from ledger.errors import Corrupt, LayerRefused, StorageError
 from ledger.ids import GuildId
-from persistence.chains import NO_HEAD, Chains, appends
+from ledger.records import Record
+from persistence.chains import NO_HEAD, Chains, appends, head_of
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.lists import Lists
@@ -102,15 +103,18 @@ class MemoryLayer:
             self._take(append)
 
     def _refuse_known_keys(self, frames: Sequence[Frame]) -> None:
-        """As the database does. A branch that won may tell what the one tells whose place it takes."""
+        """As the database does: nothing is refused to a guild while a branch takes the place of another."""
+        heads, won, taken = dict(self._chains.heads), set[GuildId](), list[Record]()
         for append in appends(frames, _itself):
             first = append[0].record
+            if first.seq <= heads.get(first.guild, NO_HEAD).seq:
+                won.add(first.guild)
+            heads[first.guild] = head_of(append[-1])
             known = self._keys.get(first.guild, ())
-            if first.seq <= self._chains.heads.get(first.guild, NO_HEAD).seq:
-                continue
-            for frame in append:
-                if frame.record.key in known:
-                    raise LayerRefused(f"{self._name}: the key {frame.record.key} is taken")
+            taken += [frame.record for frame in append if frame.record.key in known]
+        for record in taken:
+            if record.guild not in won:
+                raise LayerRefused(f"{self._name}: the key {record.key} is taken")
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         self._use()

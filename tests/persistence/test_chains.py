@@ -174,6 +174,18 @@ def test_a_branch_behind_a_record_that_nobody_knows_does_not_stand(stream: Strea
     assert not stream.read([seal(record, bytes(32))])
 
 
+def test_a_branch_that_begins_in_a_hole_takes_the_place_of_what_came_behind_the_hole(stream: Stream):
+    stream.read(stream.written.append(RED))
+    lost = stream.lose(RED, 2)
+    old = stream.written.append(RED)
+    branch = Chain(epoch=2)
+    branch.gsn, branch.heads[RED] = stream.written.gsn, head_of(lost[0])
+    frames = branch.batch(RED, RED)
+    stream.checkpoint(frames[-1])
+    assert all(stream.read([frame]) for frame in (*old, *frames))
+    assert stream.chains.heads == branch.heads
+
+
 def test_a_branch_has_to_follow_the_record_it_branches_off(stream: Stream):
     for _ in range(3):
         stream.read(stream.written.append(RED))

@@ -168,6 +168,21 @@ async def test_a_hole_that_cuts_an_append_loses_what_is_left_of_its_beginning_on
     assert bytes_of(await layer.guild_frames(RED, 6)) == bytes_of(frames[6:8])
 
 
+async def test_a_branch_that_begins_in_a_hole_stands_in_the_place_of_what_came_behind_it(layer: Layer):
+    old = Chain().batch(RED, RED, RED, RED)
+    branch = Chain(epoch=2)
+    branch.gsn, branch.heads[RED] = 4, head_of(old[1])
+    won = branch.batch(RED, RED, RED)
+    await layer.save_checkpoint(make_checkpoint(RED, head_of(won[-1]), "lineage", (b"{}",)))
+    await layer.append([old[0], old[3]])
+    await layer.append(won)
+    assert bytes_of(await layer.guild_frames(RED, 2)) == bytes_of(won)
+    await layer.close()
+    summary = await layer.open()
+    assert summary.heads == branch.heads
+    assert bytes_of(await layer.guild_frames(RED, 2)) == bytes_of(won)
+
+
 async def test_a_jump_that_no_hole_explains_is_no_chain_whatever_checkpoint_there_is(layer: Layer):
     other = Chain()
     other.append(RED, 3)
@@ -235,6 +250,19 @@ async def test_a_branch_of_a_higher_epoch_takes_the_place_of_records_and_may_tel
     await layer.close()
     summary = await layer.open()
     assert (summary.gsn, summary.heads) == (4, {RED: head_of(branch[-1])})
+
+
+async def test_a_branch_of_a_higher_epoch_may_tell_the_same_farther_on_than_what_it_takes_the_place_of(layer: Layer):
+    old = Chain().batch(RED, RED)
+    await layer.append(old)
+    keys = ["another", old[0].record.key, old[1].record.key]
+    branch, digest = list[Frame](), GENESIS
+    for seq, key in enumerate(keys, 1):
+        record = msgspec.structs.replace(old[0].record, gsn=2 + seq, seq=seq, last=seq, epoch=2, key=key)
+        branch.append(seal(record, digest))
+        digest = branch[-1].digest
+    await layer.append(branch)
+    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of(branch)
 
 
 async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
