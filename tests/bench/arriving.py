@@ -22,12 +22,9 @@ from ledger.records import Report, Settings
 from ledger.samples import Sample
 from tests.bench.figures import Row, Theme
 from tests.bench.ground import NOW_US, PATIENCE_S, SESSION, Bot, Ground, Nowhere, bot_over
-from tests.bench.large import GUILD, INVITES, SECOND, STAFF, VIP, code_of, counter
+from tests.bench.large import A_PAGE, GUILD, INVITES, SECOND, STAFF, VIP, code_of, counter
 
 MEMBERS: Final = 100_000
-LISTED: Final = 500
-SWEPT: Final = 500
-"""Members at once, as the gateway tells of them."""
 LONGEST_STEP_MS: Final = 20
 TICK_S: Final = 0.000_5
 NOBODY: Final = UserId("0")
@@ -124,9 +121,9 @@ class Life:
         self._discord = discord
         self._folder = folder
         self._now_us = NOW_US
-        self._listed = [_listed(start) for start in range(0, MEMBERS, LISTED)]
+        self._listed = [_listed(start) for start in range(0, MEMBERS, A_PAGE)]
         self._promoted = [_with_roles(page) for page in self._listed]
-        self._swept = [*(_swept(start) for start in range(0, MEMBERS, SWEPT)), ()]
+        self._swept = [*(_swept(start) for start in range(0, MEMBERS, A_PAGE)), ()]
 
     async def begin(self, *, backfill: bool) -> None:
         """It comes up, and the first sample arrives."""
@@ -197,8 +194,8 @@ class Life:
 
 
 def _listed(start: int) -> m.ReviewMembers:
-    people = [m.ListedMember(user=member(n), joined_at_us=joined_us(n)) for n in range(start, start + LISTED)]
-    last = start + LISTED == MEMBERS
+    people = [m.ListedMember(user=member(n), joined_at_us=joined_us(n)) for n in range(start, start + A_PAGE)]
+    last = start + A_PAGE == MEMBERS
     return m.ReviewMembers(
         session=SESSION,
         members=tuple(people),
@@ -217,7 +214,7 @@ def _with_roles(page: m.ReviewMembers) -> m.ReviewMembers:
 def _swept(start: int) -> tuple[m.SearchedMember, ...]:
     return tuple(
         m.SearchedMember(user=member(n), joined_at_us=joined_us(n), report=Report(5, code_of(n), member(n % STAFF)))
-        for n in range(start, start + SWEPT)
+        for n in range(start, start + A_PAGE)
     )
 
 

@@ -33,7 +33,9 @@ INVITES: Final = 1_000
 SEEDED: Final = 80_000
 JOINED: Final = 20_000
 AT_ONCE: Final = 1_000
-"""Members a record, a page, or between two samples."""
+"""Members a record, or between two samples."""
+A_PAGE: Final = 500
+"""Members that the gateway tells of at once, listed or found by the member search."""
 STAFF: Final = 50
 OPEN_EVERY: Final = 50
 UNCREDITED_EVERY: Final = 4
@@ -198,7 +200,7 @@ class Large:
             for user, periods in sorted(self.state.members.items(), key=lambda each: int(each[0]))
             if periods[-1].is_open()
         ]
-        lots = [tuple(members[start : start + AT_ONCE]) for start in range(0, len(members), AT_ONCE)]
+        lots = [tuple(members[start : start + A_PAGE]) for start in range(0, len(members), A_PAGE)]
         ends = [UserId("0"), *(lot[-1].user for lot in lots)]
         return [
             m.ReviewMembers(
@@ -220,7 +222,7 @@ class Large:
                 joined_at_us=self.state.members[seeded(n)][-1].opened_us,
                 report=r.Report(5, code_of(n), seeded(n % STAFF)),
             )
-            for n in range(lot * AT_ONCE, (lot + 1) * AT_ONCE)
+            for n in range(lot * A_PAGE, (lot + 1) * A_PAGE)
         )
         return m.WitnessAnswered(number=self.presence.sweeping.number, rows=rows, at_us=self.now_us, swept=True)
 
