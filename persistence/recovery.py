@@ -119,8 +119,8 @@ async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: in
         return []
     found: dict[int, Frame] = {}
     for other in others:
-        fork = await _fork(seat, other, now_ms)  # behind that, what is missed here is not what is there
         there = await _within(other, missing, now_ms)
+        fork = await _fork(seat, other, now_ms) if there else None  # behind that, what was here is not what is there
         found |= {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same}
     said = await _keep_replaced(seat, found, salvage, now_ms)
     if not seat.healthy:
