@@ -45,6 +45,10 @@ from persistence.layer import Head
 CHECKPOINT_BYTES: Final = 64_000
 """A checkpoint is due when the guild's log since the last one is longer than this, or than half the state."""
 CHECKPOINT_AGE_S: Final = 300.0
+"""Or when anything was recorded since the last one, and that is older than this; a large state's is, in proportion,
+older, since no disk should take 20 MB every five minutes for a join or two.
+"""
+LARGE_BYTES: Final = 1_000_000
 REPLAYED_AT_ONCE: Final = 1_000
 """Records, before others have their turn."""
 ASKS_A_LIFE: Final = 1 << 20
@@ -403,7 +407,8 @@ class GuildActor:
         if self.state.seq == self._kept_seq:
             return False
         too_long = self._since_kept_bytes > max(CHECKPOINT_BYTES, self._state_bytes // 2)
-        return too_long or self._clock.monotonic_s() - self._kept_at_s > CHECKPOINT_AGE_S
+        old_s = CHECKPOINT_AGE_S * max(1.0, self._state_bytes / LARGE_BYTES)
+        return too_long or self._clock.monotonic_s() - self._kept_at_s > old_s
 
     def _tell_cached(self) -> None:
         """A guild is live with a baseline only: from now on joins are worked out."""

@@ -12,7 +12,7 @@ from actors import care
 from actors import guild as guild_module
 from actors.asks import Answered
 from actors.care import HUNG_S, REST_S
-from actors.guild import CHECKPOINT_AGE_S
+from actors.guild import CHECKPOINT_AGE_S, LARGE_BYTES
 from actors.journal import RETRY_S
 from actors.mailbox import Admission
 from actors.supervision import Budget, Child, ChildSpec, spawn
@@ -467,6 +467,33 @@ async def test_a_guild_that_lost_its_counters_while_its_checkpoint_was_written_d
         await bot.until(lambda: bool(bot.events("checkpoint.saved")))
         assert (await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)).kind is Answered.OK
         assert bot.supervisor.phase_of(GUILD) == "blind"
+
+
+async def test_a_checkpoint_of_a_large_guild_is_written_in_proportion_less_often():
+    async with running(Bot()) as bot:
+        await live(bot)
+        crowd = tuple(m.ListedMember(user=UserId(str(1_000 + each)), joined_at_us=1) for each in range(20_000))
+        whole = m.ReviewMembers(
+            session=SESSION, members=crowd, after=UserId("0"), upto="", started_us=0, at_us=bot.clock.stamp_us()
+        )
+        bot.supervisor.roster.tell(GUILD, whole)
+        actor = bot.supervisor._guilds[GUILD].actor
+        assert actor is not None
+        await bot.until(lambda: bool(bot.events("checkpoint.saved")) and not actor._keeping)
+        size = sum(map(len, (await bot.database.checkpoints(GUILD))[0].pages))
+        assert 2 * LARGE_BYTES < size < 3 * LARGE_BYTES
+        saved = len(bot.events("checkpoint.saved"))
+        for number, waited_s in enumerate(
+            (CHECKPOINT_AGE_S + 1, CHECKPOINT_AGE_S)
+        ):  # together not yet, then long ago
+            bot.clock.now_s += waited_s
+            bot.supervisor.roster.tell(GUILD, bot.join(number + 1))
+            await bot.settled(number + 1)
+            await bot.until(lambda: not actor._keeping)
+        assert len(bot.events("checkpoint.saved")) == saved
+        bot.clock.now_s += CHECKPOINT_AGE_S
+        bot.supervisor.roster.tell(GUILD, bot.join(3))
+        await bot.until(lambda: len(bot.events("checkpoint.saved")) == saved + 1)
 
 
 async def test_a_join_does_not_wait_for_the_checkpoints_of_all_guilds_that_go_to_rest():
