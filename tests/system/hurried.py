@@ -21,6 +21,7 @@ TENTHS: Final[Mapping[str, object]] = {
     "LATE_JOIN_S": 0.2,
     "LAGGING_US": 490_000,
     "OPEN_FOR_US": 3_000_000,
+    "AGAIN_US": 3_000_000,
     "FAILED_AGAIN_US": (100_000, 100_000, 3_600_000_000, 3_600_000_000),
 }
 
