@@ -147,7 +147,7 @@ class Archive:
         joined = self.town.joins.get((user, at_us))
         if joined is not None and not self.over and self.town.now_s() < joined.at_s + self.manners.lag_s:
             return None
-        earlier = [old_us for who, old_us in self.town.joins if who == user and old_us < at_us]
+        earlier = [old_us for old_us in self.town.times.get(user, ()) if old_us < at_us]
         if earlier and not self.over and self._random.random() < self.manners.stale:
             at_us = earlier[-1]
         return m.SearchedMember(

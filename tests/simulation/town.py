@@ -51,6 +51,7 @@ class Town:
         self.members: dict[UserId, int] = {}
         self.vips: set[UserId] = set()
         self.joins: dict[tuple[UserId, int], Joined] = {}
+        self.times: dict[UserId, list[int]] = {}
         self._once_here: set[UserId] = set()
         self._codes: list[InviteCode] = []
         self._now_us = now_us
@@ -76,6 +77,7 @@ class Town:
         used = self.invites.get(code)
         invite = (code, used.created_at_us) if used else NO_INVITE
         self.members[user] = joined_at_us
+        self.times.setdefault(user, []).append(joined_at_us)
         self.joins[user, joined_at_us] = Joined(code, invite, used.inviter if used else None, self.now_s())
         return joined_at_us, self._use(code)
 
@@ -145,7 +147,8 @@ class Town:
         """A page of the member list."""
         if not self.answering or not self.available or not self.there:
             return "no answer"
-        users = sorted((user for user in self.members if int(user) > int(after)), key=int)[:limit]
+        behind = int(after)
+        users = sorted([user for user in self.members if int(user) > behind], key=int)[:limit]
         return tuple(
             m.ListedMember(user=user, joined_at_us=self.members[user], flags=self.flags(user), roles=self.roles(user))
             for user in users
