@@ -74,7 +74,7 @@ def joins_survive(joins: Collection[tuple[UserId, int]], records: Sequence[r.Rec
     """Each join that was said to be acknowledged is among the records that the last power cut left.
 
     What a branch that lost knew of a guild or a member that either branch forgot is recorded without the name, or not
-    at all. Broken by ``join.acknowledged`` told too early, or of a join that is not in the batch.
+    at all; of the millisecond in which a guild was forgotten nobody can say. Broken by ``join.acknowledged`` told too early, or of a join that is not in the batch.
     """
     forgotten_us = max(
         (each.event.until_us for each in records if isinstance(each.event, r.GuildForgotten)), default=0
@@ -83,7 +83,7 @@ def joins_survive(joins: Collection[tuple[UserId, int]], records: Sequence[r.Rec
     left = {(event.user, event.joined_at_us // 1_000) for event in events}
     nameless = {event.joined_at_us // 1_000 for event in events if is_tombstone(event.user)}
     gone = [
-        join for join in joins if join not in left and join[1] not in nameless and join[1] >= forgotten_us // 1_000
+        join for join in joins if join not in left and join[1] not in nameless and join[1] > forgotten_us // 1_000
     ]
     return f"acknowledged and gone: {gone[:3]} of {len(gone)}" if gone else ""
 
