@@ -74,7 +74,8 @@ def joins_survive(joins: Collection[tuple[UserId, int]], records: Sequence[r.Rec
     """Each join that was said to be acknowledged is among the records that the last power cut left.
 
     What a branch that lost knew of a guild or a member that either branch forgot is recorded without the name, or not
-    at all; of the millisecond in which a guild was forgotten nobody can say. Broken by ``join.acknowledged`` told too early, or of a join that is not in the batch.
+    at all; of the millisecond in which a guild was forgotten nobody can say. Broken by ``join.acknowledged`` told too
+    early, or of a join that is not in the batch.
     """
     forgotten_us = max(
         (each.event.until_us for each in records if isinstance(each.event, r.GuildForgotten)), default=0
