@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from ledger.creations import LOGGED_LATE_US
 from ledger.ids import InviteCode
 from ledger.samples import LOGGED, SKEW_US, UNLIMITED
 from ledger.state import Gap, GapSource
@@ -58,7 +59,10 @@ def _mapped(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
 
 
 def _deleted(source: GapSource, at_us: int | None) -> GapSource:
-    if at_us is None or source.why not in ("gone", "used_up", LOGGED) or at_us < source.created_at_us:
+    if at_us is None or source.why not in ("gone", "used_up", LOGGED):
+        return source
+    logged_us = source.created_at_us + (LOGGED_LATE_US if source.why == LOGGED else 0)
+    if at_us < logged_us:  # of an earlier invite with this code
         return source
     dead_us = min(source.dead_us or at_us + SKEW_US, at_us + SKEW_US)
     return msgspec.structs.replace(source, exact=False, why="deleted", left=UNLIMITED, dead_us=dead_us)

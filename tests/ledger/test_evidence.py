@@ -267,6 +267,12 @@ def test_a_deletion_of_it_that_is_told_later_counts(guild: Guild):
     assert guild.said() == (Status.UNKNOWN, None, None)
 
 
+def test_an_earlier_deletion_of_an_invite_with_the_same_code_ends_nothing(guild: Guild):
+    unexplained(guild)
+    guild.reads(24, m.DeletedInvite(code=HIDDEN, at_us=us(4.9)), creations=(created(5),))
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+
+
 def test_an_invite_that_was_heard_of_or_shown_is_not_made_twice(guild: Guild):
     heard_of = r.Counter(code=HIDDEN, created_at_us=us(5), uses=0, max_uses=1, inviter=OTHER)
     cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
