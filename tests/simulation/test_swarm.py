@@ -25,6 +25,9 @@ from tests.simulation.shrink import shrunk
 
 LOTS = 30
 SEEDS_A_LOT = 10
+LONG = frozenset({5, 117, 118, 119, 120, 133, 173, 199, 259, 267, 280, 295})
+"""Seeds that took two fifths of all the time of the first three hundred: ``make prove`` plays them."""
+SEEDS = [seed for seed in range(400) if seed not in LONG][: LOTS * SEEDS_A_LOT]
 
 
 @pytest.mark.parametrize("entry", corpus.kept(), ids=lambda entry: f"{entry.broken}-{entry.dials.seed}")
@@ -35,7 +38,7 @@ def test_what_failed_once_holds(entry: corpus.Kept):
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("lot", range(LOTS))
 def test_every_invariant_holds_in_seeds_of_the_swarm(lot: int):
-    seeds = range(lot * SEEDS_A_LOT, (lot + 1) * SEEDS_A_LOT)
+    seeds = SEEDS[lot * SEEDS_A_LOT : (lot + 1) * SEEDS_A_LOT]
     outcomes = [run(draw(seed)) for seed in seeds]
     assert [f"SEED={each.dials.seed}: {each.why}" for each in outcomes if each.broken] == []
     assert sum((each.seen for each in outcomes), Counter[str]())["healed"] == SEEDS_A_LOT
