@@ -14,13 +14,12 @@ import msgspec
 from ledger import messages as m
 from ledger import records as r
 from ledger.closing import solve_again
-from ledger.creations import LOGGED_LATE_US, is_unseen, with_creation
+from ledger.creations import LOGGED_LATE_US, is_news, with_creation, with_end
 from ledger.decision import Decision
 from ledger.deletions import as_read, with_deletions
 from ledger.fetching import retry_after_s
 from ledger.presence import Errand, Presence
-from ledger.samples import SKEW_US
-from ledger.state import GuildState
+from ledger.state import Gap, GuildState
 from ledger.verdicts import plain_verdict, pronounce
 
 CAUSE: Final = r.InternalCause(what="audit")
@@ -30,11 +29,11 @@ FORBIDDEN_AGAIN_US: Final = 3_600_000_000
 """A change of permissions is heard of at once; this is for what is not."""
 
 
-def note_deletion(state: GuildState, presence: Presence, message: m.NoteDeletion) -> Decision:
-    """The decision on a deletion that is told live."""
-    drafts = tuple(_deletions(state, (message.deletion,), message.arrived_us, message.cause))
-    gaps = with_deletions(state.gaps, (message.deletion,))
-    return Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))
+def note_logged(state: GuildState, presence: Presence, message: m.NoteLogged) -> Decision:
+    """The decision on an entry that is told live."""
+    facts, gaps = _facts(state, message, message.arrived_us, message.cause)
+    adders = _adders(state, message.bots, message.cause)
+    return Decision(presence=presence, drafts=(*facts, *adders, *solve_again(state, gaps, message.cause)))
 
 
 def audit_arrived(state: GuildState, presence: Presence, message: m.AuditArrived) -> Decision:
@@ -47,15 +46,12 @@ def audit_arrived(state: GuildState, presence: Presence, message: m.AuditArrived
         cause=CAUSE,
         key=f"audit/{message.requested_us}/{state.seq}",
     )
-    created = tuple(_creations(state, message))
-    gaps = reduce(with_creation, created, state.gaps)
-    gaps = as_read(with_deletions(gaps, message.deletions), message.requested_us)
+    facts, gaps = _facts(state, message, message.requested_us, CAUSE)
     drafts = (
-        *(r.Draft(event=each, cause=CAUSE, key=f"creation/{each.code}/{each.at_us}/{state.seq}") for each in created),
-        *_deletions(state, message.deletions, message.requested_us, CAUSE),
+        *facts,
         read,
-        *_adders(state, message.bots),
-        *solve_again(state, gaps, CAUSE),
+        *_adders(state, message.bots, CAUSE),
+        *solve_again(state, as_read(gaps, message.requested_us), CAUSE),
     )
     return Decision(presence=presence, drafts=drafts)
 
@@ -70,6 +66,18 @@ def audit_failed(presence: Presence, message: m.AuditFailed) -> Decision:
     return Decision(presence=msgspec.structs.replace(presence, audit=audit))
 
 
+def _facts(
+    state: GuildState, logged: m.NoteLogged | m.AuditArrived, at_us: int, cause: r.Cause
+) -> tuple[tuple[r.Draft, ...], tuple[Gap, ...]]:
+    """What the entries say of invites that is news, heard at ``at_us``; and the gaps, knowing of it."""
+    created = tuple(_creations(state, logged))
+    drafts = (
+        *(r.Draft(event=each, cause=cause, key=f"creation/{each.code}/{each.at_us}/{state.seq}") for each in created),
+        *_deletions(state, logged.deletions, at_us, cause),
+    )
+    return drafts, with_deletions(reduce(with_creation, created, state.gaps), logged.deletions)
+
+
 def _deletions(
     state: GuildState, deletions: Iterable[m.DeletedInvite], arrived_us: int, cause: r.Cause
 ) -> Iterator[r.Draft]:
@@ -81,30 +89,29 @@ def _deletions(
         yield r.Draft(event=event, cause=cause, key=f"deletion/{each.code}/{each.at_us}/{state.seq}")
 
 
-def _creations(state: GuildState, message: m.AuditArrived) -> Iterator[r.CreationLogged]:
-    """Invites that nobody told of and no sample showed, and that a join of a kept window may have used."""
-    deleted = {each.code: each.at_us for each in message.deletions} | state.deletions
-    for each in dict.fromkeys(message.creations):
-        ends = [deleted[each.code] + SKEW_US] if deleted.get(each.code, 0) >= each.at_us else []
-        ends += [each.at_us + each.max_age_s * 1_000_000] if each.max_age_s else []
-        event = r.CreationLogged(
+def _creations(state: GuildState, logged: m.NoteLogged | m.AuditArrived) -> Iterator[r.CreationLogged]:
+    """Invites that nobody told of and no sample showed, and that a join of a window may have used."""
+    deleted = {each.code: each.at_us for each in logged.deletions} | state.deletions
+    for each in dict.fromkeys(logged.creations):
+        made = r.CreationLogged(
             code=each.code,
             at_us=each.at_us,
             made_us=each.at_us - LOGGED_LATE_US,
-            dead_us=min(ends, default=0),
+            dead_us=each.at_us + each.max_age_s * 1_000_000 if each.max_age_s else 0,
             max_uses=each.max_uses,
             by=state.name_of(each.by) if each.by else None,
             by_bot=each.by_bot,
         )
-        if is_unseen(state, event) and with_creation(state.gaps, event) != state.gaps:
+        event = with_end(made, deleted.get(each.code, 0))
+        if is_news(state, event):
             yield event
 
 
-def _adders(state: GuildState, bots: Iterable[m.AddedBot]) -> Iterator[r.Draft]:
+def _adders(state: GuildState, bots: Iterable[m.AddedBot], cause: r.Cause) -> Iterator[r.Draft]:
     """Who added a bot belongs to its verdict, which names no invite."""
     for each in bots:
         period = state.current(each.bot)
         if period is None or not (period.bot and period.is_open()) or period.inviter is not None:
             continue
         plain = plain_verdict(state.name_of(each.bot), period, r.Status.NON_INVITE, "bot")
-        yield from pronounce(state, period, msgspec.structs.replace(plain, inviter=state.name_of(each.by)), CAUSE)
+        yield from pronounce(state, period, msgspec.structs.replace(plain, inviter=state.name_of(each.by)), cause)

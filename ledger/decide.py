@@ -14,7 +14,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.announcing import announced, announcing_failed
 from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
-from ledger.audit import audit_arrived, audit_failed, note_deletion
+from ledger.audit import audit_arrived, audit_failed, note_logged
 from ledger.closing import sample_arrived, sample_failed
 from ledger.decision import Decision
 from ledger.effects import NO_REQUEST, Effect, ListMembers, Welcome
@@ -84,8 +84,8 @@ def _decide(state: GuildState, presence: Presence, message: m.Message) -> Decisi
             return sample_failed(state, presence, message)
         case m.ReviewMembers():
             return review_members(state, presence, message)
-        case m.NoteDeletion():
-            return _deletion(state, presence, message)
+        case m.NoteLogged():
+            return _logged(state, presence, message)
         case m.AuditArrived():
             return audit_arrived(state, presence, message)
         case m.AuditFailed():
@@ -186,10 +186,10 @@ def _unless_too_many(
     return (_numbered(state, broken, message.cause, "broken"),)
 
 
-def _deletion(state: GuildState, presence: Presence, message: m.NoteDeletion) -> Decision:
+def _logged(state: GuildState, presence: Presence, message: m.NoteLogged) -> Decision:
     if is_handled(state, message.cause):
         return Decision(presence=presence)
-    return note_deletion(state, presence, message)
+    return note_logged(state, presence, message)
 
 
 def _unseen_member(state: GuildState, presence: Presence, message: m.NoteMember) -> tuple[r.Draft, ...]:

@@ -11,7 +11,7 @@ import msgspec
 
 from ledger import records as r
 from ledger.announcing import shown, to_be_shown
-from ledger.creations import with_creation
+from ledger.creations import awaits, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
@@ -112,7 +112,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.DeletionLogged():
             _deletion(state, event)
         case r.CreationLogged():
-            state.gaps = with_creation(state.gaps, event)
+            _creation(state, event)
         case r.AuditRead():
             _audit(state, event)
         case r.MembersReported():
@@ -244,6 +244,7 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     state.deaths = {code: death for code, death in state.deaths.items() if death.arrived_us >= event.requested_us}
     state.broken = ()
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
+    state.logged = {code: made for code, made in state.logged.items() if awaits(state, made)}
 
 
 def _is_listed(state: GuildState, invite: r.Counter) -> bool:
@@ -263,10 +264,19 @@ def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
     state.vanity = event.vanity
 
 
+def _creation(state: GuildState, event: r.CreationLogged) -> None:
+    state.gaps = with_creation(state.gaps, event)
+    if awaits(state, event):
+        state.logged[event.code] = event
+        _keep_newest(state.logged, MAX_TOMBSTONES)
+
+
 def _deletion(state: GuildState, event: r.DeletionLogged) -> None:
     state.deletions[event.code] = event.at_us
     _keep_newest(state.deletions, MAX_TOMBSTONES)
     state.gaps = with_deletions(state.gaps, (event,))
+    if event.code in state.logged:
+        state.logged[event.code] = with_end(state.logged[event.code], event.at_us)
 
 
 def _audit(state: GuildState, event: r.AuditRead) -> None:

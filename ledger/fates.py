@@ -64,7 +64,7 @@ FATES: Final[Mapping[type[m.Message], Mapping[Phase, Fate]]] = {
     m.SampleArrived:    _row(_I, _H, _H, _H, _I),
     m.SampleFailed:     _row(_I, _H, _H, _H, _I),
     m.ReviewMembers:    _row(_I, _H, _H, _P, _I),
-    m.NoteDeletion:     _row(_H, _H, _H, _H, _H),
+    m.NoteLogged:       _row(_H, _H, _H, _H, _H),
     m.AuditArrived:     _row(_I, _H, _H, _H, _I),
     m.AuditFailed:      _row(_I, _H, _H, _H, _I),
     m.WitnessAnswered:  _row(_I, _H, _H, _H, _I),

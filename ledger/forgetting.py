@@ -32,6 +32,10 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
     state.carried = tuple(
         msgspec.structs.replace(each, source=_unmade(each.source, user, name)) for each in state.carried
     )
+    state.logged = {
+        code: msgspec.structs.replace(each, by=name) if each.by == user else each
+        for code, each in state.logged.items()
+    }
     state.unheard = {key: each for key, each in state.unheard.items() if each.user != user}
     state.outbox = {key: each for key, each in state.outbox.items() if each[0] != user}
     state.posted = {key: each for key, each in state.posted.items() if not key.startswith(f"join/{user}/")}
@@ -93,6 +97,7 @@ def _invites(state: GuildState, user: UserId) -> bool:
     invites = (*state.counters.values(), *state.tombstones.values(), *births)
     used = [source.inviter for gap in state.gaps for source in gap.sources]
     used += [each.source.inviter for each in state.carried]
+    used += [each.by for each in state.logged.values()]
     return user in (*(each.inviter for each in invites), *used)
 
 

@@ -75,11 +75,40 @@ class DeletedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     by: UserId | None = None
 
 
-class NoteDeletion(_Message, frozen=True):
-    """GUILD_AUDIT_LOG_ENTRY_CREATE with action 42."""
+class AddedBot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Entry 28 of the audit log."""
+
+    bot: UserId
+    by: UserId
+
+
+class CreatedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Entry 40 of the audit log, at ``at_us`` by Discord's clock.
+
+    ``max_uses``: 0 = unlimited; ``max_age_s``: 0 = for ever; ``by``: who made it, None = not known; ``by_bot``: they
+    are one.
+    """
+
+    code: InviteCode
+    at_us: int
+    max_uses: int = 0
+    max_age_s: int = 0
+    by: UserId | None = None
+    by_bot: bool = False
+
+
+class _Logged(_Message, frozen=True):
+    """What entries of the audit log say."""
+
+    deletions: tuple[DeletedInvite, ...] = ()
+    creations: tuple[CreatedInvite, ...] = ()
+    bots: tuple[AddedBot, ...] = ()
+
+
+class NoteLogged(_Logged, frozen=True, kw_only=True):
+    """GUILD_AUDIT_LOG_ENTRY_CREATE: one entry, told live."""
 
     cause: GatewayCause
-    deletion: DeletedInvite
     arrived_us: int
 
 
@@ -183,35 +212,11 @@ class ReviewMembers(_Message, frozen=True):
     at_us: int
 
 
-class AddedBot(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Entry 28 of the audit log."""
-
-    bot: UserId
-    by: UserId
-
-
-class CreatedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the audit log says of an invite's creation, at ``at_us`` by Discord's clock.
-
-    ``max_uses``: 0 = unlimited; ``max_age_s``: 0 = for ever; ``by_bot``: whoever made it is one.
-    """
-
-    code: InviteCode
-    at_us: int
-    max_uses: int = 0
-    max_age_s: int = 0
-    by: UserId | None = None
-    by_bot: bool = False
-
-
-class AuditArrived(_Message, frozen=True):
+class AuditArrived(_Logged, frozen=True, kw_only=True):
     """The audit log, whole from the ``since_us`` that was asked for up to ``requested_us``, by request ``number``."""
 
     number: int
     requested_us: int
-    deletions: tuple[DeletedInvite, ...] = ()
-    creations: tuple[CreatedInvite, ...] = ()
-    bots: tuple[AddedBot, ...] = ()
 
 
 class AuditFailed(_Message, frozen=True):
@@ -382,7 +387,7 @@ Message: TypeAlias = (
     | SampleArrived
     | SampleFailed
     | ReviewMembers
-    | NoteDeletion
+    | NoteLogged
     | AuditArrived
     | AuditFailed
     | WitnessAnswered

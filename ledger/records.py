@@ -275,7 +275,7 @@ class DeletionLogged(_Event, frozen=True, tag="deletion_logged"):
 
 
 class CreationLogged(_Event, frozen=True, tag="creation_logged"):
-    """The audit log (entry 40, at ``at_us``) names an invite that was made and went while no sample showed it.
+    """The audit log (entry 40, at ``at_us``) names an invite that neither the gateway nor a sample has shown.
 
     ``made_us``: when it was made at the earliest; ``dead_us``: joins later than this cannot have used it, 0 = not
     known; ``max_uses``: 0 = unlimited. All by Discord's clock.

@@ -11,7 +11,7 @@ import msgspec
 
 from ledger.forgetting import person
 from ledger.ids import VANITY, SessionId
-from ledger.records import Counter, SampleTaken, Vanity
+from ledger.records import Counter, CreationLogged, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
 SKEW_US: Final = 2_000_000
@@ -70,7 +70,8 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
         return None
     closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
     changed_session = () if closed.session == state.baseline.session else ("session",)
-    sources = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
+    seen = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
+    sources = (*seen, *_logged(state, taken))
     if taken.approval:
         sources = tuple(_applied(each) for each in sources)
     return Gap(state.baseline, closed, state.broken + changed_session, sources)
@@ -91,6 +92,45 @@ def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:
     )
     vanity = GapSource(VANITY, 0, exact=False, uses=UNLIMITED, why="listed_before")
     return older if state.vanity is None else (*older, vanity)
+
+
+def is_unseen(state: GuildState, made: CreationLogged) -> bool:
+    """Whether neither a sample nor the gateway has shown the invite; a code can come back as another one.
+
+    What the log has told of already stands in the gaps as made at ``made_us``, to the microsecond.
+    """
+    listed = (state.counters.get(made.code), state.tombstones.get(made.code))
+    created = [each.created_at_us for each in listed if each is not None]
+    created += [each.invite.created_at_us for each in state.births.values() if each.invite.code == made.code]
+    created += [each.created_at_us for gap in state.gaps for each in gap.sources if each.code == made.code]
+    return not any(_is_it(made, each) for each in created)
+
+
+def logged_source(made: CreationLogged) -> GapSource:
+    """What an invite that only the audit log tells of may have brought, of which nothing is proven."""
+    return GapSource(
+        made.code,
+        made.made_us,
+        exact=False,
+        uses=made.max_uses or UNLIMITED,
+        why=LOGGED,
+        dead_us=made.dead_us,
+        inviter=made.by,
+        inviter_is_bot=made.by_bot,
+    )
+
+
+def _logged(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
+    """Invites of which only the log has told since the sample before."""
+    for made in state.logged.values():
+        shown = any(each.code == made.code and _is_it(made, each.created_at_us) for each in taken.changed)
+        if not shown and is_unseen(state, made):
+            yield logged_source(made)
+
+
+def _is_it(made: CreationLogged, created_at_us: int) -> bool:
+    """Whether an invite of the same code that was created then is the one that the log tells of."""
+    return made.made_us < created_at_us <= made.at_us + SKEW_US
 
 
 def _fell(state: GuildState, now: Counter) -> bool:

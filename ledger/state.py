@@ -14,7 +14,7 @@ from typing import Final, Self
 import msgspec
 
 from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId, tombstone
-from ledger.records import Counter, Report, Settings, Status, Vanity
+from ledger.records import Counter, CreationLogged, Report, Settings, Status, Vanity
 
 MEMBERS_PER_PAGE: Final = 4096
 LEFT_UNKNOWN: Final = -1
@@ -258,7 +258,8 @@ class GuildState(msgspec.Struct, kw_only=True):
     """Everything durable that is known of a guild, as of the record ``seq``.
 
     ``unclaimed``: uses by code that no join explains; ``unclaimed_lately``: those of windows that may be worked out
-    again, by the number of the last sample. ``deletions``: when the audit log says that an invite was deleted;
+    again, by the number of the last sample. ``logged``: invites that only the audit log has told of, which the next
+    sample should show. ``deletions``: when the audit log says that an invite was deleted;
     ``unread``: what has vanished, which bot has come, or which join has no use, that the audit log was not read for:
     from when, and until when, (0, 0) = nothing. ``carried``: uses seen earlier that a join may still claim.
     ``pooled``: the second witness has contradicted a certain result here. ``unheard``: by the key of their join.
@@ -280,6 +281,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     tombstones: dict[InviteCode, Counter] = {}
     births: dict[str, Birth] = {}
     deaths: dict[InviteCode, Death] = {}
+    logged: dict[InviteCode, CreationLogged] = {}
     broken: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()
     unsolved: int = 0

@@ -319,15 +319,35 @@ class Player:
         arrived = m.AuditArrived(
             number=self.presence.audit.number,
             requested_us=us(asked_s),
-            deletions=tuple(self._deletion(each) for each in entries if each["action"] == DELETED),
-            creations=tuple(self._creation(each) for each in entries if each["action"] == CREATED),
-            bots=tuple(
-                m.AddedBot(bot=self.names.id(text(each["target"])), by=self.names.id(text(each["by"])))
-                for each in entries
-                if each["action"] == BOT_ADDED
-            ),
+            deletions=self._deletions(entries),
+            creations=self._creations(entries),
+            bots=self._bots(entries),
         )
         self.tell(arrived)
+
+    def _logged(self, step: Json) -> None:
+        """An entry that is told live, which does not say whether who made an invite is a bot."""
+        noted = m.NoteLogged(
+            cause=self._cause("rest"),
+            deletions=self._deletions([step]),
+            creations=tuple(msgspec.structs.replace(each, by=None) for each in self._creations([step])),
+            bots=self._bots([step]),
+            arrived_us=us(self.now),
+        )
+        self.tell(noted)
+
+    def _deletions(self, entries: list[Json]) -> tuple[m.DeletedInvite, ...]:
+        return tuple(self._deletion(each) for each in entries if each["action"] == DELETED)
+
+    def _creations(self, entries: list[Json]) -> tuple[m.CreatedInvite, ...]:
+        return tuple(self._creation(each) for each in entries if each["action"] == CREATED)
+
+    def _bots(self, entries: list[Json]) -> tuple[m.AddedBot, ...]:
+        return tuple(
+            m.AddedBot(bot=self.names.id(text(each["target"])), by=self.names.id(text(each["by"])))
+            for each in entries
+            if each["action"] == BOT_ADDED and each.get("by")
+        )
 
     def _creation(self, entry: Json) -> m.CreatedInvite:
         by, at_s = entry.get("by"), number(entry["t"])
@@ -429,11 +449,8 @@ class Player:
             case "CHANNEL_DELETE":
                 for code in cast("list[JsonValue]", step["codes"]):
                     self._died(text(code), how="channel")
-            case "GUILD_AUDIT_LOG_ENTRY_CREATE" if step["action"] == DELETED:
-                noted = m.NoteDeletion(
-                    cause=self._cause("rest"), deletion=self._deletion(step), arrived_us=us(self.now)
-                )
-                self.tell(noted)
+            case "GUILD_AUDIT_LOG_ENTRY_CREATE":
+                self._logged(step)
             case "READY":
                 self.sessions += 1
                 self._came_up()
@@ -444,7 +461,7 @@ class Player:
             case "RESUMED" if not self.presence.session:
                 self._came_up()  # a new process that took the old session over
             case _:
-                pass  # what the model is not told of: voice, user updates, other audit entries, RESUMED otherwise
+                pass  # what the model is not told of: voice, user updates, RESUMED otherwise
 
     def _came_up(self) -> None:
         self.tell(self._greeting(self.now))

@@ -7,13 +7,13 @@ Whatever Discord says is an answer or a failure with its reason, and never more 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, TypeAlias, assert_never
 
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.announcing import Announcer
-from actors.gateway.evidence import Action, Audited, Searched
+from actors.gateway.evidence import Action, Audited, Searched, bots_in, creations_in, deletions_in
 from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, NotReady, reason
 from actors.gateway.rest import Rest
 from actors.roster import Roster
@@ -119,9 +119,9 @@ class Errands:
         return m.AuditArrived(
             number=effect.number,
             requested_us=requested_us,
-            deletions=tuple(_deletions(read[Action.INVITE_DELETED])),
-            creations=tuple(_creations(read[Action.INVITE_CREATED])),
-            bots=tuple(_bots(read[Action.BOT_ADDED])),
+            deletions=deletions_in(read[Action.INVITE_DELETED]),
+            creations=creations_in(read[Action.INVITE_CREATED]),
+            bots=bots_in(read[Action.BOT_ADDED]),
         )
 
     def _heard(self, effect: Witnessing, found: tuple[Searched, ...] | Failure) -> Answer:
@@ -193,26 +193,3 @@ def _again_s(failure: Failure) -> float:
 def _row(found: Searched) -> m.SearchedMember:
     report = Report(found.way, found.code, found.inviter)
     return m.SearchedMember(user=found.user, joined_at_us=found.joined_at_us, report=report)
-
-
-def _deletions(entries: Iterable[Audited]) -> Iterable[m.DeletedInvite]:
-    return (m.DeletedInvite(code=each.code, at_us=each.at_us, by=each.by) for each in entries if each.code)
-
-
-def _creations(entries: Iterable[Audited]) -> Iterable[m.CreatedInvite]:
-    return (
-        m.CreatedInvite(
-            code=each.code,
-            at_us=each.at_us,
-            max_uses=each.max_uses,
-            max_age_s=each.max_age_s,
-            by=each.by,
-            by_bot=each.by_bot,
-        )
-        for each in entries
-        if each.code
-    )
-
-
-def _bots(entries: Iterable[Audited]) -> Iterable[m.AddedBot]:
-    return (m.AddedBot(bot=each.target, by=each.by) for each in entries if each.target and each.by)

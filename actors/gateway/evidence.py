@@ -4,7 +4,7 @@ which way members came.
 Pure: rows of an answer in, facts out. Asking is ``rest``'s business, what a fact proves the solver's.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum
 from typing import Final
@@ -13,6 +13,7 @@ import msgspec
 
 from actors.gateway.failures import Malformed, NotReady, wait_of
 from actors.gateway.payloads import AuditRow, Code, Count, SearchAnswer, SearchRow, User, micros
+from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, UserId
 
 SNOWFLAKE_EPOCH_MS: Final = 1_420_070_400_000
@@ -126,6 +127,36 @@ def entry_of(row: AuditRow, action: Action, bots: Collection[UserId] = ()) -> Au
         max_uses=msgspec.convert(_value(row, "max_uses") or 0, Count),
         max_age_s=msgspec.convert(_value(row, "max_age") or 0, Count),
     )
+
+
+def deletions_in(entries: Iterable[Audited]) -> tuple[m.DeletedInvite, ...]:
+    """Those of the entries that are about a deletion, as guilds are told of it."""
+    return tuple(
+        m.DeletedInvite(code=each.code, at_us=each.at_us, by=each.by)
+        for each in entries
+        if each.action is Action.INVITE_DELETED and each.code
+    )
+
+
+def creations_in(entries: Iterable[Audited]) -> tuple[m.CreatedInvite, ...]:
+    """Those of the entries that are about a creation, as guilds are told of it."""
+    return tuple(
+        m.CreatedInvite(
+            code=each.code,
+            at_us=each.at_us,
+            max_uses=each.max_uses,
+            max_age_s=each.max_age_s,
+            by=each.by,
+            by_bot=each.by_bot,
+        )
+        for each in entries
+        if each.action is Action.INVITE_CREATED and each.code
+    )
+
+
+def bots_in(entries: Iterable[Audited]) -> tuple[m.AddedBot, ...]:
+    """Those of the entries that say who added a bot, as guilds are told of it."""
+    return tuple(m.AddedBot(bot=each.target, by=each.by) for each in entries if each.target and each.by)
 
 
 def _searched(row: SearchRow, joined_at: datetime) -> Searched:

@@ -14,7 +14,7 @@ import msgspec
 
 from actors.gateway import payloads as p
 from actors.gateway.counters import is_guest, newborn
-from actors.gateway.evidence import Action, entry_of
+from actors.gateway.evidence import Action, bots_in, creations_in, deletions_in, entry_of
 from ledger import messages as m
 from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
 from ledger.records import GatewayCause, InternalCause
@@ -208,14 +208,19 @@ def _invite_died(payload: object, heard: Heard) -> tuple[Told, ...]:
 
 
 def _audit_entry(payload: object, heard: Heard) -> tuple[Told, ...]:
-    """Only deletions of invites: a bot's adder is asked for once the bot is there."""
-    if p.decode(payload, p.AuditKind).action_type != Action.INVITE_DELETED:
+    """A live entry does not say whether who made an invite is a bot, so it names nobody: reading the log does."""
+    action = p.decode(payload, p.AuditKind).action_type
+    if action not in frozenset(Action):
         return ()
     event = p.decode(payload, p.AuditEvent)
-    entry = entry_of(event, Action.INVITE_DELETED)
-    assert entry.code is not None, "an entry of this action has one, or raises"
-    deletion = m.DeletedInvite(code=entry.code, at_us=entry.at_us, by=entry.by)
-    note = m.NoteDeletion(cause=heard.cause("rest"), deletion=deletion, arrived_us=heard.arrived_us)
+    entries = (entry_of(event, Action(action)),)
+    note = m.NoteLogged(
+        cause=heard.cause("rest"),
+        deletions=deletions_in(entries),
+        creations=tuple(msgspec.structs.replace(each, by=None) for each in creations_in(entries)),
+        bots=bots_in(entries),
+        arrived_us=heard.arrived_us,
+    )
     return _one(event.guild_id, note)
 
 

@@ -200,7 +200,7 @@ class Auditing(Ours):
         super().hear(event)
         if isinstance(event, Logged):
             told = m.DeletedInvite(code=event.code, at_us=event.at_us, by=event.by)
-            self.tell(m.NoteDeletion(cause=self._cause("rest"), deletion=told, arrived_us=self.stage.now_us))
+            self.tell(m.NoteLogged(cause=self._cause("rest"), deletions=(told,), arrived_us=self.stage.now_us))
 
     def _go(self, errand: Request) -> None:
         if isinstance(errand, ReadAudit):

@@ -179,6 +179,15 @@ came_up = st.builds(
 )
 errand_numbers = st.just(UNDER_WAY.number) | st.integers(0, 3)
 deletions = st.builds(m.DeletedInvite, code=codes, at_us=times, by=st.none() | users)
+creations = st.builds(
+    m.CreatedInvite,
+    code=codes,
+    at_us=times,
+    max_uses=st.integers(0, 2),
+    max_age_s=st.sampled_from([0, 5]),
+    by=st.none() | users,
+    by_bot=st.booleans(),
+)
 pages = st.builds(
     m.ReviewMembers,
     session=sessions | st.just(THIS),
@@ -221,14 +230,18 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
         m.SampleFailed, request=requests, reason=st.just("forbidden"), forbidden=st.booleans(), at_us=times
     ),
     m.ReviewMembers: pages,
-    m.NoteDeletion: st.builds(
-        m.NoteDeletion, cause=dispatched("rest"), deletion=st.deferred(lambda: deletions), arrived_us=times
+    m.NoteLogged: st.builds(  # of creations and bots a reading tells as well, and the model knows nothing
+        m.NoteLogged,
+        cause=dispatched("rest"),
+        deletions=st.deferred(lambda: st.tuples(deletions)),
+        arrived_us=times,
     ),
     m.AuditArrived: st.builds(
         m.AuditArrived,
         number=errand_numbers,
         requested_us=times,
         deletions=st.deferred(lambda: st.lists(deletions, max_size=2)).map(tuple),
+        creations=st.deferred(lambda: st.lists(creations, max_size=2)).map(tuple),
         bots=st.lists(st.builds(m.AddedBot, bot=users, by=users), max_size=1).map(tuple),
     ),
     m.AuditFailed: st.builds(

@@ -84,8 +84,8 @@ class Model:
             case m.ReviewMembers():
                 if self.here and message.session == self.session:
                     self._reads(message)
-            case m.NoteDeletion():
-                self._once(message.cause, lambda: self._hears_deletion(message.deletion))
+            case m.NoteLogged(deletions=(deletion,)):
+                self._once(message.cause, lambda: self._hears_deletion(deletion))
             case m.AssignInvite():
                 self._assigns(message)
             case m.DecideJoin():

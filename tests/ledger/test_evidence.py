@@ -1,6 +1,7 @@
 """What comes after the counters: audit log, second witness, people, VIPs, announcements; each rule by an example."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from ledger.decision import Decision
 from ledger.effects import AnnounceJoin, AskWitness, ListMembers, ReadAudit, Request, SweepMembers
 from ledger.errands import errands, is_idle
 from ledger.evolve import HEARD_OF_US
+from ledger.forgetting import names
 from ledger.ids import ChannelId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
 from ledger.presence import NO_ERRAND
@@ -48,9 +50,9 @@ class Guild(Life):
         self.lists(0.5)
         self.counters(1)
 
-    def cause(self) -> r.GatewayCause:
+    def cause(self, lane: Literal["members", "rest"] = "members") -> r.GatewayCause:
         self.number += 1
-        return r.GatewayCause(session=SESSION, number=self.number, lane="members")
+        return r.GatewayCause(session=SESSION, number=self.number, lane=lane)
 
     def lists(self, at_s: float, *members: m.ListedMember) -> None:
         page = m.ReviewMembers(
@@ -58,12 +60,15 @@ class Guild(Life):
         )
         self.tell(page)
 
-    def counters(self, at_s: float, gone: InviteCode | None = None, **uses: int) -> None:
-        told = tuple(
+    def counters(
+        self, at_s: float, gone: InviteCode | None = None, also: tuple[r.Counter, ...] = (), **uses: int
+    ) -> None:
+        listed = tuple(
             msgspec.structs.replace(each, uses=uses.get(code, each.uses))
             for code, each in INVITES.items()
             if code != gone
         )
+        told = (*listed, *also)
         sample = Sample(requested_us=us(at_s), answered_us=us(at_s) + 1, session=SESSION, counters=told)
         self.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
 
@@ -100,6 +105,19 @@ class Guild(Life):
         number = self.presence.audit.number
         self.tell(
             m.AuditArrived(number=number, requested_us=us(at_s), deletions=deletions, creations=creations, bots=bots)
+        )
+
+    def told_live(
+        self,
+        at_s: float,
+        *,
+        deletions: tuple[m.DeletedInvite, ...] = (),
+        creations: tuple[m.CreatedInvite, ...] = (),
+        bots: tuple[m.AddedBot, ...] = (),
+    ) -> None:
+        cause, arrived_us = self.cause("rest"), us(at_s)
+        self.tell(
+            m.NoteLogged(cause=cause, deletions=deletions, creations=creations, bots=bots, arrived_us=arrived_us)
         )
 
     def hears(self, at_s: float, *rows: tuple[UserId, InviteCode | None, int]) -> None:
@@ -189,7 +207,7 @@ def test_a_deletion_that_is_told_later_takes_the_proof_back_with_the_credit(guil
     guild.reads(24)
     deletion = m.DeletedInvite(code=ONCE, at_us=us(10.5), by=ADMIN)
     cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
-    told = m.NoteDeletion(cause=cause, deletion=deletion, arrived_us=us(30))
+    told = m.NoteLogged(cause=cause, deletions=(deletion,), arrived_us=us(30))
     guild.tell(told)
     assert guild.said() == (Status.CANDIDATES, None, None)
     assert [source.why for gap in guild.state.gaps for source in gap.sources if source.code == ONCE] == ["deleted"]
@@ -211,6 +229,8 @@ def test_a_log_that_was_asked_for_too_early_or_answers_another_request_proves_no
 
 
 HIDDEN = InviteCode("hidden")
+SHOWN_S = 5
+SHOWN = r.Counter(code=HIDDEN, created_at_us=us(SHOWN_S), uses=0, max_uses=1, inviter=OTHER)
 
 
 def created(at_s: float, **fields: object) -> m.CreatedInvite:
@@ -219,12 +239,12 @@ def created(at_s: float, **fields: object) -> m.CreatedInvite:
     return msgspec.structs.replace(entry, **fields)
 
 
-def unexplained(guild: Guild) -> None:
+def unexplained(guild: Guild, status: Status = Status.UNKNOWN) -> None:
     """Anna alone, and no counter has risen."""
     guild.joins(ANNA, 10)
     for at_s in (11, 13, 18):
         guild.counters(at_s)
-    assert guild.said() == (Status.UNKNOWN, None, None)
+    assert guild.said() == (status, None, None)
 
 
 def test_an_invite_that_only_the_audit_log_tells_of_is_a_candidate_and_may_be_reported(guild: Guild):
@@ -263,7 +283,7 @@ def test_a_deletion_of_it_that_is_told_later_counts(guild: Guild):
     guild.reads(24, creations=(created(5),))
     cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
     deletion = m.DeletedInvite(code=HIDDEN, at_us=us(7))
-    guild.tell(m.NoteDeletion(cause=cause, deletion=deletion, arrived_us=us(30)))
+    guild.tell(m.NoteLogged(cause=cause, deletions=(deletion,), arrived_us=us(30)))
     assert guild.said() == (Status.UNKNOWN, None, None)
 
 
@@ -274,9 +294,7 @@ def test_an_earlier_deletion_of_an_invite_with_the_same_code_ends_nothing(guild:
 
 
 def test_an_invite_that_was_heard_of_or_shown_is_not_made_twice(guild: Guild):
-    heard_of = r.Counter(code=HIDDEN, created_at_us=us(5), uses=0, max_uses=1, inviter=OTHER)
-    cause = r.GatewayCause(session=SESSION, number=1, lane="rest")
-    guild.tell(m.NoteInviteBorn(cause=cause, invite=heard_of, arrived_us=us(5)))
+    guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=SHOWN, arrived_us=us(SHOWN_S)))
     guild.joins(ANNA, 10)
     for at_s in (11, 13, 18):
         guild.counters(at_s)
@@ -284,6 +302,89 @@ def test_an_invite_that_was_heard_of_or_shown_is_not_made_twice(guild: Guild):
     guild.reads(24, creations=logged)
     assert guild.said() == (Status.CERTAIN, HIDDEN, OTHER), "used up, as the log proves"
     assert not [each for each in guild.records if isinstance(each.event, r.CreationLogged)]
+
+
+def test_an_invite_that_is_told_of_live_is_a_candidate_before_the_log_is_read(guild: Guild):
+    guild.told_live(6, creations=(created(5, by=None),))
+    unexplained(guild, Status.CANDIDATES)
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+    assert guild.state.logged == {}, "the sample did not show it: it is gone"
+    guild.reads(24, creations=(created(5),))
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+    guild.hears(40, (ANNA, HIDDEN, 5))
+    assert guild.said() == (Status.REPORTED, HIDDEN, OTHER), "the reading has named who made it"
+    logged = [each.event for each in guild.records if isinstance(each.event, r.CreationLogged)]
+    assert [each.by for each in logged] == [None, OTHER]
+
+
+@pytest.mark.parametrize("at_s", [4, 6])
+def test_an_invite_that_is_told_of_live_and_then_heard_of_is_not_made_twice(guild: Guild, at_s: float):
+    """Also where the log was quicker than INVITE_CREATE."""
+    tells = [
+        lambda: guild.told_live(at_s, creations=(created(5.3, by=None),)),
+        lambda: guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=SHOWN, arrived_us=us(SHOWN_S))),
+    ]
+    for tell in tells if at_s < SHOWN_S else reversed(tells):
+        tell()
+    guild.joins(ANNA, 10)
+    for after_s in (11, 13, 18):
+        guild.counters(after_s)
+    assert [each.why for each in guild.state.gaps[-1].sources] == ["gone"]
+    guild.reads(24, creations=(created(5.3),))
+    assert guild.said() == (Status.CERTAIN, HIDDEN, OTHER), "used up, as the log proves"
+
+
+def test_an_invite_that_is_told_of_live_is_no_more_once_a_sample_shows_it(guild: Guild):
+    guild.told_live(6, creations=(created(5.3, by=None),))
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s, also=(SHOWN,))
+    assert guild.said() == (Status.UNKNOWN, None, None)
+    assert guild.state.logged == {}
+
+
+def test_an_invite_that_is_told_of_live_while_the_sample_is_asked_for_waits_for_the_next_one(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(10.5, A=4)
+    guild.told_live(11, creations=(created(10.4, by=None),))
+    assert {*guild.state.logged} == {HIDDEN}
+    guild.joins(BEN, 20)
+    for at_s in (21, 23, 28):
+        guild.counters(at_s, A=4)
+    assert guild.said(ANNA)[0] is Status.CERTAIN
+    assert {*guild.period(BEN).candidates} == {HIDDEN, "NI"}
+
+
+def test_a_deletion_that_is_told_live_ends_it(guild: Guild):
+    guild.told_live(6, creations=(created(5, by=None),))
+    guild.told_live(7.5, deletions=(m.DeletedInvite(code=HIDDEN, at_us=us(7)),))
+    unexplained(guild)
+
+
+def test_whoever_made_an_invite_that_waits_for_its_sample_can_be_forgotten(guild: Guild):
+    guild.joins(CARL, 5.5, bot=True)
+    guild.reads(11, creations=(created(5, by=ADMIN),))
+    assert {*guild.state.logged} == {HIDDEN}, "a reading tells of what the next sample should show"
+    assert names(guild.state, ADMIN)
+    guild.tell(m.ForgetMember(user=ADMIN))
+    assert not names(guild.state, ADMIN)
+    unexplained(guild, Status.CANDIDATES)
+    [source] = guild.state.gaps[-1].sources
+    assert source.inviter == guild.state.tombstone_of(ADMIN) != ADMIN
+
+
+def test_an_invite_that_waits_for_its_sample_is_no_news_again(guild: Guild):
+    guild.told_live(6, creations=(created(5, by=None),))
+    seq = guild.state.seq
+    guild.told_live(7, creations=(created(5, by=None),))
+    assert guild.state.seq == seq
+
+
+def test_who_added_a_bot_is_named_as_soon_as_the_log_tells_of_it_live(guild: Guild):
+    guild.joins(BEN, 10, bot=True)
+    guild.told_live(11, bots=(m.AddedBot(bot=BEN, by=ADMIN), m.AddedBot(bot=CARL, by=ADMIN)))
+    assert guild.period(BEN).inviter == ADMIN
+    assert guild.state.current(CARL) is None
 
 
 def test_a_bot_that_made_it_is_credited_with_nothing(guild: Guild):

@@ -133,7 +133,7 @@ def _cause_of(message: m.Message) -> r.Cause | None:
             return message.join.cause
         case (
             m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied() | m.NoteUnreadable()
-            | m.NoteDeletion()
+            | m.NoteLogged()
         ):  # fmt: skip
             return message.cause
         case m.AssignInvite() | m.DecideJoin() | m.ChangeSettings():

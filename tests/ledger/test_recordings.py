@@ -207,7 +207,7 @@ class Stuttering(Hearing):
 
     def tell(self, message: m.Message) -> None:
         super().tell(message)
-        if isinstance(message, m.RecordJoin | m.NoteInviteBorn | m.NoteInviteDied | m.NoteDeletion):
+        if isinstance(message, m.RecordJoin | m.NoteInviteBorn | m.NoteInviteDied | m.NoteLogged):
             super().tell(msgspec.structs.replace(message, arrived_us=message.arrived_us + 700_000))
 
 

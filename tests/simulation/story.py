@@ -141,7 +141,9 @@ class Story:
         """GUILD_AUDIT_LOG_ENTRY_CREATE, late."""
         self._gateway.dispatch(
             self.town,
-            lambda heard: m.NoteDeletion(cause=cause(heard, "rest"), deletion=deletion, arrived_us=heard.arrived_us),
+            lambda heard: m.NoteLogged(
+                cause=cause(heard, "rest"), deletions=(deletion,), arrived_us=heard.arrived_us
+            ),
         )
 
     def _tell_death(self, invite: r.Counter) -> None:

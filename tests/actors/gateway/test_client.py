@@ -262,13 +262,15 @@ async def test_the_status_says_whether_we_hear_discord(guild: Guild, gateway: Ga
     assert (shard.session, status.connected, status.awaited) == (sandbox.sessions[0].id, True, 0)
 
 
-async def test_an_invite_that_a_person_deletes_is_told_as_such(
+async def test_what_the_audit_log_says_of_an_invite_is_told(
     gateway: Gateway, guild: Guild, sandbox: Sandbox, town: Town
 ):
     await town.until_heard(guild.id, m.GuildCameUp)
     mod = sandbox.world.add_staff(guild)
     invite = sandbox.world.add_invite(guild, mod)
     sandbox.world.delete_invite(guild, invite.code, mod)
-    [note] = await town.until_heard(guild.id, m.NoteDeletion)
-    assert (note.deletion.code, note.deletion.by) == (invite.code, str(mod.id))
+    made, deleted = await town.until_heard(guild.id, m.NoteLogged, 2)
+    assert [each.code for each in made.creations] == [invite.code]
+    [deletion] = deleted.deletions
+    assert (deletion.code, deletion.by) == (invite.code, str(mod.id))
     assert gateway.status().dispatches.dispatches["GUILD_AUDIT_LOG_ENTRY_CREATE"] >= 1

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -208,17 +209,32 @@ def test_an_invite_that_a_person_deleted_is_told_with_code_author_and_time():
     [told] = told_of("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted())
     at_us = ((1133434420400000000 >> 22) + 1_420_070_400_000) * 1_000
     deletion = m.DeletedInvite(code=InviteCode("aBc-1"), at_us=at_us, by=UserId("12"))
-    assert told == Told(guild=GUILD, message=m.NoteDeletion(cause=REST, deletion=deletion, arrived_us=1_000))
+    assert told == Told(guild=GUILD, message=m.NoteLogged(cause=REST, deletions=(deletion,), arrived_us=1_000))
 
 
 def test_other_actions_are_no_concern_of_ours_whatever_they_hold():
-    for action in (28, 40, 1):
+    for action in (1, 20, 41):
         assert read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type=action, changes="none")) == ()
 
 
-def test_a_deletion_that_does_not_say_which_invite_is_unreadable():
-    assert isinstance(read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(changes=[])), Unreadable)
-    assert isinstance(read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type="42")), Unreadable)
+def test_an_invite_that_somebody_made_is_told_without_its_maker_who_may_be_a_bot():
+    made = [{"key": key, "new_value": value} for key, value in (("code", "aBc-1"), ("max_uses", 3), ("max_age", 60))]
+    [told] = told_of("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type=40, changes=made))
+    at_us = ((1133434420400000000 >> 22) + 1_420_070_400_000) * 1_000
+    creation = m.CreatedInvite(code=InviteCode("aBc-1"), at_us=at_us, max_uses=3, max_age_s=60)
+    assert told.message == m.NoteLogged(cause=REST, creations=(creation,), arrived_us=1_000)
+
+
+def test_a_bot_that_was_added_is_told_with_who_added_it():
+    [told] = told_of("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type=28, target_id="77", changes=[]))
+    added = m.AddedBot(bot=UserId("77"), by=UserId("12"))
+    assert told.message == m.NoteLogged(cause=REST, bots=(added,), arrived_us=1_000)
+
+
+@pytest.mark.parametrize("action", [28, 40, 42])
+def test_an_entry_that_does_not_say_whom_or_which_invite_it_is_about_is_unreadable(action: int):
+    assert isinstance(read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type=action, changes=[])), Unreadable)
+    assert isinstance(read("GUILD_AUDIT_LOG_ENTRY_CREATE", deleted(action_type=str(action))), Unreadable)
 
 
 def test_a_guild_that_approves_its_members_by_hand_says_so_when_it_comes_and_when_it_changes():
