@@ -5,12 +5,16 @@ durable. A guild's actor then takes them piece by piece (``ledger/salvage.py``),
 done. So a crash at any point leaves a branch in its layer, here, or in the history; at worst it is taken twice, and
 what is known by its key is no news. Nothing is deleted: a file that is done lies in quarantine/.
 
-data/salvage/{first gsn}-{its digest}.jsonl    the frames of a branch, identical bytes, a line each
+data/salvage/{first gsn}-{digest of all}.jsonl    the frames of a branch, identical bytes, a line each
+
+Two layers may have set out on the same branch, and one got farther: so the whole of a branch names it, not its
+beginning.
 """
 
 from array import array
 from collections.abc import AsyncIterator, Iterator, Sequence
 from functools import partial
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
@@ -99,9 +103,20 @@ class Branch:
             yield list(zip(some[::2], some[1::2], strict=True))
 
 
-def name_of(first: Frame) -> str:
-    """The name of the branch that begins with this frame."""
-    return f"{first.record.gsn:010d}-{first.digest.hex()[:16]}"
+class Name:
+    """The name of a branch, once ``take`` had all its frames."""
+
+    def __init__(self) -> None:
+        self._first_gsn = 0
+        self._all = sha256()
+
+    def take(self, frame: Frame) -> None:
+        """The next frame."""
+        self._first_gsn = self._first_gsn or frame.record.gsn
+        self._all.update(frame.digest)
+
+    def __str__(self) -> str:
+        return f"{self._first_gsn:010d}-{self._all.hexdigest()[:16]}"
 
 
 class FileSalvage:
@@ -128,11 +143,11 @@ class FileSalvage:
         try:
             async for chunk in _chunks(frames):
                 if draft is None:
-                    draft = await self._offload(partial(_Draft, self._disk, self._path(name_of(chunk[0]))))
+                    draft = await self._offload(partial(_Draft, self._disk, self._folder))
                 await self._offload(partial(draft.write, chunk))
             if draft is not None:
                 await self._offload(draft.publish)
-                self._branches[draft.name] = draft.branch
+                self._branches[str(draft.name)] = draft.branch
         finally:
             if draft is not None:
                 draft.close()
@@ -189,14 +204,14 @@ class MemorySalvage:
         return ()
 
     async def keep(self, frames: AsyncIterator[Frame]) -> None:
-        name, kept = "", dict[Lot, list[Frame]]()
+        name, kept = Name(), dict[GuildId, list[Frame]]()
         async for frame in frames:
-            name = name or name_of(frame)
-            lot = (name, frame.record.guild)
+            name.take(frame)
+            guild = frame.record.guild
             if isinstance(frame.record.event, GuildForgotten):
-                kept.pop(lot, None)
-            kept.setdefault(lot, []).append(frame)
-        self._lots |= kept
+                kept.pop(guild, None)
+            kept.setdefault(guild, []).append(frame)
+        self._lots |= {(str(name), guild): lot for guild, lot in kept.items()}
 
     def pending(self) -> tuple[Lot, ...]:
         return tuple(sorted(self._lots))
@@ -215,26 +230,27 @@ class MemorySalvage:
 class _Draft:
     """A file of a branch that has not got its name yet."""
 
-    def __init__(self, disk: Disk, path: Path) -> None:
+    def __init__(self, disk: Disk, folder: Path) -> None:
         self._disk = disk
-        self._path = path
-        self._draft = path.with_name(f"{path.name}.new")
-        self.name = path.name.removesuffix(_SUFFIX)
+        self._folder = folder
+        self._path = folder / "draft.new"
+        self.name = Name()
         self.branch = Branch()
-        disk.make_folder(path.parent)
-        disk.remove(self._draft)
-        self._handle: Handle = disk.append_to(self._draft)
+        disk.make_folder(folder)
+        disk.remove(self._path)
+        self._handle: Handle = disk.append_to(self._path)
 
     def write(self, frames: Sequence[Frame]) -> None:
         self._handle.write(b"".join(frame.data + b"\n" for frame in frames))
         for frame in frames:
+            self.name.take(frame)
             self.branch.take(frame)
 
     def publish(self) -> None:
         """Durable, and only then under its name."""
         self._handle.sync()
-        self._disk.rename(self._draft, self._path)
-        self._disk.sync_folder(self._path.parent)
+        self._disk.rename(self._path, self._folder / f"{self.name}{_SUFFIX}")
+        self._disk.sync_folder(self._folder)
 
     def close(self) -> None:
         self._handle.close()

@@ -43,6 +43,14 @@ async def test_a_branch_comes_back_guild_by_guild_and_is_kept_once(keeper: Salva
     assert await held(keeper) == {RED: [1, 3], BLUE: [2]}
 
 
+async def test_where_one_layer_got_farther_on_a_branch_than_the_other_no_record_is_lost(keeper: Salvage):
+    frames = Chain().batch(RED, BLUE, RED)
+    await keeper.keep(stream(frames))
+    await keeper.keep(stream(frames[:1]))
+    pieces = [piece for lot in keeper.pending() async for piece in keeper.pieces(lot)]
+    assert {record.gsn for piece in pieces for record in piece.records} == {1, 2, 3}
+
+
 async def test_a_lot_is_done_by_itself(keeper: Salvage):
     await keeper.keep(stream(Chain().batch(RED, BLUE)))
     red, blue = sorted(keeper.pending(), key=lambda lot: lot[1])
