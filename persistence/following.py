@@ -98,13 +98,15 @@ class Following:
         return max(0, self._head - self.seat.gsn)
 
     async def give(self, source: Source) -> int:
-        """Gives the layer the next piece of what it lacks; how many records it was.
+        """Gives the layer the next piece of what it lacks; how many records it was, 0 where it lacks none by now.
 
         Raises:
             Stale: when another process has taken over.
             StorageError: when the layer did not take it, or it could not be read. Whether it has it may be unknown:
                 the next call gives it the same piece again.
         """
+        if not self.behind():
+            return 0  # somebody else gave it all meanwhile: the others have nothing beyond
         term = self._terms
         piece = self._piece or tuple(self._waiting) or await source(self.seat.gsn, PIECE_RECORDS)
         async with self.alone:

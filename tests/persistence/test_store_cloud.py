@@ -197,6 +197,16 @@ async def test_what_is_durable_here_is_given_to_the_cloud_in_order_and_once():
     assert len(await new.users_of()) == 5
 
 
+async def test_a_cloud_that_has_everything_by_now_is_given_nothing_and_that_is_no_failure():
+    """An uploader that wakes behind a drain, which has given it the rest."""
+    machine = await Machine(MemoryBucket(), "a").started()
+    await machine.join(RED, 3)
+    await machine.upload()
+    following = machine.store.following
+    assert following is not None
+    assert await following.give(machine.store.frames_after) == 0
+
+
 async def test_a_piece_that_was_taken_before_a_new_epoch_is_not_given_in_it():
     bucket = MemoryBucket()
     machine = await Machine(bucket, "a").started()
