@@ -5,6 +5,7 @@ DIR/backup.json              one sealed line, which gets its name last: a folder
 DIR/unfinished/              what is being written; a folder that has it only is neither backup nor data folder
 """
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +27,8 @@ UNFINISHED: Final = "unfinished"
 LOCK: Final = "lock"
 PARTS: Final = ("log", "checkpoints", MARKER, NOTE)
 """What a folder gets when it becomes whole, in this order: the log makes it a data folder, the note a backup."""
+_SIGNS: Final = (MARKER, NOTE, "log/0000000001.jsonl")
+"""Each shows that a folder holds a history. A ``log`` alone does not: /var has one."""
 _TOLD: Final = 3
 """So many names of what lies in a folder are told."""
 
@@ -34,6 +37,12 @@ class FolderNotEmpty(LedgerError):
     """What is to be written needs a folder of its own."""
 
     hint = "name a folder that is empty, or not there yet"
+
+
+class InsideHistory(LedgerError):
+    """What is to be written would lie in a folder that holds a history already."""
+
+    hint = "name a folder outside of it, best on another disk"
 
 
 class NoBackup(LedgerError):
@@ -99,10 +108,12 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
 
     Raises:
         FolderNotEmpty: when it holds anything else.
+        InsideHistory: when it lies in a data folder, or in a backup.
         FolderInUse: when another process is writing there.
         StorageError: when it cannot be made or written.
     """
     _refuse_unless_empty(disk, folder)
+    _refuse_within_history(folder)
     new = disk.identity(folder) is None
     disk.make_folder(folder)
     held = disk.lock(folder / LOCK, owner)
@@ -130,6 +141,15 @@ def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
     owner = lock_owner(folder / LOCK)
     live = f"; it is in use by {owner}" if owner else ""
     raise FolderNotEmpty(f"{folder} is not empty ({told}){live}; nothing in it was touched")
+
+
+def _refuse_within_history(folder: Path) -> None:
+    for home in folder.resolve().parents:
+        if any(os.access(home / sign, os.F_OK) for sign in _SIGNS):
+            owner = lock_owner(home / LOCK)
+            live = f" and is in use by {owner}" if owner else ""
+            told = f"{folder} lies in {home}, which holds a history{live}: nothing was written"
+            raise InsideHistory(f"{told}, for what lies there is lost with it, and may be taken for a part of it")
 
 
 def _publish(disk: Disk, folder: Path, place: Path) -> None:

@@ -6,7 +6,7 @@ from actors.forgetting import WHERE_IDS_ARE, BadForgetting
 from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat, WrongHistory
-from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged
+from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged
 from persistence.copying import CopyDiffers, NothingThen
 from persistence.objects import Refused
 from persistence.probe import StoreUnfit
@@ -31,7 +31,7 @@ class BadWords(LedgerError):
 
 def exit_code_of(error: LedgerError) -> int:
     """78 where only the operator can help, 2 where the words are wrong, 1 where what was asked about is; else 69."""
-    if isinstance(error, BadForgetting | BadWords | FolderNotEmpty | NoBackup | NothingThen):
+    if isinstance(error, BadForgetting | BadWords | FolderNotEmpty | InsideHistory | NoBackup | NothingThen):
         return USAGE
     if isinstance(error, SourceDamaged | CopyDiffers):
         return WRONG

@@ -24,7 +24,7 @@ from actors.sources import read_settings
 from ledger.errors import DiskFull, FolderInUse, NewerFormat
 from ledger.ids import GuildId, UserId
 from ledger.records import ContinuityBroken, Forgetting, Record
-from persistence.backups import FolderNotEmpty, NoBackup, SourceDamaged, becoming_whole, read_note
+from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged, becoming_whole, read_note
 from persistence.checkpoints import unpack
 from persistence.copying import CopyDiffers, NothingThen, copy_history
 from persistence.disk import RealDisk, RealHandle
@@ -223,6 +223,38 @@ def test_the_folder_of_a_running_bot_is_refused_by_its_name(tmp_path: Path):
     with pytest.raises(FolderInUse, match=f"process {os.getpid()}"):
         restore(tmp_path / "kept", tmp_path / "fresh")
     empty.release()
+
+
+@pytest.mark.parametrize("where", ["sub", "log/sub", "checkpoints/9", "a/new/folder"])
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_what_lies_in_a_data_folder_is_refused_and_nothing_is_made(tmp_path: Path, what: str, where: str):
+    write_history(tmp_path / "data", played(7))
+    back(tmp_path / "data", tmp_path / "kept")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    before = tree(tmp_path)
+    again, source = (back, "data") if what == "backup" else (restore, "kept")
+    for home in ("data", "kept", "link"):
+        with pytest.raises(InsideHistory, match=r"lies in .*, which holds a history: nothing was written") as caught:
+            again(tmp_path / source, tmp_path / home / where)
+        assert exit_code_of(caught.value) == 2
+    assert tree(tmp_path) == before
+    assert not (tmp_path / "data" / where).exists()
+
+
+def test_who_runs_on_the_folder_that_a_backup_would_lie_in_is_named(tmp_path: Path):
+    write_history(tmp_path / "data", played(7))
+    held = hold_folder(RealDisk(), tmp_path / "data", "today")
+    with pytest.raises(InsideHistory, match=f"holds a history and is in use by process {os.getpid()} on "):
+        back(tmp_path / "data", tmp_path / "data" / "kept")
+    held.release()
+
+
+def test_a_folder_with_a_log_and_a_lock_of_others_is_no_data_folder(tmp_path: Path):
+    write_history(tmp_path / "data", played(7))
+    for name in ("log", "lock"):
+        (tmp_path / "var" / name).mkdir(parents=True)
+    back(tmp_path / "data", tmp_path / "var" / "backups" / "kept")
+    assert restore(tmp_path / "var" / "backups" / "kept", tmp_path / "var" / "lib" / "new")[0] == 0
 
 
 def test_an_empty_folder_serves_and_what_an_earlier_try_left_is_removed(tmp_path: Path):
