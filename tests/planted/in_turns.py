@@ -21,8 +21,10 @@ from actors.supervision import Child, GuildChild, Recoveries
 from ledger import decide
 from ledger.decision import Decision
 from ledger.effects import ListMembers
+from ledger.errands import errands
 from ledger.errors import Fenced, StorageError
 from ledger.ids import GuildId
+from ledger.phases import Phase
 from ledger.records import Draft, JoinRecorded, Record
 from ledger.state import MEMBERS_PER_PAGE, GuildState, pages_of
 from persistence.chains import NO_HEAD, head_of
@@ -161,6 +163,12 @@ def nothing_replayed(actor: GuildActor, record: Record) -> None:
 def replayed_with_effects(actor: GuildActor, record: Record) -> None:
     _replay(actor, record)
     actor._outside.list_members(actor.guild, ListMembers(session=actor.presence.session))
+
+
+def replayed_with_errands(actor: GuildActor, records: Sequence[Record]) -> None:
+    _replay(actor, records)
+    for errand in errands(actor.state, msgspec.structs.replace(actor.presence, phase=Phase.LIVE))[1]:
+        actor._outside.run_errand(actor.guild, errand)
 
 
 # Supervision
@@ -318,6 +326,14 @@ BUGS: Final = (
         origin=Origin.OURS,
         what="what is replayed has its effects once more",
         swaps=(Swap(GuildActor, "_replay", replayed_with_effects),),
+        breaks=frozenset({"I11"}),
+        hunts=SWARM,
+    ),
+    Bug(
+        name="replay-runs-errands",
+        origin=Origin.OURS,
+        what="what a replay finds open is asked of Discord before anybody knows that the guild is there",
+        swaps=(Swap(GuildActor, "_replay", replayed_with_errands),),
         breaks=frozenset({"I11"}),
         hunts=SWARM,
     ),

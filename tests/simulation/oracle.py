@@ -18,7 +18,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.answers import Answer
 from ledger.decision import Decision
-from ledger.effects import Effect
+from ledger.effects import Effect, Request
 from ledger.errors import Fenced
 from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
@@ -433,7 +433,7 @@ class Oracle:
         i.decision_is_durable(self.book(actor.guild), actor.state.seq, decision.drafts, "acting")
 
     @ends_the_run
-    def effect(self, guild: GuildId, effect: Effect) -> None:
+    def effect(self, guild: GuildId, effect: Effect | Request) -> None:
         self.note(f"{guild} {type(effect).__name__}")
         i.effects_in_turns(self._address(guild).stage, guild)
 

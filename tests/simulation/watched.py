@@ -202,7 +202,7 @@ class WatchedOutside(Outside):
         self._outside.welcome(guild, effect)
 
     def run_errand(self, guild: GuildId, effect: Request) -> None:
-        self._oracle.note(f"{guild} {type(effect).__name__}")
+        self._oracle.effect(guild, effect)
         self._outside.run_errand(guild, effect)
 
 
