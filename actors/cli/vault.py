@@ -20,13 +20,16 @@ from actors.ops.vault import VaultServer
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
 from ledger.errors import FolderInUse, StorageError
 from persistence.cloud import CloudLayer
-from persistence.disk import Disk, Held, RealDisk
+from persistence.disk import Disk, Held, RealDisk, lock_owner
 from persistence.folder_objects import FolderObjects
 from persistence.local import hold_folder
+from persistence.marker import NAME as MARKER
 from persistence.offload import ThreadOffload
 
 LOCK: Final = ".lock"
 """In the vault's folder; no key of an object begins so."""
+_OF_A_BOT: Final = ("log", "ledger.db", MARKER)
+"""Each shows that a bot keeps its history in a folder: objects of these names are none of a vault's."""
 
 
 class VaultInUse(FolderInUse):
@@ -57,7 +60,8 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     """Serves until SIGTERM or Ctrl-C.
 
     Raises:
-        BadSettings: without a token on an address that others can reach; when the folder cannot be written.
+        BadSettings: without a token on an address that others can reach; when the folder cannot be written, or is
+            a bot's.
         CannotListen: when the address cannot be had.
         VaultInUse: when another vault serves the folder, and still does 10 s later.
     """
@@ -78,6 +82,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
         clock=clock,
         log=log,
     )
+    _refuse_of_a_bot(folder)
     _check_folder(folder)
     warn_of_disk(folder, settings, log)
     try:
@@ -87,6 +92,16 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
         reading.close()
     log.info("vault.stopped")
     return OK
+
+
+def _refuse_of_a_bot(folder: Path) -> None:
+    owner = lock_owner(folder / "lock")
+    there = [f"in use by {owner}"] if owner else []
+    there += [f"there is {name} in it" for name in _OF_A_BOT if os.access(folder / name, os.F_OK)]
+    if there:
+        why = "a vault lets whoever has its token write over and remove what lies there"
+        fix = "name another folder with --folder, best on another machine"
+        raise BadSettings([f"{folder} is a bot's data folder ({there[0]}), and {why}: {fix}."])
 
 
 def _check_folder(folder: Path) -> None:

@@ -20,6 +20,8 @@ from actors.sources import read_settings
 from ledger.errors import FolderInUse, LedgerError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import InternalCause, JoinRecorded, Record
+from persistence.disk import RealDisk
+from persistence.local import hold_folder
 from persistence.objects import Refused
 from persistence.probe import StoreUnfit
 from tests.actors.written import Sealer, make_log
@@ -321,6 +323,25 @@ def test_a_vault_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[st
     (tmp_path / "file").touch()
     assert Program()("vault", "--folder", str(tmp_path / "file" / "kept")) == 78
     assert f"The vault's folder, {tmp_path}/file/kept, must be one that can be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("what", ["log", "ledger.db", "marker", "lock"])
+def test_a_bots_data_folder_is_no_vault(tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str):
+    data = tmp_path / "data"
+    data.mkdir()
+    held = hold_folder(RealDisk(), data, "today") if what == "lock" else None
+    (data / what).touch()
+    with socket.socket() as taken:  # it would serve else
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert Program()("vault", "--folder", "data", f"--listen=127.0.0.1:{taken.getsockname()[1]}") == 78
+    said = capsys.readouterr().err
+    why = f"in use by process {os.getpid()} on " if what == "lock" else f"there is {what} in it"
+    assert said.startswith(f"inviteledger: data is a bot's data folder ({why}")
+    assert "name another folder with --folder" in said
+    assert [path.name for path in data.iterdir()] == [what]
+    if held is not None:
+        held.release()
 
 
 def test_a_vault_whose_address_is_taken_ends_with_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
