@@ -109,7 +109,8 @@ def _creations(state: GuildState, logged: m.NoteLogged | m.AuditArrived) -> Iter
 
 def _adders(state: GuildState, bots: Iterable[m.AddedBot], cause: r.Cause) -> Iterator[r.Draft]:
     """Who added a bot belongs to its verdict, which names no invite."""
-    for each in bots:
+    newest = {each.bot: each for each in bots}  # one that was added twice is there by the second
+    for each in newest.values():
         period = state.current(each.bot)
         if period is None or not (period.bot and period.is_open()) or period.inviter is not None:
             continue

@@ -65,7 +65,8 @@ def _deleted(source: GapSource, at_us: int | None) -> GapSource:
     if at_us < logged_us:  # of an earlier invite with this code
         return source
     dead_us = min(source.dead_us or at_us + SKEW_US, at_us + SKEW_US)
-    return msgspec.structs.replace(source, exact=False, why="deleted", left=UNLIMITED, dead_us=dead_us)
+    why = LOGGED if source.why == LOGGED else "deleted"  # else it would be news again by each reading
+    return msgspec.structs.replace(source, exact=False, why=why, left=UNLIMITED, dead_us=dead_us)
 
 
 def _used_up(source: GapSource) -> GapSource:

@@ -4,6 +4,7 @@ import msgspec
 
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Report
+from ledger.samples import LOGGED
 from ledger.state import DeskJoin, GapSource, GuildState
 from ledger.windows import Finding
 
@@ -22,8 +23,13 @@ NOBODY: Origin = Origin(NO_COUNTER)
 
 
 def origin_in(state: GuildState, code: InviteCode, finding: Finding) -> Origin:
-    """By what a window knows; nobody, where the code may have been one of two invites of different people."""
-    origins = {_origin_of(state, source, finding.join) for source in finding.sources if source.code == code}
+    """By what a window knows; nobody, where the code may have been one of two invites of different people.
+
+    Where an invite was seen as well, the log's word of it counts nothing: told live, it does not say who made it.
+    """
+    sources = [source for source in finding.sources if source.code == code]
+    seen = [source for source in sources if source.why != LOGGED]
+    origins = {_origin_of(state, source, finding.join) for source in seen or sources}
     if len({origin.staff for origin in origins}) == 1:
         return max(origins, key=lambda origin: origin.created_at_us or 0)
     return Origin(code)

@@ -71,10 +71,8 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
     changed_session = () if closed.session == state.baseline.session else ("session",)
     seen = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
-    sources = (*seen, *_logged(state, taken))
-    if taken.approval:
-        sources = tuple(_applied(each) for each in sources)
-    return Gap(state.baseline, closed, state.broken + changed_session, sources)
+    sources = tuple(_applied(each) for each in seen) if taken.approval else seen
+    return Gap(state.baseline, closed, state.broken + changed_session, (*sources, *_logged(state, taken)))
 
 
 def _applied(source: GapSource) -> GapSource:

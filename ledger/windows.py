@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
-from ledger.samples import APPLIED, SKEW_US, UNLIMITED, listed
+from ledger.samples import APPLIED, LOGGED, SKEW_US, UNLIMITED, listed
 from ledger.solver import Claim, Solution, Source, solve
 from ledger.state import Bound, DeskJoin, Gap, GapSource, GuildState
 
@@ -309,7 +309,8 @@ class _Chosen(msgspec.Struct, frozen=True):
 def _chosen(names: frozenset[InviteCode], sources: Mapping[InviteCode, _Named]) -> _Chosen:
     found = tuple([sources[name].source for name in names if name != NO_COUNTER])
     codes = frozenset([source.code for source in found])
-    return _Chosen(codes | {NO_COUNTER} if NO_COUNTER in names else codes, found)
+    perhaps_none = NO_COUNTER in names or all(source.why == LOGGED for source in found)
+    return _Chosen(codes | {NO_COUNTER} if perhaps_none else codes, found)
 
 
 def _finding(

@@ -9,6 +9,8 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Final
 
+import msgspec
+
 from ledger import messages as m
 from ledger import records as r
 from ledger.effects import AskWitness, Effect, FetchSample, ListMembers, ReadAudit, Request, SweepMembers
@@ -16,7 +18,7 @@ from ledger.ids import NO_COUNTER, VANITY, InviteCode, SessionId, UserId
 from ledger.samples import Sample
 from ledger.state import Period
 from tests.ledger.lives import Life
-from tests.ledger.recordings import START_US, Answer, Born, Died, Event, Join, Joined, Left, Logged, Recording
+from tests.ledger.recordings import START_US, Answer, Born, Died, Event, Join, Joined, Left, Logged, Made, Recording
 
 DISCOVERY: Final = 3
 INVITE: Final = 5
@@ -126,7 +128,7 @@ class Ours(Listener):
                 self.tell(m.NoteInviteBorn(cause=self._cause("rest"), invite=invite, arrived_us=now_us))
             case Died(code=code):
                 self.tell(m.NoteInviteDied(cause=self._cause("rest"), code=code, arrived_us=now_us))
-            case Logged():
+            case Logged() | Made():
                 pass
 
     def tell(self, message: m.Message) -> None:
@@ -193,14 +195,26 @@ class Ours(Listener):
         self.stage.later(now_us + 1, lambda: self.tell(page))
 
 
-class Auditing(Ours):
-    """Ours, where the audit log may be read."""
+class Told(Ours):
+    """Ours, where entries of the audit log are told live, and it cannot be read."""
 
     def hear(self, event: Event) -> None:
         super().hear(event)
-        if isinstance(event, Logged):
-            told = m.DeletedInvite(code=event.code, at_us=event.at_us, by=event.by)
-            self.tell(m.NoteLogged(cause=self._cause("rest"), deletions=(told,), arrived_us=self.stage.now_us))
+        match event:
+            case Logged(code=code, at_us=at_us, by=by):
+                self._note(deletions=(m.DeletedInvite(code=code, at_us=at_us, by=by),))
+            case Made():
+                self._note(creations=(msgspec.structs.replace(_created(event), by=None),))
+            case _:
+                pass
+
+    def _note(self, deletions: tuple[m.DeletedInvite, ...] = (), creations: tuple[m.CreatedInvite, ...] = ()) -> None:
+        cause, arrived_us = self._cause("rest"), self.stage.now_us
+        self.tell(m.NoteLogged(cause=cause, deletions=deletions, creations=creations, arrived_us=arrived_us))
+
+
+class Auditing(Told):
+    """Ours, where the audit log may be read as well."""
 
     def _go(self, errand: Request) -> None:
         if isinstance(errand, ReadAudit):
@@ -214,7 +228,12 @@ class Auditing(Ours):
             for each in recording.deletions
             if errand.invites_since_us <= each.at_us + recording.skew_us and each.at_us <= now_us
         )
-        read = m.AuditArrived(number=errand.number, requested_us=now_us, deletions=deletions)
+        creations = tuple(
+            _created(each)
+            for each in recording.creations
+            if errand.invites_since_us <= each.at_us <= now_us + recording.skew_us
+        )
+        read = m.AuditArrived(number=errand.number, requested_us=now_us, deletions=deletions, creations=creations)
         self.stage.later(now_us + 100_000, lambda: self.tell(read))
 
 
@@ -271,6 +290,19 @@ class Misled(Hearing):
         others = [used for used in self.stage.recording.truth.values() if used.inviter]
         lie = luck.choice(others)
         return luck.choice([r.Report(way=DISCOVERY), r.Report(way=INVITE, code=lie.code, inviter=lie.inviter)])
+
+
+def _created(made: Made) -> m.CreatedInvite:
+    """What the log says of it; told live, it does not say by whom."""
+    invite = made.invite
+    lives_us = invite.expires_at_us - invite.created_at_us if invite.expires_at_us else 0
+    return m.CreatedInvite(
+        code=invite.code,
+        at_us=made.at_us,
+        max_uses=invite.max_uses,
+        max_age_s=lives_us // 1_000_000,
+        by=invite.inviter,
+    )
 
 
 def _id(row: Join) -> int:

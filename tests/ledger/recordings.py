@@ -26,6 +26,10 @@ REST_US: Final = 180 * SECOND
 """Between two bursts."""
 BURST: Final = 30
 MAX_LAG_US: Final = 3 * SECOND
+LOGGED_LATE_US: Final = 2 * SECOND
+"""An entry of the audit log is younger than the invite that it tells of, by less than that."""
+TOLD_LATE_US: Final = 8 * SECOND
+"""It is told live later than it was made, by less than that."""
 
 Lags: TypeAlias = Literal["never", "at times", "always"]
 Join: TypeAlias = tuple[UserId, int]
@@ -65,7 +69,14 @@ class Logged(msgspec.Struct, frozen=True):
     by: UserId
 
 
-Event: TypeAlias = Joined | Left | Born | Died | Logged
+class Made(msgspec.Struct, frozen=True):
+    """GUILD_AUDIT_LOG_ENTRY_CREATE with action 40; ``at_us`` by Discord's clock."""
+
+    invite: Counter
+    at_us: int
+
+
+Event: TypeAlias = Joined | Left | Born | Died | Logged | Made
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -118,7 +129,9 @@ class Span(msgspec.Struct, frozen=True):
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
-    """One story, which ``made_by`` tells again; ``absences``: nobody listens; ``failing``, ``lagging``: the list."""
+    """One story, which ``made_by`` tells again; ``creations``, ``deletions``: what the audit log holds; ``absences``:
+    nobody listens; ``failing``, ``lagging``: the list.
+    """
 
     made_by: str
     seed: int
@@ -129,6 +142,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     heard: tuple[Heard, ...]
     listings: tuple[tuple[int, Listing], ...]
     presences: tuple[tuple[int, Join | None, UserId | None], ...]
+    creations: tuple[Made, ...]
     deletions: tuple[Deletion, ...]
     absences: tuple[Span, ...]
     failing: tuple[Span, ...]
@@ -179,23 +193,36 @@ def is_expired(invite: Counter, now_us: int) -> bool:
 
 
 def record(
-    seed: int, *, per_minute: float = 20, joins: int = 30, lags: Lags = "at times", by_hand: bool = False
+    seed: int,
+    *,
+    per_minute: float = 20,
+    joins: int = 30,
+    lags: Lags = "at times",
+    by_hand: bool = False,
+    hidden: float = 0,
 ) -> Recording:
     """A story of ``joins`` joins, in bursts of 30 with so many a minute.
 
-    ``lags``: how often Discord's list does; ``by_hand``: who used an invite waits until somebody lets them in.
+    ``lags``: how often Discord's list does; ``by_hand``: who used an invite waits until somebody lets them in;
+    ``hidden``: what share of new invites is made in channels that the bot may not manage, so that only the audit log
+    tells of them.
     """
-    made_by = f"record({seed}, per_minute={per_minute}, joins={joins}, lags={lags!r}, by_hand={by_hand})"
-    return _Story(seed, per_minute, joins, by_hand=by_hand).told(made_by, lags)
+    made_by = (
+        f"record({seed}, per_minute={per_minute}, joins={joins}, lags={lags!r}, by_hand={by_hand}, hidden={hidden})"
+    )
+    return _Story(seed, per_minute, joins, by_hand=by_hand, hidden=hidden).told(made_by, lags)
 
 
 class _Story:
     """What Discord does, step by step."""
 
-    def __init__(self, seed: int, per_minute: float, joins: int, *, by_hand: bool) -> None:
+    def __init__(self, seed: int, per_minute: float, joins: int, *, by_hand: bool, hidden: float) -> None:
         self.random = random.Random(f"{seed}/{per_minute}/{joins}")
+        self.log_random = random.Random(f"{seed}/log")  # of its own: what the log tells changes no world
         self.seed = seed
         self.by_hand = by_hand
+        self.hidden = hidden
+        self.unmanaged: set[InviteCode] = set()
         self.now_us = START_US
         self.skew_us = self.random.randint(-SECOND, SECOND)
         self.invites: dict[InviteCode, Counter] = {}
@@ -204,6 +231,7 @@ class _Story:
         self.heard: list[Heard] = []
         self.listings: list[tuple[int, Listing]] = []
         self.presences: list[tuple[int, Join | None, UserId | None]] = []
+        self.creations: list[Made] = []
         self.deletions: list[Deletion] = []
         self._agenda: list[tuple[int, int, Callable[[], object]]] = []
         self._order = count()
@@ -223,6 +251,7 @@ class _Story:
             heard=tuple(sorted(self.heard, key=lambda each: each.at_us)),
             listings=tuple(self.listings),
             presences=tuple(self.presences),
+            creations=tuple(self.creations),
             deletions=tuple(self.deletions),
             absences=(self._span_over(joins=5),),
             failing=tuple(self._span_over(joins=3) for _ in range(1 + len(self._times) // 100)),
@@ -286,8 +315,22 @@ class _Story:
             inviter=UserId(str(self.random.randint(1, 4))),
         )
         if at_us >= START_US:
-            self._tell(Born(self.invites[code]))
+            self._tell_of(self.invites[code])
         return self.invites[code]
+
+    def _tell_of(self, invite: Counter) -> None:
+        if self.log_random.random() < self.hidden:
+            self.unmanaged.add(invite.code)
+        else:
+            self._tell(Born(invite))
+        logged_us = self.now_us + self.log_random.randrange(self.log_random.choice([10_000, LOGGED_LATE_US]))
+        told_us = logged_us + self.log_random.randrange(self.log_random.choice([50_000, TOLD_LATE_US]))
+        self.creations.append(Made(invite, logged_us + self.skew_us))
+        self.heard.append(Heard(told_us, self.creations[-1]))
+
+    def _tell_death(self, code: InviteCode) -> None:
+        if code not in self.unmanaged:
+            self._tell(Died(code))
 
     def _make_another(self) -> None:
         """Limited, short-lived, or both."""
@@ -305,7 +348,7 @@ class _Story:
         code = self.random.choice(alive)
         invite = self.invites.pop(code)
         self.deletions.append(Deletion(self.now_us, code, invite.created_at_us, UserId("1")))
-        self._tell(Died(code))
+        self._tell_death(code)
         self._tell(Logged(code, self.now_us + self.skew_us, UserId("1")))
         if len(alive) < 7:
             self._at(self.now_us + 5 * SECOND, lambda: self._make_invite(self.now_us))
@@ -360,7 +403,7 @@ class _Story:
         self.invites[code] = msgspec.structs.replace(invite, uses=invite.uses + 1)
         if invite.max_uses and invite.uses + 1 >= invite.max_uses:
             del self.invites[code]
-            self._tell(Died(code))
+            self._tell_death(code)
 
     def _leave(self, user: UserId) -> None:
         self.presences.append((self.now_us, None, user))

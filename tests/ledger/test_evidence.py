@@ -361,6 +361,42 @@ def test_a_deletion_that_is_told_live_ends_it(guild: Guild):
     unexplained(guild)
 
 
+def test_a_deletion_of_it_is_no_news_when_the_log_is_read(guild: Guild):
+    deletion = m.DeletedInvite(code=HIDDEN, at_us=us(12))
+    guild.told_live(6, creations=(created(5, by=None),))
+    guild.told_live(12.2, deletions=(deletion,))
+    unexplained(guild, Status.CANDIDATES)
+    guild.reads(24, deletion, creations=(created(5),))
+    guild.joins(BEN, 40, bot=True)
+    guild.reads(60, deletion, creations=(created(5),))
+    assert isinstance(guild.records[-1].event, r.AuditRead)
+
+
+def test_it_is_named_by_nobody_but_discord_also_where_others_joined_unseen(guild: Guild):
+    guild.told_live(6, creations=(created(5, by=None),))
+    guild.joins(ANNA, 10)
+    later = msgspec.structs.replace(SHOWN, code=InviteCode("later"), created_at_us=us(13), uses=2, max_uses=0)
+    guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=later, arrived_us=us(13)))
+    for at_s in (14, 16):
+        guild.counters(at_s, also=(later,))
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+
+
+def test_who_made_it_is_known_where_a_sample_shows_it_later(guild: Guild):
+    """The entry came so soon after a sample that its invite may lie on both sides of it."""
+    guild.joins(BEN, 5)
+    guild.counters(5.5, A=4)
+    guild.told_live(7, creations=(created(6.5, by=None),))
+    shown = msgspec.structs.replace(SHOWN, created_at_us=us(6), uses=1, max_uses=0)
+    guild.joins(ANNA, 7)
+    guild.joins(CARL, 7.5)
+    for at_s in (8, 10, 15):
+        guild.counters(at_s, also=(shown,), A=4)
+    assert guild.said()[0] is Status.CANDIDATES
+    guild.hears(40, (ANNA, HIDDEN, 5))
+    assert guild.said() == (Status.REPORTED, HIDDEN, OTHER)
+
+
 def test_whoever_made_an_invite_that_waits_for_its_sample_can_be_forgotten(guild: Guild):
     guild.joins(CARL, 5.5, bot=True)
     guild.reads(11, creations=(created(5, by=ADMIN),))
@@ -385,6 +421,14 @@ def test_who_added_a_bot_is_named_as_soon_as_the_log_tells_of_it_live(guild: Gui
     guild.told_live(11, bots=(m.AddedBot(bot=BEN, by=ADMIN), m.AddedBot(bot=CARL, by=ADMIN)))
     assert guild.period(BEN).inviter == ADMIN
     assert guild.state.current(CARL) is None
+
+
+def test_a_bot_that_was_added_twice_is_there_by_the_second(guild: Guild):
+    guild.joins(BEN, 10, bot=True)
+    guild.reads(20, bots=(m.AddedBot(bot=BEN, by=ADMIN), m.AddedBot(bot=BEN, by=OTHER)))
+    assert guild.period(BEN).inviter == OTHER
+    keys = [each.key for each in guild.records]
+    assert len({*keys}) == len(keys)
 
 
 def test_a_bot_that_made_it_is_credited_with_nothing(guild: Guild):
