@@ -1,8 +1,9 @@
 """The keeper: has every layer give back what was written, so that a backup is known to be one before it is needed.
 
 Rules. The *pass*, every half hour: what was recorded since the last one is read back from every layer and compared;
-each guild that moved has a checkpoint written and read back everywhere; the cloud is packed. The *drain* reads back
-what no pass has seen yet, in two seconds at most. The *scrub* goes through all there is, old as well, once a week.
+each guild that moved has a checkpoint written and read back everywhere; the cloud is packed. The *drain* sends the
+cloud the checkpoints that it lacks, in half of the time there is, and reads back what no pass has seen yet in the
+other half. The *scrub* goes through all there is, old as well, once a week.
 All of it in pieces between two batches, with pauses: nobody waits for it. What could not be proved is said, and stays
 to be done; nothing is lost by being killed at any place. How a layer is read and mended: ``actors/proving.py``.
 """
@@ -105,16 +106,19 @@ class Keeper:
 
     async def verify(self) -> None:
         """The pass."""
-        began_s = self._clock.monotonic_s()
+        began_s, troubles = self._clock.monotonic_s(), dict[str, str]()
         self._look()
-        records, troubles = await self._prove_records(PAUSE_S)
+        records = await self._prove_records(PAUSE_S, troubles)
         guilds = await self._prove_guilds(troubles)
         await self._pack(troubles)
         self._passed_at_s = self._clock.monotonic_s()
         self._tell(records, guilds, began_s, troubles)
 
     async def finish(self, drain: Drain) -> None:
-        """The drain, once nothing is recorded any more: reads back what no pass has, as far as the time goes."""
+        """The drain, once nothing is recorded any more: what no pass has done, as far as the time goes.
+
+        A cloud may be another process's by now: it gets checkpoints, which disturb nobody, and no records.
+        """
         async with drain.limit(Step.READING):
             await self._end_life()
         if not self._journal.is_ready():
@@ -125,7 +129,8 @@ class Keeper:
         done = False
         async with drain.limit(Step.READING):
             self._look()
-            records, troubles = await self._prove_records(0.0)
+            await self._send_checkpoints(drain.left_s(Step.READING) / 2, troubles)
+            records = await self._prove_records(0.0, troubles)
             guilds = await self._read_checkpoints(troubles)
             done = True
         if not done:
@@ -165,9 +170,9 @@ class Keeper:
                 self._passes[layer] = self._prover.first_walk(layer)
                 self._scrubs[layer] = Walk(self._store.witness, 0)
 
-    async def _prove_records(self, pause_s: float) -> tuple[int, dict[str, str]]:
-        """Reads back what each layer got since the last pass: how many records it was at most, and who failed."""
-        records, troubles = 0, dict[str, str]()
+    async def _prove_records(self, pause_s: float, troubles: dict[str, str]) -> int:
+        """Reads back what each layer got since the last pass: how many records it was at most."""
+        records = 0
         for layer, walk in self._passes.items():
             before = walk.gsn
             try:
@@ -175,7 +180,7 @@ class Keeper:
             except (StorageError, Corrupt) as error:
                 troubles[layer] = str(error)
             records = max(records, walk.gsn - before)
-        return records, troubles
+        return records
 
     async def _walk(self, layer: str, walk: Walk, upto: int, pause_s: float) -> None:
         while walk.gsn < upto:
@@ -187,7 +192,7 @@ class Keeper:
     async def _prove_guilds(self, troubles: dict[str, str]) -> int:
         """Checkpoints of all who moved, in every layer; how many guilds it was."""
         proved = 0
-        for guild in sorted(self._due | self._behind_in_cloud()):
+        for guild in sorted(self._due.union(self._behind_in_cloud())):
             try:
                 whole = await self._prove_guild(guild, troubles)
             except StorageError as error:
@@ -232,14 +237,29 @@ class Keeper:
                 proved += 1
         return proved
 
-    def _behind_in_cloud(self) -> set[GuildId]:
-        """Guilds of which the cloud's newest checkpoint is not of their head."""
+    def _behind_in_cloud(self) -> list[GuildId]:
+        """Guilds of which the cloud's newest checkpoint is not of their head; who has most behind it comes first."""
         cloud = self._cloud()
         if cloud is None:
-            return set()
-        return {
-            guild for guild in self._store.guilds() if cloud.checkpoint_seq(guild) < self._store.head_of(guild).seq
+            return []
+        behind = {
+            guild: self._store.head_of(guild).seq - cloud.checkpoint_seq(guild) for guild in self._store.guilds()
         }
+        return sorted((guild for guild in behind if behind[guild] > 0), key=behind.__getitem__, reverse=True)
+
+    async def _send_checkpoints(self, within_s: float, troubles: dict[str, str]) -> None:
+        """To a cloud that has all records; those that there is no time for are left out."""
+        following = self._store.following
+        if following is None or following.behind():
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                for guild in self._behind_in_cloud():
+                    await self._send_checkpoint(guild, troubles)
+        except TimeoutError:
+            return
+        except StorageError as error:
+            troubles["checkpoints"] = str(error)
 
     async def _send_checkpoint(self, guild: GuildId, troubles: dict[str, str]) -> None:
         """A guild's newest checkpoint goes to the cloud, which has to give it back; what fails waits for a pass."""
