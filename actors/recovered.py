@@ -8,8 +8,8 @@ from structlog.typing import FilteringBoundLogger
 from persistence.store import StartReport
 
 MISSING_HINT: Final = (
-    "these records were durable and are in no layer any more: put an older copy of the log or the database in place, "
-    "if there is one; the rest goes on without them"
+    "these records were durable and are in no layer any more; what is on no chain counts for nothing without them: "
+    "put an older copy of the log or the database in place, if there is one; the rest goes on"
 )
 
 
@@ -23,5 +23,6 @@ def tell_recovery(log: FilteringBoundLogger, report: StartReport, took_s: float)
         notes=list(report.notes),
         ms=round(took_s * 1_000, 1),
     )
-    if report.missing:
-        log.error("records.missing", gsn=[list(gap) for gap in report.missing], hint=MISSING_HINT)
+    if report.missing or report.aside:
+        gaps = [list(gap) for gap in report.missing]
+        log.error("records.missing", gsn=gaps, on_no_chain=dict(report.aside), hint=MISSING_HINT)

@@ -189,7 +189,7 @@ class CloudLayer:
             heads=dict(self._reader.chains.heads),
             notes=tuple(notes),
             missing=missing,
-            aside=sum(aside.values()),
+            aside=dict(aside),
         )
 
     async def _read(self) -> LayerSummary:

@@ -59,7 +59,7 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     (0 = none); ``heads``: by guild, each verified along its chain and at the end of a whole append; ``notes``: what
     was cut, set aside or is missing, one sentence each, for the log and the operator; ``missing``: ranges of gsn
     (first, last; both at most ``gsn``) that were there once and cannot be read: ``fill`` puts them back; ``aside``:
-    how many records are there and stood on no chain when they came.
+    how many records of each guild are there and stood on no chain when they came.
     """
 
     epoch: int
@@ -68,7 +68,7 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     heads: Mapping[GuildId, Head]
     notes: tuple[str, ...] = ()
     missing: tuple[tuple[int, int], ...] = ()
-    aside: int = 0
+    aside: Mapping[GuildId, int] = {}
 
 
 class Layer(Protocol):

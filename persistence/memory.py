@@ -4,6 +4,7 @@ It keeps the contract of every layer (the same suite runs on it); ``fail_next``,
 what the world does. "Durable" means: in this object, whatever was opened or closed in between.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
@@ -176,7 +177,10 @@ class MemoryLayer:
         self._chains = Chains(self._digest_at, self._anchors)
         self._guilds, self._keys = {}, {}
         last = max(self._frames, default=0)
-        aside = sum(len(append) for append in appends(self._readable(), _itself) if not self._take(append))
+        aside: Counter[GuildId] = Counter()
+        for append in appends(self._readable(), _itself):
+            if not self._take(append):
+                aside[append[0].record.guild] += len(append)
         gone = [gsn for gsn in range(1, last + 1) if gsn not in self._frames]
         return LayerSummary(
             epoch=max([self._term[0], *(head.epoch for head in self._chains.heads.values())]),
@@ -184,7 +188,7 @@ class MemoryLayer:
             gsn=last,
             heads=dict(self._chains.heads),
             missing=tuple((gsn, gsn) for gsn in gone),
-            aside=aside,
+            aside=dict(aside),
             notes=tuple(f"gsn {gsn} cannot be read" for gsn in gone),
         )
 

@@ -93,7 +93,7 @@ class Reading:
             heads=dict(self.chains.heads),
             notes=self.notes(),
             missing=tuple(scan.missing),
-            aside=sum(self.aside.values()),
+            aside=dict(self.aside),
         )
 
     def _take(self, append: Sequence[Spotted]) -> Sequence[Frame]:

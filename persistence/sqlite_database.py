@@ -171,5 +171,5 @@ class Database:
             heads=dict(vetting.records.chains.heads),
             notes=(*notes, *vetting.notes, *said),
             missing=tuple(vetting.holes),
-            aside=vetting.refused,
+            aside=dict(vetting.refused),
         )

@@ -39,7 +39,8 @@ class Vetting:
 
     ``flaws``: a sentence each, empty = all is what was written; ``notes``: what is no flaw and has to be said;
     ``holes``: ranges of gsn; ``term``: the newest; ``epoch``: the highest of any term or record; ``aside``: how many
-    records stand on no chain, ``refused``: how many never did. ``records`` then has the heads of all guilds.
+    records stand on no chain, ``refused``: how many of each guild never did. ``records`` then has the heads of all
+    guilds.
     """
 
     def __init__(self, db: sqlite3.Connection, path: Path, records: Records) -> None:
@@ -51,7 +52,8 @@ class Vetting:
         self.holes: list[Gap] = []
         self.term = Term(epoch=0, lineage="")
         self.epoch = 0
-        self.aside = self.refused = 0
+        self.aside = 0
+        self.refused: Counter[GuildId] = Counter()
         self._seen = 0
         self._read_model: Counter[GuildId] = Counter()
         self._rewritten: set[GuildId] = set()
@@ -123,7 +125,7 @@ class Vetting:
             first = append[0].record
             rises = first.seq > self.records.chains.heads.get(first.guild, NO_HEAD).seq
             if not self.records.take(append):
-                self.refused += len(append)
+                self.refused[first.guild] += len(append)
                 continue
             if not rises or any(isinstance(frame.record.event, Forgetting) for frame in append):
                 self._rewritten.add(first.guild)

@@ -24,7 +24,7 @@ from persistence.chains import NO_HEAD, head_of
 from persistence.checkpoints import checkpoint_of
 from persistence.following import Following
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, FencedLayer, Head, Layer
+from persistence.layer import Checkpoint, FencedLayer, Head, Layer, LayerSummary
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.proofs import Witness
@@ -68,7 +68,8 @@ class StartReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a start found and did.
 
     ``leader``: the layer that won; ``missing``: ranges of gsn (first, last) that were durable and are in no layer any
-    more; ``notes``: sentences for the operator.
+    more; ``aside``: how many records of each guild are there and on no chain, so that they count for nothing;
+    ``notes``: sentences for the operator.
     """
 
     epoch: int
@@ -76,6 +77,7 @@ class StartReport(msgspec.Struct, frozen=True, kw_only=True):
     leader: str
     layers: tuple[LayerStart, ...]
     missing: tuple[tuple[int, int], ...]
+    aside: Mapping[GuildId, int]
     notes: tuple[str, ...]
 
 
@@ -488,6 +490,14 @@ class Store:
         if seat.healthy and seat.gsn != self._gsn:
             self._in_doubt = True  # nobody is left who could give it what it misses
 
+    def _aside_in(self, leader: LayerSummary) -> dict[GuildId, int]:
+        """Of the guilds that go on from where the leader's chain ends: another layer may have more of a chain."""
+        return {
+            guild: number
+            for guild, number in leader.aside.items()
+            if self.head_of(guild) == leader.heads.get(guild, NO_HEAD)
+        }
+
     def _nobody(self) -> StorageError:
         return StorageError(f"no layer can be used: {self._troubles()}")
 
@@ -511,6 +521,7 @@ class Store:
             leader=leader.name,
             layers=layers,
             missing=leader.summary.missing,
+            aside=self._aside_in(leader.summary),
             notes=tuple(notes),
         )
 

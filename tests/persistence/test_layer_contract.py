@@ -128,7 +128,7 @@ async def test_a_hole_that_no_layer_could_fill_is_carried_over_as_a_hole(layer: 
     summary = await layer.open()
     assert (summary.gsn, summary.missing) == (4, ((2, 2),))
     assert summary.heads == {RED: chain.heads[RED]}, "a chain with a hole ends before it"
-    assert summary.aside == 1, "and what is behind it stands on none"
+    assert summary.aside == {BLUE: 1}, "and what is behind it stands on none"
 
 
 async def with_hole(layer: Layer, frames: list[Frame], first: int, last: int, checkpoint: int) -> LayerSummary:
@@ -202,7 +202,7 @@ async def test_a_hole_is_filled(layer: Layer):
     await layer.append([frames[0], *frames[2:]])
     await reopen(layer)
     summary = await layer.fill(frames)
-    assert (summary.gsn, summary.heads, summary.missing, summary.aside) == (4, chain.heads, (), 0)
+    assert (summary.gsn, summary.heads, summary.missing, summary.aside) == (4, chain.heads, (), {})
     await layer.append(chain.batch(BLUE))
     await reopen(layer, 3)
     assert [frame.record.gsn for frame in await everything(layer)] == [1, 2, 3, 4, 5]

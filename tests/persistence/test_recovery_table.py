@@ -82,6 +82,12 @@ class Ledger:
     def spoil_log(self) -> None:
         spoil(max((self.data / "log").iterdir(), key=lambda path: path.stat().st_size))
 
+    def rot(self, what: bytes) -> None:
+        """Flips a bit of the log where this stands."""
+        for path in (self.data / "log").iterdir():
+            data = path.read_bytes()
+            path.write_bytes(data.replace(what, bytes([what[0] ^ 1]) + what[1:]))
+
     def lose_all_here(self) -> None:
         self.lose(self.data)
 
@@ -155,6 +161,33 @@ async def test_whatever_one_layer_has_comes_back_into_all(
     await ledger.start()
     assert await ledger.seqs() == KNOWN, "the cloud has it all again"
     assert not ledger.report.missing
+
+
+@pytest.mark.parametrize("has_checkpoint", [True, False])
+async def test_behind_a_hole_that_nobody_can_fill_a_checkpoint_keeps_the_rest_and_else_its_records_are_told(
+    ledger: Ledger, *, has_checkpoint: bool
+):
+    store = await ledger.start()
+    await store.append([joins(RED, 3, 4)])
+    await store.append([joins(RED, 4, 5, 6, 7), joins(BLUE, 2, 13)])
+    if has_checkpoint:
+        await store.save_checkpoint(RED, store.head_of(RED), (b"{}",))
+    await store.append([joins(RED, 7, 8)])
+    heads = {guild: store.head_of(guild) for guild in store.guilds()}
+    await store.close()
+    ledger.lose_database()
+    ledger.lose_cloud()
+    ledger.rot(b"join/4/4")
+    store = await ledger.start()
+    assert ledger.report is not None
+    assert ledger.report.missing == ((6, 6),)
+    assert store.head_of(BLUE) == heads[BLUE], "another guild misses nothing"
+    if has_checkpoint:
+        assert ledger.report.aside == {}
+        assert (await store.open_guild(RED)).head == heads[RED]
+    else:
+        assert ledger.report.aside == {RED: 3 + 1}
+        assert store.head_of(RED).seq == KNOWN[RED], "where the hole begins"
 
 
 async def test_a_cloud_that_comes_back_gets_everything_in_order(ledger: Ledger):
