@@ -6,8 +6,8 @@
      "complete":true}
 
 Assignments and joins are those of ``actors/cli/history.py``, ``staff`` who holds how many credits; ``records`` are
-the frames as every layer keeps them, in the order of the log, up to ``gsn``; ``missing`` cannot be read any more. A
-document without its last field broke off.
+the frames as every layer keeps them, in the order of the log, up to ``gsn``; ``missing`` cannot be read any more.
+``complete`` comes last: a document without it broke off. It is false where records are missing or stand on no chain.
 
 Memory does not grow with the history: it is read once to count (whatever cannot be read is found before anything is
 sent), once for every ``FOLDED_RECORDS`` records to fold their guilds, and once more for the records. Only a guild
@@ -108,7 +108,7 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
         between, told = b",\n", told + 1
     if told != sizes.total():
         raise StorageError(f"the layer changed meanwhile: {sizes.total()} records were {told} at last")
-    yield b'],\n"complete":true}\n'
+    yield b'],\n"complete":' + _encode(not summary.missing and not summary.aside) + b"}\n"
 
 
 def _head(summary: LayerSummary, notes: tuple[str, ...], clock: Clock) -> Head:

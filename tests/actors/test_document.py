@@ -269,6 +269,15 @@ async def test_holes_and_notes_are_told():
 
     whole = await told(Holed("cloud"))
     assert (whole["missing"], whole["notes"]) == ([[3, 5]], ["seg/2 cannot be read"])
+    assert whole["complete"] is False, "`jq -e .complete` is the check that the page names"
+
+
+async def test_where_records_stand_on_no_chain_it_is_not_complete():
+    class Parted(MemoryLayer):
+        async def open(self) -> LayerSummary:
+            return msgspec.structs.replace(await super().open(), aside={GuildId("1"): 2})
+
+    assert (await told(Parted("cloud")))["complete"] is False
 
 
 class Long(MemoryLayer):
