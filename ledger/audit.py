@@ -18,6 +18,7 @@ from ledger.creations import LOGGED_LATE_US, is_news, with_creation, with_end
 from ledger.decision import Decision
 from ledger.deletions import as_read, with_deletions
 from ledger.fetching import retry_after_s
+from ledger.ids import InviteCode
 from ledger.presence import Errand, Presence
 from ledger.state import Gap, GuildState
 from ledger.verdicts import plain_verdict, pronounce
@@ -81,7 +82,7 @@ def _facts(
 def _deletions(
     state: GuildState, deletions: Iterable[m.DeletedInvite], arrived_us: int, cause: r.Cause
 ) -> Iterator[r.Draft]:
-    for each in dict.fromkeys(deletions):
+    for each in sorted(set(deletions), key=_when):
         if state.deletions.get(each.code) == each.at_us:
             continue
         by = state.name_of(each.by) if each.by else None
@@ -89,9 +90,14 @@ def _deletions(
         yield r.Draft(event=event, cause=cause, key=f"deletion/{each.code}/{each.at_us}/{state.seq}")
 
 
+def _when(deletion: m.DeletedInvite) -> tuple[int, InviteCode]:
+    """The order in which they are recorded: of two of one code each finds the invite that it is of."""
+    return deletion.at_us, deletion.code
+
+
 def _creations(state: GuildState, logged: m.NoteLogged | m.AuditArrived) -> Iterator[r.CreationLogged]:
     """Invites that nobody told of and no sample showed, and that a join of a window may have used."""
-    deleted = {each.code: each.at_us for each in logged.deletions} | state.deletions
+    deleted = [*((each.code, each.at_us) for each in logged.deletions), *state.deletions.items()]
     for each in dict.fromkeys(logged.creations):
         made = r.CreationLogged(
             code=each.code,
@@ -102,7 +108,7 @@ def _creations(state: GuildState, logged: m.NoteLogged | m.AuditArrived) -> Iter
             by=state.name_of(each.by) if each.by else None,
             by_bot=each.by_bot,
         )
-        event = with_end(made, deleted.get(each.code, 0))
+        event = reduce(with_end, (at_us for code, at_us in deleted if code == each.code), made)
         if is_news(state, event):
             yield event
 

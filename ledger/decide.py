@@ -15,7 +15,8 @@ from ledger import records as r
 from ledger.announcing import announced, announcing_failed
 from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
 from ledger.audit import audit_arrived, audit_failed, note_logged
-from ledger.closing import sample_arrived, sample_failed
+from ledger.channels import codes_in, without_channel
+from ledger.closing import sample_arrived, sample_failed, solve_again
 from ledger.decision import Decision
 from ledger.effects import NO_REQUEST, Effect, ListMembers, Welcome
 from ledger.fates import DECIDED, Fate, fate_of
@@ -65,6 +66,8 @@ def _decide(state: GuildState, presence: Presence, message: m.Message) -> Decisi
     match message:
         case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
             return _dispatch(state, presence, message)
+        case m.NoteChannelDied():
+            return _channel(state, presence, message)
         case m.NoteUnreadable():
             return _unreadable(state, presence, message)
         case m.GuildCameUp():
@@ -162,7 +165,7 @@ def _drafts(state: GuildState, presence: Presence, message: _Dispatch) -> tuple[
             born = r.InviteCreated(invite=message.invite, arrived_us=message.arrived_us)
             return _unless_too_many(state, len(state.births), born, message)
         case m.NoteInviteDied():
-            died = r.InviteDied(code=message.code, arrived_us=message.arrived_us, how=message.how)
+            died = r.InviteDied(code=message.code, arrived_us=message.arrived_us)
             return _unless_too_many(state, len(state.deaths), died, message)
         case _:
             assert_never(message)
@@ -184,6 +187,17 @@ def _unless_too_many(
         return ()
     broken = r.ContinuityBroken(reason=TOO_MANY, at_us=message.arrived_us)
     return (_numbered(state, broken, message.cause, "broken"),)
+
+
+def _channel(state: GuildState, presence: Presence, message: m.NoteChannelDied) -> Decision:
+    if is_handled(state, message.cause):
+        return Decision(presence=presence)
+    arrived_us = message.arrived_us
+    codes = codes_in(state, message.channel, arrived_us)
+    deaths = (r.InviteDied(code=code, arrived_us=arrived_us, how="channel") for code in codes)
+    drafts = tuple(_numbered(state, each, message.cause, f"died/{each.code}") for each in deaths)
+    gaps = without_channel(state.gaps, codes, arrived_us)
+    return Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))
 
 
 def _logged(state: GuildState, presence: Presence, message: m.NoteLogged) -> Decision:

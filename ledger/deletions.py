@@ -4,7 +4,8 @@ A limited invite that has vanished, and that nobody deleted, was used up (assump
 The log has to be read for that at least ``SETTLED_US`` after the sample that does not show the invite any more.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -33,8 +34,10 @@ class Deletion(Protocol):
 
 def with_deletions(gaps: tuple[Gap, ...], deletions: Iterable[Deletion]) -> tuple[Gap, ...]:
     """The gaps, knowing of these deletions."""
-    told = {each.code: each.at_us for each in deletions}
-    return tuple(_mapped(gap, lambda source: _deleted(source, told.get(source.code))) for gap in gaps)
+    told = defaultdict[InviteCode, list[int]](list)
+    for each in deletions:
+        told[each.code].append(each.at_us)
+    return tuple(_mapped(gap, lambda source: _deleted(source, told.get(source.code, ()))) for gap in gaps)
 
 
 def as_read(gaps: tuple[Gap, ...], requested_us: int) -> tuple[Gap, ...]:
@@ -58,12 +61,14 @@ def _mapped(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
     return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
 
 
-def _deleted(source: GapSource, at_us: int | None) -> GapSource:
-    if at_us is None or source.why not in ("gone", "used_up", LOGGED):
+def _deleted(source: GapSource, told_us: Sequence[int]) -> GapSource:
+    if source.why not in ("gone", "used_up", LOGGED):
         return source
     logged_us = source.created_at_us + (LOGGED_LATE_US if source.why == LOGGED else 0)
-    if at_us < logged_us:  # of an earlier invite with this code
+    its_own = [at_us for at_us in told_us if at_us >= logged_us]  # others are of earlier invites with this code
+    if not its_own:
         return source
+    at_us = min(its_own)
     dead_us = min(source.dead_us or at_us + SKEW_US, at_us + SKEW_US)
     why = LOGGED if source.why == LOGGED else "deleted"  # else it would be news again by each reading
     return msgspec.structs.replace(source, exact=False, why=why, left=UNLIMITED, dead_us=dead_us)

@@ -11,6 +11,7 @@ import msgspec
 
 from ledger import records as r
 from ledger.announcing import shown, to_be_shown
+from ledger.channels import without_channel
 from ledger.creations import awaits, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
@@ -34,7 +35,7 @@ from ledger.state import (
 from ledger.taking_in import take_in
 from ledger.testimony import WAYS, names
 from ledger.vip import vip_changed
-from ledger.windows import CARRIED_US, MAX_KEPT_GAPS, oldest_request_us
+from ledger.windows import CARRIED_US, GAP_KEPT_US, MAX_KEPT_GAPS, oldest_request_us
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -45,10 +46,6 @@ MAX_UNHEARD: Final = 20_000
 MAX_CARRIED: Final = 1_000
 HEARD_OF_US: Final = 20_000_000
 """A member younger than this is often missing in Discord's search."""
-GAP_KEPT_US: Final = 600_000_000
-"""A closed gap serves late join events for ten minutes, and, however long nobody listened, those that come with the
-first sample afterwards: the member list shows who joined unheard.
-"""
 
 
 def evolve(state: GuildState, record: r.Record) -> GuildState:
@@ -106,7 +103,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.InviteCreated():
             state.births[identity(event.invite)] = Birth(event.invite, event.arrived_us)
         case r.InviteDied():
-            state.deaths[event.code] = Death(event.arrived_us, event.how)
+            _death(state, event)
         case r.ContinuityBroken():
             _break(state, event.reason)
         case r.DeletionLogged():
@@ -264,6 +261,19 @@ def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
     state.vanity = event.vanity
 
 
+def _death(state: GuildState, event: r.InviteDied) -> None:
+    """Of what is told of one death the first counts, and that its channel was deleted, whenever that is told."""
+    death, before = Death(event.arrived_us, event.how), state.deaths.get(event.code)
+    if before is not None:
+        births = [each.arrived_us for each in state.births.values() if each.invite.code == event.code]
+        came_back = any(born_us >= before.arrived_us for born_us in births)
+        first_us = death.arrived_us if came_back else min(death.arrived_us, before.arrived_us)
+        death = Death(first_us, "channel" if "channel" in (death.how, before.how) else death.how)
+    state.deaths[event.code] = death
+    if event.how == "channel":
+        state.gaps = without_channel(state.gaps, (event.code,), event.arrived_us)
+
+
 def _creation(state: GuildState, event: r.CreationLogged) -> None:
     state.gaps = with_creation(state.gaps, event)
     if awaits(state, event):
@@ -272,7 +282,7 @@ def _creation(state: GuildState, event: r.CreationLogged) -> None:
 
 
 def _deletion(state: GuildState, event: r.DeletionLogged) -> None:
-    state.deletions[event.code] = event.at_us
+    state.deletions[event.code] = max(event.at_us, state.deletions.get(event.code, 0))
     _keep_newest(state.deletions, MAX_TOMBSTONES)
     state.gaps = with_deletions(state.gaps, (event,))
     if event.code in state.logged:

@@ -55,6 +55,7 @@ FATES: Final[Mapping[type[m.Message], Mapping[Phase, Fate]]] = {
     m.RecordLeave:      _row(_H, _H, _H, _H, _H),
     m.NoteInviteBorn:   _row(_H, _H, _H, _H, _H),
     m.NoteInviteDied:   _row(_H, _H, _H, _H, _H),
+    m.NoteChannelDied:  _row(_H, _H, _H, _H, _H),
     m.NoteUnreadable:   _row(_P, _H, _H, _H, _P),
     m.GuildCameUp:      _row(_H, _H, _H, _H, _H),
     m.GuildWentAway:    _row(_H, _H, _H, _H, _H),

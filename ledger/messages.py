@@ -59,12 +59,19 @@ class NoteInviteBorn(_Message, frozen=True):
 
 
 class NoteInviteDied(_Message, frozen=True):
-    """INVITE_DELETE, or one of the invites of a deleted channel (several of one dispatch: the cause is internal)."""
+    """INVITE_DELETE."""
 
-    cause: GatewayCause | InternalCause
+    cause: GatewayCause
     code: InviteCode
     arrived_us: int
-    how: Literal["deleted", "channel"] = "deleted"
+
+
+class NoteChannelDied(_Message, frozen=True):
+    """CHANNEL_DELETE: the invites that led there are gone, and Discord need not say so of each."""
+
+    cause: GatewayCause
+    channel: ChannelId
+    arrived_us: int
 
 
 class DeletedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -378,6 +385,7 @@ Message: TypeAlias = (
     | RecordLeave
     | NoteInviteBorn
     | NoteInviteDied
+    | NoteChannelDied
     | NoteUnreadable
     | GuildCameUp
     | GuildWentAway

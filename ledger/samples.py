@@ -19,6 +19,8 @@ SKEW_US: Final = 2_000_000
 UNLIMITED: Final = -1
 LOGGED: Final = "logged"
 """The class of an invite that only the audit log has told of."""
+CHANNEL_DELETED: Final = "channel_deleted"
+"""The class of an invite whose channel was deleted under it."""
 APPLIED: Final = "applied"
 """The class of uses in a guild that approves by hand: an applicant's, who may join much later or never."""
 
@@ -210,7 +212,7 @@ def _gone(state: GuildState, last: Counter, death: Death | None, taken: SampleTa
     elif expiry is not None and expiry <= taken.answered_us + SKEW_US and not (death and death.arrived_us < expiry):
         yield _source(state, last, exact=False, uses=room, why="expired", dead_us=expiry)
     elif death is not None and death.how == "channel":
-        yield _source(state, last, exact=False, uses=room, why="channel_deleted", dead_us=dead_us)
+        yield _source(state, last, exact=False, uses=room, why=CHANNEL_DELETED, dead_us=dead_us)
     else:
         left = room if last.max_uses else UNLIMITED
         yield _source(state, last, exact=False, uses=room, why="gone", dead_us=dead_us, left=left)

@@ -21,7 +21,10 @@ MAX_STRADDLED_SAMPLES: Final = 3
 """A window waits for at most so many samples in a row before it is closed with its straddlers left open."""
 MAX_KEPT_GAPS: Final = 32
 """Closed gaps stay on the desk for join events that come late; what is older counts as "before"."""
-
+GAP_KEPT_US: Final = 600_000_000
+"""A closed gap serves late events for ten minutes, and, however long nobody listened, the joins that come with the
+first sample afterwards: the member list shows who joined unheard.
+"""
 CARRIED_US: Final = 180 * 24 * 3_600 * 1_000_000
 """An application older than this brings nobody any more."""
 

@@ -22,7 +22,7 @@ from ledger.decide import decide
 from ledger.effects import FetchSample, ReadAudit, SampleRequest
 from ledger.errands import errands
 from ledger.evolve import evolve
-from ledger.ids import NO_COUNTER, VANITY, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.ids import NO_COUNTER, VANITY, ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
 from ledger.presence import Presence
 from ledger.samples import Sample
@@ -68,6 +68,21 @@ def table(value: JsonValue) -> Json:
     return value
 
 
+def _codes_of(step: Json) -> tuple[InviteCode, ...]:
+    """The invites that a deleted channel takes with it."""
+    return tuple(InviteCode(text(code)) for code in cast("list[JsonValue]", step["codes"]))
+
+
+def _channels(timeline: Sequence[Json]) -> Mapping[InviteCode, ChannelId]:
+    """Cases name the invites of a deleted channel, Discord names the channel of each invite."""
+    channels: dict[InviteCode, ChannelId] = {}
+    for at, step in enumerate(timeline):
+        if step.get("gw") == "CHANNEL_DELETE":
+            for code in _codes_of(step):
+                channels.setdefault(code, ChannelId(str(100 + at)))
+    return channels
+
+
 class Names:
     """Cases name people; the model knows snowflakes."""
 
@@ -106,6 +121,7 @@ class Player:
         self.manages = self._perm("manage_guild")
         self.silent = not self.manages
         self.half: tuple[float, tuple[r.Counter, ...]] | None = None
+        self.channels = _channels(rows(case["timeline"]))
 
     def _perm(self, name: str) -> bool:
         return bool(table(table(self.case["guild"])["perms"]).get(name))
@@ -211,6 +227,7 @@ class Player:
             expires_at_us=None if expires is None else us(number(expires)),
             inviter=None if inviter is None else self.names.id(text(inviter)),
             inviter_is_bot=str(inviter or "").startswith("BOT"),
+            channel=self.channels.get(InviteCode(text(of["code"]))),
             roles=tuple(RoleId(text(each)) for each in cast("list[JsonValue]", of.get("role_ids") or [])),
             targets=tuple(
                 self.names.id(text(each)) for each in cast("list[JsonValue]", of.get("target_users") or [])
@@ -445,10 +462,11 @@ class Player:
                     self.known[invite.code] = invite
                     self.tell(m.NoteInviteBorn(cause=self._cause("rest"), invite=invite, arrived_us=now_us))
             case "INVITE_DELETE":
-                self._died(text(step["code"]), how="deleted")
+                code = InviteCode(text(step["code"]))
+                self.tell(m.NoteInviteDied(cause=self._cause("rest"), code=code, arrived_us=now_us))
             case "CHANNEL_DELETE":
-                for code in cast("list[JsonValue]", step["codes"]):
-                    self._died(text(code), how="channel")
+                for channel in dict.fromkeys(self.channels[code] for code in _codes_of(step)):
+                    self.tell(m.NoteChannelDied(cause=self._cause("rest"), channel=channel, arrived_us=now_us))
             case "GUILD_AUDIT_LOG_ENTRY_CREATE":
                 self._logged(step)
             case "READY":
@@ -469,15 +487,6 @@ class Player:
     def _greeting(self, at_s: float) -> m.GuildCameUp:
         vanity = self.last_sample[1] is not None
         return m.GuildCameUp(session=self._session(), at_us=us(at_s), vanity=vanity, approval=self.approval)
-
-    def _died(self, code: str, how: str) -> None:
-        died = m.NoteInviteDied(
-            cause=self._cause("rest"),
-            code=InviteCode(code),
-            arrived_us=us(self.now),
-            how="channel" if how == "channel" else "deleted",
-        )
-        self.tell(died)
 
     def _member_add(self, step: Json) -> None:
         user = self.names.id(text(step["user"]))

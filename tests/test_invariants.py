@@ -25,7 +25,7 @@ from ledger.decision import Decision
 from ledger.effects import Effect, FetchSample, ListMembers, SampleRequest
 from ledger.errors import DiskFull, NotConfirmed, StorageError
 from ledger.evolve import evolve
-from ledger.ids import GuildId, InteractionId, InviteCode, SessionId, UserId
+from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
 from ledger.presence import Presence
 from ledger.records import ContinuityBroken, CreditGranted, CreditReversed, GatewayCause, JoinRecorded, Record
@@ -199,6 +199,7 @@ def _every_message() -> list[m.Message]:
         leave("1", 7, at),
         m.NoteInviteBorn(cause=rest, invite=invite, arrived_us=at),
         m.NoteInviteDied(cause=rest, code=InviteCode("A"), arrived_us=at),
+        m.NoteChannelDied(cause=rest, channel=ChannelId("7"), arrived_us=at),
         m.NoteUnreadable(
             cause=gateway,
             session=SESSION,

@@ -11,7 +11,6 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway import payloads as p
-from actors.gateway.channels import InviteChannels
 from actors.gateway.translate import Heard, Told, Translator, Unreadable, unreadable
 from actors.mailbox import Admission
 from actors.roster import Roster
@@ -37,7 +36,6 @@ class Intake:
 
     Args:
         roster: whom to tell.
-        channels: follows what is told about invites.
         clock: stamps arrivals.
         keep: where payloads go that do not decode.
         tally: counts the dispatches of all shards.
@@ -49,7 +47,6 @@ class Intake:
         self,
         *,
         roster: Roster,
-        channels: InviteChannels,
         clock: Clock,
         keep: Keep,
         tally: DispatchTally,
@@ -58,12 +55,11 @@ class Intake:
     ) -> None:
         self.session = SessionId("")
         self._roster = roster
-        self._channels = channels
         self._clock = clock
         self._keep = keep
         self._slot = slot
         self._log = log
-        self._translator = Translator(channels.codes_in, roster.greeting)
+        self._translator = Translator(roster.greeting)
         self._tally = tally
         tally.expect(self._translator.names())
         self._awaited: set[GuildId] = set()
@@ -115,7 +111,6 @@ class Intake:
                 self._awaited.discard(told.guild)
             case _:
                 pass
-        self._channels.follow(told.guild, told.message)
         self._mind(told.guild, self._roster.tell(told.guild, told.message))
 
     def _mind(self, guild: GuildId, admission: Admission) -> None:

@@ -11,7 +11,6 @@ from typing import Final, Literal
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
-from actors.gateway.channels import InviteChannels
 from actors.gateway.errands import Errands
 from actors.gateway.failures import Failure, Forbidden, Malformed, reason
 from actors.gateway.pacing import Urgency
@@ -42,7 +41,6 @@ class Fetcher:
         rest: whom to ask.
         welcomer: greets guilds.
         errands: carries out what is asked beside the counters.
-        channels: learns from samples where invites lead.
         roster: whom to tell.
         jobs: where the work runs.
         clock: stamps messages.
@@ -57,7 +55,6 @@ class Fetcher:
         rest: Rest,
         welcomer: Welcomer,
         errands: Errands,
-        channels: InviteChannels,
         roster: Roster,
         jobs: Jobs,
         clock: Clock,
@@ -68,7 +65,6 @@ class Fetcher:
         self._rest = rest
         self._welcomer = welcomer
         self._errands = errands
-        self._channels = channels
         self._roster = roster
         self._jobs = jobs
         self._clock = clock
@@ -127,7 +123,6 @@ class Fetcher:
     def _answer(self, guild: GuildId, effect: FetchSample, answer: Sample | Failure) -> None:
         if isinstance(answer, Sample):
             self._sampled[guild] = effect.session
-            self._channels.learn(guild, answer.counters)
             self._log.debug("sample.fetched", guild=guild, counters=len(answer.counters))
             self._roster.tell(guild, m.SampleArrived(sample=answer, request=effect.request))
             return

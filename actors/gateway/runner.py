@@ -19,7 +19,6 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.clock import Sleep
 from actors.gateway.backoff import Backoff
-from actors.gateway.channels import InviteChannels
 from actors.gateway.client import Client, expect_no_voice
 from actors.gateway.desk import Desk
 from actors.gateway.entry import Entry
@@ -116,7 +115,6 @@ class Gateway:
         self._log = log
         self._shards: tuple[Shard, ...] = ()
         self._lives: set[asyncio.Task[None]] = set()
-        self._channels = InviteChannels()
         self._dispatches = DispatchTally()
         self._pacer = Pacer(clock, sleep)
         self._restraint = Restraint(self._pacer, clock, sleep, log)
@@ -131,7 +129,6 @@ class Gateway:
             rest=self.rest,
             welcomer=Welcomer(self._find, self.rest, log),
             errands=self._errands,
-            channels=self._channels,
             roster=roster,
             jobs=self._jobs,
             clock=clock,
@@ -193,7 +190,6 @@ class Gateway:
         slot, log = (number, count), self._log.bind(shard=number)
         intake = Intake(
             roster=self._roster,
-            channels=self._channels,
             clock=self._clock,
             keep=self._keep,
             tally=self._dispatches,

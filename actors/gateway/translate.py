@@ -16,8 +16,8 @@ from actors.gateway import payloads as p
 from actors.gateway.counters import is_guest, newborn
 from actors.gateway.evidence import Action, bots_in, creations_in, deletions_in, entry_of
 from ledger import messages as m
-from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
-from ledger.records import GatewayCause, InternalCause
+from ledger.ids import GuildId, SessionId
+from ledger.records import GatewayCause
 
 GUEST_FLAG: Final = 16
 BY_HAND: Final = "MEMBER_VERIFICATION_MANUAL_APPROVAL"
@@ -54,8 +54,6 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     told: tuple[Told, ...]
 
 
-CodesIn: TypeAlias = Callable[[GuildId, ChannelId], tuple[InviteCode, ...]]
-"""The codes of the invites that lead to a channel, as far as known."""
 GreetingOf: TypeAlias = Callable[[GuildId], m.GuildCameUp | None]
 """What a guild was told when it came; None while it is not there."""
 Reader: TypeAlias = Callable[[object, Heard], tuple[Told, ...]]
@@ -65,13 +63,11 @@ class Translator:
     """Reads dispatches.
 
     Args:
-        codes_in: CHANNEL_DELETE names a channel, not the invites that die with it.
         greeting_of: GUILD_UPDATE comes for every change; news is only what the guild's greeting
             says otherwise: a vanity URL, or members approved by hand, that was not so before.
     """
 
-    def __init__(self, codes_in: CodesIn, greeting_of: GreetingOf) -> None:
-        self._codes_in = codes_in
+    def __init__(self, greeting_of: GreetingOf) -> None:
         self._greeting_of = greeting_of
         self._readers: Mapping[str, Reader] = {
             "GUILD_CREATE": _guild_there,
@@ -82,7 +78,7 @@ class Translator:
             "GUILD_MEMBER_REMOVE": _left,
             "INVITE_CREATE": _invite_born,
             "INVITE_DELETE": _invite_died,
-            "CHANNEL_DELETE": self._channel_died,
+            "CHANNEL_DELETE": _channel_died,
             "GUILD_AUDIT_LOG_ENTRY_CREATE": _audit_entry,
         }
 
@@ -106,13 +102,6 @@ class Translator:
         if known is None or (known.vanity, known.approval) == (now.vanity, now.approval):
             return ()
         return _one(guild.id, now)
-
-    def _channel_died(self, payload: object, heard: Heard) -> tuple[Told, ...]:
-        channel = p.decode(payload, p.ChannelGone)
-        if channel.guild_id is None:
-            return ()
-        codes = self._codes_in(channel.guild_id, channel.id)
-        return tuple(_death(channel.guild_id, code, heard, how="channel") for code in codes)
 
 
 def unreadable(name: str, payload: object, heard: Heard, reason: str) -> Unreadable:
@@ -204,7 +193,18 @@ def _invite_born(payload: object, heard: Heard) -> tuple[Told, ...]:
 
 def _invite_died(payload: object, heard: Heard) -> tuple[Told, ...]:
     invite = p.decode(payload, p.InviteGone)
-    return (_death(invite.guild_id, invite.code, heard, how="deleted"),) if invite.guild_id else ()
+    if invite.guild_id is None:
+        return ()
+    died = m.NoteInviteDied(cause=heard.cause("rest"), code=invite.code, arrived_us=heard.arrived_us)
+    return _one(invite.guild_id, died)
+
+
+def _channel_died(payload: object, heard: Heard) -> tuple[Told, ...]:
+    channel = p.decode(payload, p.ChannelGone)
+    if channel.guild_id is None:
+        return ()
+    died = m.NoteChannelDied(cause=heard.cause("rest"), channel=channel.id, arrived_us=heard.arrived_us)
+    return _one(channel.guild_id, died)
 
 
 def _audit_entry(payload: object, heard: Heard) -> tuple[Told, ...]:
@@ -222,13 +222,6 @@ def _audit_entry(payload: object, heard: Heard) -> tuple[Told, ...]:
         arrived_us=heard.arrived_us,
     )
     return _one(event.guild_id, note)
-
-
-def _death(guild: GuildId, code: InviteCode, heard: Heard, how: Literal["deleted", "channel"]) -> Told:
-    # A dispatch number is handled once, so it cannot be the cause of several deaths.
-    cause = InternalCause(what="channel_deleted") if how == "channel" else heard.cause("rest")
-    died = m.NoteInviteDied(cause=cause, code=code, arrived_us=heard.arrived_us, how=how)
-    return Told(guild=guild, message=died)
 
 
 def _one(guild: GuildId, message: m.Message) -> tuple[Told, ...]:

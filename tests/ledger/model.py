@@ -214,7 +214,7 @@ class Model:
 
     def _hears_deletion(self, deletion: m.DeletedInvite) -> bool:
         news = self.deletions.get(deletion.code) != deletion.at_us
-        self.deletions[deletion.code] = deletion.at_us
+        self.deletions[deletion.code] = max(deletion.at_us, self.deletions.get(deletion.code, 0))
         return news
 
     def _assigns(self, message: m.AssignInvite) -> None:

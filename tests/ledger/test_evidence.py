@@ -228,6 +228,87 @@ def test_a_log_that_was_asked_for_too_early_or_answers_another_request_proves_no
     assert list(guild.asked(ReadAudit)), "it is read again"
 
 
+HARBOUR = ChannelId("7")
+
+
+def channel_died(guild: Guild, at_s: float) -> Decision:
+    return guild.tell(m.NoteChannelDied(cause=guild.cause("rest"), channel=HARBOUR, arrived_us=us(at_s)))
+
+
+def into_the_harbour(guild: Guild) -> None:
+    """The one-use invite leads to a channel of its own."""
+    guild.counters(5, also=(msgspec.structs.replace(INVITES[ONCE], channel=HARBOUR),), gone=ONCE)
+
+
+@pytest.mark.parametrize("told_s", [10.5, 19, 24.5])
+def test_an_invite_whose_channel_was_deleted_is_never_used_up_whenever_that_is_told(guild: Guild, told_s: float):
+    """Before the sample, before the log is read, and behind it: the proof is taken back, with the credit."""
+    into_the_harbour(guild)
+    guild.joins(ANNA, 10)
+    for at_s, hears in ((10.5, None), (11, ONCE), (13, ONCE), (18, ONCE), (19, None), (24, None), (24.5, None)):
+        if hears:
+            guild.counters(at_s, gone=ONCE)
+        if at_s == 24:
+            guild.reads(24)
+        if at_s == told_s:
+            channel_died(guild, told_s)
+    assert guild.said() == (Status.CANDIDATES, None, None)
+    assert {*guild.period().candidates} == {ONCE, "NI"}
+    assert guild.period().credited is None
+
+
+def test_a_channel_that_is_deleted_long_after_an_invite_was_used_up_takes_nothing_back(guild: Guild):
+    into_the_harbour(guild)
+    used_up(guild)
+    guild.reads(24)
+    assert channel_died(guild, 700).drafts == ()
+    assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
+
+
+def test_a_channel_to_which_no_invite_leads_is_nobodys_business(guild: Guild):
+    assert channel_died(guild, 10).drafts == ()
+
+
+def test_that_its_channel_was_deleted_counts_whatever_else_is_told_of_its_death(guild: Guild):
+    into_the_harbour(guild)
+    guild.joins(ANNA, 10)
+    channel_died(guild, 10.5)
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(10.6)))
+    for at_s in (11, 13, 18):
+        guild.counters(at_s, gone=ONCE)
+    guild.reads(24)
+    assert guild.said() == (Status.CANDIDATES, None, None)
+
+
+def test_of_two_deaths_of_one_invite_the_first_excludes_who_came_later(guild: Guild):
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(5)))
+    guild.joins(ANNA, 10)
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(10.5)))
+    for at_s in (11, 13, 18):
+        guild.counters(at_s, gone=ONCE)
+    assert guild.said() == (Status.UNKNOWN, None, None)
+
+
+@pytest.mark.parametrize("newest_first", [True, False])
+def test_of_deletions_of_one_code_each_finds_its_invite_in_any_order(guild: Guild, *, newest_first: bool):
+    used_up(guild)
+    entries = [m.DeletedInvite(code=ONCE, at_us=at_us) for at_us in (us(10.5), 0)]
+    guild.reads(24, *(entries if newest_first else reversed(entries)))
+    assert guild.said() == (Status.CANDIDATES, None, None)
+    assert [source.why for gap in guild.state.gaps for source in gap.sources if source.code == ONCE] == ["deleted"]
+
+
+def test_an_earlier_deletion_that_is_read_later_does_not_hide_the_one_that_was_told(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.told_live(10.5, deletions=(m.DeletedInvite(code=ONCE, at_us=us(10.4)),))
+    for at_s in (11, 13):
+        guild.counters(at_s)
+    guild.reads(14, m.DeletedInvite(code=ONCE, at_us=0))
+    guild.counters(18, gone=ONCE)
+    guild.reads(50)
+    assert guild.said() == (Status.CANDIDATES, None, None)
+
+
 HIDDEN = InviteCode("hidden")
 SHOWN_S = 5
 SHOWN = r.Counter(code=HIDDEN, created_at_us=us(SHOWN_S), uses=0, max_uses=1, inviter=OTHER)
@@ -510,7 +591,7 @@ def test_births_and_deaths_that_no_sample_follows_are_kept_up_to_a_number_and_br
         cause = r.GatewayCause(session=SESSION, number=each + 1, lane="rest")
         guild.tell(m.NoteInviteBorn(cause=cause, invite=invite, arrived_us=us(5)))
         died = r.GatewayCause(session=SESSION, number=each + 1, lane="members")
-        guild.tell(m.NoteInviteDied(cause=died, code=invite.code, arrived_us=us(6), how="deleted"))
+        guild.tell(m.NoteInviteDied(cause=died, code=invite.code, arrived_us=us(6)))
     assert (len(guild.state.births), len(guild.state.deaths)) == (MAX_UNSAMPLED, MAX_UNSAMPLED)
     assert guild.state.broken == (TOO_MANY,)
     guild.number = 2 * MAX_UNSAMPLED

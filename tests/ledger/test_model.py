@@ -132,8 +132,8 @@ def _cause_of(message: m.Message) -> r.Cause | None:
         case m.NoteMember():
             return message.join.cause
         case (
-            m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied() | m.NoteUnreadable()
-            | m.NoteLogged()
+            m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied() | m.NoteChannelDied()
+            | m.NoteUnreadable() | m.NoteLogged()
         ):  # fmt: skip
             return message.cause
         case m.AssignInvite() | m.DecideJoin() | m.ChangeSettings():

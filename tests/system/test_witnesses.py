@@ -56,6 +56,26 @@ async def stage(tmp_path: Path) -> AsyncIterator[Hurried]:
         yield stage
 
 
+async def test_a_channel_that_is_deleted_behind_the_sample_proves_no_use(stage: Hurried):
+    """A one-use invite goes with its channel while somebody joins by none, and CHANNEL_DELETE comes late."""
+    without_witness(stage)
+    harbour = stage.world.add_channel(stage.guild, "harbour")
+    invite = stage.world.add_invite(stage.guild, stage.staff, max_uses=1, channel=harbour)
+    await stage.start()
+    first = stage.sandbox.faults.hang("invites")
+    join = stage.world.join(stage.guild)
+    await first.arrived()
+    stage.world.feed.hold()
+    stage.world.delete_channel(stage.guild, harbour)
+    fetched = stage.sandbox.count("invites")
+    first.open()
+    await stage.bot.until(lambda: stage.sandbox.count("invites") > fetched, "another sample")
+    stage.world.feed.release()
+    [line] = await stage.until_all(Status.CANDIDATES, join)
+    assert {*line.candidates} == {invite.code, "NI"}
+    assert '"status":"certain"' not in stage.said()
+
+
 def without_witness(stage: Hurried) -> None:
     stage.bot = stage.make_bot("bot.log", LEDGER_SECOND_WITNESS="off")
 

@@ -4,7 +4,6 @@ import pytest
 from structlog.typing import FilteringBoundLogger
 
 from actors.clock import SystemClock
-from actors.gateway.channels import InviteChannels
 from actors.gateway.intake import Intake
 from actors.guild import GuildAddress
 from actors.mailbox import CAPACITY, Lane
@@ -25,7 +24,6 @@ class Ward:
         self.tally = DispatchTally()
         self.intake = Intake(
             roster=Roster(clock, self.addresses.__setitem__),
-            channels=InviteChannels(),
             clock=clock,
             keep=self.keep,
             tally=self.tally,

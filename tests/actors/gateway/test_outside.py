@@ -3,12 +3,10 @@
 import pytest
 
 from actors.gateway import outside
-from actors.gateway.channels import InviteChannels
 from actors.gateway.runner import Gateway
 from ledger import messages as m
 from ledger.effects import FetchSample, ListMembers, SampleRequest
-from ledger.ids import ChannelId, GuildId, InviteCode, SessionId
-from ledger.records import Counter
+from ledger.ids import GuildId, SessionId
 from sandbox import Sandbox
 from sandbox.models import Guild
 from tests.actors.gateway.conftest import MakeGateway
@@ -159,18 +157,6 @@ async def test_a_list_that_crashes_is_logged_and_read_once_more(
         line = await lines.until("job.failed")
     assert line["job"] == f"gateway/members/{guild.id}"
     await town.until_heard(guild.id, m.ReviewMembers)
-
-
-def test_channels_are_forgotten_with_their_guild_and_replaced_by_a_sample():
-    channels = InviteChannels()
-    guild, channel = GuildId("1"), ChannelId("9")
-    old, new = (Counter(code=InviteCode(code), created_at_us=1, uses=0, channel=channel) for code in ("old", "new"))
-    channels.learn(guild, [old])
-    channels.learn(guild, [new])
-    assert channels.codes_in(guild, channel) == ("new",)
-    assert channels.codes_in(guild, ChannelId("8")) == ()
-    channels.follow(guild, m.RemoveGuild(at_us=1))
-    assert channels.codes_in(guild, channel) == ()
 
 
 async def test_the_member_list_tells_the_roles_of_each(guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town):

@@ -34,9 +34,7 @@ JSON = st.recursive(
 
 
 def read(name: str, payload: object) -> tuple[Told, ...] | Unreadable:
-    return Translator(lambda _, __: (InviteCode("a"), InviteCode("b")), lambda _: None).translate(
-        name, payload, HEARD
-    )
+    return Translator(lambda _: None).translate(name, payload, HEARD)
 
 
 def joined(**changes: object) -> dict[str, object]:
@@ -160,10 +158,10 @@ def test_guest_invites_and_those_of_groups_are_nobodys_business():
     assert read("INVITE_DELETE", {"code": "abc", "channel_id": "9"}) == ()
 
 
-def test_a_deleted_channel_is_the_death_of_each_invite_that_led_there():
-    told = told_of("CHANNEL_DELETE", {"id": "99", "guild_id": GUILD, "type": 0})
-    deaths = [each.message for each in told if isinstance(each.message, m.NoteInviteDied)]
-    assert [(each.code, each.how) for each in deaths] == [("a", "channel"), ("b", "channel")]
+def test_a_deleted_channel_is_told_of_where_it_is_a_guilds():
+    [told] = told_of("CHANNEL_DELETE", {"id": "99", "guild_id": GUILD, "type": 0})
+    assert told.message == m.NoteChannelDied(cause=REST, channel=ChannelId("99"), arrived_us=1_000)
+    assert read("CHANNEL_DELETE", {"id": "99", "type": 1}) == ()
 
 
 def test_outage_removal_and_arrival_are_told_apart():
@@ -244,6 +242,6 @@ def test_a_guild_that_approves_its_members_by_hand_says_so_when_it_comes_and_whe
     [plain] = told_of("GUILD_CREATE", {"id": GUILD})
     assert isinstance(plain.message, m.GuildCameUp)
     known = plain.message
-    translator = Translator(lambda _, __: (), lambda _: known)
+    translator = Translator(lambda _: known)
     assert translator.translate("GUILD_UPDATE", by_hand, HEARD) == (came,)
     assert translator.translate("GUILD_UPDATE", {"id": GUILD, "features": ["COMMUNITY"]}, HEARD) == ()

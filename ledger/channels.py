@@ -1,0 +1,45 @@
+"""What a deleted channel makes of the invites that led there: they died with it, whether or not they were used.
+
+CHANNEL_DELETE may come behind the sample that does not show them any more, and behind the reading of the audit log,
+which has no entry of them: what seemed used up then is a mere possibility again, as by a deletion told late. When it
+comes later than late events do, they had gone before.
+"""
+
+from collections.abc import Collection
+
+import msgspec
+
+from ledger.ids import ChannelId, InviteCode
+from ledger.samples import CHANNEL_DELETED, SKEW_US, UNLIMITED
+from ledger.state import Gap, GapSource, GuildState
+from ledger.windows import GAP_KEPT_US
+
+
+def codes_in(state: GuildState, channel: ChannelId, arrived_us: int) -> tuple[InviteCode, ...]:
+    """The invites that led to the channel when it was deleted, those that a sample has missed since among them."""
+    vanished = {each.code for gap in state.gaps if _may_hold(gap, arrived_us) for each in gap.sources}
+    held = (*state.counters.values(), *(birth.invite for birth in state.births.values()))
+    missed = [each for each in state.tombstones.values() if each.code in vanished]
+    return tuple(dict.fromkeys(each.code for each in (*held, *missed) if each.channel == channel))
+
+
+def without_channel(gaps: tuple[Gap, ...], codes: Collection[InviteCode], arrived_us: int) -> tuple[Gap, ...]:
+    """The gaps, knowing since ``arrived_us`` that these invites died with their channel."""
+    return tuple(_without(gap, codes, arrived_us) if _may_hold(gap, arrived_us) else gap for gap in gaps)
+
+
+def _may_hold(gap: Gap, arrived_us: int) -> bool:
+    """Whether what is told then may have happened in the gap."""
+    return arrived_us <= gap.closed.answered_us + GAP_KEPT_US
+
+
+def _without(gap: Gap, codes: Collection[InviteCode], arrived_us: int) -> Gap:
+    sources = tuple(_died(each, arrived_us) if each.code in codes else each for each in gap.sources)
+    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
+
+
+def _died(source: GapSource, arrived_us: int) -> GapSource:
+    if source.why not in ("gone", "used_up"):
+        return source
+    dead_us = min(source.dead_us or arrived_us + SKEW_US, arrived_us + SKEW_US)
+    return msgspec.structs.replace(source, exact=False, why=CHANNEL_DELETED, left=UNLIMITED, dead_us=dead_us)
