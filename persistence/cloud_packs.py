@@ -7,6 +7,7 @@ few however slowly records come, and each is copied a few times at most. Behind 
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from ledger.errors import StorageError
@@ -56,8 +57,7 @@ class Packer:
     async def _pack(self, group: Sequence[Stretch]) -> None:
         first, last = group[0], group[-1]
         packing = await self._records(first.first, last.last)
-        if _first_group(_tail(self._reader.layout)) != group:
-            raise StorageError(f"of gsn {first.first} to {last.last} not all can be read; they are not packed")
+        self._mind(group)
         header = PackHeader(
             first_k=first.k,
             last_k=last.last_k,
@@ -72,6 +72,7 @@ class Packer:
         await self._read_back(key, data)
         if await self._offload(lambda: content_of(data, key)) != header.content:
             raise StorageError(f"{key} does not hold what was packed")
+        self._mind(group)
         whole = Stretch(
             first=header.first_gsn,
             last=header.last_gsn,
@@ -81,6 +82,16 @@ class Packer:
             packed=header.put_id,
         )
         self._reader.layout.replace(group, [whole])
+
+    def _mind(self, group: Sequence[Stretch]) -> None:
+        """What came behind them meanwhile is none of their business.
+
+        Raises:
+            StorageError: when they are not what they were: some cannot be read, or do not count any more.
+        """
+        first, last = group[0].first, group[-1].last
+        if list(islice(self._reader.layout.pieces(first - 1), len(group))) != group:
+            raise StorageError(f"of gsn {first} to {last} not all can be read; they are not packed")
 
     async def _records(self, first: int, last: int) -> Packing:
         packing = Packing()

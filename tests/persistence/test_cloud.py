@@ -10,7 +10,7 @@ import pytest
 
 from ledger.errors import Corrupt, NewerFormat, Stale, StorageError
 from ledger.ids import GuildId
-from persistence import cloud, cloud_packs
+from persistence import cloud, cloud_packs, cloud_reading
 from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
@@ -423,6 +423,42 @@ async def test_as_many_packs_as_are_due_are_made_one_behind_the_other(
     assert bytes_of(await reader.frames()) == bytes_of(await writer.frames())
     asked = {call.key for call in reader.asked}
     assert set(packs_of(bucket)) <= asked, "the newest index knows all of them"
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_what_is_uploaded_while_a_pack_is_made_stays_loose_and_does_not_stop_it(
+    bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cloud_reading, "KEPT_BYTES", 0)
+    chain = Chain()
+    writer = await filled(bucket, chain, 6)
+    last = iter([chain.batch(RED, BLUE)])
+
+    async def uploaded(call: Call) -> None:
+        if call.verb == "get" and (frames := next(last, None)):
+            await writer.layer.append(frames)
+
+    writer.objects.before = uploaded
+    assert await writer.layer.pack()
+    assert len(packs_of(bucket)) == 1
+    reader = await opened(bucket)
+    assert bytes_of(await reader.frames()) == bytes_of(await writer.frames())
+    assert (await reader.layer.open()).gsn == 14
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_branch_that_loses_while_it_is_packed_does_not_come_back_with_the_pack(bucket: MemoryBucket):
+    writer = await filled(bucket, Chain(), 6)
+
+    async def lose(call: Call) -> None:
+        if call.key.startswith("pack/") and call.verb == "create":
+            await writer.layer.set_aside(4)
+
+    writer.objects.after = lose
+    with pytest.raises(StorageError, match="not packed"):
+        await writer.layer.pack()
+    for each in (writer, await opened(bucket)):
+        assert [frame.record.gsn for frame in await each.frames()] == [1, 2, 3, 4]
 
 
 @pytest.mark.usefixtures("small_packs")
