@@ -1,9 +1,9 @@
 """The keeper: has every layer give back what was written, so that a backup is known to be one before it is needed.
 
 Rules. The *pass*, every half hour: what was recorded since the last one is read back from every layer and compared;
-each guild that moved has a checkpoint written and read back everywhere; the cloud is packed. The *drain* sends the
-cloud the checkpoints that it lacks, in half of the time there is, and reads back what no pass has seen yet in the
-other half. The *scrub* goes through all there is, old as well, once a week.
+each guild that moved has a checkpoint written and read back everywhere. The *drain* sends the cloud the checkpoints
+that it lacks, in half of the time there is, and reads back what no pass has seen yet in the other half. The *scrub*
+goes through all there is, old as well, once a week. The cloud is *packed* as soon as a minute finds enough loose.
 All of it in pieces between two batches, with pauses: nobody waits for it. What could not be proved is said, and stays
 to be done; nothing is lost by being killed at any place. How a layer is read and mended: ``actors/proving.py``.
 """
@@ -28,7 +28,7 @@ from persistence.proofs import Walk
 from persistence.store import Store
 
 ROUND_S: Final = 60.0
-"""The keeper goes round so often: one piece of the scrub, and the pass when it is due."""
+"""The keeper goes round so often: one piece of the scrub, what is to be packed, and the pass when it is due."""
 PASS_S: Final = 1_800.0
 SCRUB_S: Final = 4 * 86_400.0
 """In so long everything is read once if nothing comes between; rounds with a pass take longer: a week at most."""
@@ -98,9 +98,10 @@ class Keeper:
                 await self.go_round()
 
     async def go_round(self) -> None:
-        """A piece of the scrub, and the pass when it is due."""
+        """A piece of the scrub, a pack where enough is loose, and the pass when it is due."""
         self._look()
         await self.scrub()
+        await self._pack({})  # what keeps it from that is the pass's to say, which tries as well
         if self._clock.monotonic_s() - self._passed_at_s >= PASS_S:
             await self.verify()
 
@@ -284,12 +285,11 @@ class Keeper:
             return
         try:
             while await cloud.pack():
+                for walks in (self._passes, self._scrubs):
+                    walks[cloud.name].restart(walks[cloud.name].gsn)  # what it was reading may be gone
                 await self._sleep(PAUSE_S)
         except StorageError as error:
             troubles[cloud.name] = str(error)
-        finally:
-            for walks in (self._passes, self._scrubs):
-                walks[cloud.name].restart(walks[cloud.name].gsn)  # what it was reading may be gone
 
     def _cloud(self) -> FencedLayer | None:
         """If it is this process that writes there."""

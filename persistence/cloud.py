@@ -149,7 +149,7 @@ class CloudLayer:
         return self._checkpoints.newest_seq(guild)
 
     async def pack(self) -> bool:
-        """Makes long histories cheap to read; for when nothing is to be written. False when there is nothing to do.
+        """Makes long histories cheap to read, beside whoever appends. False when there is nothing to do.
 
         Raises:
             Stale: when another process has a higher epoch.

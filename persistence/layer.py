@@ -190,7 +190,7 @@ class FencedLayer(Layer, Protocol):
         ...
 
     async def pack(self) -> bool:
-        """Makes long histories cheap to read; while nothing is to be written. False when there is nothing to do."""
+        """Makes long histories cheap to read, beside whoever appends. False when there is nothing to do."""
         ...
 
     def checkpoint_seq(self, guild: GuildId) -> int:

@@ -475,6 +475,28 @@ async def test_a_pass_packs_the_cloud_and_goes_on_reading_it(world: World, monke
         assert not bot.events("backup.differs")
 
 
+async def test_between_two_passes_each_round_packs_what_is_loose_so_that_a_start_reads_few_small_segments(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    due = 6
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", due)
+    async with kept(world) as bot:
+        for minute in range(6):
+            for user in range(4):
+                await bot.joined(100 * minute + user)
+            await bot.keeper.go_round()
+        assert not bot.events("backup.verified"), "no pass was due"
+    asked: list[str] = []
+
+    async def note(call: Call) -> None:
+        asked.append(call.key)
+
+    newcomer = world.bot()
+    newcomer.objects.before = note
+    await newcomer.layers["cloud"].open()
+    assert len([key for key in asked if key.startswith("seg/0")]) <= due
+
+
 async def test_a_checkpoint_that_the_cloud_lacks_from_before_is_sent_by_the_first_pass(world: World):
     async with kept(world) as bot:
         await bot.joined(*range(1, 10))

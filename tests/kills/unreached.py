@@ -48,6 +48,7 @@ WHY: Final[Mapping[str, str]] = {
     "actors/keeper.py:Keeper._prove_guild#3": KEEPER,
     "actors/keeper.py:Keeper._send_checkpoint": KEEPER,
     "actors/keeper.py:Keeper.finish#3": KEEPER,
+    "actors/keeper.py:Keeper.go_round#2": KEEPER,
     "actors/keeper.py:Keeper.finish#6": KEEPER,
     "actors/keeper.py:Keeper.run": KEEPER,
     "actors/keeper.py:Keeper.verify#3": KEEPER,
