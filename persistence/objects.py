@@ -27,7 +27,7 @@ PART: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{PART_CHARS - 1}}}", r
 class Unreachable(NotConfirmed):
     """The store did not answer, or could not now. Of a write it is unknown whether it happened."""
 
-    hint = "the bot goes on by itself when the store answers again; look at its status page and at the network"
+    hint = "look at the store's status page and at the network; a bot that runs tries again by itself"
 
 
 class Refused(StorageError):

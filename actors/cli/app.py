@@ -268,8 +268,7 @@ async def _drill(settings: Settings, tools: Tools) -> int:
 
 async def _verify_all(settings: Settings) -> int:
     tools = _tools()
-    async with reached(settings, tools) as cloud:
-        return await verify_all_layers(tools, settings.ledger_data, settings.database(), cloud)
+    return await verify_all_layers(tools, settings.ledger_data, settings.database(), reached(settings, tools))
 
 
 def _guild(said: str | None) -> GuildId | None:

@@ -1,16 +1,17 @@
 """``inviteledger verify``: walks every chain of every layer, a line a layer, then what is wrong with it and where."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
 from rich.progress import Progress
 
+from actors.cli.cloud_layer import NAME as CLOUD
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
 from actors.cli.database import inspect_database
-from actors.cli.exits import OK, WRONG
+from actors.cli.exits import OK, WRONG, exit_code_of
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
 from actors.cli.piping import printing
 from actors.cli.progress import progress
@@ -18,6 +19,7 @@ from actors.cli.reach import Reached
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.cli.tools import Tools
 from actors.gateway.wording import count
+from ledger.errors import Corrupt, NewerFormat, StorageError
 from persistence.anchors import CheckpointAnchors
 from persistence.disk import RealDisk
 from persistence.reading import Reading
@@ -41,19 +43,30 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
     return _told(layers, out)
 
 
-async def verify_all_layers(tools: Tools, data: Path, database: Path, cloud: Reached) -> int:
+async def verify_all_layers(
+    tools: Tools, data: Path, database: Path, cloud: AbstractAsyncContextManager[Reached]
+) -> int:
     """The same, and the cloud: it is read first, so that what the log has besides is what it lags by.
 
     Returns:
-        0, or 1 when anything is wrong; a layer that lags is not.
+        0, or 1 when anything is wrong; a layer that lags is not. Where the cloud cannot be read, the others are told
+        all the same, and the reason's exit code is given.
 
     Raises:
-        NewerFormat, StorageError: as ``verify_layers``; Unreachable, Refused: when the store cannot be read.
+        BadSettings: when there is none.
+        NewerFormat, StorageError: as ``verify_layers``.
     """
-    with progress(tools.err, "reading the cloud") as advance:
-        there = await inspect_cloud(tools, cloud.objects, cloud.offload, advance)
-    layers, reading = _inspect(data, database, tools.err)
-    return _told([*layers, await compared_with_log(there, reading)], tools.out)
+    try:
+        async with cloud as store:
+            with progress(tools.err, "reading the cloud") as advance:
+                there = await inspect_cloud(tools, store.objects, store.offload, advance)
+            layers, reading = _inspect(data, database, tools.err)
+            every = (*layers, await compared_with_log(there, reading))
+    except (Corrupt, NewerFormat, StorageError) as error:
+        layers, _ = _inspect(data, database, tools.err)  # raises again where it was one of these
+        _told([*layers, Inspected(CLOUD, "cannot be verified", (f"{error}: {error.hint}",))], tools.out)
+        return exit_code_of(error)
+    return _told(every, tools.out)
 
 
 def _inspect(data: Path, database: Path, err: TextIO) -> tuple[Sequence[Inspected], Reading]:

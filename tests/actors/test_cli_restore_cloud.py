@@ -509,8 +509,54 @@ def test_a_cloud_that_cannot_be_reached_ends_with_69_and_leaves_nothing(
     monkeypatch.setenv("LEDGER_CLOUD", "http://127.0.0.1:1")
     monkeypatch.setenv("LEDGER_CLOUD_TOKEN", "word")
     write_history(tmp_path / "data", played(1))
-    for words in (("restore", "--to", "new"), ("restore", "--drill"), ("verify", "--all-layers")):
+    for words in (("restore", "--to", "new"), ("restore", "--drill")):
         assert typed("data", *words) == 69
-        assert capfd.readouterr().out == ""
+        said = capfd.readouterr()
+        assert said.out == ""
+        assert "the bot goes on by itself" not in said.err, "no bot runs here"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
     assert not (tmp_path / "data" / NAME).exists()
+
+
+def come_later(cloud: Path) -> None:
+    header = SegmentHeader(
+        k=1, kind=Kind.RECORDS, epoch=1, lineage="lineage", writer="w", put_id="x", first_gsn=1, last_gsn=0,
+        previous="", format=2,
+    )  # fmt: skip
+    (cloud / segment_key(1)).parent.mkdir(parents=True)
+    (cloud / segment_key(1)).write_bytes(segment(header, ()))
+
+
+@pytest.mark.parametrize(
+    ("cloud", "code", "why"),
+    [
+        (None, 69, "Cannot connect to host 127.0.0.1:1"),
+        (Path.touch, 78, "Not a directory"),
+        (come_later, 78, "was written by a later release"),
+    ],
+    ids=["away", "refused", "later"],
+)
+def test_where_the_cloud_cannot_be_verified_the_other_layers_are_and_its_reason_comes_last(
+    tmp_path: Path,
+    typed: Callable[..., int],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    cloud: Callable[[Path], None] | None,
+    code: int,
+    why: str,
+):
+    monkeypatch.setenv("LEDGER_CLOUD_TOKEN", "word")
+    monkeypatch.setenv("LEDGER_CLOUD", "http://127.0.0.1:1" if cloud is None else (tmp_path / "cloud").as_uri())
+    if cloud is not None:
+        cloud(tmp_path / "cloud")
+    frames = write_history(tmp_path / "data", played(1))
+    assert typed("data", "verify", "--all-layers") == code
+    said = capfd.readouterr().out.splitlines()
+    assert [line for line in said if not line.startswith(" ")] == [
+        f"log: {len(frames)} records of 1 guild in 1 file, up to gsn {len(frames)}",
+        "checkpoints: 0 of 0 guilds",
+        "database: none; 1 fault:",
+        "cloud: cannot be verified; 1 fault:",
+    ]
+    assert why in said[-1]
