@@ -47,6 +47,22 @@ def warn_of_first_start(settings: Settings, log: FilteringBoundLogger, *, seen: 
         _warn(after, settings.ledger_data, log)
 
 
+def tell_of_new_history(settings: Settings, log: FilteringBoundLogger, *, earlier: int) -> None:
+    """Says so when no layer knows of an earlier start: a wrong folder or prefix looks like a new bot."""
+    if earlier:
+        return
+    data, cloud = str(settings.ledger_data), settings.cloud()
+    if cloud is None:
+        hint = "if this bot is not new, stop it, and start it with the LEDGER_DATA that it had"
+        log.info("history.began", data=data, cloud="", hint=hint)
+    else:
+        hint = (
+            f"nothing was found at {cloud}: if this bot is not new, stop it, check the address and prefix in "
+            "LEDGER_CLOUD, move LEDGER_DATA away, and start it again"
+        )
+        log.warning("history.began", data=data, cloud=cloud, hint=hint)
+
+
 def _warn(footing: Footing, data: Path, log: FilteringBoundLogger) -> None:
     if footing.kind == "ephemeral":
         hint = f"what is kept there goes with this disk: mount a volume at {data} (or say LEDGER_DISK=lasting)"

@@ -20,7 +20,7 @@ from actors.drills import last_drill
 from actors.forgetting import forgetting_in
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
-from actors.ground import hold, warn_of_data, warn_of_first_start
+from actors.ground import hold, tell_of_new_history, warn_of_data, warn_of_first_start
 from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.logs import adopt_libraries, make_logger
@@ -243,6 +243,7 @@ async def _run(
 
             def began(epoch: int) -> None:
                 warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
+                tell_of_new_history(settings, log, earlier=epoch - 1)
 
             if cloud is None:
                 began(await recover(store, log))

@@ -7,7 +7,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from actors.footing import Footing, Kind, find_footing, look_back, mount_of, read_mountinfo
-from actors.ground import warn_of_first_start
+from actors.ground import tell_of_new_history, warn_of_first_start
 from actors.settings import Settings
 
 DISK = "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"
@@ -86,6 +86,18 @@ def test_an_operator_hears_of_it_once_the_layers_are_read():
         assert lines == []
         warn_of_first_start(settings, log, seen=False, earlier=3)
     assert [line["event"] for line in lines] == ["disk.ephemeral_found"]
+
+
+@pytest.mark.parametrize(("cloud", "level"), [("", "info"), ("s3://bucket/mistyped", "warning")])
+def test_an_operator_hears_of_a_history_that_begins_and_where_nothing_was_found(cloud: str, level: str):
+    settings, log = Settings.model_validate({"ledger_cloud": cloud} if cloud else {}), structlog.get_logger()
+    with capture_logs() as lines:
+        tell_of_new_history(settings, log, earlier=1)
+        assert lines == []
+        tell_of_new_history(settings, log, earlier=0)
+    (line,) = lines
+    assert (line["event"], line["log_level"], line["cloud"]) == ("history.began", level, cloud)
+    assert f"nothing was found at {cloud}" in line["hint"] or not cloud
 
 
 def test_a_place_with_a_blank_in_its_name_is_found():

@@ -157,6 +157,9 @@ async def test_with_nothing_left_but_the_cloud_a_new_disk_comes_back(deploys: De
     await old.start(guilds=1)
     async with deploys.joining():
         await deploys.joins(5)
+        assert (await old.line("history.began"))["level"] == "warning", (
+            "the cloud might be another one than was meant"
+        )
         await old.kill()
         new = deploys.bot("new", disk="ephemeral", ack="cloud")
         await new.start(guilds=1)
