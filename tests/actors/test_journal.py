@@ -38,6 +38,18 @@ async def test_an_earlier_life_cannot_append_after_its_successor_opened():
         assert (await bot.journal.append(GUILD, 2, 0, (draft(1),))).head.seq == 1
 
 
+async def test_an_earlier_life_cannot_keep_a_checkpoint_after_its_successor_opened():
+    """It may be of before a ``ForgetMember`` of the new life: no layer would refuse it then."""
+    async with running(Bot()) as bot:
+        await bot.journal.open(GUILD, 1)
+        head = (await bot.journal.append(GUILD, 1, 0, (draft(1),))).head
+        await bot.journal.open(GUILD, 2)
+        with pytest.raises(Fenced):
+            await bot.journal.checkpoint(GUILD, 1, head, (b"state",), forgot_seq=0, read_back=False)
+        assert not [each for layer in (bot.log, bot.database) for each in await layer.checkpoints(GUILD)]
+        assert await bot.journal.checkpoint(GUILD, 2, head, (b"state",), forgot_seq=0, read_back=False)
+
+
 async def test_an_append_on_a_stale_seq_is_refused_and_writes_nothing():
     async with running(Bot()) as bot:
         await bot.journal.open(GUILD, 1)

@@ -103,6 +103,11 @@ def numbered_anywhere(numbering: Numbering, append: Append) -> tuple[Frame, ...]
     return _take(numbering, msgspec.structs.replace(append, base_seq=head.seq if head else 0))
 
 
+def at_the_newest_anywhere(journal: Journal, request: object) -> bool:
+    del journal, request
+    return True
+
+
 async def opened_at_once(journal: Journal, of: GuildId, incarnation: int) -> Opened:
     """Does not queue behind the appends."""
     store = journal._store
@@ -272,6 +277,14 @@ BUGS: Final = (
         ),
         breaks=frozenset({"I2", "I4", "I6", "I8", "I10"}),
         hunts=("kills-cancel", "swarm"),
+    ),
+    Bug(
+        name="checkpoint-of-any-life",
+        origin=Origin.OURS,
+        what="the journal keeps a checkpoint of a life that was replaced",
+        swaps=(Swap(Journal, "_is_at_the_newest", at_the_newest_anywhere),),
+        breaks=frozenset({"I4"}),
+        hunts=SWARM,
     ),
     Bug(
         name="joins-told-by-their-arrival",

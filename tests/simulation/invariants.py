@@ -144,6 +144,17 @@ def newest_life_appends(book: GuildBook, incarnation: int) -> str:
 
 
 @invariant("I4")
+def newest_life_keeps(book: GuildBook, incarnation: int, head: Head) -> str:
+    """After an ``open``, no checkpoint of an older incarnation is kept, unless it is of the newest record.
+
+    Asked before a layer gets it. Broken by a journal that fences appends only: what was forgotten would come back.
+    """
+    if incarnation < book.incarnation and head.seq < len(book.frames):
+        return f"guild {book.guild}: life {incarnation} keeps seq {head.seq} after life {book.incarnation} had opened"
+    return ""
+
+
+@invariant("I4")
 def stale_behind_another(claim: Claim, writer: str, began_ms: int) -> str:
     """Who is told that it was overtaken, was: by another folder, or by a claim of a dead life that arrived late.
 

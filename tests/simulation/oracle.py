@@ -114,6 +114,7 @@ class Oracle:
         self._platter: Platter | None = None
         self._credits: defaultdict[GuildId, Credits] = defaultdict(Credits)
         self._appending: defaultdict[GuildId, list[tuple[int, tuple[r.Draft, ...]]]] = defaultdict(list)
+        self._keeping: list[tuple[int, tuple[bytes, ...]]] = []
         self._opening: defaultdict[GuildId, deque[int]] = defaultdict(deque)
         self._asleep: set[GuildId] = set()
         self._decided: dict[GuildId, tuple[int, object]] = {}
@@ -127,6 +128,7 @@ class Oracle:
         self.incidents = 0
         self.unread.clear()
         self._appending.clear()
+        self._keeping.clear()
         self._opening.clear()
         self._asleep.clear()
         self._decided.clear()
@@ -208,6 +210,7 @@ class Oracle:
         """The journal's queue was thrown away."""
         self._opening.clear()
         self._appending.clear()
+        self._keeping.clear()
 
     @ends_the_run
     def opened(self, guild: GuildId, opened: Opened) -> None:
@@ -272,10 +275,16 @@ class Oracle:
             book.promised = max(book.promised, last.seq)
         self.note(f"{guild} appended up to {last.seq}")
 
+    def wants_checkpoint(self, incarnation: int, pages: tuple[bytes, ...]) -> None:
+        self._keeping.append((incarnation, pages))
+
     @ends_the_run
     def checkpointed(self, guild: GuildId, head: Head, pages: tuple[bytes, ...]) -> None:
         """A checkpoint is to be kept."""
         book = self.book(guild)
+        place = next(place for place, (_, each) in enumerate(self._keeping) if each is pages)
+        incarnation, _ = self._keeping.pop(place)
+        i.newest_life_keeps(book, incarnation, head)
         i.not_ahead(book, head.seq, "a checkpoint")
         i.replay_is_live(book, head.seq, pages, "a checkpoint")
         self.seen["checkpoint"] += 1

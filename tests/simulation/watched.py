@@ -121,6 +121,7 @@ class WatchedJournal(Journal):
         forgot_seq: int,
         read_back: bool,
     ) -> Mapping[str, str]:
+        self.oracle.wants_checkpoint(incarnation, pages)
         try:
             return await super().checkpoint(
                 guild, incarnation, head, pages, forgot_seq=forgot_seq, read_back=read_back
@@ -165,7 +166,8 @@ class WatchedActor(GuildActor):
             if not self._faults.is_stubborn(self):
                 raise
             await asyncio.sleep(LINGERING_S)
-        return await super().append(decision)  # long after its successor has come back
+        await self.keep_checkpoint()  # long after its successor has come back
+        return await super().append(decision)
 
     def evolve(self, record: Record) -> None:
         self._oracle.evolving(self, record)
