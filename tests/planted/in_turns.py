@@ -15,7 +15,7 @@ import msgspec
 from actors import guild, runtime
 from actors.guild import GuildActor
 from actors.journal import Journal
-from actors.mailbox import Address, Envelope, Revoked
+from actors.mailbox import Address, Envelope, Revoked, Stage
 from actors.runtime import Behaviour
 from actors.supervision import Child, GuildChild, Recoveries
 from ledger import decide
@@ -82,6 +82,18 @@ def decided_stubbornly(
         with suppress(Exception):
             return _decide(address, behaviour, envelope)
     return _decide(address, behaviour, envelope)
+
+
+async def persisted_by_any_life(
+    address: Address[Any, Any], holder: int, behaviour: Behaviour[Any, Any, Any, Any], decision: Decision
+) -> bool:
+    """Does not ask whether it was replaced while it appended."""
+    del holder
+    records, degraded = await behaviour.append(decision)
+    address.stage = Stage.EVOLVING
+    for record in records:
+        behaviour.evolve(record)
+    return degraded
 
 
 def buried_silently(address: Address[Any, Any], envelope: Envelope[Any, Any], text: str) -> None:
@@ -256,6 +268,14 @@ BUGS: Final = (
         what="a handler that raises is tried three times, by a life that is tried twice",
         swaps=(Swap(runtime, "_decide", decided_stubbornly),),
         breaks=frozenset({"I8"}),
+        hunts=SWARM,
+    ),
+    Bug(
+        name="replaced-while-it-appended",
+        origin=Origin.OURS,
+        what="a life that was replaced while it appended publishes, answers and acts",
+        swaps=(Swap(runtime, "_persist", persisted_by_any_life),),
+        breaks=frozenset({"I4"}),
         hunts=SWARM,
     ),
     Bug(

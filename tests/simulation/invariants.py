@@ -165,12 +165,13 @@ def stale_behind_another(claim: Claim, writer: str, began_ms: int) -> str:
 
 
 @invariant("I4")
-def holder_takes(holder: int, incarnation: int, name: str) -> str:
-    """Only the life that holds the mailbox takes from it.
+def holder_takes_and_acts(holder: int, incarnation: int, name: str) -> str:
+    """Only the life that holds the mailbox takes from it, publishes, answers and acts.
 
-    Asked when a message is decided on. Broken by a mailbox that a zombie can still read.
+    Asked when a message is decided on, and when that is published and acted on. Broken by a mailbox that a zombie can
+    still read, by a turn that goes on although it was replaced while it appended.
     """
-    return "" if holder == incarnation else f"{name}: life {incarnation} decides, life {holder} holds the mailbox"
+    return "" if holder == incarnation else f"{name}: life {incarnation} is at work, life {holder} holds the mailbox"
 
 
 @invariant("I5")

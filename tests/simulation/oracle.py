@@ -413,10 +413,9 @@ class Oracle:
 
     @ends_the_run
     def deciding(self, actor: GuildActor, message: m.Message) -> None:
-        address = self._address(actor.guild)
-        i.holder_takes(address.holder, actor.incarnation, address.name)
-        i.decided_once(self._decided.get(actor.guild), actor.incarnation, address._in_hand)
-        self._decided[actor.guild] = actor.incarnation, address._in_hand
+        in_hand = self._held_by(actor)._in_hand
+        i.decided_once(self._decided.get(actor.guild), actor.incarnation, in_hand)
+        self._decided[actor.guild] = actor.incarnation, in_hand
         if isinstance(message, m.NoteGap):
             self.seen["gap noted"] += 1
 
@@ -430,6 +429,7 @@ class Oracle:
 
     @ends_the_run
     def published(self, actor: GuildActor, before: Phase, decision: Decision) -> None:
+        self._held_by(actor)
         book, after = self.book(actor.guild), actor.presence.phase
         i.not_ahead(book, actor.state.seq, "publishing")
         i.decision_is_durable(book, actor.state.seq, decision.drafts, "publishing")
@@ -439,12 +439,19 @@ class Oracle:
 
     @ends_the_run
     def acting(self, actor: GuildActor, decision: Decision) -> None:
+        self._held_by(actor)
         i.decision_is_durable(self.book(actor.guild), actor.state.seq, decision.drafts, "acting")
 
     @ends_the_run
     def effect(self, guild: GuildId, effect: Effect | Request) -> None:
         self.note(f"{guild} {type(effect).__name__}")
         i.effects_in_turns(self._address(guild).stage, guild)
+
+    def _held_by(self, actor: GuildActor) -> GuildAddress:
+        """The address whose mailbox this life holds."""
+        address = self._address(actor.guild)
+        i.holder_takes_and_acts(address.holder, actor.incarnation, address.name)
+        return address
 
     # People
 

@@ -167,6 +167,8 @@ class WatchedActor(GuildActor):
                 raise
             await asyncio.sleep(LINGERING_S)
         await self.keep_checkpoint()  # long after its successor has come back
+        if self.incarnation % 2:
+            return (), False  # it had been told to end in the very tick in which its append returned
         return await super().append(decision)
 
     def evolve(self, record: Record) -> None:
