@@ -1,5 +1,6 @@
 """The layers as one: acknowledging, failing, catching up, recovering. Log on a simulated disk, database in memory."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from itertools import count
@@ -82,6 +83,32 @@ async def test_an_append_is_durable_in_every_layer(world: World):
     assert result.durable_in == {"log", "database"}
     assert [(record.gsn, record.seq, record.last) for record in result.records] == [(1, 1, 3), (2, 2, 3), (3, 3, 3)]
     assert result.head.seq == 3
+
+
+class SlowLog(MemoryLayer):
+    """Its appends wait until they may go on."""
+
+    def __init__(self) -> None:
+        super().__init__("log")
+        self.asked, self.may = asyncio.Event(), asyncio.Event()
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        self.asked.set()
+        await self.may.wait()
+        await super().append(frames)
+
+
+async def test_the_database_gets_a_batch_when_the_log_has_it():
+    log, database = SlowLog(), MemoryLayer("database")
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    appending = asyncio.ensure_future(store.append([joins(RED, 0, 1)]))
+    await log.asked.wait()
+    assert not await database.guild_frames(RED, 0)
+    log.may.set()
+    (result,) = await appending
+    assert isinstance(result, Appended)
+    assert result.durable_in == {"log", "database"}
 
 
 async def test_two_appends_of_a_guild_in_one_batch_stand_on_each_other(world: World):

@@ -15,11 +15,13 @@ from persistence.scan import Scan, SegmentFile, Spotted
 from persistence.seats import Seat
 from persistence.segments import Line
 from persistence.sqlite_connection import prepare
+from persistence.store import Store
 from persistence.writing import SegmentWriter
 from tests.planted.bug import Bug, Origin, Swap
 
 _publish: Final = writing.publish
 _draft: Final = writing._draft
+_write: Final = Store._write
 
 
 class Lazy:
@@ -113,6 +115,14 @@ def nothing_of_the_last_batch(scan: Scan, file: SegmentFile, content: Sequence[L
     del file
     scan.torn = size - (content[0].offset if content else size)
     return iter(())
+
+
+async def database_before_log(store: Store, frames: Sequence[Frame]) -> frozenset[str]:
+    store._near = store._near[::-1]
+    try:
+        return await _write(store, frames)
+    finally:
+        store._near = store._near[::-1]
 
 
 def the_same_for_all(data: bytes) -> int:
@@ -211,6 +221,14 @@ BUGS: Final = (
         swaps=(Swap(Log, "begin", begun_without_a_sync),),
         breaks=frozenset({"I1", "I3"}),
         hunts=LOG,
+    ),
+    Bug(
+        name="database-before-log",
+        origin=Origin.OURS,
+        what="a batch is in the database while the log, which works, lacks it",
+        swaps=(Swap(Store, "_write", database_before_log),),
+        breaks=frozenset({"I6"}),
+        hunts=("swarm",),
     ),
     Bug(
         name="no-checksum",

@@ -11,7 +11,7 @@ from tests.planted.registry import ALL, BUGS, WITNESSES
 from tests.planted.search import Verdict, search_apart
 from tests.simulation.invariants import INVARIANTS
 
-SLOW = frozenset({"dead-letter-unanswered", "layer-never-brought-back", "I4: no-fence"})
+SLOW = frozenset({"dead-letter-unanswered", "layer-never-brought-back"})
 CPU_S = 50.0
 TELLING = {
     "overtaken-and-goes-on": 142,

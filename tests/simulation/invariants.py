@@ -211,6 +211,16 @@ def durable_in(names: Collection[str], holding: Collection[str], frame: Frame, *
 
 
 @invariant("I6")
+def log_goes_first(holding: Collection[str], frame: Frame, *, log_works: bool) -> str:
+    """The log is the commit point: the database gets what the log has, or what a broken log cannot take.
+
+    Asked when the database is given a batch, with its last frame. Broken by writing the database first.
+    """
+    ahead = log_works and "log" not in holding
+    return f"the database is given gsn {frame.record.gsn} before the log has it" if ahead else ""
+
+
+@invariant("I6")
 def answered_at_the_end(outcome: Outcome[Answer], *, waits: bool, message: m.Message) -> str:
     """Who is told ok is told it at the end of the turn: the records are durable and the message is gone.
 

@@ -186,10 +186,17 @@ class Oracle:
 
     # The store
 
-    def given(self, frames: Sequence[Frame]) -> None:
+    @ends_the_run
+    def given(self, layer: str, frames: Sequence[Frame]) -> None:
         """A layer is asked to take these frames."""
         for frame in frames:
             self.book(frame.record.guild).note(frame)
+        if layer == "database":
+            i.log_goes_first(self.holding(frames[-1]), frames[-1], log_works=self._log_works())
+
+    def _log_works(self) -> bool:
+        assert self._process is not None, "asked while a process runs"
+        return any(health.name == "log" and health.healthy for health in self._process.store.health())
 
     @ends_the_run
     def started(self, store: Store, report: StartReport) -> None:

@@ -41,7 +41,7 @@ class WatchedLayer:
         return getattr(self._layer, name)
 
     async def append(self, frames: Sequence[Frame]) -> None:
-        self._oracle.given(frames)
+        self._oracle.given(self._layer.name, frames)
         writing = asyncio.ensure_future(self._layer.append(frames))
         try:
             await asyncio.wait({writing})
