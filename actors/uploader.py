@@ -87,7 +87,7 @@ class Uploader:
                 self._failing = False
                 self._journal.take_note()
                 if not given:
-                    await self._sleep(GATHER_S)  # a new epoch is on its way; it says what is to be given
+                    await self._sleep(GATHER_S)  # a drain gave it, or a new epoch will say what to give
                 return
 
     def _tell_failure(self, error: StorageError | Corrupt) -> None:
