@@ -95,6 +95,14 @@ class Judge:
         self.expect(done.returncode == 0, f"verify: {done.stdout.strip()} {done.stderr.strip()}")
         return tally
 
+    def look_into_cloud(self, cloud: Path, scratch: Path) -> None:
+        """After a drain, which has uploaded the rest: the cloud alone gives back what was acknowledged."""
+        done = restore(cloud, scratch)
+        self.expect(done.returncode == 0, f"restore: {done.stdout.strip()} {done.stderr.strip()}")
+        told = {join_of(line) for line in export_lines(scratch)} if scratch.exists() else set[JoinId]()
+        lost = self._bot.acknowledged - told
+        self.expect(not lost, f"acknowledged, and the cloud does not have it: {_some(lost)}")
+
     def look_around(self) -> None:
         """What was answered, what the bot said, what Discord forbids."""
         self._look_at_asks()
@@ -123,9 +131,19 @@ def join_of(line: JoinLine) -> JoinId:
 
 def verify(data: Path) -> subprocess.CompletedProcess[str]:
     """``inviteledger verify``."""
-    command = [sys.executable, "-m", "supervisor", "verify"]
-    environ = {"LEDGER_DATA": str(data), "PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+    return _command("verify", LEDGER_DATA=str(data))
+
+
+def restore(cloud: Path, to: Path) -> subprocess.CompletedProcess[str]:
+    """``inviteledger restore``, of a cloud in a folder."""
+    return _command("restore", "--to", str(to), LEDGER_DATA=str(to), LEDGER_CLOUD=cloud.as_uri())
+
+
+def _command(*words: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "supervisor", *words]
+    return subprocess.run(
+        command, env={**environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
 
 
 def _some(faults: Iterable[object]) -> str:

@@ -93,6 +93,7 @@ class Round:
     ) -> None:
         random = Random(plan.seed)
         self._plan = plan
+        self._folder = folder
         self._until_s = until_s
         self._tell = tell
         self._sandbox = sandbox
@@ -135,6 +136,7 @@ class Round:
         await self._scene.drain()
         slowest_s = max(self._bot.drains_s)
         self._judge.expect(slowest_s <= self._plan.patience.drain_s, f"a drain took {slowest_s:.1f} s")
+        self._judge.look_into_cloud(self._folder / "cloud", self._folder / "restored")
         return self._judge.conclude()
 
     async def _suffer(self, adversity: Adversity) -> None:
@@ -193,6 +195,7 @@ def _environ(sandbox: Sandbox, folder: Path) -> dict[str, str]:
         "DISCORD_API_URL": sandbox.api_url,
         "LEDGER_DATA": str(folder / "data"),
         "LEDGER_DISK": "lasting",
+        "LEDGER_CLOUD": (folder / "cloud").as_uri(),
         "LEDGER_HTTP": "127.0.0.1:0",
         "LEDGER_LOG": "json",
     }

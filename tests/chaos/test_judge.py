@@ -8,7 +8,9 @@ import pytest
 
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.records import CreditGranted, Draft, Event, InternalCause, JoinRecorded, Status, VerdictReached
+from persistence.cloud import CloudLayer
 from persistence.disk import RealDisk
+from persistence.folder_objects import FolderObjects
 from persistence.local import LocalLayer
 from persistence.numbering import Append
 from persistence.offload import ThreadOffload
@@ -25,7 +27,7 @@ class Bench:
     """A judge over one join that happened, a log that the test writes, and a bot that never lived."""
 
     def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
+        self.data, self.cloud, self.scratch = folder / "data", folder / "cloud", folder / "restored"
         self.transcript = folder / "bot.log"
         self.sandbox = Sandbox(seed=1)
         self.crowd = Crowd(self.sandbox, Random(1), calm=True)
@@ -36,14 +38,18 @@ class Bench:
         self._offload = ThreadOffload("disk")
 
     async def record(self, *events: Event) -> None:
-        """Puts events about the join's guild into the log."""
+        """Puts events about the join's guild into the log, and into the cloud."""
         disk, database = RealDisk(), self.data / "ledger.db"
         layers = (LocalLayer(disk, self.data, self._offload), SqliteLayer(disk, database, self.data / "quarantine"))
-        store = Store(layers, TestClock(), TestRandomness())
+        objects = FolderObjects(disk, self.cloud, self._offload, TestRandomness())
+        cloud = CloudLayer(objects, self._offload, TestRandomness(), TestClock(), "writer")
+        store = Store(layers, TestClock(), TestRandomness(), cloud)
+        assert store.following is not None
         await store.start()
         cause = InternalCause(what="test")
         drafts = [Draft(event=each, cause=cause, key=f"{n}") for n, each in enumerate(events)]
         await store.append([Append(guild=GuildId(str(self.join.guild_id)), base_seq=0, drafts=tuple(drafts))])
+        await store.following.give(store.frames_after)
         await store.close()
 
     def close(self) -> None:
@@ -83,6 +89,29 @@ async def test_an_acknowledged_join_that_the_export_lacks_is_lost(bench: Bench):
     await bench.record(recorded(bench.crowd.join(bench.crowd.guilds[0])))
     assert bench.judge.look_back().lost == 1
     assert "lost" in bench.judge.faults[0]
+
+
+async def test_an_acknowledged_join_that_the_cloud_alone_gives_back_is_no_fault(bench: Bench):
+    await bench.record(recorded(bench.join))
+    bench.judge.look_into_cloud(bench.cloud, bench.scratch)
+    assert bench.judge.faults == []
+
+
+async def test_an_acknowledged_join_that_the_cloud_lacks_is_a_fault(bench: Bench):
+    await bench.record(recorded(bench.crowd.join(bench.crowd.guilds[0])))
+    bench.judge.look_into_cloud(bench.cloud, bench.scratch)
+    assert "the cloud does not have it" in bench.judge.faults[0]
+
+
+async def test_a_cloud_that_does_not_come_back_is_a_fault(bench: Bench):
+    await bench.record(recorded(bench.join))
+    for segment in (bench.cloud / "seg").iterdir():
+        segment.write_bytes(b"")
+    bench.judge.look_into_cloud(bench.cloud, bench.scratch)
+    assert [fault.split(":")[0] for fault in bench.judge.faults] == [
+        "restore",
+        "acknowledged, and the cloud does not have it",
+    ]
 
 
 async def test_a_join_with_two_credits_is_credited_twice(bench: Bench):
