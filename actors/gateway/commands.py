@@ -30,7 +30,6 @@ from actors.gateway.staff_commands import install_staff_report
 from actors.gateway.staff_invites import Assign
 from actors.gateway.tallies import Window
 from actors.gateway.tally import By
-from actors.gateway.trouble import FAULTS
 from actors.gateway.why import WHY
 from ledger.ids import UserId
 
@@ -159,7 +158,7 @@ def _install_clicks(tree: Tree, desk: Desk) -> None:
             return
         try:
             await turned(interaction, work, tree.log)
-        except FAULTS as error:
+        except Exception as error:  # noqa: BLE001 -- as the library does around a command: whoever clicked waits, too
             await tree.failed(interaction, error)
 
 

@@ -50,6 +50,9 @@ class Registration:
         except _TROUBLE as error:
             self._again(in_short(error))
             return
+        except Exception:  # a bug: without commands nobody can ask what is wrong
+            self._again("crashed")
+            raise
         if commands is None:
             self._again("not connected")
         else:

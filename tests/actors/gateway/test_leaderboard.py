@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from actors.gateway.board import custom_id, wish_of
-from actors.gateway.ranking import Wish
+from actors.gateway.ranking import Rankings, Wish
 from actors.gateway.tallies import KEPT_S
 from actors.gateway.tally import By
 from ledger import messages as m
@@ -20,7 +20,7 @@ from sandbox.answers import Message, Reply, components_in
 from sandbox.models import Guild, User
 from sandbox.wire import JsonObject
 from tests.actors.gateway.conftest import MakeGateway
-from tests.actors.gateway.town import Town, row, running
+from tests.actors.gateway.town import Lines, Town, row, running
 
 HOSTILE = (
     "安娜的朋友",
@@ -35,6 +35,14 @@ HOSTILE = (
     "a\u0300" * 40,
 )
 DAY_US = 86_400_000_000
+
+
+class Unthought(Exception):
+    """An error of no kind that is known."""
+
+
+def unthought(*_: object) -> None:
+    raise Unthought
 
 
 @pytest.fixture
@@ -140,6 +148,17 @@ async def test_a_list_that_cannot_be_read_when_a_page_is_turned_is_said_beside_i
     reply = await sandbox.click(guild, staff, message, str(buttons(message)["Next ▶"]["custom_id"]))
     assert "cannot be read now (no \\*\\*disk\\*\\*)" in reply.text
     ready.inside.books.come_back()
+
+
+async def test_an_error_that_nobody_expects_behind_a_click_is_answered_and_logged(  # noqa: PLR0917 -- fixtures
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox, lines: Lines, monkeypatch: pytest.MonkeyPatch
+):
+    fill(ready, 25)
+    message = original(await sandbox.slash(guild, staff, "leaderboard"))
+    monkeypatch.setattr(Rankings, "board", unthought)
+    reply = await sandbox.click(guild, staff, message, str(buttons(message)["Next ▶"]["custom_id"]))
+    assert "Something went wrong" in reply.text
+    assert "Unthought" in str((await lines.until("command.failed"))["error"])
 
 
 async def test_only_joins_of_the_window_count_and_only_for_whom_is_asked(

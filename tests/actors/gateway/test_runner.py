@@ -5,8 +5,10 @@ from collections.abc import Callable
 
 import discord
 import pytest
+from discord import app_commands
 
 from actors.gateway import names, registration
+from actors.gateway.commands import Tree
 from actors.gateway.names import LibraryMismatch, check_library
 from actors.gateway.runner import read_json_fast
 from ledger import messages as m
@@ -144,6 +146,26 @@ async def test_commands_that_could_not_be_registered_are_tried_again_and_countin
         line = await lines.until("commands.synced")
     assert line["commands"] == len(sandbox.commands.of(None)) > 0
     assert len(lines.named("commands.sync_failed")) == 1
+
+
+async def test_a_registration_that_crashes_is_logged_and_tried_again(
+    make_gateway: MakeGateway, lines: Lines, monkeypatch: pytest.MonkeyPatch
+):
+    tried: list[discord.Client] = []
+    sync = Tree.sync
+
+    async def crash_once(tree: Tree) -> list[app_commands.AppCommand]:
+        tried.append(tree.client)
+        if len(tried) == 1:
+            raise ZeroDivisionError
+        return await sync(tree)
+
+    monkeypatch.setattr(Tree, "sync", crash_once)
+    monkeypatch.setattr(registration, "SYNC_AGAIN_S", 0.01)
+    async with running(make_gateway()):
+        assert (await lines.until("job.failed"))["job"] == "gateway/commands"
+        await lines.until("commands.synced")
+    assert len(tried) == 2
 
 
 async def test_close_ends_the_run_and_the_socket(make_gateway: MakeGateway, sandbox: Sandbox, town: Town):
