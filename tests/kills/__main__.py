@@ -81,15 +81,13 @@ def kernel() -> Part:
 
 def glue() -> Part:
     """The gateway's glue, on sockets."""
-    visits = gateway.survey()
-    spots = list(visits)
     return Part(
         name="gateway",
         patterns=GATEWAY,
-        runs=list(gateway.cases(visits)),
-        spots=spots,
-        play=lambda case: gateway.play(spots[case.number], _of_gateway(case)),
-        spot=lambda case: spots[case.number],
+        runs=list(gateway.cases()),
+        spots=[known.spot for known in gateway.survey().values()],
+        play=lambda case: gateway.play(_of_gateway(case)),
+        spot=lambda case: gateway.spot_at(_of_gateway(case)),
     )
 
 
@@ -174,8 +172,7 @@ def _all_cases() -> Iterator[tuple[tuple[bool, int], Case]]:
 
 def _only(text: str, console: Console) -> int:
     if text.startswith("gateway:"):
-        _, number, mode, visit = text.split(":")
-        return _once(glue(), GatewayCase(int(number), Mode(mode), int(visit)), console)
+        return _once(glue(), GatewayCase.parse(text), console)
     return _once(kernel(), Case.parse(text), console)
 
 

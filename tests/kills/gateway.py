@@ -1,16 +1,19 @@
 """Kills in the gateway's glue: the whole bot in this process, on sockets and files, against the sandbox.
 
-The loop is a real one, so a place is found by how often it was visited and not by time. A day of a bot is told: it
-starts, people join, every command is given, its wire is cut, its session refused, and it is drained; one await of
-``actors/gateway`` is killed on the way. Then people join once more, and all has to be as Discord has it.
+The loop is a real one, so a place is found by how often it was visited and not by time. A day of a bot (``days``) is
+told, and it is drained; one await of ``actors/gateway`` is killed on the way. Then people join once more, and all has
+to be as Discord has it; and whoever gave a command has an answer.
 """
 
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import msgspec
@@ -19,32 +22,38 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from actors.cli.scoreboard import exported, score, truth_of
-from actors.gateway.board import custom_id
-from actors.gateway.ranking import Wish
-from actors.gateway.tally import By
-from sandbox import Reply, Sandbox, User
+from sandbox import Sandbox
 from tests.kills.acts import Hands, Mode, Planted, act_of, kind_of
 from tests.kills.campaign import Run, Spot
+from tests.kills.days import DAYS, PATIENCE_S, Office, until
 from tests.kills.points import GATEWAY, KERNEL, inventory
 from tests.kills.probe import Act, Place, Probe, Waited, Watch, factory
+from tests.kills.unreached import never, why_not
 from tests.system.fleet import Fleet
+from tests.system.hurried import hurry
 
 KNOWN: Final = inventory((*GATEWAY, *KERNEL))
 MODES: Final = (Mode.RAISE, Mode.CANCEL, Mode.LATE)
-ANSWER_S: Final = 3.0
-"""A command that was killed has no answer; nobody waits for it longer."""
-TREE: Final = ("supervisor", "journal", "gateway", "guild", "shard", "main")
+TREE: Final = ("supervisor", "journal", "guild", "shard", "main")
+COMMANDS: Final = ("CommandTree-invoker", "discord.py: on_interaction")
+"""Names of the tasks that answer commands and clicks."""
+SEED: Final = 7
 
 
 class GatewayCase(msgspec.Struct, frozen=True):
-    """What is done where. ``spot``: a number, by the order of names."""
+    """What is done where. ``spot``: short for the spot's name, so that it holds for another run, too."""
 
-    number: int
+    spot: str
     mode: Mode
     visit: int
 
     def __str__(self) -> str:
-        return f"gateway:{self.number}:{self.mode}:{self.visit}"
+        return f"gateway:{self.spot}:{self.mode}:{self.visit}"
+
+    @classmethod
+    def parse(cls, text: str) -> "GatewayCase":
+        _, spot, mode, visit = text.split(":")
+        return cls(spot, Mode(mode), int(visit))
 
 
 class Counting(Watch):
@@ -52,6 +61,8 @@ class Counting(Watch):
 
     def __init__(self) -> None:
         self.visits: dict[Spot, int] = {}
+        self.struck = ""
+        self.mode = Mode.RAISE
 
     def visit(self, place: Place, probe: Probe, waited: Waited) -> Act | None:
         del probe, waited
@@ -68,7 +79,7 @@ class Striking(Watch):
         self.hands: Hands | None = None
         self._spot = spot
         self._left = visit
-        self._mode = mode
+        self.mode = mode
 
     def visit(self, place: Place, probe: Probe, waited: Waited) -> Act | None:
         del probe, waited
@@ -78,7 +89,7 @@ class Striking(Watch):
         if self._left or self.hands is None:
             return None
         self.struck = _name()
-        return act_of(self._mode, self.hands)
+        return act_of(self.mode, self.hands)
 
 
 def spot_of(place: Place) -> Spot | None:
@@ -89,140 +100,132 @@ def spot_of(place: Place) -> Spot | None:
     return None if kind == "main" else Spot(kind, place)
 
 
-def survey() -> dict[Spot, int]:
-    """Where a day waits, by name, and how often."""
-    counting = Counting()
-    faults = _play(counting, lambda: "")
-    assert not faults, faults
-    return dict(sorted(counting.visits.items(), key=lambda each: str(each[0])))
+class Known(msgspec.Struct, frozen=True):
+    """Where a day waits, and how often."""
+
+    day: str
+    spot: Spot
+    visits: int
 
 
-def cases(visits: dict[Spot, int]) -> Iterator[GatewayCase]:
+@cache
+def survey() -> dict[str, Known]:
+    """Where the days wait, by the spot's short name; each spot in the first day that has it."""
+    found: dict[str, Known] = {}
+    for day in DAYS:
+        counting = Counting()
+        faults = _play(day, counting)
+        assert not faults, (day, faults)
+        for spot, visits in sorted(counting.visits.items(), key=lambda each: str(each[0])):
+            found.setdefault(_short(spot), Known(day, spot, visits))
+    return found
+
+
+def cases() -> Iterator[GatewayCase]:
     """Every spot in every way: first visits of all, then middle ones, then last ones."""
     for nth in range(3):
         for mode in MODES:
-            for number, count in enumerate(visits.values()):
-                chosen = sorted({1, 1 + count // 2, count})
+            for short, known in survey().items():
+                chosen = sorted({1, 1 + known.visits // 2, known.visits})
                 if nth < len(chosen):
-                    yield GatewayCase(number, mode, chosen[nth])
+                    yield GatewayCase(short, mode, chosen[nth])
 
 
-def play(spot: Spot, case: GatewayCase) -> Run:
+def spot_at(case: GatewayCase) -> Spot:
+    """The case's spot.
+
+    Raises:
+        KeyError: this time no day came to it.
+    """
+    return survey()[case.spot].spot
+
+
+def play(case: GatewayCase) -> Run:
     """One day with a kill in it."""
-    striking = Striking(spot, case.visit, case.mode)
-    faults = _play(striking, lambda: striking.struck)
+    striking = Striking(spot_at(case), case.visit, case.mode)
+    faults = _play(survey()[case.spot].day, striking)
     return Run(striking.struck, tuple(faults))
 
 
-def _play(watch: Watch, struck: Callable[[], str]) -> list[str]:
+def unexplained() -> list[str]:
+    """Awaits that no day comes to and nobody says why not, and reasons that do not hold."""
+    reached = {point for known in survey().values() for point in known.spot.place} & {*inventory(GATEWAY).values()}
+    waiting = {point for point in inventory(GATEWAY).values() if point.waits}
+    return [
+        *(f"not reached: {point}" for point in sorted(waiting - reached) if not why_not(point)),
+        *(f"said never to wait, and waits: {point}" for point in sorted(reached - waiting)),
+        *(f"it is reached by now: {point}" for point in sorted(reached) if never(point)),
+    ]
+
+
+def _short(spot: Spot) -> str:
+    return sha256(str(spot).encode()).hexdigest()[:8]
+
+
+def _play(day: str, watch: "Counting | Striking") -> list[str]:
     faults: list[str] = []
     with tempfile.TemporaryDirectory(prefix="inviteledger-kills-") as folder, _library():
-        asyncio.run(_day(Path(folder), watch, struck, faults))
+        asyncio.run(_live_through(day, Path(folder), watch, faults))
     return faults
 
 
-async def _day(folder: Path, watch: Watch, struck: Callable[[], str], faults: list[str]) -> None:
+async def _live_through(day: str, folder: Path, watch: "Counting | Striking", faults: list[str]) -> None:
     loop = asyncio.get_running_loop()
     main = asyncio.current_task()
     assert main is not None, "run by asyncio.run"
     main.set_name("main")
     loop.set_exception_handler(lambda _, told: _complain(told, faults))
     async with Sandbox(seed=11) as sandbox:
+        sandbox.interactions.answer_s = PATIENCE_S  # how fast it answers is not tried here
         fleet = Fleet(sandbox, folder / "data", guilds=2, shards=1)
         fleet.world.set_vanity(fleet.guilds[1], "harbour")
+        fleet.witness = day == "errands"
         loop.set_task_factory(factory(KNOWN, watch))
+        office = Office(fleet, lambda: bool(watch.struck))
         async with fleet.running():
             if isinstance(watch, Striking):
                 watch.hands = Hands(fleet.supervisor.kill)
-            await _live_through(fleet)
+            await DAYS[day](fleet, office)
             faults += await _afterwards(fleet)
+            faults += await _unanswered(office, watch)
         loop.set_task_factory(None)
-        faults += _in_the_end(fleet, struck())
+        faults += _in_the_end(fleet, watch.struck)
 
 
-async def _live_through(fleet: Fleet) -> None:
-    """A day. Whatever of it cannot be had, since something was killed, is done without."""
-    faults = fleet.sandbox.faults
-    for kind in ("me", "gateway", "members"):
-        faults.fail(kind, 403 if kind == "members" else 503)
-    fleet.gateway._pacer._free = 1
-    await fleet.live()
-    for guild in fleet.guilds * 2:
-        fleet.join(guild)
-    await _commands(fleet)
-    fleet.gateway._jobs.start(fleet.gateway._look_again(), "advice")
-    fleet.sandbox.gateway.drop_all()
-    for guild in fleet.guilds:
-        fleet.join(guild)
-    await fleet.live()
-    fleet.sandbox.gateway.invalidate()
-    for guild in fleet.guilds:
-        fleet.join(guild)
-    await fleet.live()
-    client = fleet.gateway._shards[0].client if fleet.gateway._shards else None
-    if client is not None:
-        await asyncio.gather(
-            client.close(), return_exceptions=True
-        )  # the library gives up; whoever waits with us dies
-    for guild in fleet.guilds:
-        fleet.join(guild)
+async def _unanswered(office: Office, watch: Counting | Striking) -> list[str]:
+    """Commands that never had an answer, where one is due, and what is left of them; joins that were never shown."""
+
+    def wrong() -> list[str]:
+        unanswered, unannounced = office.unanswered(), office.unannounced()
+        left = [name for task in asyncio.all_tasks() if (name := task.get_name()) in COMMANDS]
+        return [
+            *([f"not answered: {unanswered}"] if len(unanswered) > _forgiven(office, watch) else []),
+            *(f"not announced: {each}" for each in unannounced),
+            *(f"left over: {name}" for name in left),
+        ]
+
+    await until(lambda: not wrong())
+    return wrong()
 
 
-async def _commands(fleet: Fleet) -> None:
-    """Every command there is; whichever was killed has no answer."""
-    guild, sandbox, world = fleet.guilds[0], fleet.sandbox, fleet.world
-    asker, other, left = guild.owner, world.add_staff(guild), world.add_staff(guild)
-    first, second = (invite.code for invite in fleet.invites[guild.id])
-    joined, assign = fleet.join(guild), "setup_staff_invite"
-    with suppress(TimeoutError):
-        await fleet.until(lambda: bool(fleet.named("commands.synced")), ANSWER_S)
-
-    async def slash(name: str, **options: str | User) -> Reply | None:
-        return await _asked(sandbox.slash(guild, asker, name, options, timeout_s=ANSWER_S))
-
-    await asyncio.gather(slash(assign, staff=other, code=first), slash(assign, staff=left, code=second))
-    await asyncio.gather(slash(assign, staff=other), slash(assign, staff=sandbox.world.bot))
-    world.leave(guild, left)
-    await _asked(sandbox.type_in(guild, asker, assign, {"staff": other, "code": "x"}, "code", timeout_s=ANSWER_S))
-    for name in ("refresh_invite_cache", "fix_staff_usernames", "debug_invites"):
-        await slash(name)
-    await asyncio.gather(slash("invites", member=other), slash("who_invited", member=world.users[joined.user_id]))
-    for code in (first, second):
-        with suppress(TimeoutError):
-            await fleet.worked_out(ANSWER_S)
-            world.join(guild, via=code)  # proven: nobody else joins meanwhile
-    with suppress(TimeoutError):
-        await fleet.worked_out(ANSWER_S)
-    stranger = world.users[joined.user_id]
-    await _asked(sandbox.slash(guild, stranger, "leaderboard", {}, timeout_s=ANSWER_S))
-    boards = await asyncio.gather(*(slash("leaderboard", window="7 days", by="inviter") for _ in range(2)))
-    if boards[0] is not None and boards[0].messages:
-        button = custom_id(Wish(window="7 days", by=By.INVITER, page=1))
-        await _asked(sandbox.click(guild, asker, boards[0].messages[-1], button, timeout_s=ANSWER_S))
-
-
-async def _asked(reply: Awaitable[Reply]) -> Reply | None:
-    """What somebody is answered; None where the command was killed, or is not registered since that was."""
-    try:
-        return await reply
-    except (TimeoutError, LookupError, ValueError):
-        return None
+def _forgiven(office: Office, watch: Counting | Striking) -> int:
+    """So many may have no answer: whoever's own task is cancelled has none, and who asks while a session ends."""
+    if watch.struck == "gateway" or kind_of(watch.struck) == "shard":
+        return len(office.given)
+    return 1 if watch.struck in COMMANDS and watch.mode is not Mode.RAISE else 0
 
 
 async def _afterwards(fleet: Fleet) -> list[str]:
     """People join once more, and all is well: worked out, members compared, mailboxes empty, one life of each."""
     for guild in fleet.guilds:
         fleet.join(guild)
-    try:
-        await fleet.worked_out()
-        async with asyncio.timeout(ANSWER_S):
-            while not _is_well(fleet):  # noqa: ASYNC110 -- a state of several actors, not an event
-                await asyncio.sleep(0.02)
-    except TimeoutError:
+    await until(lambda: fleet.is_worked_out() and _is_well(fleet))
+    if not (fleet.is_worked_out() and _is_well(fleet)):
         phases = [fleet.phase_of(guild) for guild in fleet.guilds]
         waiting = fleet.supervisor.roster.statistics().waiting
         return [f"not well: {phases}, {len(fleet.unsettled())} unsettled, {waiting}, {fleet.gateway.status()}"]
-    lives = Counter(name for task in asyncio.all_tasks() if kind_of(name := task.get_name()) in TREE)
+    names = Counter(task.get_name() for task in asyncio.all_tasks())
+    lives = {name: count for name, count in names.items() if name == "gateway" or kind_of(name) in TREE}
     return [f"{count} lives of {name}" for name, count in lives.items() if count > 1]
 
 
@@ -236,7 +239,9 @@ def _in_the_end(fleet: Fleet, struck: str) -> list[str]:
     truth, told = truth_of(fleet.world.truth), exported(fleet.data)
     result = score(truth, told, fleet.acknowledged, fleet.data)
     faults = [] if result.is_clean() else [str(result)]
-    faults += [f"{len(truth.keys() ^ told.keys())} joins differ"] if told.keys() != truth.keys() else []
+    bots = {str(each.user_id) for each in fleet.world.truth if each.bot}
+    differ = {join for join in truth.keys() ^ told.keys() if join[1] not in bots}  # nobody invites a bot
+    faults += [f"{len(differ)} joins differ"] if differ else []
     faults += [f"{each.kind}: {each.detail}" for each in fleet.sandbox.violations]
     faults += [f"unhandled: {each}" for each in fleet.sandbox.unhandled]
     if not struck:
@@ -246,12 +251,9 @@ def _in_the_end(fleet: Fleet, struck: str) -> list[str]:
 
 def sample(days: int) -> list[str]:
     """So many days out of all, each with another kill: what was wrong with them, and the command that repeats it."""
-    visits = survey()
-    spots, every = list(visits), list(cases(visits))
     faults: list[str] = []
-    for case in every[:: len(every) // days][:days]:
-        told = play(spots[case.number], case).faults
-        faults += [f'python -m tests.kills --only "{case}": {spots[case.number]}: {fault}' for fault in told]
+    for case in Random(SEED).sample([*cases()], days):
+        faults += [f'python -m tests.kills --only "{case}": {spot_at(case)}: {fault}' for fault in play(case).faults]
     return faults
 
 
@@ -272,9 +274,16 @@ def _library() -> Iterator[None]:
         patch.setattr(Route, "BASE", Route.BASE)
         patch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", "unset")
         patch.setattr("actors.gateway.outside.CRASHED_S", 0.1)
+        patch.setattr("actors.gateway.registration.SYNC_AGAIN_S", 0.1)
         patch.setattr("actors.gateway.ranking.MAX_PAGE", 2)
         patch.setattr("actors.gateway.ranking.ROWS_A_PAGE", 1)
-        patch.setattr("actors.gateway.identify.IDENTIFY_EVERY_S", 1.5)
+        patch.setattr("actors.gateway.staff_report.MAX_PAGE", 2)
+        patch.setattr("actors.gateway.staff_report.ROWS_A_PAGE", 1)
+        patch.setattr("actors.gateway.why.PAGE_CHARACTERS", 60)
+        patch.setattr("actors.gateway.review.CASES_A_PAGE", 1)
+        patch.setattr("actors.gateway.made_invites.JOB_LOOKS", 2)
+        patch.setattr("actors.gateway.identify.IDENTIFY_EVERY_S", 3.0)
+        hurry(patch.setattr)
         patch.setattr("discord.client.ExponentialBackoff.delay", lambda _: 0.1)
         yield
 

@@ -1,6 +1,7 @@
 """Killed at every await that a story reaches: each once here, in one way or another; all ways in ``make kills``."""
 
 import gc
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import cycle
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -22,6 +24,13 @@ from tests.kills.unreached import why_not
 DAYS = 3
 """Kills in the gateway's glue; each takes seconds."""
 USUAL = "work"
+
+
+class Gateway(NamedTuple):
+    """What the days of the gateway showed."""
+
+    unexplained: list[str]
+    faults: list[str]
 
 
 @pytest.fixture(autouse=True)
@@ -81,18 +90,28 @@ def test_the_same_kill_gives_the_same_run():
     assert campaign.play(case) == campaign.play(case)
 
 
-@pytest.mark.timeout(240)
-def test_days_of_a_bot_with_a_kill_in_the_gateways_glue():
-    """In a process of their own: what a torn connect leaves complains when it is collected, in any later test."""
+@pytest.fixture(scope="module")
+def gateway() -> Gateway:
+    """In a process of its own: what a torn connect leaves complains when it is collected, in any later test."""
     root = Path(__file__).resolve().parents[2]
-    play = f"import sys; from tests.kills.gateway import sample; sys.exit(chr(10).join(sample({DAYS})) or 0)"
-    environ = {**os.environ, "PYTHONPATH": str(root)}
+    play = f"import json; from tests.kills.gateway import *; print(json.dumps([unexplained(), sample({DAYS})]))"
     played = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", play],
-        env=environ,
+        env={**os.environ, "PYTHONPATH": str(root)},
         cwd=root,
         capture_output=True,
         text=True,
         check=False,
     )
     assert played.returncode == 0, played.stderr
+    return Gateway(*json.loads(played.stdout.splitlines()[-1]))
+
+
+@pytest.mark.timeout(240)
+def test_every_await_of_the_gateway_that_can_wait_is_reached_or_it_is_said_why_not(gateway: Gateway):
+    assert gateway.unexplained == []
+
+
+@pytest.mark.timeout(240)
+def test_days_of_a_bot_with_a_kill_in_the_gateways_glue(gateway: Gateway):
+    assert gateway.faults == []

@@ -44,7 +44,8 @@ async def short_sleep(seconds: float) -> None:
 class Fleet:
     """Guilds with two invites each, and a bot that has not been started yet.
 
-    ``unseen``: codes that no sample can have shown; the truth about their joins is that no counter tells of them.
+    ``unseen``: codes that no sample can have shown; the truth about their joins is that no counter tells of them;
+    ``witness``: whether the second witness is asked.
     """
 
     def __init__(self, sandbox: Sandbox, data: Path, *, guilds: int, shards: int) -> None:
@@ -65,6 +66,7 @@ class Fleet:
         self._joining = False
         self.live_now: set[object] = set()
         self.unseen: set[str] = set()
+        self.witness = False
 
     def _build(self) -> None:
         log = structlog.wrap_logger(
@@ -96,7 +98,7 @@ class Fleet:
             randomness=randomness,
             spawn=spawn,
             keep=lambda *_: None,
-            witness=False,
+            witness=self.witness,
             log=log,
         )
         self.supervisor.connect(self.gateway.outside)
@@ -159,7 +161,11 @@ class Fleet:
 
     async def worked_out(self, patience_s: float = PATIENCE_S) -> None:
         """Every join of the world is recorded and has its verdict, and all guilds are live."""
-        await self.until(lambda: self._is_live() and not self._first_unsettled(), patience_s)
+        await self.until(self.is_worked_out, patience_s)
+
+    def is_worked_out(self) -> bool:
+        """Whether that is so now."""
+        return self._is_live() and not self._first_unsettled()
 
     async def worked_out_after_a_pause(self) -> None:
         """Nobody joins any more; then as ``worked_out``."""
