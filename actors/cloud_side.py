@@ -58,6 +58,7 @@ class CloudSide:
         self._objects = cloud.objects
         self._randomness = randomness
         self._is_fit = False
+        self._is_awaited = False
         self._clock = clock
         self._sleep = sleep
         self._log = log
@@ -66,6 +67,7 @@ class CloudSide:
             presence,
             epoch=self._epoch,
             hears=hears,
+            fenced=lambda: self._is_awaited,
             overtaken=self._overtaken,
             clock=clock,
             sleep=sleep,
@@ -75,11 +77,12 @@ class CloudSide:
     def attach(self, journal: Journal, named: frozenset[str]) -> None:
         """``named``: the layers that LEDGER_ACK asks for."""
         self._journal = journal
+        self._is_awaited = self._following.layer.name in named
         self._uploader = Uploader(
             self._following,
             journal,
             probe=self._prove_fit,
-            awaited=self._following.layer.name in named,
+            awaited=self._is_awaited,
             clock=self._clock,
             sleep=self._sleep,
             log=self._log,

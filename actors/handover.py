@@ -36,6 +36,7 @@ class Handover:
         presence: the marks in the cloud.
         epoch: the epoch that this process holds, 0 = none.
         hears: whether this process hears Discord: every guild it is in has come, or is known to be away.
+        fenced: whether this process acknowledges only what the cloud has (LEDGER_ACK).
         overtaken: called when somebody has a higher epoch.
         clock, sleep, log: as everywhere.
     """
@@ -46,6 +47,7 @@ class Handover:
         *,
         epoch: Callable[[], int],
         hears: Callable[[], bool],
+        fenced: Callable[[], bool],
         overtaken: Callable[[], None],
         clock: Clock,
         sleep: Sleep,
@@ -54,6 +56,7 @@ class Handover:
         self._presence = presence
         self._epoch = epoch
         self._hears = hears
+        self._fenced = fenced
         self._overtaken = overtaken
         self._clock = clock
         self._sleep = sleep
@@ -137,10 +140,19 @@ class Handover:
             self._log.warning("goodbye.unsaid", error=str(error), hint=f"the next one waits {SILENT_S:g} s")
 
     def _tell_if_new(self, holder: Holder, seen: str) -> None:
-        if not seen:
+        if seen:
+            return
+        if self._fenced():
             self._log.info("standby.began", epoch=holder.epoch, holder=holder.writer)
+        else:
+            self._log.warning("standby.began", epoch=holder.epoch, holder=holder.writer, hint=UNFENCED_HINT)
 
 
+UNFENCED_HINT: Final = (
+    "LEDGER_ACK does not wait for the cloud, and another folder has the same history: whichever process is overtaken "
+    "may acknowledge joins until its next upload that the other does not know; they come back when its folder is "
+    "started again. Set LEDGER_ACK=cloud for both, or run one alone"
+)
 SILENT_HINT: Final = "this process takes the history over now; if the other one still runs, it will find out and stop"
 
 

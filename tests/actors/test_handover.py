@@ -28,18 +28,19 @@ class Side:
         self.objects = MemoryObjects(bucket)
         self.presence = Presence(self.objects, writer)
         self.lines = StringIO()
-        self.epoch, self.hears, self.noticed = epoch, False, 0
+        self.epoch, self.hears, self.fenced, self.noticed = epoch, False, True, 0
         self.clock = clock
         self.before_nap = lambda: None
         log = structlog.wrap_logger(
             structlog.PrintLogger(self.lines),
-            processors=[structlog.processors.JSONRenderer()],
+            processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         )
         self.handover = Handover(
             self.presence,
             epoch=lambda: self.epoch,
             hears=lambda: self.hears,
+            fenced=lambda: self.fenced,
             overtaken=self._notice,
             clock=clock,
             sleep=self.nap,
@@ -54,8 +55,11 @@ class Side:
         self.clock.now_s += seconds
         await asyncio.sleep(0)
 
-    def events(self) -> list[str]:
-        return [msgspec.json.decode(line)["event"] for line in self.lines.getvalue().splitlines()]
+    def told(self) -> list[dict[str, object]]:
+        return [msgspec.json.decode(line) for line in self.lines.getvalue().splitlines()]
+
+    def events(self) -> list[object]:
+        return [line["event"] for line in self.told()]
 
 
 def claimed(writer: str) -> MemoryBucket:
@@ -95,6 +99,19 @@ async def test_a_holder_that_shows_no_sign_is_waited_for_so_long_and_no_longer()
     await new.handover.await_turn()
     assert SILENT_S <= clock.now_s - VirtualClock().now_s < SILENT_S + 1
     assert new.events() == ["standby.began", "holder.silent"]
+
+
+async def test_whoever_acknowledges_without_the_cloud_is_warned_beside_another_folder():
+    for fenced in (True, False):
+        new = Side(claimed("old"), VirtualClock(), "new")
+        new.fenced = fenced
+        await new.handover.await_turn()
+        assert [line["level"] for line in new.told()] == ["info" if fenced else "warning", "warning"]
+        assert ("LEDGER_ACK=cloud" in str(new.told()[0])) != fenced
+    same = Side(claimed("same"), VirtualClock(), "same")
+    same.fenced = False
+    await same.handover.await_turn()
+    assert same.events() == [], "one folder, one writer: its lock sees to that"
 
 
 async def test_each_beat_makes_it_wait_again():

@@ -124,6 +124,7 @@ async def test_old_and_new_overlap_and_the_old_one_is_told_to_stop(deploys: Depl
     async with deploys.joining():
         await deploys.joins(5)
         await new.start_standby()
+        assert (await new.line("standby.began"))["level"] == ("info" if ack == "cloud" else "warning")
         await deploys.joins(5)
         assert await old.stop() == 0
         await new.line("recovery.finished")
