@@ -241,6 +241,7 @@ class GuildActor:
         self.restored = Restored(
             layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.tail)
         )
+        since_s = max(started_s, self._journal.ready_at_s)  # what it waited for before is no part of it
         self._log.info(
             "guild.restored",
             guild=self.guild,
@@ -248,7 +249,7 @@ class GuildActor:
             seq=self.state.seq,
             checkpoint_seq=self._kept_seq,
             records=len(opened.tail),
-            ms=round((self._clock.monotonic_s() - started_s) * 1_000, 1),
+            ms=round((self._clock.monotonic_s() - since_s) * 1_000, 1),
             notes=list(opened.notes),
         )
 

@@ -119,6 +119,8 @@ class Journal:
         self._cloud_given_up = False
         self._next_try_s = 0.0
         self._needs_epoch = False
+        self.ready_at_s = 0.0
+        """When the layers were last found to take records, after they had not."""
         self._broken_since_s: float | None = None
         self._tally = Tally()
         self._joins = self._fenced = self._epochs = self._served = 0
@@ -475,6 +477,7 @@ class Journal:
                 await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             else:
                 self._needs_epoch, self._whole = False, True
+                self.ready_at_s = self._clock.monotonic_s()
                 self._epochs += 1
                 self._log.info("epoch.taken", epoch=report.epoch, notes=list(report.notes))
                 if first:

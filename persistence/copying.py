@@ -45,9 +45,15 @@ class CopyDiffers(LedgerError):
 
 
 class NothingThen(LedgerError):
-    """A history has no record, or none of so early."""
+    """A history has no record of so early."""
 
     hint = "name a later time, or another source"
+
+
+class NothingThere(NothingThen):
+    """A history has no record at all."""
+
+    hint = "look whether it is what was meant: LEDGER_DATA, LEDGER_CLOUD with its prefix, or --from"
 
 
 class Contents(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +139,7 @@ async def copy_history(
     Raises:
         Corrupt: when the history, or what was just written, cannot be read.
         CopyDiffers: when what was read back is not what was copied.
-        NothingThen: when there is nothing to copy, or everything was recorded later than the cut.
+        NothingThere, NothingThen: when there is nothing to copy, or everything was recorded later than the cut.
         NewerFormat: when a later release wrote the history.
         StorageError: when the history cannot be read, or nothing be written.
     """
@@ -153,7 +159,7 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
     finally:
         copy.end()
     if not copy.kept.records:
-        raise NothingThen("nothing was recorded by then" if copy.seen.records else "no record is there")
+        raise NothingThen("nothing was recorded by then") if copy.seen.records else NothingThere("no record is there")
     for guild in sorted(copy.kept.guilds):
         for checkpoint in reversed(await history.checkpoints(guild)):
             copy.keep(checkpoint)
@@ -162,7 +168,8 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
     await asyncio.sleep(0)
     if copy.cut is None and history.heads not in (None, copied.heads):
         raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
-    return msgspec.structs.replace(copied, notes=(*copied.notes, *history.notes()))
+    notes = dict.fromkeys((*copied.notes, *history.notes()))  # what is missing there shows in the copy, too
+    return msgspec.structs.replace(copied, notes=tuple(notes))
 
 
 async def _batches(frames: AsyncIterator[Frame]) -> AsyncIterator[Sequence[Frame]]:

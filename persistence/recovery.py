@@ -128,7 +128,7 @@ async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: in
     if found:
         with seat.minding(now_ms):
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
-    said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
+        said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
     return said + [f"{seat.name}: gsn {a} to {b} is in no layer" for a, b in seat.summary.missing]
 
 

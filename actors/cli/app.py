@@ -26,7 +26,7 @@ from actors.cli.reach import reached
 from actors.cli.replay import Question, replay
 from actors.cli.restore import CLOUD, BadRestore, Wish, restore_backup, restore_history
 from actors.cli.setup import set_up
-from actors.cli.times import parse_time
+from actors.cli.times import BadTime, parse_time
 from actors.cli.tools import Tools
 from actors.cli.vault import endpoint_of, serve_vault
 from actors.cli.verify import verify_all_layers, verify_layers
@@ -188,7 +188,8 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
             json: one JSON object a line.
         """
         tools = _tools()
-        question = Question(guild=_guild(guild), until_ms=_time(until, tools))
+        until_ms = _past(until, tools, f"--until {until} lies in the future")
+        question = Question(guild=_guild(guild), until_ms=until_ms)
         said = settings()
         return replay(tools, said.ledger_data, said.database(), question, json=json)
 
@@ -247,7 +248,8 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
             return asyncio.run(_drill(settings(), tools))
         if to is None:
             raise BadRestore("it is not said where to restore to")
-        wish = Wish(to=to, until_ms=_past(at, tools))
+        why = "nothing would be left out, and yet it were another history"
+        wish = Wish(to=to, until_ms=_past(at, tools, f"--at {at} lies in the future: {why}"))
         if source == CLOUD:
             return asyncio.run(_restore(settings(), tools, wish))
         return asyncio.run(restore_backup(tools, Path(source), wish))
@@ -278,16 +280,12 @@ def _guild(said: str | None) -> GuildId | None:
     return guild
 
 
-def _time(said: str | None, tools: Tools) -> int | None:
-    return None if said is None else parse_time(said, tools.clock.now_ms())
-
-
-def _past(said: str | None, tools: Tools) -> int | None:
-    at_ms = _time(said, tools)
-    if at_ms is not None and at_ms > tools.clock.now_ms():
-        raise BadRestore(
-            f"--at {said} lies in the future: nothing would be left out, and yet it were another history"
-        )
+def _past(said: str | None, tools: Tools, future: str) -> int | None:
+    """The time that was said; ``future``: what to say where it has not come yet."""
+    now_ms = tools.clock.now_ms()
+    at_ms = None if said is None else parse_time(said, now_ms)
+    if at_ms is not None and at_ms > now_ms:
+        raise BadTime(future)
     return at_ms
 
 

@@ -21,7 +21,7 @@ _UNITS_S: Final = {
 
 
 class BadTime(BadWords):
-    """A word that is no time."""
+    """A word that is no time, or none that can be meant."""
 
     hint = "say it like 2026-11-28T18:00Z, 2026-11-28 19:00+01:00 (without a zone it is UTC), or `2h ago`"
 

@@ -598,6 +598,7 @@ def test_the_program_s_own_entry_backs_up(tmp_path: Path):
         (("restore", "--from", "b", "--to", "new", "--at", "noon"), "is no time"),
         (("restore", "--from", "b", "--to", "new", "--at", "2999-01-01"), "lies in the future"),
         (("replay", "--until", "noon"), "is no time"),
+        (("replay", "--until", "2999-01-01"), "lies in the future"),
         (("replay", "--guild", "x"), "is no id"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
 from actors.cli.drill import drill
+from actors.cli.exits import exit_code_of
 from actors.cli.inspection import Inspected
 from actors.cli.restore import Wish, restore_history
 from actors.drills import NAME, Drill, last_drill
@@ -24,7 +25,7 @@ from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
 from persistence.cloud_bytes import Kind, SegmentHeader, digest_of, segment, segment_key
-from persistence.copying import CopyDiffers, NothingThen
+from persistence.copying import CopyDiffers, NothingThere
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.frames import Frame
@@ -190,9 +191,11 @@ async def test_a_scratch_file_that_cannot_be_written_leaves_nothing(cloud: Cloud
 
 
 async def test_an_empty_cloud_restores_nothing(tmp_path: Path):
-    with pytest.raises(NothingThen):
+    with pytest.raises(NothingThere) as caught:
         await Cloud(tmp_path / "data").restore(tmp_path / "new")
     assert not (tmp_path / "new").exists()
+    assert exit_code_of(caught.value) == 2
+    assert "LEDGER_CLOUD with its prefix" in caught.value.hint
 
 
 async def test_a_cloud_that_goes_away_leaves_nothing_that_looks_whole(cloud: Cloud, tmp_path: Path):
@@ -235,6 +238,7 @@ async def test_a_segment_that_is_damaged_or_gone_is_never_passed_over_in_silence
             else:
                 assert code == 1
                 assert "the history was not whole: " in said
+                assert len(set(said.splitlines())) == len(said.splitlines()), "each is said once"
                 shutil.rmtree(tmp_path / "new")
         cloud.bucket.objects[key] = whole
 
@@ -327,14 +331,15 @@ async def test_a_cloud_that_is_ahead_of_the_log_is_a_difference(cloud: Cloud):
 
 
 async def test_a_damaged_cloud_is_a_difference_and_in_the_report(cloud: Cloud):
-    key = [key for key in cloud.bucket.objects if key.startswith("seg/")][-1]
-    whole = cloud.bucket.objects[key]
-    cloud.bucket.objects[key] = whole[:-9]
-    code, _, report = await cloud.drill()
-    cloud.bucket.objects[key] = whole
-    assert code == 1
-    assert report is not None
-    assert report.differences
+    for key in [key for key in cloud.bucket.objects if key.startswith("seg/")][-2:]:
+        whole = cloud.bucket.objects[key]
+        cloud.bucket.objects[key] = whole[:-9]
+        code, _, report = await cloud.drill()
+        cloud.bucket.objects[key] = whole
+        assert code == 1
+        assert report is not None
+        assert report.differences
+        assert len(set(report.differences)) == len(report.differences), "each is told once"
 
 
 async def test_without_a_live_history_there_is_nothing_to_compare_with(cloud: Cloud):

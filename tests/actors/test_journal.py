@@ -29,6 +29,22 @@ async def test_what_was_queued_before_an_open_is_durable_when_it_reads():
         assert (await append).head.seq == 1
 
 
+async def test_how_long_a_process_stood_by_is_no_part_of_how_long_its_guilds_took_to_come_back():
+    bot, gone = Bot(), asyncio.Event()
+
+    async def stand_by() -> None:
+        await gone.wait()
+
+    bot.journal._turn = stand_by
+    async with running(bot):
+        bot.come_up()
+        await bot.until(lambda: bool(bot.journal._queue))
+        bot.clock.now_s += 3_600
+        gone.set()
+        await bot.until(lambda: bool(bot.events("guild.restored")))
+        assert [line["ms"] for line in bot.events("guild.restored")] == [0]
+
+
 async def test_an_earlier_life_cannot_append_after_its_successor_opened():
     async with running(Bot()) as bot:
         await bot.journal.open(GUILD, 1)

@@ -277,6 +277,7 @@ async def test_a_hole_that_no_layer_can_fill_is_said_and_the_service_goes_on(wor
     world.database.lose(gsn, gsn)
     report = await world.process().start()
     assert any("is in no layer" in note for note in report.notes)
+    assert not any("put back" in note for note in report.notes)
     opened = await world.store.open_guild(RED)
     assert [record.seq for record in opened.tail] == list(range(1, gsn))
     assert (await world.store.open_guild(BLUE)).head is not None
