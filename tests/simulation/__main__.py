@@ -4,8 +4,8 @@
     python -m tests.simulation --seed S [--dials JSON]
 
 A seed that breaks an invariant is shrunk, kept in the corpus and printed as a command. Ends with 1 when one did, or
-when enough seeds did not reach every rare state. ``--resume`` goes on where the last call stopped
-(``.prove/simulation``).
+when enough seeds did not reach every rare state. ``--resume`` goes on where the last call stopped,
+with the rare states that the calls before it have seen (``.prove/simulation.json``).
 """
 
 import argparse
@@ -15,7 +15,7 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count, islice
 from multiprocessing.pool import AsyncResult
 from pathlib import Path
@@ -28,12 +28,12 @@ from rich.table import Table
 from tests.progress import Bars
 from tests.simulation import corpus
 from tests.simulation.dials import Dials, draw
-from tests.simulation.kill_points import KillPoint
+from tests.simulation.kill_points import KillPoint, coverage
 from tests.simulation.rare import RARE, unreached
 from tests.simulation.run import Outcome, run
 from tests.simulation.shrink import differences, shrunk
 
-NOTES: Final = Path(".prove/simulation")
+NOTES: Final = Path(".prove/simulation.json")
 ENOUGH: Final = 2_000
 """So many seeds reach every rare state."""
 USUAL: Final = 1_000
@@ -43,6 +43,22 @@ BROKEN: Final = 10
 """After so many failures no other run is begun."""
 SHRUNK: Final = 3
 """So many of them are shrunk; the others are only named."""
+
+
+class Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """Where resumed calls go on; and how many runs saw what since every rare state had been reached."""
+
+    following: int
+    runs: int = 0
+    seen: Mapping[str, int] = {}
+
+    def lacking(self) -> list[str]:
+        """The rare states that so many runs should have reached."""
+        return unreached(Counter(self.seen)) if self.runs >= ENOUGH else []
+
+    def kept(self) -> "Notes":
+        """What the next call begins with: where all were reached, they have to be reached again."""
+        return Notes(following=self.following) if self.runs >= ENOUGH and not self.lacking() else self
 
 
 class Summary:
@@ -100,16 +116,29 @@ def main(arguments: Sequence[str]) -> int:
     console = Console()
     if options.seed is not None:
         return play_one(turned(draw(options.seed), options.dials), console)
-    first = int(NOTES.read_text()) if options.resume and NOTES.exists() else options.first
+    notes = noted() if options.resume else Notes(following=options.first)
+    first = notes.following
     seeds = options.seeds or (USUAL if options.budget == float("inf") else sys.maxsize)
     summary = play(first, seeds, time.monotonic() + options.budget, console)
     report(summary, console)
-    following = first + max(0, summary.runs - len(corpus.kept()))
-    console.print(f"next: {following}")
+    notes = Notes(
+        following=first + max(0, summary.runs - len(corpus.kept())),
+        runs=notes.runs + summary.runs,
+        seen=Counter(notes.seen) + summary.seen,
+    )
+    console.print(f"from {first}, next: {notes.following}")
     if options.resume:
-        NOTES.parent.mkdir(exist_ok=True)
-        NOTES.write_text(str(following))
-    return explain(summary, console)
+        note(notes.kept())
+    return explain(summary, notes.lacking(), console)
+
+
+def noted() -> Notes:
+    return msgspec.json.decode(NOTES.read_bytes(), type=Notes) if NOTES.exists() else Notes(following=0)
+
+
+def note(notes: Notes) -> None:
+    NOTES.parent.mkdir(exist_ok=True)
+    NOTES.write_bytes(msgspec.json.encode(notes))
 
 
 def turned(dials: Dials, changes: str) -> Dials:
@@ -177,11 +206,12 @@ def report(summary: Summary, console: Console) -> None:
         name, times = faults[place]
         table.add_row(state, str(summary.seen[state]) if state else "", name, str(times) if name else "")
     console.print(table)
-    console.print(f"{len(summary.kill_points)} await points were killed at (module, line)")
+    killed, there = coverage(summary.kill_points)
+    console.print(f"killed at {killed} of the {there} lines at which the kernel waits (tests/kills/points.py)")
 
 
-def explain(summary: Summary, console: Console) -> int:
-    """Shrinks what broke, keeps it, and says how to repeat it."""
+def explain(summary: Summary, lacking: Sequence[str], console: Console) -> int:
+    """Shrinks what broke, keeps it, and says how to repeat it; and which rare states are lacking."""
     for outcome in summary.broken[:SHRUNK]:
         with console.status(f"shrinks SEED={outcome.dials.seed}"):
             small = shrunk(outcome.dials, lambda dials, name=outcome.broken: run(dials).broken == name)
@@ -191,7 +221,6 @@ def explain(summary: Summary, console: Console) -> int:
         console.print(f"kept as {path.name}; again: {command(small)}", highlight=False, soft_wrap=True)
     for outcome in summary.broken[SHRUNK:]:
         console.print(f"{outcome.why}; again: {command(outcome.dials)}", highlight=False, soft_wrap=True)
-    lacking = unreached(summary.seen) if summary.runs >= ENOUGH else []
     if lacking:
         console.print(f"[red]never reached: {', '.join(lacking)}[/]")
     return int(bool(summary.broken) or bool(lacking))

@@ -21,7 +21,7 @@ from tests.persistence.simdisk import PowerCut
 from tests.simulation.agenda import Agenda
 from tests.simulation.dials import Dials, stream
 from tests.simulation.gateway import Gateway
-from tests.simulation.kill_points import ELSEWHERE, KillPoint, where
+from tests.simulation.kill_points import ELSEWHERE, KillPoint, way
 from tests.simulation.platter import Platter
 from tests.simulation.process import Process
 from tests.simulation.sky import Weather
@@ -187,7 +187,7 @@ class Faults:
             return
         self.injected["power"] += 1
         for task in asyncio.all_tasks(process.loop):
-            self.kill_points.add(where(task))
+            self.kill_points.update(way(task))
         process.loop.fail(PowerCut())
 
     def _kill_journal(self, kind: str) -> None:
@@ -215,8 +215,9 @@ class Faults:
         task = next((child.task for child in children if child.spec.name == name), None)
         if task is None or task.done():
             return False
-        self.last_point = where(task)
-        self.kill_points.add(self.last_point)
+        killed_at = way(task)
+        self.last_point = killed_at[-1]
+        self.kill_points.update(killed_at)
         self.injected[kind] += 1
         self.hits[name] += 1
         return process.supervisor.kill(name)
