@@ -1,8 +1,9 @@
 """``make prove BUDGET=20m``: every proof that is too long for ``make test``, each for its share of the time.
 
-A proof is a program of its own (``python -m tests.NAME --budget SECONDS --resume``): it shows its progress, stops
-about in time, keeps in ``.prove/`` where it stopped, and ends with 1 and a command that repeats what failed. Where
-nobody sits at a terminal, the end of what failed is told once more at the end: a CI shows little else.
+A proof is a program of its own (``python -m tests.NAME --budget SECONDS --resume --from N``): it shows its progress,
+stops about in time, keeps in ``.prove/`` where it stopped, and ends with 1 and a command that repeats what failed. On
+a clean clone, where nothing is kept, it begins at N, which moves on with each commit. Where nobody sits at a
+terminal, the end of what failed is told once more at the end: a CI shows little else.
 """
 
 import argparse
@@ -22,6 +23,8 @@ from rich.table import Table
 UNITS_S: Final = {"": 1, "s": 1, "m": 60, "h": 3_600}
 LEAST_S: Final = 5
 TAIL_LINES: Final = 25
+A_COMMIT: Final = 997
+"""So much further on begins the first sample of each commit; a prime, so that whatever repeats is gone through."""
 ORPHANS_S: Final = 5.0
 """What a proof has started may hold its output open; so long it is waited for after the proof's own end."""
 
@@ -66,11 +69,21 @@ def seconds(text: str) -> int:
     return int(found[1]) * UNITS_S[found[2]]
 
 
-def run(proof: Proof, budget_s: int, console: Console) -> Result:
+def commits() -> int:
+    """So many lead to the one that is checked out; 0 where there is no git."""
+    try:
+        counted = subprocess.run(["git", "rev-list", "--count", "HEAD"], check=False, capture_output=True, text=True)
+    except OSError:
+        return 0
+    return int(counted.stdout or 0)
+
+
+def run(proof: Proof, first: int, budget_s: int, console: Console) -> Result:
     share_s = max(LEAST_S, round(budget_s * proof.share))
-    console.rule(f"{proof.what} ({share_s} s)", align="left")
+    console.rule(f"{proof.what} ({share_s} s; from {first} on, or where it stopped)", align="left")
     began_s = time.monotonic()
-    command = [sys.executable, "-m", f"tests.{proof.name}", "--budget", str(share_s), "--resume"]
+    options = ["--budget", str(share_s), "--resume", "--from", str(first)]
+    command = [sys.executable, "-m", f"tests.{proof.name}", *options]
     code, tail = (leave_alone if console.is_terminal else listen)(command)
     return Result(proof, code, time.monotonic() - began_s, tail)
 
@@ -120,7 +133,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--budget", type=seconds, default=seconds("20m"), help="for all of it: 90s, 20m, 2h")
     budget_s = parser.parse_args(arguments).budget
     console = Console()
-    results = [run(proof, budget_s, console) for proof in PROOFS]
+    first = commits() * A_COMMIT
+    results = [run(proof, first, budget_s, console) for proof in PROOFS]
     tell(results, console)
     return 1 if any(each.code for each in results) else 0
 

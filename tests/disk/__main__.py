@@ -1,9 +1,10 @@
 """The proof L2: every operation of a disk with everything that can happen to it, and every state that a cut leaves.
 
-    python -m tests.disk [--budget SECONDS] [--resume] [--only SECTION [--from N] [--count N]]
+    python -m tests.disk [--budget SECONDS] [--resume] [--from N] [--count N] [--only SECTION]
 
 Sections take turns until the budget is spent or all is done; with ``--resume`` each goes on where it stopped the last
-time (``.prove/disk``). Ends with 1, and a command that repeats it, at the first thing that is not as it should be.
+time (``.prove/disk``), and behind its last job with the first. Ends with 1, and a command that repeats it, at the
+first thing that is not as it should be.
 """
 
 import argparse
@@ -41,12 +42,11 @@ class Run:
 
     def __init__(self, parts: Mapping[str, Section], first: Mapping[str, int], progress: Bars) -> None:
         self.parts = parts
-        self.first = {name: first.get(name, 0) for name in parts}
+        self.first = {name: first.get(name, 0) % (part.jobs or sys.maxsize) for name, part in parts.items()}
         self.next = dict(self.first)
         self._progress = progress
         self._tasks: dict[str, TaskID] = {
-            name: progress.add_task(f"{name:13}", total=part.jobs, completed=self.next[name])
-            for name, part in parts.items()
+            name: progress.add_task(f"{name:13}", total=part.jobs) for name, part in parts.items()
         }
 
     def until(self, end_s: float, most: int | None) -> None:
@@ -58,20 +58,21 @@ class Run:
 
     def _turn(self, name: str, end_s: float, most: int | None) -> None:
         while not self._is_over(name, most):
-            number = self.next[name]
+            jobs, number = self.parts[name].jobs, self.next[name]
+            number = number if jobs is None else number % jobs
             try:
                 self.parts[name].job(number)
             except (AssertionError, LedgerError) as error:
                 raise Failed(name, number, error) from error
             self.next[name] += 1
-            self._progress.update(self._tasks[name], completed=self.next[name])
+            self._progress.update(self._tasks[name], completed=self.next[name] - self.first[name])
             if time.monotonic() >= end_s:
                 return
 
     def _is_over(self, name: str, most: int | None) -> bool:
         jobs = self.parts[name].jobs
         done = self.next[name] - self.first[name]
-        return (jobs is not None and self.next[name] >= jobs) or (most is not None and done >= most)
+        return (jobs is not None and done >= jobs) or (most is not None and done >= most)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str]) -> int:
     if "cuts" not in known:
         console.print("skipped: SQLite, which this Python carries within itself: there is no library to watch")
     names = [options.only] if options.only else list(known)
-    first = noted() if options.resume else {options.only: options.first}
+    first = dict.fromkeys(names, options.first) | (noted() if options.resume else {})
     end_s = time.monotonic() + options.budget
     with tempfile.TemporaryDirectory() as folder, Bars(console=console) as progress:
         bench = Bench(Path(folder))
@@ -102,7 +103,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for all of it")
     parser.add_argument("--resume", action="store_true", help="go on where it stopped the last time")
     parser.add_argument("--only", choices=sorted(sections()), help="one section")
-    parser.add_argument("--from", dest="first", type=int, default=0, help="its job to begin with")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="the job to begin with")
     parser.add_argument("--count", type=int, default=None, help="so many jobs of each section")
     return parser.parse_args(arguments)
 

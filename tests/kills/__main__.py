@@ -94,13 +94,14 @@ def glue() -> Part:
 PARTS: Final = {"gateway": glue, "kernel": kernel}
 
 
-def perform(part: Part, budget_s: float, console: Console, *, resume: bool) -> Tally:
-    """As many runs as the time allows, from where it stopped; then all over again."""
-    at, tally, end_s = _kept(part) if resume else 0, Tally(), time.monotonic() + budget_s
+def perform(part: Part, budget_s: float, first: int, console: Console, *, resume: bool) -> Tally:
+    """As many runs as the time allows, and one at least, from where it stopped; then all over again."""
+    began = (_kept(part, first) if resume else first) % max(1, len(part.runs))
+    at, tally, end_s = began, Tally(), time.monotonic() + budget_s
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Bars(*columns, console=console, transient=True) as progress:
         bar = progress.add_task(part.name, total=len(part.runs), completed=at)
-        while time.monotonic() < end_s and at < len(part.runs):
+        while at < len(part.runs) and (at == began or time.monotonic() < end_s):
             case = part.runs[at]
             tally.take(case, part.spot(case), part.play(case))
             at += 1
@@ -108,7 +109,7 @@ def perform(part: Part, budget_s: float, console: Console, *, resume: bool) -> T
             progress.update(bar, completed=at, description=said)
     if resume:
         _keep(part, at % len(part.runs))
-    console.print(f"{part.name}: next: {at % len(part.runs)} of {len(part.runs)} runs")
+    console.print(f"{part.name}: from {began}, next: {at % len(part.runs)} of {len(part.runs)} runs")
     return tally
 
 
@@ -142,6 +143,7 @@ def main(arguments: Sequence[str]) -> int:
         "--budget", type=float, default=float("inf"), metavar="SECONDS", help="stop after about so long"
     )
     parser.add_argument("--resume", action="store_true", help="go on where the last run with this stopped")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the run to begin with")
     parser.add_argument("--only", metavar="CASE", help="one run")
     parser.add_argument("--part", choices=PARTS, help="this one alone")
     parser.add_argument("--places", action="store_true", help="tell where the stories wait")
@@ -153,10 +155,12 @@ def main(arguments: Sequence[str]) -> int:
     for name in PARTS if asked.part is None else (asked.part,):
         part = PARTS[name]()
         share = GATEWAY_SHARE if name == "gateway" and asked.part is None else 1.0
-        left_s = 0.0 if asked.places else asked.budget - (time.monotonic() - began_s)
-        tally = perform(part, left_s * share, console, resume=asked.resume)
         if asked.places:
             _tell_places(part, console)
+            tell(part, Tally(), console)
+            continue
+        left_s = asked.budget - (time.monotonic() - began_s)
+        tally = perform(part, left_s * share, asked.first, console, resume=asked.resume)
         tell(part, tally, console)
         failed = failed or bool(tally.faults)
     return 1 if failed else 0
@@ -197,10 +201,9 @@ def _tell_places(part: Part, console: Console) -> None:
         console.print(str(spot), markup=False, highlight=False, soft_wrap=True)
 
 
-def _kept(part: Part) -> int:
+def _kept(part: Part, first: int) -> int:
     path = KEPT / f"kills-{part.name}"
-    text = path.read_text(encoding="utf-8") if path.exists() else "0"
-    return int(text) % max(1, len(part.runs))
+    return int(path.read_text(encoding="utf-8")) if path.exists() else first
 
 
 def _keep(part: Part, at: int) -> None:

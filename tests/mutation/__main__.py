@@ -107,10 +107,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 class Run:
     """Trials side by side, and what they said."""
 
-    def __init__(self, planted: Sequence[Planted], *, resume: bool) -> None:
+    def __init__(self, planted: Sequence[Planted], first: int, *, resume: bool) -> None:
         self.planted = planted
         self.trials = _kept(KEPT, dict[str, Trial]) if resume else {}
-        self.todo = [each for each in planted if not self._is_known(each)]
+        at = first % len(planted)
+        self.todo = [each for each in (*planted[at:], *planted[:at]) if not self._is_known(each)]
         self._running: dict[Child, Attempt] = {}
         self._reach: Mapping[str, Reach] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="mutation-"))
@@ -287,7 +288,7 @@ def main() -> int:
         planted = [each for group in GROUPS for each in candidates_of(group) if each.mutant.id == asked.only]
         if not planted:
             raise SystemExit(f"no mutant {asked.only}: the code around it has changed")
-    run = Run(planted, resume=asked.resume)
+    run = Run(planted, asked.first, resume=asked.resume)
     console = Console()
 
     def use(collected: Collected) -> None:
@@ -306,6 +307,7 @@ def _asked() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__.partition("\n")[0])
     parser.add_argument("--mutants", type=int, default=300, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="which")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the one to begin with, by its number")
     parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, about")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     parser.add_argument("--only", metavar="ID", help="one mutant")

@@ -1,6 +1,6 @@
 """``make planted``: every planted bug, by which layer it is caught, as breaking which invariant, after how many runs.
 
-    python -m tests.planted [--budget SECONDS] [--resume] [--only NAME]
+    python -m tests.planted [--budget SECONDS] [--resume] [--from N] [--only NAME]
 
 Ends with 1 when a bug was looked for to the end and not caught, or caught by an invariant that it should not break.
 What the budget did not reach is named; with ``--resume`` the next call begins there (``.prove/planted``).
@@ -34,11 +34,13 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.planted", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--budget", type=float, default=BUDGET_S, help="seconds for all of it")
     parser.add_argument("--resume", action="store_true", help="begin with what was not reached the last time")
+    parser.add_argument("--from", type=int, default=0, dest="first", help="the bug to begin with, by its number")
     parser.add_argument("--only", default="", help="bugs whose names begin so")
     options = parser.parse_args(arguments)
     bugs = [bug for bug in ALL if bug.name.startswith(options.only)]
     console = Console()
-    results = searched(in_order(bugs, noted() if options.resume else ()), options.budget, console)
+    first = (noted() if options.resume else None) or [bug.name for bug in bugs[options.first % max(1, len(bugs)) :]]
+    results = searched(in_order(bugs, first), options.budget, console)
     console.print(table_of(bugs, results))
     if options.resume:
         note([each.bug for each in results if each.verdict in LEFT])
@@ -103,8 +105,8 @@ def complaints(bad: Sequence[Result]) -> Iterator[str]:
         yield f"{each.bug}: {each.verdict}{why}\n    repeat: python -m tests.planted --only {each.bug}"
 
 
-def noted() -> tuple[str, ...]:
-    return tuple(NOTES.read_text(encoding="utf-8").split()) if NOTES.exists() else ()
+def noted() -> Sequence[str]:
+    return NOTES.read_text(encoding="utf-8").splitlines() if NOTES.exists() else ()
 
 
 def note(names: Sequence[str]) -> None:

@@ -116,7 +116,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console()
     if options.seed is not None:
         return play_one(turned(draw(options.seed), options.dials), console)
-    notes = noted() if options.resume else Notes(following=options.first)
+    notes = (noted() if options.resume else None) or Notes(following=options.first)
     first = notes.following
     seeds = options.seeds or (USUAL if options.budget == float("inf") else sys.maxsize)
     summary = play(first, seeds, time.monotonic() + options.budget, console)
@@ -132,8 +132,8 @@ def main(arguments: Sequence[str]) -> int:
     return explain(summary, notes.lacking(), console)
 
 
-def noted() -> Notes:
-    return msgspec.json.decode(NOTES.read_bytes(), type=Notes) if NOTES.exists() else Notes(following=0)
+def noted() -> Notes | None:
+    return msgspec.json.decode(NOTES.read_bytes(), type=Notes) if NOTES.exists() else None
 
 
 def note(notes: Notes) -> None:
