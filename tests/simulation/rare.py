@@ -93,6 +93,9 @@ RARE: Final = (
 VERY_RARE: Final = frozenset({"branch set aside", "hole reported", "unacknowledged records gone"})
 """Reported and not asked for: some thousand seeds may pass without one."""
 
+IN_HUNDREDS: Final = frozenset(RARE) - VERY_RARE - {"branch salvaged", "rival overtaken", "start refused"}
+"""What three hundred seeds reach, in a dozen of them at least."""
+
 
 def unreached(seen: Counter[str]) -> list[str]:
     """The rare states that were not reached, and should have been."""
