@@ -449,7 +449,9 @@ class Journal:
         self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in told)
 
     def _tell_found(self, guild: GuildId, opened: Opened) -> None:
-        keys = self._doubtful.pop(guild, set())
+        keys = self._doubtful.pop(guild, None)
+        if keys is None:
+            return
         found = [record for record in opened.tail if record.key in keys]
         self._tally.take_verdicts(found)
         self._tell_joins(found, degraded=self.is_degraded())

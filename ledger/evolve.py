@@ -232,6 +232,16 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
             _leave_unread(state, gap.opened.requested_us - LISTED_LATE_US, gap.closed.answered_us)
     state.unsolved += 1
     _replace_counters(state, event)
+    if state.births or state.deaths:
+        _settle(state, event)
+    state.broken = ()
+    state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
+    if state.logged:
+        state.logged = {code: made for code, made in state.logged.items() if awaits(state, made)}
+
+
+def _settle(state: GuildState, event: r.SampleTaken) -> None:
+    """What was heard of invites, and the sample has seen, is over."""
     state.births = {
         key: birth
         for key, birth in state.births.items()
@@ -239,9 +249,6 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     }
     # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite.
     state.deaths = {code: death for code, death in state.deaths.items() if death.arrived_us >= event.requested_us}
-    state.broken = ()
-    state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
-    state.logged = {code: made for code, made in state.logged.items() if awaits(state, made)}
 
 
 def _is_listed(state: GuildState, invite: r.Counter) -> bool:
@@ -335,7 +342,7 @@ def _settings(state: GuildState, settings: r.Settings) -> None:
 
 
 def _gaps_of(state: GuildState, event: r.WindowClosed) -> list[Gap]:
-    return [gap for gap in state.gaps if event.first_sample < gap.number <= event.last_sample]
+    return [gap for gap in state.gaps if event.first_sample < gap.closed.number <= event.last_sample]
 
 
 def _carry(state: GuildState, gaps: Sequence[Gap], oldest_us: int) -> None:
@@ -431,6 +438,5 @@ def _keep_newest(held: dict[K, V], most: int) -> None:
 
 def _put_period(state: GuildState, user: UserId, period: Period) -> None:
     """Replaces the membership that began at the same time."""
-    state.members[user] = tuple(
-        period if each.opened_us == period.opened_us else each for each in state.members.get(user, ())
-    )
+    held = state.members.get(user, ())
+    state.members[user] = tuple([period if each.opened_us == period.opened_us else each for each in held])

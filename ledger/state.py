@@ -96,19 +96,21 @@ class Roll(dict[UserId, tuple[Period, ...]]):
             self._fresh.append(user)
         else:
             for each in before:
-                here -= each.left_us == 0
+                if each.left_us == 0:
+                    here -= 1
                 was_case = was_case or (each.status in OPEN and each.counted)
                 if each.credited is not None:
                     self.credited[each.credited] -= 1
         for each in periods:
-            here += each.left_us == 0
+            if each.left_us == 0:
+                here += 1
             is_case = is_case or (each.status in OPEN and each.counted)
             if each.credited is not None:
                 self.credited[each.credited] += 1
         self.here = here
         if is_case is not was_case:
             (self.cases.add if is_case else self.cases.remove)(user)
-        super().__setitem__(user, periods)
+        dict.__setitem__(self, user, periods)
 
     def __copy__(self) -> Self:
         copied = type(self)()
