@@ -11,7 +11,7 @@ from tests.planted.registry import ALL, BUGS, WITNESSES
 from tests.planted.search import Verdict, search_apart
 from tests.simulation.invariants import INVARIANTS
 
-SLOW = frozenset({"dead-letter-unanswered", "layer-never-brought-back"})
+SLOW = frozenset({"layer-never-brought-back"})
 CPU_S = 50.0
 TELLING = {
     "overtaken-and-goes-on": 142,
@@ -28,6 +28,7 @@ TELLING = {
     "handler-at-a-loss": 137,
     "B1: handler-at-a-loss": 137,
     "I5: ask-never-answered": 124,
+    "dead-letter-unanswered": 24,
     "checkpoint-of-any-life": 8,
     "replaced-while-it-appended": 8,
     "I4: no-fence": 8,

@@ -28,7 +28,7 @@ from tests.simulation.shrink import shrunk
 LOTS = 30
 SEEDS_A_LOT = 10
 LONG = frozenset({5, 117, 118, 119, 120, 133, 173, 199, 259, 267, 280, 295})
-"""Seeds that took two fifths of all the time of the first three hundred: ``make prove`` plays them."""
+"""Seeds that took two fifths of all the time of the first three hundred: ``make simulate`` plays them."""
 SEEDS = [seed for seed in range(400) if seed not in LONG][: LOTS * SEEDS_A_LOT]
 
 
