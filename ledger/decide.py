@@ -163,10 +163,10 @@ def _drafts(state: GuildState, presence: Presence, message: _Dispatch) -> tuple[
             return tuple(leave_drafts(state, message))
         case m.NoteInviteBorn():
             born = r.InviteCreated(invite=message.invite, arrived_us=message.arrived_us)
-            return _unless_too_many(state, len(state.births), born, message)
+            return _unless_too_many(state, len(state.births), born, message.cause)
         case m.NoteInviteDied():
             died = r.InviteDied(code=message.code, arrived_us=message.arrived_us)
-            return _unless_too_many(state, len(state.deaths), died, message)
+            return _unless_too_many(state, len(state.deaths), died, message.cause)
         case _:
             assert_never(message)
 
@@ -177,16 +177,16 @@ TOO_MANY: Final = "too_many_invites"
 
 
 def _unless_too_many(
-    state: GuildState, held: int, event: r.InviteCreated | r.InviteDied, message: m.NoteInviteBorn | m.NoteInviteDied
+    state: GuildState, held: int, event: r.InviteCreated | r.InviteDied, cause: r.Cause
 ) -> tuple[r.Draft, ...]:
     """What is not kept breaks continuity, once."""
     if held < MAX_UNSAMPLED:
         what, code = ("born", event.invite.code) if isinstance(event, r.InviteCreated) else ("died", event.code)
-        return (_numbered(state, event, message.cause, f"{what}/{code}"),)
+        return (_numbered(state, event, cause, f"{what}/{code}"),)
     if TOO_MANY in state.broken:
         return ()
-    broken = r.ContinuityBroken(reason=TOO_MANY, at_us=message.arrived_us)
-    return (_numbered(state, broken, message.cause, "broken"),)
+    broken = r.ContinuityBroken(reason=TOO_MANY, at_us=event.arrived_us)
+    return (_numbered(state, broken, cause, "broken"),)
 
 
 def _channel(state: GuildState, presence: Presence, message: m.NoteChannelDied) -> Decision:
@@ -354,7 +354,11 @@ def _assign(state: GuildState, presence: Presence, message: m.AssignInvite) -> D
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
     answer = Assigned(code=event.code, label=message.label or label, assignment=assignment, before=current)
-    return Decision(presence=presence, drafts=(draft,), answer=answer)
+    born: tuple[r.Draft, ...] = ()
+    if message.made is not None:
+        created = r.InviteCreated(invite=message.made, arrived_us=message.at_us)
+        born = _unless_too_many(state, len(state.births), created, cause)
+    return Decision(presence=presence, drafts=(*born, draft), answer=answer)
 
 
 def _forget_member(state: GuildState, presence: Presence, message: m.ForgetMember) -> Decision:

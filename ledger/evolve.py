@@ -101,7 +101,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.RepeatRecorded():
             _repeat(state, event)
         case r.InviteCreated():
-            state.births[identity(event.invite)] = Birth(event.invite, event.arrived_us)
+            state.births.setdefault(identity(event.invite), Birth(event.invite, event.arrived_us))
         case r.InviteDied():
             _death(state, event)
         case r.ContinuityBroken():

@@ -290,7 +290,8 @@ class AnnouncingFailed(_Message, frozen=True):
 class AssignInvite(_Message, frozen=True):
     """/setup_staff_invite, /invite: from now on the code stands for the staff member.
 
-    ``label``: the campaign it is for; ``targets``: the only people who can use it, nobody = everybody.
+    ``label``: the campaign it is for; ``targets``: the only people who can use it, nobody = everybody; ``made``: the
+    invite, where we made it just now: INVITE_CREATE may come before this, later, or never.
     """
 
     interaction: InteractionId
@@ -300,6 +301,7 @@ class AssignInvite(_Message, frozen=True):
     at_us: int
     label: str = ""
     targets: tuple[UserId, ...] = ()
+    made: Counter | None = None
 
 
 class DecideJoin(_Message, frozen=True):

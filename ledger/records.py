@@ -226,7 +226,7 @@ class LeaveRecorded(_Event, frozen=True, tag="leave_recorded"):
 
 
 class InviteCreated(_Event, frozen=True, tag="invite_created"):
-    """INVITE_CREATE: the invite was born with no uses."""
+    """INVITE_CREATE, or Discord's answer where we made it ourselves: the invite was born with no uses."""
 
     invite: Counter
     arrived_us: int

@@ -5,6 +5,7 @@ docs/attribution.md, "Sources in a window"; each is named in ``GapSource.why``. 
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -171,18 +172,28 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     for code in (*taken.gone, *reborn):
         if code in state.counters:
             yield from _gone(state, state.counters[code], state.deaths.get(code), taken)
+    shown = _shown(state, taken)
     for birth in state.births.values():
-        yield from _born_and_gone(state, birth, taken)
+        if birth.arrived_us < taken.requested_us and identity(birth.invite) not in shown:
+            yield from _born_and_gone(state, birth, taken)
+
+
+def _shown(state: GuildState, taken: SampleTaken) -> frozenset[str]:
+    """Those born that a sample shows or has shown, or that are a gap's source already: we know of an invite of our
+    own before INVITE_CREATE tells of it, perhaps late.
+    """
+    codes = {birth.invite.code for birth in state.births.values()}
+    if not codes:
+        return frozenset()
+    invites = (*state.counters.values(), *state.tombstones.values(), *taken.changed)
+    sources = (source for gap in state.gaps for source in gap.sources)
+    known: Iterator[Counter | GapSource] = chain(invites, sources)
+    return frozenset(identity(each) for each in known if each.code in codes)
 
 
 def _born_and_gone(state: GuildState, birth: Birth, taken: SampleTaken) -> Iterator[GapSource]:
     """An invite that was made, and is in neither sample: used, perhaps, in between or even before."""
-    code, born_us = birth.invite.code, birth.invite.created_at_us
-    before, now = state.counters.get(code), next((each for each in taken.changed if each.code == code), None)
-    is_listed = any(each is not None and each.created_at_us == born_us for each in (before, now))
-    if is_listed or birth.arrived_us >= taken.requested_us:
-        return
-    death = state.deaths.get(code)
+    death = state.deaths.get(birth.invite.code)
     if death is not None and death.arrived_us < birth.arrived_us:
         death = None  # an earlier invite's of the same code, or told out of order: nothing is excluded by it
     for source in _gone(state, birth.invite, death, taken):

@@ -163,13 +163,13 @@ class Death(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Birth(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An INVITE_CREATE since the last sample. Kept by ``identity``: a code can be born twice in a gap."""
+    """An invite that was made since the last sample. Kept by ``identity``: a code can be born twice in a gap."""
 
     invite: Counter
     arrived_us: int
 
 
-def identity(invite: Counter) -> str:
+def identity(invite: "Counter | GapSource") -> str:
     """What tells an invite from another one of the same code."""
     return f"{invite.code}/{invite.created_at_us}"
 

@@ -24,6 +24,11 @@ def newborn(invite: InviteBorn) -> Counter:
     return _counter(invite, invite.created_at, uses=0, channel=invite.channel_id)
 
 
+def just_made(row: InviteRow) -> Counter | None:
+    """The counter of an invite that we made, from Discord's answer; None where that came without its metadata."""
+    return next(iter(counters_of((row,)) or ()), None)
+
+
 def counters_of(rows: Iterable[InviteRow]) -> tuple[Counter, ...] | None:
     """The counters of an invite list; None when the list came without its metadata."""
     counters: list[Counter] = []

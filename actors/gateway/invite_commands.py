@@ -119,4 +119,5 @@ def _wish(interaction: Interaction, staff: Person | None, terms: Terms, label: s
         terms=terms,
         label=label,
         me=id_of(me) if (me := interaction.client.user) else None,
+        reads_audit=interaction.app_permissions.view_audit_log,
     )

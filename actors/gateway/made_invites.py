@@ -12,6 +12,7 @@ import msgspec
 
 from actors.clock import Sleep
 from actors.gateway.asking import PATIENT_S, ask_codes
+from actors.gateway.counters import just_made
 from actors.gateway.failures import Failure, Unavailable, explain
 from actors.gateway.invitation import JobState, TargetJob, Terms
 from actors.gateway.payloads import InviteRow
@@ -29,11 +30,18 @@ JOB_LOOKS: Final = 10
 JOB_PAUSE_S: Final = 1.0
 """Between two looks at what Discord makes of a list of one person, which takes it a moment."""
 GONE: Final = 404
+UNPROVEN: Final = (
+    "I lack View Audit Log, by which I would know that it was used and not deleted: "
+    "the join will be likely until Discord's member search confirms it.\n"
+)
 LOST: Final = "Discord's answer was lost on the way, so it is not sure that it would let in one person alone."
 
 
 class MakeInvite(msgspec.Struct, frozen=True, kw_only=True):
-    """/invite for (``terms.targets``: that person) and /invite create. ``me``: the bot's own id, None = not known."""
+    """/invite for (``terms.targets``: that person) and /invite create. ``me``: the bot's own id, None = not known.
+
+    ``reads_audit``: whether the bot may view the audit log.
+    """
 
     interaction: InteractionId
     guild: GuildId
@@ -43,6 +51,7 @@ class MakeInvite(msgspec.Struct, frozen=True, kw_only=True):
     terms: Terms
     label: str = ""
     me: UserId | None = None
+    reads_audit: bool = True
 
 
 class MadeInvites:
@@ -87,6 +96,7 @@ class MadeInvites:
             at_us=self._clock.stamp_us(),
             label=wish.label,
             targets=wish.terms.targets,
+            made=just_made(made),
         )
         outcome = await self._roster.ask(wish.guild, message, PATIENT_S)
         if not isinstance(outcome.answer, Assigned):
@@ -148,4 +158,5 @@ def _needed(terms: Terms) -> str:
 def _terms(wish: MakeInvite) -> str:
     if not wish.terms.targets:
         return ""
-    return f"Only {person(wish.terms.targets[0])} can use it, once, within 7 days.\n"
+    only = f"Only {person(wish.terms.targets[0])} can use it, once, within 7 days.\n"
+    return only if wish.reads_audit else only + UNPROVEN

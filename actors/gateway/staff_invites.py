@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from actors.gateway.asking import PATIENT_S, QUICK_S, ask_codes
-from actors.gateway.counters import is_guest
+from actors.gateway.counters import is_guest, just_made
 from actors.gateway.failures import Failure, Malformed, TimedOut, Unavailable, explain
 from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
@@ -69,6 +69,7 @@ class StaffInvites:
             staff=wish.staff,
             by=wish.by,
             at_us=self._clock.stamp_us(),
+            made=None if wish.code else just_made(invite),
         )
         outcome = await self._roster.ask(wish.guild, message, PATIENT_S)
         text = render(outcome)

@@ -271,6 +271,7 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
         at_us=times,
         label=st.sampled_from(["", "x"]),
         targets=st.just(()) | users.map(lambda user: (user,)),
+        made=st.none() | counters,
     ),
     m.DecideJoin: st.builds(
         m.DecideJoin,

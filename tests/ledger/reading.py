@@ -32,7 +32,7 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
             case r.GuildAdopted() as event:
                 counting = event.counting_since_us
             case r.InviteCreated() as event:
-                births[event.invite.code, event.invite.created_at_us] = (event.invite, event.arrived_us)
+                births.setdefault((event.invite.code, event.invite.created_at_us), (event.invite, event.arrived_us))
             case r.InviteDied() as event:
                 deaths[event.code] = (event.arrived_us, event.how)
             case r.ContinuityBroken() | r.EventUnreadable() | r.GuildLeft() as event:

@@ -311,7 +311,7 @@ def test_an_earlier_deletion_that_is_read_later_does_not_hide_the_one_that_was_t
 
 HIDDEN = InviteCode("hidden")
 SHOWN_S = 5
-SHOWN = r.Counter(code=HIDDEN, created_at_us=us(SHOWN_S), uses=0, max_uses=1, inviter=OTHER)
+SHOWN = r.Counter(code=HIDDEN, created_at_us=us(SHOWN_S), uses=0, max_uses=1, inviter=OTHER, channel=HARBOUR)
 
 
 def created(at_s: float, **fields: object) -> m.CreatedInvite:
@@ -396,6 +396,61 @@ def test_an_invite_that_is_told_of_live_is_a_candidate_before_the_log_is_read(gu
     assert guild.said() == (Status.REPORTED, HIDDEN, OTHER), "the reading has named who made it"
     logged = [each.event for each in guild.records if isinstance(each.event, r.CreationLogged)]
     assert [each.by for each in logged] == [None, OTHER]
+
+
+def makes(guild: Guild) -> Decision:
+    """/invite for Anna, which the bot has Discord make and assigns a second later."""
+    assign = m.AssignInvite(
+        interaction=InteractionId("7"), code=HIDDEN, staff=STAFF, by=ADMIN, at_us=us(SHOWN_S + 1), made=SHOWN
+    )
+    return guild.tell(assign)
+
+
+def tells_of_it(guild: Guild, at_s: float) -> None:
+    guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=SHOWN, arrived_us=us(at_s)))
+
+
+@pytest.mark.parametrize("told_s", [SHOWN_S, SHOWN_S + 2, 19, None])
+def test_an_invite_that_the_bot_made_is_one_source_whenever_invite_create_tells_of_it(
+    guild: Guild, told_s: float | None
+):
+    """Late, perhaps; or never, where the bot may not manage the channel."""
+    if told_s == SHOWN_S:
+        tells_of_it(guild, told_s)
+    makes(guild)
+    if told_s == SHOWN_S + 2:
+        tells_of_it(guild, told_s)
+    assert len(guild.state.births) == 1
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    if told_s == 19:
+        tells_of_it(guild, told_s)
+        guild.counters(20)
+    assert [source.why for gap in guild.state.gaps for source in gap.sources] == ["gone"]
+    guild.reads(26)
+    assert guild.said() == (Status.CERTAIN, HIDDEN, STAFF)
+
+
+def test_an_invite_that_the_bot_made_and_a_sample_has_shown_is_no_second_source(guild: Guild):
+    guild.counters(5.5, also=(SHOWN,))
+    makes(guild)
+    assert makes(guild).drafts == (), "the interaction was handled before"
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    assert [source.why for gap in guild.state.gaps for source in gap.sources] == ["gone"]
+    assert guild.state.births == {}
+
+
+def test_an_invite_that_the_bot_made_stays_dead_with_its_channel_when_invite_create_tells_of_it_late(guild: Guild):
+    makes(guild)
+    channel_died(guild, 7)
+    tells_of_it(guild, 8)
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    assert [source.why for gap in guild.state.gaps for source in gap.sources] == ["channel_deleted"]
 
 
 @pytest.mark.parametrize("at_s", [4, 6])

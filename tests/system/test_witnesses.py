@@ -12,7 +12,7 @@ from actors.cli.history import JoinLine
 from actors.cli.scoreboard import exported, score, truth_of
 from ledger.records import Status
 from sandbox import Bend, Invite, Join
-from sandbox.models import Guild
+from sandbox.models import Guild, Permission
 from tests.system.conftest import Stage, staged
 
 SKEW_S = 0.25
@@ -105,6 +105,19 @@ async def test_an_invite_that_a_person_deleted_proves_nothing(stage: Hurried):
     assert last is not None
     assert last.status is not Status.CERTAIN
     assert last.credited is None
+
+
+async def test_an_invite_for_one_person_proves_their_join_also_where_the_bot_is_not_told_of_invites(stage: Hurried):
+    without_witness(stage)
+    guild = stage.guild
+    stage.world.set_overwrite(guild, guild.channel, guild.bot_role, deny=Permission.MANAGE_CHANNELS)
+    await stage.start()
+    friend = stage.world.add_user()
+    await stage.sandbox.slash(guild, stage.staff, "invite for", {"user": friend}, timeout_s=20)
+    code = next(each.code for each in guild.invites if each.targets)
+    join = stage.world.join(guild, friend, via=code)
+    (line,) = await stage.until_all(Status.CERTAIN, join)
+    assert (line.code, line.credited) == (code, str(stage.staff.id))
 
 
 async def test_without_view_audit_log_a_used_up_invite_stays_likely_and_that_is_said(stage: Hurried):

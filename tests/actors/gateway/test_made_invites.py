@@ -8,7 +8,8 @@ import pytest
 from actors.gateway.runner import Gateway
 from ledger import messages as m
 from ledger.answers import Answer, Assigned, CodeReport, CodesReport, Done
-from ledger.ids import GuildId, InviteCode, UserId
+from ledger.ids import ChannelId, GuildId, InviteCode, UserId
+from ledger.records import Counter
 from ledger.state import Assignment
 from sandbox import Sandbox
 from sandbox.faults import Fault
@@ -58,6 +59,27 @@ async def test_an_invite_for_one_person_is_theirs_alone_and_assigned_to_who_aske
     assert f"Only <@{friend.id}> can use it" in reply.text
     [asked] = ready.heard(guild.id, m.AssignInvite)
     assert (asked.code, asked.staff, asked.targets) == (invite.code, str(staff.id), (str(friend.id),))
+    assert asked.made == Counter(
+        code=asked.code,
+        created_at_us=invite.created_at_us,
+        uses=0,
+        max_uses=1,
+        expires_at_us=invite.created_at_us + 604_800_000_000,
+        inviter=UserId(str(sandbox.world.bot.id)),
+        inviter_is_bot=True,
+        channel=ChannelId(str(invite.channel.id)),
+    )
+
+
+async def test_without_view_audit_log_it_is_said_that_the_join_is_likely_at_first(
+    ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    friends = sandbox.world.add_user(), sandbox.world.add_user()
+    first = await sandbox.slash(guild, staff, "invite for", {"user": friends[0]})
+    sandbox.world.set_permissions(guild, view_audit_log=False)
+    second = await sandbox.slash(guild, staff, "invite for", {"user": friends[1]})
+    assert ["I lack View Audit Log" in reply.text for reply in (first, second)] == [False, True]
+    assert len(ready.heard(guild.id, m.AssignInvite)) == 2
 
 
 @pytest.mark.parametrize("state", [JobState.FAILED, JobState.PROCESSING])

@@ -30,7 +30,7 @@ async def test_an_existing_code_is_assigned_also_when_pasted_as_a_link(
     reply = await sandbox.slash(guild, staff, "setup_staff_invite", options)
     assert f"joins by `{invite.code}` are credited to <@{staff.id}>" in reply.text
     [asked] = town.heard(guild.id, m.AssignInvite)
-    assert asked.by == str(staff.id)
+    assert (asked.by, asked.made) == (str(staff.id), None)
 
 
 async def test_an_invite_that_may_have_been_made_all_the_same_is_said(
