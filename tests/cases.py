@@ -49,22 +49,22 @@ def us(seconds: float) -> int:
 
 
 def number(value: JsonValue) -> float:
-    assert isinstance(value, int | float)
+    assert isinstance(value, int | float), f"{value!r} is no number"
     return float(value)
 
 
 def text(value: JsonValue) -> str:
-    assert isinstance(value, str)
+    assert isinstance(value, str), f"{value!r} is no text"
     return value
 
 
 def rows(value: JsonValue) -> list[Json]:
-    assert isinstance(value, list)
+    assert isinstance(value, list), f"{value!r} is no list"
     return cast("list[Json]", value)
 
 
 def table(value: JsonValue) -> Json:
-    assert isinstance(value, dict)
+    assert isinstance(value, dict), f"{value!r} is no object"
     return value
 
 
@@ -101,6 +101,7 @@ class Player:
 
     def __init__(self, case: Json) -> None:
         self.case = case
+        self.perms = dict(table(table(case["guild"])["perms"]))
         self.names = Names()
         self.state = GuildState(guild=GUILD)
         self.presence = Presence()
@@ -124,7 +125,7 @@ class Player:
         self.channels = _channels(rows(case["timeline"]))
 
     def _perm(self, name: str) -> bool:
-        return bool(table(table(self.case["guild"])["perms"]).get(name))
+        return bool(self.perms.get(name))
 
     # The program's side
 
@@ -228,7 +229,7 @@ class Player:
             inviter=None if inviter is None else self.names.id(text(inviter)),
             inviter_is_bot=str(inviter or "").startswith("BOT"),
             channel=self.channels.get(InviteCode(text(of["code"]))),
-            roles=tuple(RoleId(text(each)) for each in cast("list[JsonValue]", of.get("role_ids") or [])),
+            roles=self._roles(of, "role_ids"),
             targets=tuple(
                 self.names.id(text(each)) for each in cast("list[JsonValue]", of.get("target_users") or [])
             ),
@@ -247,7 +248,11 @@ class Player:
             upcoming = number(step.get("t", step.get("t_resp", 0)))
             self._answer_until(upcoming, steps[at:])
             self.now = max(self.now, upcoming)
-            self._step(step, steps[at + 1 :])
+            try:
+                self._step(step, steps[at + 1 :])
+            except Exception as error:
+                error.add_note(f"in {json.dumps(step)}")
+                raise
         self._answer_until(float("inf"), [])
 
     def _answer_until(self, end: float, later: Sequence[Json]) -> None:
@@ -361,7 +366,10 @@ class Player:
 
     def _bots(self, entries: list[Json]) -> tuple[m.AddedBot, ...]:
         return tuple(
-            m.AddedBot(bot=self.names.id(text(each["target"])), by=self.names.id(text(each["by"])))
+            m.AddedBot(
+                bot=self.names.id(text(each["target" if "target" in each else "user"])),
+                by=self.names.id(text(each["by"])),
+            )
             for each in entries
             if each["action"] == BOT_ADDED and each.get("by")
         )
@@ -453,6 +461,8 @@ class Player:
         match kind:
             case "GUILD_MEMBER_ADD":
                 self._member_add(step)
+            case "GUILD_MEMBER_UPDATE" if step.get("joined_at") is not None:
+                self._member_update(step)
             case "GUILD_MEMBER_REMOVE":
                 user = self.names.id(text(step["user"]))
                 self.tell(m.RecordLeave(cause=self._cause("members"), user=user, arrived_us=now_us))
@@ -491,20 +501,34 @@ class Player:
     def _member_add(self, step: Json) -> None:
         user = self.names.id(text(step["user"]))
         before = self.state.current(user)
-        join = m.RecordJoin(
-            cause=self._cause("members"),
-            session=self._session(),
-            user=user,
-            joined_at_us=us(number(step["joined_at"])),
-            arrived_us=us(self.now),
-            bot=bool(step.get("bot")) or text(step["user"]).startswith("BOT"),
-            flags=int(number(step.get("member_flags") or 0)),
-            roles=tuple(RoleId(text(each)) for each in cast("list[JsonValue]", step.get("roles") or [])),
-        )
-        self.tell(join)
+        self.tell(self._member(step, us(number(step["joined_at"])), *self._roles(step, "roles")))
         after = self.state.current(user)
         if before and after and before.opened_us == after.opened_us and not after.counted:
             self.duplicates.add(text(step["user"]))
+
+    def _member_update(self, step: Json) -> None:
+        """Who is VIP (``do: vip``, no role of the case) stays so."""
+        name = text(step["user"])
+        period = self.state.current(self.names.id(name))
+        roles = [*self._roles(step, "roles"), *self._roles(step, "roles_added")]
+        vip = (VIP,) if period is not None and period.vip else ()
+        joined_at_us = self._joined_us(name, number(step["joined_at"]))
+        self.tell(m.NoteMember(join=self._member(step, joined_at_us, *roles, *vip)))
+
+    def _roles(self, of: Json, key: str) -> tuple[RoleId, ...]:
+        return tuple(RoleId(text(each)) for each in cast("list[JsonValue]", of.get(key) or []))
+
+    def _member(self, step: Json, joined_at_us: int, *roles: RoleId) -> m.RecordJoin:
+        return m.RecordJoin(
+            cause=self._cause("members"),
+            session=self._session(),
+            user=self.names.id(text(step["user"])),
+            joined_at_us=joined_at_us,
+            arrived_us=us(self.now),
+            bot=bool(step.get("bot")) or text(step["user"]).startswith("BOT"),
+            flags=int(number(step.get("member_flags") or 0)),
+            roles=roles,
+        )
 
     def _do(self, kind: str, step: Json) -> None:
         match kind:
@@ -513,7 +537,7 @@ class Player:
             case "member_list":
                 self._member_list(step)
             case "permissions":
-                self.silent, self.manages = False, True
+                self._permissions(table(step.get("perms") or {}))
                 self.tell(m.NotePermissions(at_us=us(self.now)))
             case "assign":
                 assign = m.AssignInvite(
@@ -530,6 +554,14 @@ class Player:
                 self._decide(step)
             case _:
                 pass  # `disconnect` is silence
+
+    def _permissions(self, now: Json) -> None:
+        """What the step names holds from now on; where it does not say, the invites may be read."""
+        self.perms |= {"manage_guild": True} | now
+        self.manages = self._perm("manage_guild")
+        self.silent = not self.manages
+        if "view_audit_log" in now:
+            self.reads_audit = self._perm("view_audit_log")
 
     def _vip(self, user: UserId, *, has: bool) -> None:
         period = self.state.current(user)
@@ -570,12 +602,14 @@ class Player:
         self.tell(page)
 
     def _listed(self, name: str, at_s: float) -> m.ListedMember:
-        """A row of the list; whoever was there before 0 has joined when the seed says so."""
         user = self.names.id(name)
-        period = self.state.current(user)
+        return m.ListedMember(user=user, joined_at_us=self._joined_us(name, at_s), bot=name.startswith("BOT"))
+
+    def _joined_us(self, name: str, at_s: float) -> int:
+        """Whoever was there before 0 has joined when the seed says so."""
+        period = self.state.current(self.names.id(name))
         old = period is not None and not period.counted and at_s <= 0
-        joined_at_us = period.opened_us if period is not None and old else us(at_s)
-        return m.ListedMember(user=user, joined_at_us=joined_at_us, bot=name.startswith("BOT"))
+        return period.opened_us if period is not None and old else us(at_s)
 
     # What came of it
 
@@ -624,27 +658,49 @@ def load(path: Path) -> list[Json]:
 
 
 def main(path: str) -> int:
-    """Prints a line a case and the count; 1 when one failed."""
+    """Prints a line a case and the count; 1 when one failed. A case that cannot be played fails, and says why."""
+    try:
+        cases = load(Path(path))
+    except (OSError, ValueError, KeyError, AssertionError) as error:
+        print(f"{path} holds no cases: {_why(error)}", file=sys.stderr)
+        return 1
     failed = 0
-    cases = load(Path(path))
     for case in cases:
-        found = differences(case)
+        found = _outcome(case)
         failed += bool(found)
-        needs = (
-            f" (needs {', '.join(str(each) for each in cast('list[str]', case['needs']))})"
-            if case.get("needs")
-            else ""
-        )
-        print(f"{'FAILED' if found else 'passed'}  {case['id']}  {case['title']}{needs}")
+        print(f"{'FAILED' if found else 'passed'}  {_headline(case)}")
         for line in found:
             print(f"          {line}")
     print(f"{len(cases) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
 
+def _outcome(case: Json) -> list[str]:
+    """What is otherwise than expected; or what is wrong with the case, where it cannot be played."""
+    try:
+        return differences(case)
+    except Exception as error:  # noqa: BLE001 -- a case may hold anything, and the others are played all the same
+        return [_why(error), *getattr(error, "__notes__", ())]
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case KeyError():
+            return f"{error} is missing"
+        case AssertionError():
+            return str(error) or "it cannot be so"
+        case _:
+            return f"{type(error).__name__}: {error}"
+
+
+def _headline(case: JsonValue) -> str:
+    known = case if isinstance(case, dict) else {}
+    needs = known.get("needs")
+    suffix = f" (needs {', '.join(map(str, needs))})" if needs and isinstance(needs, list) else ""
+    return f"{known.get('id', '?')}  {known.get('title', '?')}{suffix}"
+
+
 assert {NO_COUNTER, VANITY} == {"NI", "VANITY"}, "the cases name these two as the model does"
 
 if __name__ == "__main__":
-    if not Path(sys.argv[1]).is_file():
-        sys.exit(f"{sys.argv[1]} is no file; make cases FILE=tests/attribution-cases.json")
     sys.exit(main(sys.argv[1]))
