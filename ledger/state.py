@@ -21,6 +21,8 @@ LEFT_UNKNOWN: Final = -1
 """``Period.left_us`` of a membership that ended while nobody looked."""
 OPEN: Final = frozenset({Status.CANDIDATES, Status.LIKELY, Status.CONFLICT})
 """Statuses that wait for a person."""
+MAY_WAIT: Final = OPEN | {Status.REPORTED}
+"""Who is reported waits only where that credits nobody: ``Period.is_case``."""
 
 
 class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -64,8 +66,9 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return joined_at_us == self.opened_us or joined_at_us in self.aliases
 
     def is_case(self) -> bool:
-        """Whether it is a join that waits for a person."""
-        return self.counted and self.status in OPEN
+        """Whether it is a join that waits for a person: open, or one that the owner does not let a report credit."""
+        uncredited = self.status is Status.REPORTED and self.staff and not self.credited and not self.rejoin
+        return self.counted and (self.status in OPEN or bool(uncredited))
 
 
 class Roll(dict[UserId, tuple[Period, ...]]):
@@ -98,13 +101,13 @@ class Roll(dict[UserId, tuple[Period, ...]]):
             for each in before:
                 if each.left_us == 0:
                     here -= 1
-                was_case = was_case or (each.status in OPEN and each.counted)
+                was_case = was_case or (each.status in MAY_WAIT and each.is_case())
                 if each.credited is not None:
                     self.credited[each.credited] -= 1
         for each in periods:
             if each.left_us == 0:
                 here += 1
-            is_case = is_case or (each.status in OPEN and each.counted)
+            is_case = is_case or (each.status in MAY_WAIT and each.is_case())
             if each.credited is not None:
                 self.credited[each.credited] += 1
         self.here = here

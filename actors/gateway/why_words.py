@@ -197,5 +197,8 @@ def _uncredited(period: Period, user: UserId) -> str:
     if period.rejoin:
         return "since they had been here before (`/settings`, `credit_rejoins`)"
     if period.status is Status.REPORTED:
-        return "since only Discord reports it (`/settings`, `credit_reported` and `credit_backfill`)"
+        return (
+            "since only Discord reports it (`/settings`, `credit_reported` and `credit_backfill`): "
+            "`/review decide` lets a person say so"
+        )
     return "as `/settings` stood when it was worked out"

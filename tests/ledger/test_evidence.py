@@ -9,7 +9,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.announcing import MAX_POSTED
-from ledger.answers import Decided, MemberReport
+from ledger.answers import Decided, MemberReport, ReviewReport
 from ledger.decide import MAX_UNSAMPLED, TOO_MANY
 from ledger.decision import Decision
 from ledger.effects import AnnounceJoin, AskWitness, ListMembers, ReadAudit, Request, SweepMembers
@@ -943,3 +943,21 @@ def test_a_guild_that_is_away_asks_nothing(guild: Guild):
     guild.tell(m.GuildWentAway(at_us=us(20)))
     assert guild.presence.phase is Phase.AWAY
     assert guild.errands == ()
+
+
+def waiting(guild: Guild) -> list[UserId]:
+    answer = guild.tell(m.DescribeReview()).answer
+    assert isinstance(answer, ReviewReport)
+    return [case.user for case in answer.cases]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_what_the_owner_does_not_let_a_report_credit_waits_for_a_person(guild: Guild, *, allowed: bool):
+    guild.settles(credit_reported=allowed)
+    burst(guild)
+    assert waiting(guild) == [BEN, ANNA]
+    guild.hears(35, (ANNA, A, 5), (BEN, B, 5))
+    assert guild.said() == (Status.REPORTED, A, STAFF if allowed else None)
+    assert waiting(guild) == ([] if allowed else [BEN, ANNA])
+    guild.decides(ANNA, STAFF, A)
+    assert waiting(guild) == ([] if allowed else [BEN])

@@ -3,6 +3,7 @@
 from collections import Counter
 from copy import copy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,21 @@ def test_what_the_roll_keeps_is_what_a_walk_finds_live_restored_and_copied(scrip
     for roll in (state.members, restored(state).members, copy(state.members)):
         assert kept(roll) == walked(roll)
         assert roll == state.members
+
+
+@pytest.mark.parametrize(
+    ("period", "waits"),
+    [
+        (Period(1, 1, status=Status.REPORTED, staff=BORIS), True),
+        (Period(1, 1, status=Status.REPORTED, staff=BORIS, credited=BORIS), False),
+        (Period(1, 1, status=Status.REPORTED), False),
+        (Period(1, 1, status=Status.REPORTED, staff=BORIS, rejoin=True), False),
+        (Period(1, 1, status=Status.REPORTED, staff=BORIS, counted=False), False),
+        (Period(1, 1, status=Status.CERTAIN, staff=BORIS), False),
+    ],
+)
+def test_a_report_waits_for_a_person_where_somebody_is_behind_it_and_not_credited(period: Period, *, waits: bool):
+    assert kept(Roll({ANNA: (period,)}))[2] == ({ANNA} if waits else set())
 
 
 def test_a_copy_goes_its_own_way():
