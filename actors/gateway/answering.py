@@ -7,6 +7,7 @@ no error.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
 from typing import Final, TypeAlias, assert_never
 
 import aiohttp
@@ -41,7 +42,17 @@ NOT_ALLOWED: Final = (
     "You need the permission Manage Server for this: it shows or decides what others are credited with. "
     "Nothing was done; please ask somebody who has it."
 )
+BROKE_OFF: Final = "My connection to Discord broke before I began, so nothing was done. Please try it again."
+UNSURE: Final = "My connection to Discord broke while I answered. Where no answer stands here, please ask again."
 NOBODY: Final = discord.AllowedMentions.none()
+
+
+class Delivery(Enum):
+    """What became of something that was sent. ``LOST``: nobody knows; Discord may have it."""
+
+    SHOWN = auto()
+    REFUSED = auto()
+    LOST = auto()
 
 
 def may_use(interaction: Interaction) -> bool:
@@ -62,7 +73,7 @@ async def deferred(interaction: Interaction, work: Work, log: FilteringBoundLogg
 
     if not may_use(interaction):
         await answer(interaction, NOT_ALLOWED, log)
-    elif await _delivered(interaction, promise, log):
+    elif await _promised(interaction, promise, log):
         await answer(interaction, await work(), log)
 
 
@@ -74,12 +85,22 @@ async def turned(interaction: Interaction, work: Work, log: FilteringBoundLogger
 
     if not may_use(interaction):
         await answer(interaction, NOT_ALLOWED, log)
-    elif await _delivered(interaction, promise, log):
+    elif await _promised(interaction, promise, log):
         await _change(interaction, await work(), log)
 
 
-async def answer(interaction: Interaction, what: Shown, log: FilteringBoundLogger) -> bool:
-    """Shows it to whoever gave the command; False when the interaction can no longer be answered."""
+async def excuse(interaction: Interaction, text: str, log: FilteringBoundLogger) -> None:
+    """Says that something went wrong.
+
+    Discord may have taken a promise though we heard nothing of it; then the text comes in its place.
+    """
+    delivery = await answer(interaction, text, log)
+    if delivery is not Delivery.SHOWN and not interaction.response.is_done():
+        await _follow_up(interaction, text, log)
+
+
+async def answer(interaction: Interaction, what: Shown, log: FilteringBoundLogger) -> Delivery:
+    """Shows it to whoever gave the command."""
 
     async def keep() -> None:
         await interaction.edit_original_response(content=str(what), allowed_mentions=NOBODY)
@@ -101,7 +122,19 @@ async def answer(interaction: Interaction, what: Shown, log: FilteringBoundLogge
 
     if isinstance(what, str) and interaction.response.type is PROMISED:
         return await _delivered(interaction, keep, log, TRIES, PATIENT_S)  # an edit: twice is once
-    return await _delivered(interaction, send, log)
+    delivery = await _delivered(interaction, send, log)
+    if delivery is Delivery.LOST and interaction.response.is_done():
+        await _follow_up(interaction, UNSURE, log)
+    return delivery
+
+
+async def _follow_up(interaction: Interaction, text: str, log: FilteringBoundLogger) -> None:
+    """A text in the place of what was promised, or beside what stands there."""
+
+    async def send() -> None:
+        await interaction.followup.send(text, ephemeral=True, allowed_mentions=NOBODY)
+
+    await _delivered(interaction, send, log)
 
 
 async def _change(interaction: Interaction, what: Shown, log: FilteringBoundLogger) -> None:
@@ -127,13 +160,24 @@ async def _change(interaction: Interaction, what: Shown, log: FilteringBoundLogg
     await _delivered(interaction, edit, log)
 
 
+async def _promised(
+    interaction: Interaction, promise: Callable[[], Awaitable[None]], log: FilteringBoundLogger
+) -> bool:
+    """Whether the work may begin; where that is not known it does not, and whoever waits is told."""
+    delivery = await _delivered(interaction, promise, log)
+    if delivery is Delivery.LOST:
+        await excuse(interaction, BROKE_OFF, log)
+    return delivery is Delivery.SHOWN
+
+
 async def _delivered(
     interaction: Interaction,
     send: Callable[[], Awaitable[None]],
     log: FilteringBoundLogger,
     tries: int = 1,
     within_s: float = SEND_S,
-) -> bool:
+) -> Delivery:
+    delivery = Delivery.REFUSED
     try:
         async with asyncio.timeout(within_s):
             await send()
@@ -142,10 +186,10 @@ async def _delivered(
     except (aiohttp.ClientError, OSError, discord.RateLimited, *GARBLED) as error:
         if tries > 1:
             return await _delivered(interaction, send, log, tries - 1, within_s)
-        why = in_short(error)
+        why, delivery = in_short(error), Delivery.LOST
     except RuntimeError as error:  # the library's session was closed meanwhile: the bot is stopping
         why = in_short(error)
     else:
-        return True
+        return Delivery.SHOWN
     log.warning("interaction.unanswered", guild=interaction.guild_id, interaction=interaction.id, why=why)
-    return False
+    return delivery

@@ -11,7 +11,7 @@ import discord
 from discord import app_commands
 from structlog.typing import FilteringBoundLogger
 
-from actors.gateway.answering import Interaction, Work, answer, at_once, deferred, may_use, turned
+from actors.gateway.answering import Interaction, Work, answer, at_once, deferred, excuse, may_use, turned
 from actors.gateway.asked import Person, asker_of, guild_of, id_of, interaction_of, place_of
 from actors.gateway.board import wish_of
 from actors.gateway.desk import Desk
@@ -64,7 +64,7 @@ class Tree(app_commands.CommandTree[discord.Client]):
     async def failed(self, interaction: Interaction, error: Exception) -> None:
         """The same for an error in the answer to a click."""
         self.log.error("command.failed", guild=interaction.guild_id, error=repr(error), exc_info=error)
-        await answer(interaction, FAILED, self.log)
+        await excuse(interaction, FAILED, self.log)
 
 
 def install(tree: Tree, desk: Desk) -> None:

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Final
 
 from ledger.errors import NotConfirmed
-from tests.kills.probe import Act, Place, Probe, Waited
+from tests.kills.probe import Act, Place, Probe, Waited, function_of
 
 LINGER_S: Final = 9.0
 """A zombie lives on for longer than its supervisor waits."""
@@ -124,10 +124,16 @@ class _Passive(Act):
         raise AssertionError(f"{self} did not stay, and {probe} came back to it with {error}")
 
 
-class _Raise(_Passive):
+class _Raise(Act):
+    """In the middle of a connect only once that is over: torn apart, it leaves the loop a socket that is closed."""
+
     def begin(self, probe: Probe, waited: Waited) -> Waited:
-        del waited
+        if function_of(probe.inner) == "sock_connect":
+            return probe.stay(self, waited)
         return probe.go_on_with(Planted("planted"))
+
+    def woken(self, probe: Probe, error: BaseException | None) -> Waited:
+        return probe.go_on_with(error or Planted("planted"))
 
 
 class _Do(_Passive):

@@ -177,6 +177,9 @@ async def questions(fleet: Fleet, office: Office) -> None:
     fleet.sandbox.faults.lag_us = 0
     await asyncio.gather(office.slash("invites", member=other), office.slash("who_invited", member=joined))
     await office.slash("leaderboard", joined)
+    for kind, name in (("callback", "invites"), ("webhook_message", "invites"), ("followup", "staff_report")):
+        fleet.sandbox.faults.add(kind, Fault(drop=True, late=True))
+        await office.slash(name)
     await asyncio.gather(*(_turned(office, joined) for _ in range(2)))
 
 
@@ -270,7 +273,7 @@ async def errands(fleet: Fleet, office: Office) -> None:
     for member, code in ((anna, first), (boris, second)):
         await office.slash("review decide", member=member, reason="they said so", code=code)
     gate.open()
-    await office.patiently(lambda: not office.unannounced())
+    await until(lambda: not office.unannounced())  # whoever is not shown by now never is
     await office.fall_silent()
 
 

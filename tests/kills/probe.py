@@ -103,6 +103,16 @@ def place_of(coroutine: object, known: Mapping[Position, Point]) -> Place:
     return tuple(found)
 
 
+def function_of(coroutine: object) -> str:
+    """The function at the very bottom of what a coroutine waits in, ours or not."""
+    found, awaited = "", coroutine
+    while awaited is not None:
+        frame = _frame(awaited)
+        found = frame.f_code.co_name if frame is not None else found
+        awaited = _below(awaited)
+    return found
+
+
 def _frame(awaited: object) -> FrameType | None:
     return next((frame for name in _FRAMES if (frame := getattr(awaited, name, None)) is not None), None)
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Final
 
+import discord
 import msgspec
 import pytest
 
@@ -206,6 +207,38 @@ async def test_an_answer_that_meets_a_limit_comes_later_and_its_token_stands_in_
     assert "No invite is assigned" in reply.text
     assert len(lines.named("rest.limited")) == 2
     assert reply.token not in str(lines)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_promise_whose_connection_breaks_is_not_left_standing_and_nothing_is_done(
+    *, late: bool, guild: Guild, staff: User, sandbox: Sandbox, town: Town
+):
+    await town.until_heard(guild.id, m.GuildCameUp)
+    sandbox.faults.add("callback", Fault(drop=True, late=late))
+    reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
+    assert "nothing was done" in reply.text
+    assert not reply.thinking
+    assert town.heard(guild.id, m.DescribeCodes) == []
+    sandbox.violations.take("interaction.answered_twice")  # it cannot be known that the first one has come
+
+
+async def test_a_promise_that_crashes_when_discord_has_taken_it_is_not_left_standing(
+    guild: Guild, staff: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+):
+    defer = discord.InteractionResponse[discord.Client].defer
+
+    async def crash(
+        response: discord.InteractionResponse[discord.Client], *, ephemeral: bool, thinking: bool
+    ) -> None:
+        await defer(response, ephemeral=ephemeral, thinking=thinking)
+        response._response_type = None  # as it is until Discord's answer is here
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(discord.InteractionResponse, "defer", crash)
+    reply = await sandbox.slash(guild, staff, "fix_staff_usernames")
+    assert "Something went wrong" in reply.text
+    assert not reply.thinking
+    sandbox.violations.take("interaction.answered_twice")  # as above
 
 
 @pytest.mark.parametrize("late", [False, True])

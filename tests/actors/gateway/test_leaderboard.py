@@ -17,6 +17,7 @@ from ledger.records import Status
 from ledger.state import Assignment
 from sandbox import Sandbox
 from sandbox.answers import Message, Reply, components_in
+from sandbox.faults import Fault
 from sandbox.models import Guild, User
 from sandbox.wire import JsonObject
 from tests.actors.gateway.conftest import MakeGateway
@@ -159,6 +160,17 @@ async def test_an_error_that_nobody_expects_behind_a_click_is_answered_and_logge
     reply = await sandbox.click(guild, staff, message, str(buttons(message)["Next ▶"]["custom_id"]))
     assert "Something went wrong" in reply.text
     assert "Unthought" in str((await lines.until("command.failed"))["error"])
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_page_whose_connection_breaks_leaves_nobody_waiting(
+    *, late: bool, ready: Town, guild: Guild, staff: User, sandbox: Sandbox
+):
+    fill(ready, 25)
+    sandbox.faults.add("followup", Fault(drop=True, late=late))
+    reply = await sandbox.slash(guild, staff, "leaderboard")
+    await sandbox.until(lambda: "Where no answer stands here" in reply.text)
+    assert not reply.thinking
 
 
 async def test_only_joins_of_the_window_count_and_only_for_whom_is_asked(
