@@ -112,7 +112,7 @@ class _Noted:
         return getattr(self._layer, name)
 
     async def append(self, frames: Sequence[Frame]) -> None:
-        self._oracle.given(frames)
+        self._oracle.given(f"rival's {self._layer.name}", frames)
         await self._layer.append(frames)
 
     def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
