@@ -35,6 +35,7 @@ from persistence.store import Appended, Store
 from supervisor import Supervisor
 from tests.planted.bug import Bug, Origin, Swap
 
+_act: Final = GuildActor.act
 _append: Final = GuildActor.append
 _arrival: Final = Address.arrival
 _decide: Final = runtime._decide
@@ -82,6 +83,14 @@ def decided_stubbornly(
         with suppress(Exception):
             return _decide(address, behaviour, envelope)
     return _decide(address, behaviour, envelope)
+
+
+def acted_and_asked_again(actor: GuildActor, decision: Decision) -> None:
+    """Forgets what it has just asked for."""
+    before = actor.presence
+    _act(actor, decision)
+    for errand in errands(actor.state, before)[1]:
+        actor._outside.run_errand(actor.guild, errand)
 
 
 async def persisted_by_any_life(
@@ -276,6 +285,14 @@ BUGS: Final = (
         what="a life that was replaced while it appended publishes, answers and acts",
         swaps=(Swap(runtime, "_persist", persisted_by_any_life),),
         breaks=frozenset({"I4"}),
+        hunts=SWARM,
+    ),
+    Bug(
+        name="errand-run-twice",
+        origin=Origin.OURS,
+        what="what Discord was asked for already is asked for again",
+        swaps=(Swap(GuildActor, "act", acted_and_asked_again),),
+        breaks=frozenset({"I6"}),
         hunts=SWARM,
     ),
     Bug(

@@ -14,6 +14,7 @@ from actors.mailbox import Stage
 from ledger import messages as m
 from ledger import records as r
 from ledger.answers import Answer
+from ledger.effects import Request
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
 from ledger.judging import CLASH
 from ledger.phases import MOVES, Phase
@@ -251,6 +252,15 @@ def decision_is_durable(book: GuildBook, seq: int, drafts: Sequence[r.Draft], wh
         return ""
     key = book.frames[seq - 1].record.key if 0 < seq <= len(book.frames) else None
     return "" if key == drafts[-1].key else f"guild {book.guild}: {what} before {drafts[-1].key} was durable"
+
+
+@invariant("I6")
+def errand_is_due(due: Collection[Request], errand: Request, guild: str) -> str:
+    """Discord is asked and shown what follows from the durable state, once.
+
+    Asked of each errand, with those that follow. Broken by a life that forgets what it has asked for already.
+    """
+    return "" if errand in due else f"guild {guild}: {errand} does not follow from what is durable"
 
 
 @invariant("I7")

@@ -19,6 +19,7 @@ from ledger import records as r
 from ledger.answers import Answer
 from ledger.decision import Decision
 from ledger.effects import Effect, Request
+from ledger.errands import errands
 from ledger.errors import Fenced
 from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
@@ -118,6 +119,7 @@ class Oracle:
         self._opening: defaultdict[GuildId, deque[int]] = defaultdict(deque)
         self._asleep: set[GuildId] = set()
         self._decided: dict[GuildId, tuple[int, object]] = {}
+        self._due: dict[GuildId, list[Request]] = {}
 
     # Lives of the process
 
@@ -132,6 +134,7 @@ class Oracle:
         self._opening.clear()
         self._asleep.clear()
         self._decided.clear()
+        self._due.clear()
         for book in self.books.values():
             book.incarnation = book.confirmed = 0
 
@@ -447,12 +450,20 @@ class Oracle:
     @ends_the_run
     def acting(self, actor: GuildActor, decision: Decision) -> None:
         self._held_by(actor)
-        i.decision_is_durable(self.book(actor.guild), actor.state.seq, decision.drafts, "acting")
+        book = self.book(actor.guild)
+        i.decision_is_durable(book, actor.state.seq, decision.drafts, "acting")
+        self._due[actor.guild] = list(errands(book.state, actor.presence)[1])
 
     @ends_the_run
     def effect(self, guild: GuildId, effect: Effect | Request) -> None:
         self.note(f"{guild} {type(effect).__name__}")
         i.effects_in_turns(self._address(guild).stage, guild)
+
+    @ends_the_run
+    def errand(self, guild: GuildId, effect: Request) -> None:
+        self.effect(guild, effect)
+        i.errand_is_due(self._due[guild], effect, guild)
+        self._due[guild].remove(effect)
 
     def _held_by(self, actor: GuildActor) -> GuildAddress:
         """The address whose mailbox this life holds."""

@@ -206,7 +206,7 @@ class WatchedOutside(Outside):
         self._outside.welcome(guild, effect)
 
     def run_errand(self, guild: GuildId, effect: Request) -> None:
-        self._oracle.effect(guild, effect)
+        self._oracle.errand(guild, effect)
         self._outside.run_errand(guild, effect)
 
 
