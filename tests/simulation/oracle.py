@@ -501,6 +501,11 @@ class Oracle:
         child, why = str(fields["child"]), str(fields["why"])
         self.restarts[child] += 1
         self.reasons[child].append(why)
+        self.died(child, why)
+
+    @ends_the_run
+    def died(self, child: str, why: str) -> None:
+        """A life of a child ended, here or in another process."""
         strange = "Error(" in why or "Illegal" in why
         i.no_bug_of_ours(f"{child} died of {why}", not strange or _is_planted(why))
 

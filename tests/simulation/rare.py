@@ -90,10 +90,10 @@ RARE: Final = (
 """No kill finds an actor deciding, evolving or acting: nothing in these stages awaits."""
 
 
-VERY_RARE: Final = frozenset({"branch set aside", "hole reported", "unacknowledged records gone"})
+VERY_RARE: Final = frozenset({"hole reported"})
 """Reported and not asked for: some thousand seeds may pass without one."""
 
-IN_HUNDREDS: Final = frozenset(RARE) - VERY_RARE - {"branch salvaged", "rival overtaken", "start refused"}
+IN_HUNDREDS: Final = frozenset(RARE) - VERY_RARE - {"rival overtaken", "start refused"}
 """What three hundred seeds reach, in a dozen of them at least."""
 
 

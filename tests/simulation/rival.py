@@ -95,6 +95,8 @@ class Rival:
                 )
             case "epoch.taken":
                 self._oracle.seen["rival took over"] += 1
+            case "actor.restarted":
+                self._oracle.died(f"the rival's {line.fields['child']}", str(line.fields["why"]))
             case "letter.buried" | "job.failed":
                 self._oracle.line(line)
             case _:
