@@ -241,7 +241,11 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
 
 
 def _settle(state: GuildState, event: r.SampleTaken) -> None:
-    """What was heard of invites, and the sample has seen, is over."""
+    """What was heard of invites, and the sample has seen, is over; what came and went is remembered."""
+    for birth in state.births.values():
+        if birth.arrived_us < event.requested_us and birth.invite.code not in state.counters:
+            state.tombstones[birth.invite.code] = birth.invite
+    _keep_newest(state.tombstones, MAX_TOMBSTONES)
     state.births = {
         key: birth
         for key, birth in state.births.items()

@@ -257,6 +257,18 @@ def test_an_invite_whose_channel_was_deleted_is_never_used_up_whenever_that_is_t
     assert guild.period().credited is None
 
 
+def test_an_invite_that_no_sample_has_shown_goes_with_its_channel_as_well(guild: Guild):
+    invite = msgspec.structs.replace(SHOWN, channel=HARBOUR)
+    guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=invite, arrived_us=us(SHOWN_S)))
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    guild.reads(24)
+    assert guild.said() == (Status.CERTAIN, HIDDEN, OTHER)
+    channel_died(guild, 25)
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+
+
 def test_a_channel_that_is_deleted_long_after_an_invite_was_used_up_takes_nothing_back(guild: Guild):
     into_the_harbour(guild)
     used_up(guild)
