@@ -217,7 +217,7 @@ def _unseen_member(state: GuildState, presence: Presence, message: m.NoteMember)
     if was_there_before(state, join.joined_at_us):
         return ()
     fresh = join.arrived_us - join.joined_at_us < FRESH_US
-    return tuple(join_drafts(state, join, origin="live" if fresh else "away", reconciled=presence.reconciled))
+    return tuple(join_drafts(state, join, origin="update" if fresh else "away", reconciled=presence.reconciled))
 
 
 FRESH_US: Final = 60_000_000

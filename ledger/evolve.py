@@ -171,6 +171,7 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
         event.arrived_us,
         roles=event.roles,
         limits=limits,
+        roles_told=event.origin == "live",
     )
 
 

@@ -31,7 +31,7 @@ MAX_SEEDS: Final = 1_000
 MAX_LEFT: Final = 10_000
 """Leaves that are remembered while a member list is read."""
 
-Origin = Literal["live", "away"]
+Origin = Literal["live", "update", "away"]
 
 
 def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconciled: bool) -> Iterator[r.Draft]:
@@ -40,7 +40,7 @@ def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconc
     Args:
         state: what is known.
         join: the event.
-        origin: heard live, or found in a list.
+        origin: heard live, by an update that came before it, or found later.
         reconciled: whether the member list was compared in this session, so that an open membership is real.
     """
     if join.flags & GUEST_FLAG or state.is_known_join(join.user, join.joined_at_us):

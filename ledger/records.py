@@ -183,17 +183,19 @@ class MembersSeeded(_Event, frozen=True, tag="members_seeded"):
 class JoinRecorded(_Event, frozen=True, tag="join_recorded"):
     """A member joined. ``joined_at_us`` as Discord sent it; ``arrived_us`` when we heard of it.
 
-    ``origin``: "live" = GUILD_MEMBER_ADD; "away" = found in the member list after we were away;
+    ``origin``: "live" = GUILD_MEMBER_ADD; "update" = a GUILD_MEMBER_UPDATE, within a minute of the join, came before
+    that; "away" = found in the member list after we were away, or by a later update;
     "unreadable" = the event could not be handled, so nothing can be worked out for it; "salvaged" = recorded before,
     in a branch that lost: it takes its place among the user's memberships by ``joined_at_us``, not behind them.
     ``missed_leave``: the member's open membership is closed by this, at an unknown time.
+    ``roles``: those of when we heard of it; only of "live" are they known to be those that the member joined with.
     """
 
     user: UserId
     joined_at_us: int
     arrived_us: int
     session: SessionId
-    origin: Literal["live", "away", "unreadable", "salvaged"] = "live"
+    origin: Literal["live", "update", "away", "unreadable", "salvaged"] = "live"
     bot: bool = False
     rejoin: bool = False
     missed_leave: bool = False

@@ -216,7 +216,8 @@ class Gap(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A join, or the repeated event of one (``optional``), that is being worked out.
 
-    ``opened_us`` names the membership; ``limits``: reasons why nothing better than likely can be said.
+    ``opened_us`` names the membership; ``limits``: reasons why nothing better than likely can be said;
+    ``roles_told``: the join's own event has told its ``roles``, so the member joined with these and no others.
     """
 
     user: UserId
@@ -226,6 +227,7 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     optional: bool = False
     roles: tuple[RoleId, ...] = ()
     limits: tuple[str, ...] = ()
+    roles_told: bool = False
 
 
 class Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):

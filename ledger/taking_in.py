@@ -31,7 +31,7 @@ def take_in(state: GuildState, event: r.JoinRecorded) -> None:
     else:
         periods = _parted(periods, held, period)
     state.members[event.user] = periods
-    join = DeskJoin(person(state, event.user), at_us, at_us, event.arrived_us, roles=event.roles, limits=(SALVAGED,))
+    join = DeskJoin(person(state, event.user), at_us, at_us, event.arrived_us, limits=(SALVAGED,))
     if not event.bot and _may_be_seen(state, join):
         state.desk[r.join_key(event.user, at_us)] = join
 

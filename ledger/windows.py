@@ -342,7 +342,7 @@ def _impossible(join: DeskJoin, source: GapSource) -> str:
         return "dead_before_the_join"
     if source.targets and join.user not in source.targets:
         return "not_among_the_target_users"
-    if not set(source.roles) <= set(join.roles):
+    if join.roles_told and not set(source.roles) <= set(join.roles):
         return "its_roles_were_not_given"
     return ""
 

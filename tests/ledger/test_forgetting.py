@@ -152,6 +152,7 @@ def test_credits_stay_reversible_under_the_name_that_holds_them(
 def world() -> World:
     """A guild that is there, with its first sample; one person has joined."""
     world = World(5, joins=0)
+    world.open_all_doors()
     world.run()
     join(world, 1, START_US + 40 * SECOND)
     world.run()

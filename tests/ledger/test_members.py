@@ -6,7 +6,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.decision import Decision
-from ledger.ids import InviteCode, SessionId, UserId
+from ledger.ids import NO_COUNTER, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
 from ledger.samples import Sample
 from ledger.state import LEFT_UNKNOWN, Period
@@ -226,7 +226,7 @@ def test_a_thousand_members_are_seeded_a_record(guild: Guild):
     assert len(guild.state.members) == 2_001
 
 
-def test_an_update_of_somebody_unseen_is_their_join_and_soon_after_it_a_live_one(guild: Guild):
+def test_an_update_of_somebody_unseen_is_their_join_and_soon_after_it_no_late_one(guild: Guild):
     for user, told_s in (("2", 69.9), ("3", 70.0)):
         join = m.RecordJoin(
             cause=guild.cause(),
@@ -237,7 +237,49 @@ def test_an_update_of_somebody_unseen_is_their_join_and_soon_after_it_a_live_one
         )
         guild.tell(m.NoteMember(join=join))
     origins = {each.event.user: each.event.origin for each in guild.records if _is_join(each)}
-    assert origins == {UserId("2"): "live", UserId("3"): "away"}
+    assert origins == {UserId("2"): "update", UserId("3"): "away"}
+    assert {join.user: join.limits for join in guild.state.desk.values()} == {UserId("2"): (), UserId("3"): ("away",)}
+
+
+GIFT = r.Counter(code=InviteCode("gift"), created_at_us=1, uses=0, roles=(RoleId("7"),))
+
+
+@pytest.mark.parametrize("others", [(), (RoleId("8"),)])
+def test_roles_that_an_update_shows_before_the_joins_event_exclude_no_role_invite(
+    guild: Guild, others: tuple[RoleId, ...]
+):
+    guild.counters(2, GIFT)
+    join = m.RecordJoin(
+        cause=guild.cause(),
+        session=SESSION,
+        user=ANNA,
+        joined_at_us=START_US + 10 * SECOND,
+        arrived_us=START_US + 11 * SECOND,
+        roles=others,
+    )
+    guild.tell(m.NoteMember(join=join))
+    guild.joins(10, arrived_s=11.1, roles=GIFT.roles)
+    guild.counters(12, msgspec.structs.replace(GIFT, uses=1))
+    assert (guild.period().status, guild.period().code) == (Status.CERTAIN, GIFT.code)
+
+
+@pytest.mark.parametrize("others", [(), (RoleId("8"),)])
+def test_roles_that_a_list_shows_exclude_no_role_invite(guild: Guild, others: tuple[RoleId, ...]):
+    guild.counters(2, GIFT)
+    guild.lists(11, m.ListedMember(user=ANNA, joined_at_us=START_US + 10 * SECOND, roles=others))
+    guild.counters(12, msgspec.structs.replace(GIFT, uses=1))
+    assert (guild.period().status, guild.period().code) == (Status.LIKELY, GIFT.code)
+
+
+def test_who_is_told_again_much_later_may_have_used_a_role_invite(guild: Guild):
+    guild.joins(5)
+    guild.counters(8, GIFT)
+    guild.counters(12, GIFT)
+    guild.joins(30)
+    guild.joins(30, user=BEN, roles=GIFT.roles)
+    guild.counters(31, msgspec.structs.replace(GIFT, uses=1))
+    (ben,) = guild.state.members[BEN]
+    assert (ben.status, {*ben.candidates}) == (Status.CANDIDATES, {NO_COUNTER, GIFT.code})
 
 
 def _is_join(record: r.Record) -> bool:

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +12,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.effects import FetchSample, ListMembers
 from ledger.forgetting import person
-from ledger.ids import InteractionId, InviteCode, SessionId, UserId, is_tombstone, tombstone
+from ledger.ids import InteractionId, InviteCode, RoleId, SessionId, UserId, is_tombstone, tombstone
 from ledger.records import Status
 from ledger.samples import Sample
 from ledger.state import LEFT_UNKNOWN, GuildState, Period
@@ -214,8 +216,10 @@ def test_a_join_that_no_sample_here_can_tell_of_is_unknown_because_it_was_salvag
     assert winner.state.broken == ("salvaged",)
 
 
-def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_most_likely():
-    counter = r.Counter(code=A, created_at_us=at(-100), uses=0, inviter=BEN)
+@pytest.mark.parametrize("roles", [(), (RoleId("7"),)])
+def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_most_likely(roles: tuple[RoleId, ...]):
+    """Whose roles the branch has recorded, the event's or later ones, is not known here: they exclude nothing."""
+    counter = r.Counter(code=A, created_at_us=at(-100), uses=0, inviter=BEN, roles=roles)
     life = played([GREETING])
     first = unchanged(life, at(1))
     life.tell(m.SampleArrived(sample=_with(first, counter), request=life.presence.request))
@@ -230,7 +234,7 @@ def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_mo
 
 
 def _used(counter: r.Counter) -> r.Counter:
-    return r.Counter(code=counter.code, created_at_us=counter.created_at_us, uses=counter.uses + 1, inviter=BEN)
+    return msgspec.structs.replace(counter, uses=counter.uses + 1)
 
 
 def _with(arrived: m.SampleArrived, counter: r.Counter) -> Sample:

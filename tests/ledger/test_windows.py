@@ -126,11 +126,17 @@ def test_a_window_counts_what_is_proven_and_who_must_have_come_from_somewhere():
     ],
 )
 def test_what_a_join_cannot_have_used_and_why(of: GapSource, why: str | None):
-    lying = join(5, 6, roles=(RoleId("1"), RoleId("3")))
+    lying = join(5, 6, roles=(RoleId("1"), RoleId("3")), roles_told=True)
     findings = work_out(Window((gap(S0, S1, of, source(B, exact=False, uses=-1)),), (lying,), ()), Ground())
     (finding,) = findings.joins
     assert (of.code in finding.feasible) == (why is None)
     assert finding.excluded == ({} if why is None else {of.code: why})
+
+
+def test_roles_that_a_join_did_not_tell_of_itself_exclude_no_role_invite():
+    window = Window((gap(S0, S1, source(roles=(RoleId("2"),))),), (join(5, 6, roles=(RoleId("1"),)),), ())
+    (finding,) = work_out(window, Ground()).joins
+    assert (finding.feasible, finding.excluded) == ({A}, {})
 
 
 def test_a_join_that_may_lie_before_all_samples_may_have_used_any_invite_of_then():

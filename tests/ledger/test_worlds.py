@@ -7,7 +7,7 @@ from ledger import records as r
 from ledger.ids import NO_COUNTER
 from ledger.records import Status
 from tests.ledger.lives import in_bytes, replayed
-from tests.ledger.worlds import SECOND, START_US, NewWorld, World
+from tests.ledger.worlds import SECOND, START_US, DeafWorld, NewWorld, World
 
 seeds = st.integers(min_value=0, max_value=10**9)
 
@@ -50,6 +50,13 @@ def test_no_claim_is_wrong_and_the_truth_is_among_the_candidates(seed: int):
 @given(seeds)
 def test_no_claim_is_wrong_where_the_bot_is_new_and_a_session_is_lost(seed: int):
     world = NewWorld(seed)
+    world.run()
+    judge(world)
+
+
+@given(seeds)
+def test_no_claim_is_wrong_where_a_list_shows_who_joined_unheard_and_the_roles_of_then(seed: int):
+    world = DeafWorld(seed)
     world.run()
     judge(world)
 

@@ -2,7 +2,8 @@
 
 A world obeys the assumptions that are written into the evidence (P0: every counted use is a join that is told of;
 P2: a sample shows every use made before it was asked for); within them it is as nasty as a seed makes it: clocks that
-differ, late and repeated events, bursts, codes that are used up, expire, or are deleted, joins by no invite, kills.
+differ, late and repeated events, bursts, codes that are used up, expire, or are deleted, joins by no invite, invites
+that give roles or are for some people alone, roles that change soon after a join, kills.
 A ``NewWorld`` does not wait until the bot has settled in, and loses what is on its way with a session.
 """
 
@@ -20,7 +21,7 @@ from ledger.decide import decide
 from ledger.effects import Effect, FetchSample, ListMembers
 from ledger.evolve import evolve
 from ledger.forgetting import person
-from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, SessionId, UserId
+from ledger.ids import NO_COUNTER, VANITY, GuildId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
 from ledger.presence import Presence
 from ledger.samples import Sample
@@ -29,6 +30,7 @@ from ledger.state import GuildState
 START_US: Final = 1_700_000_000_000_000
 SECOND: Final = 1_000_000
 GUILD: Final = GuildId("1")
+FIRST_PERSON: Final = 1_000
 
 
 class World:
@@ -38,7 +40,7 @@ class World:
     """Nothing happens for so long after the bot has come."""
 
     def __init__(self, seed: int, *, joins: int = 12) -> None:
-        self.random = random.Random(seed)
+        self.random, self._doors = random.Random(seed), random.Random(f"doors/{seed}")
         self.now_us = START_US
         self.skew_us = self.random.randint(-SECOND, SECOND)
         self.truth: dict[tuple[UserId, int], InviteCode] = {}
@@ -56,7 +58,9 @@ class World:
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._order = count()
         self._dispatches = count(1)
-        self._people = count(1_000)
+        self._people = count(FIRST_PERSON)
+        self.roles: dict[UserId, tuple[RoleId, ...]] = {}
+        """What members have now."""
         self._codes = count()
         self._fetch_timer = 0
         self._prepare(joins)
@@ -88,33 +92,54 @@ class World:
     def _join(self, user: UserId) -> None:
         self._expire()
         joined_at_us = self.now_us + self.skew_us
-        code = self._pick_source()
+        code = self._pick_source(user)
         self.truth[user, joined_at_us] = code
         self.invited_by[user, joined_at_us] = self.invites[code].inviter if code in self.invites else None
+        roles = self.roles[user] = self._roles_given(code)
         used_up = self._use(code)
         delay_us = self._delay()
-        self._send(delay_us, lambda: self._hear_join(user, joined_at_us))
+        self._send(delay_us, lambda: self._hear_join(user, joined_at_us, roles))
         if self.random.random() < 0.1:
-            self._send(delay_us + 1, lambda: self._hear_join(user, joined_at_us))
+            self._send(delay_us + 1, lambda: self._hear_join(user, joined_at_us, roles))
         if used_up:
             self._send(self._delay(), lambda: self._hear_death(code))
+        if self.random.random() < 0.3:
+            self._at(self.now_us + self._delay(), lambda: self._roles_change(user, joined_at_us))
 
-    def _hear_join(self, user: UserId, joined_at_us: int) -> None:
-        join = m.RecordJoin(
+    def _roles_given(self, code: InviteCode) -> tuple[RoleId, ...]:
+        """At the door: the invite's, and perhaps another one."""
+        by_invite = self.invites[code].roles if code in self.invites else ()
+        return tuple(sorted({*by_invite, *self._some_role()}))
+
+    def _some_role(self) -> tuple[RoleId, ...]:
+        return (RoleId(self._doors.choice("12")),) if self._doors.random() < 0.3 else ()
+
+    def _roles_change(self, user: UserId, joined_at_us: int) -> None:
+        """Its event may overtake the join's."""
+        roles = self.roles[user] = self._some_role()
+        self._send(self._delay(), lambda: self.tell(m.NoteMember(join=self._member_event(user, joined_at_us, roles))))
+
+    def _hear_join(self, user: UserId, joined_at_us: int, roles: tuple[RoleId, ...] = ()) -> None:
+        self.tell(self._member_event(user, joined_at_us, roles))
+
+    def _member_event(self, user: UserId, joined_at_us: int, roles: tuple[RoleId, ...]) -> m.RecordJoin:
+        return m.RecordJoin(
             cause=r.GatewayCause(session=self.session, number=next(self._dispatches), lane="members"),
             session=self.session,
             user=user,
             joined_at_us=joined_at_us,
             arrived_us=self.now_us,
+            roles=roles,
         )
-        self.tell(join)
 
     def _hear_death(self, code: InviteCode) -> None:
         cause = r.GatewayCause(session=self.session, number=next(self._dispatches), lane="rest")
         self.tell(m.NoteInviteDied(cause=cause, code=code, arrived_us=self.now_us))
 
-    def _pick_source(self) -> InviteCode:
-        choices = [*self.invites, NO_COUNTER] if self.random.random() < 0.3 else [*self.invites]
+    def _pick_source(self, user: UserId) -> InviteCode:
+        choices = [code for code, each in self.invites.items() if user in each.targets or not each.targets]
+        if self.random.random() < 0.3:
+            choices.append(NO_COUNTER)
         if self.vanity is not None:
             choices.append(VANITY)
         return self.random.choice(choices or [NO_COUNTER])
@@ -144,9 +169,17 @@ class World:
             max_uses=self.random.randint(1, 3) if limited else 0,
             expires_at_us=expires,
             inviter=UserId(str(self.random.randint(1, 3))),
+            roles=self._some_role(),
+            targets=self._some_people(),
         )
         self.codes_given.add(code)
         return self.invites[code]
+
+    def _some_people(self) -> tuple[UserId, ...]:
+        """Whom an invite is for, where it is not for everybody."""
+        if self._doors.random() < 0.8:
+            return ()
+        return tuple(UserId(str(FIRST_PERSON + at)) for at in self._doors.sample(range(12), 4))
 
     def _invite_is_made(self) -> None:
         invite = self._make_invite(self.now_us)
@@ -201,6 +234,11 @@ class World:
     def _delay(self) -> int:
         """Mostly quick, sometimes late, never later than the death margin of two seconds."""
         return round(self.random.choice((0.02, 0.1, 0.4, 1.8)) * self.random.random() * SECOND)
+
+    def open_all_doors(self) -> None:
+        """The invites of now give no roles and are for everybody."""
+        for code, each in self.invites.items():
+            self.invites[code] = msgspec.structs.replace(each, roles=(), targets=())
 
     # The program
 
@@ -354,11 +392,34 @@ class NewWorld(World):
             self._at(shown_us, lambda: self._show_members(effect.session, started_us, told_us))
 
     def _show_members(self, session: SessionId, started_us: int, told_us: int) -> None:
-        rows = tuple(m.ListedMember(user=user, joined_at_us=joined_us) for user, joined_us in self.here.items())
+        rows = tuple(
+            m.ListedMember(user=user, joined_at_us=joined_us, roles=self.roles[user])
+            for user, joined_us in self.here.items()
+        )
         page = m.ReviewMembers(
             session=session, members=rows, after=UserId("0"), upto=UserId(""), started_us=started_us, at_us=told_us
         )
         self._at(told_us, lambda: self.tell(page))
+
+
+class DeafWorld(NewWorld):
+    """A new world in which a program that is away hears nothing: a list shows who joined, with the roles of then."""
+
+    def __init__(self, seed: int) -> None:
+        self._back_us = 0
+        super().__init__(seed, away_us=15 * SECOND)
+
+    def _session_is_lost(self) -> None:
+        if self.now_us >= self._back_us:
+            self._back_us = self.now_us + self._away_us
+            super()._session_is_lost()
+
+    def _come_up(self) -> None:
+        self._back_us = 0
+        super()._come_up()
+
+    def _send(self, delay_us: int, dispatch: Callable[[], None]) -> None:
+        super()._send(delay_us, lambda: dispatch() if self.now_us >= self._back_us else None)
 
 
 def _which(invite: r.Counter) -> tuple[InviteCode, int]:

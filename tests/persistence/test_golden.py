@@ -135,12 +135,23 @@ FOURTH: Final[tuple[r.Event, ...]] = (
 FIFTH: Final[tuple[r.Event, ...]] = (
     r.CreationLogged(code=A, at_us=NOW_US, made_us=NOW_US - 5, dead_us=NOW_US + 9, max_uses=3, by=S, by_bot=True),
 )
+SIXTH: Final[tuple[r.Event, ...]] = (
+    r.JoinRecorded(
+        user=U,
+        joined_at_us=NOW_US,
+        arrived_us=NOW_US + 1,
+        session=SESSION,
+        origin="update",
+        roles=(RoleId("7"),),
+    ),
+)
 RELEASES: Final = {
     "records-1.jsonl": EVENTS,
     "records-2.jsonl": SECOND,
     "records-3.jsonl": THIRD,
     "records-4.jsonl": FOURTH,
     "records-5.jsonl": FIFTH,
+    "records-6.jsonl": SIXTH,
 }
 CAUSES: Final[tuple[r.Cause, ...]] = (
     r.GatewayCause(session=SESSION, number=12, lane="members"),
