@@ -105,10 +105,24 @@ def _stale(state: GuildState, presence: Presence, sample: Sample, request: Sampl
     stale = msgspec.structs.replace(request, stale=request.stale + 1, stale_since_us=since_us)
     if stale.stale < STALE_SAMPLES or sample.requested_us - since_us < STALE_FOR_US:
         return _again(state, presence, stale, retry_after_s(stale.stale), "stale")
+    return _believe(state, presence, sample, stale)
+
+
+def _believe(state: GuildState, presence: Presence, sample: Sample, request: SampleRequest) -> Decision:
+    """Lower counters become the baseline at once: what rises meanwhile would be hidden below the old one.
+
+    Only a use that Discord's list may still lack is waited for, as ever.
+    """
     broken = r.ContinuityBroken(reason="counters_fell", at_us=sample.answered_us)
-    draft = r.Draft(event=broken, cause=CAUSE, key=f"broken/{state.seq + 1}")
     believed = msgspec.structs.replace(state, broken=(*state.broken, broken.reason))
-    decision = _settle(believed, presence, sample, request)
+    taken = as_record(believed, sample, approval=presence.approval)
+    gap = close_gap(believed, taken)
+    assert gap is not None, "counters fall below a baseline"
+    window = _newest_window(believed, gap)
+    if window.missing > 0 and _is_young(window) and not _too_long(window, request):
+        return _ask_for_missing(state, presence, window, request)
+    draft = r.Draft(event=broken, cause=CAUSE, key=f"broken/{state.seq + 1}")
+    decision = _take(believed, presence, taken, window)
     return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts))
 
 
@@ -120,14 +134,29 @@ def _settle(state: GuildState, presence: Presence, sample: Sample, request: Samp
         if too_early_s > 0:
             return _again(state, presence, request, too_early_s, "the server was forgotten just now")
         return _first(state, presence, taken)
-    window = window_of((*state.gaps, gap)[-MAX_KEPT_GAPS:], state.desk.values())
+    window = _newest_window(state, gap)
     if window.missing > 0 and not _settled(window, request):
         return _ask_for_missing(state, presence, window, request)
-    if window.straddlers and state.unsolved + 1 < MAX_STRADDLED_SAMPLES:
-        return _advance(state, presence, taken, ())
-    if window.proven > window.possible_joins and not request.waited:
+    is_over = not _straddles(state, window)
+    if is_over and window.proven > window.possible_joins and not request.waited:
         waited = msgspec.structs.replace(request, waited=True)
         return _again(state, presence, waited, LATE_JOIN_S, "uses without a join")
+    return _take(state, presence, taken, window)
+
+
+def _newest_window(state: GuildState, gap: Gap) -> Window:
+    return window_of((*state.gaps, gap)[-MAX_KEPT_GAPS:], state.desk.values())
+
+
+def _straddles(state: GuildState, window: Window) -> bool:
+    """Whether the window goes on with the next sample."""
+    return bool(window.straddlers) and state.unsolved + 1 < MAX_STRADDLED_SAMPLES
+
+
+def _take(state: GuildState, presence: Presence, taken: r.SampleTaken, window: Window) -> Decision:
+    """The sample becomes the baseline, and ends the window or is a border within it."""
+    if _straddles(state, window):
+        return _advance(state, presence, taken, ())
     findings = work_out(window, ground_of(state, window))
     return _advance(state, presence, taken, tuple(close_window(state, findings, CAUSE)))
 
@@ -161,10 +190,18 @@ def _too_early_s(state: GuildState, sample: Sample) -> float:
 def _settled(window: Window, request: SampleRequest) -> bool:
     """Asked often enough since more uses went missing, or they have been missing for too long."""
     waited = request.round >= len(SETTLE_AFTER_S) and window.missing <= request.missing
+    return _too_long(window, request) or (waited and not _is_young(window))
+
+
+def _too_long(window: Window, request: SampleRequest) -> bool:
     now_us = window.gaps[-1].closed.answered_us
+    return now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
+
+
+def _is_young(window: Window) -> bool:
+    """Whether a join was heard so lately that Discord's list may lack its use."""
     newest_us = max((join.arrived_us for join in window.joins if not join.optional), default=0)
-    too_long = now_us - (request.missing_since_us or now_us) > OPEN_FOR_US
-    return too_long or (waited and now_us - newest_us >= LAGGING_US)
+    return window.gaps[-1].closed.answered_us - newest_us < LAGGING_US
 
 
 def _ask_for_missing(state: GuildState, presence: Presence, window: Window, request: SampleRequest) -> Decision:

@@ -8,7 +8,7 @@ from ledger import records as r
 from ledger.answers import Assigned, Forgot, WindowReport
 from ledger.decision import Decision
 from ledger.effects import Effect, FetchSample, ListMembers, SampleRequest
-from ledger.ids import InteractionId, InviteCode, SessionId, UserId
+from ledger.ids import NO_COUNTER, InteractionId, InviteCode, SessionId, UserId
 from ledger.phases import Phase
 from ledger.records import Status
 from ledger.samples import Sample
@@ -328,6 +328,43 @@ def test_a_leave_soon_after_a_list_showed_the_member_is_doubtful_and_one_later_i
     left_us = START_US + 12 * SECOND + 1 + after_us
     decision = life.tell(m.RecordLeave(cause=cause, user=SOMEBODY, arrived_us=left_us))
     assert (ListMembers in kinds(decision)) == asked
+
+
+def test_lower_counters_become_the_baseline_with_the_third_sample_that_shows_them_over_a_minute(life: Life):
+    life.tell(join(10))
+    life.tell(sample(life, 10.1, 4))
+    life.tell(sample(life, 40, 4))
+    assert delays(life.tell(sample(life, 70, 4))) == [15.0], "not a minute yet"
+    assert delays(life.tell(sample(life, 70.1, 4))) == []
+    assert (period_of(life).status, {*period_of(life).candidates}) == (Status.CANDIDATES, {CODE, NO_COUNTER})
+    life.tell(join(80, number=2, user=UserId("2")))
+    life.tell(sample(life, 80.1, 5))
+    assert (period_of(life, UserId("2")).status, period_of(life, UserId("2")).code) == (Status.CERTAIN, CODE)
+
+
+def test_lower_counters_wait_for_the_use_of_a_join_that_was_heard_just_now(life: Life):
+    life.tell(join(10))
+    for at_s in (10.1, 40):
+        life.tell(sample(life, at_s, 4))
+    life.tell(join(70, number=2, user=UserId("2")))
+    breaks = life.state.breaks
+    assert delays(life.tell(sample(life, 71, 4))) == [1.5]
+    assert delays(life.tell(sample(life, 72.5, 4))) == [5.0]
+    assert (period_of(life).status, life.state.breaks) == (Status.PENDING, breaks)
+    assert delays(life.tell(sample(life, 77.5, 4))) == []
+    assert (period_of(life).status, life.state.breaks) == (Status.CANDIDATES, breaks + 1)
+
+
+def test_lower_counters_wait_no_longer_than_any_sample_where_the_joins_never_stop_coming(life: Life):
+    life.tell(join(10))
+    for at_s in (10.1, 40):
+        life.tell(sample(life, at_s, 4))
+    for number, at_s in enumerate(range(71, 101, 3), start=2):
+        life.tell(join(at_s, number=number, user=UserId(str(number))))
+        assert delays(life.tell(sample(life, at_s + 0.1, 4))) != []
+    life.tell(join(101.1, number=50, user=UserId("50")))
+    assert delays(life.tell(sample(life, 101.2, 4))) == []
+    assert period_of(life).status is Status.CANDIDATES
 
 
 def test_a_sample_of_an_earlier_session_that_a_person_asked_for_is_asked_for_again(life: Life):
