@@ -34,7 +34,10 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
             case r.InviteCreated() as event:
                 births.setdefault((event.invite.code, event.invite.created_at_us), (event.invite, event.arrived_us))
             case r.InviteDied() as event:
-                deaths[event.code] = (event.arrived_us, event.how)
+                at_us, how = deaths.get(event.code, (event.arrived_us, event.how))
+                again = any(code == event.code and told_us >= at_us for (code, _), (_, told_us) in births.items())
+                first_us = event.arrived_us if again else min(at_us, event.arrived_us)
+                deaths[event.code] = (first_us, "channel" if "channel" in (how, event.how) else "deleted")
             case r.ContinuityBroken() | r.EventUnreadable() | r.GuildLeft() as event:
                 breaks += 1
                 broken.append(event.reason if isinstance(event, r.ContinuityBroken) else A_BREAK[type(event)])
@@ -44,6 +47,8 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
                 for counter in event.changed:
                     counters[counter.code] = counter
                     tombstones.pop(counter.code, None)
+                gone = [invite for invite, told_us in births.values() if told_us < event.requested_us]
+                tombstones |= {invite.code: invite for invite in gone if invite.code not in counters}
                 listed = {(counter.code, counter.created_at_us) for counter in counters.values()}
                 births = {
                     key: birth
