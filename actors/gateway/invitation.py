@@ -9,7 +9,6 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from actors.gateway.payloads import User
 from ledger.ids import RoleId, UserId
 
 HEADER: Final = "user_id"
@@ -72,19 +71,3 @@ def form_of(terms: Terms) -> list[FormPart]:
             "content_type": "text/csv",
         },
     ]
-
-
-def users_in(csv: str) -> tuple[UserId, ...]:
-    """The ids of a list.
-
-    Raises:
-        msgspec.ValidationError: when it has another header or a line that is no id.
-    """
-    header, *lines = _lines(csv) or [""]
-    if header != HEADER:
-        raise msgspec.ValidationError(f"a list of users with the header {header[:40]!r}")
-    return tuple([msgspec.convert(line, User) for line in lines])
-
-
-def _lines(csv: str) -> list[str]:
-    return [line.strip() for line in csv.splitlines() if line.strip()]

@@ -27,7 +27,7 @@ from actors.gateway.failures import (
     as_failure,
     outcome,
 )
-from actors.gateway.invitation import ENDLESS, TargetJob, Terms, body_of, form_of, users_in
+from actors.gateway.invitation import ENDLESS, TargetJob, Terms, body_of, form_of
 from actors.gateway.pacing import Pacer, Urgency
 from actors.gateway.payloads import (
     AuditPage,
@@ -199,12 +199,6 @@ class Rest:
         """Withdraws it; the answer is what it was. 404 with ``UNKNOWN_INVITE`` where it has ended already."""
         route = Route("DELETE", "/invites/{invite_id}", invite_id=str(code))
         return await self._for_person(InviteRow, lambda http: http.request(route, reason=reason))
-
-    async def targets(self, code: InviteCode) -> tuple[UserId, ...] | Failure:
-        """Who alone may accept it; none: there is no list, or an empty one."""
-        route = Route("GET", "/invites/{invite_id}/target-users", invite_id=str(code))
-        csv = await self._for_person(str, lambda http: http.request(route))
-        return _or_malformed(lambda: users_in(csv)) if isinstance(csv, str) else csv
 
     async def target_job(self, code: InviteCode) -> TargetJob | Failure:
         """How far Discord is with the list that was handed in last."""

@@ -78,7 +78,6 @@ WHY: Final[Mapping[str, str]] = {
     "actors/gateway/inquiry.py:Inquiry._ask#2": ONE_PACKET,
     "actors/gateway/inquiry.py:Inquiry._ask#3": ONE_PACKET,
     "actors/gateway/made_invites.py:MadeInvites._make#7": "its guild is parked: test_made_invites.py",
-    "actors/gateway/rest.py:Rest.targets": "the bot asks for no list: its tests do, in test_invitation.py",
     "actors/gateway/preflight.py:switch_intent_on": SETUP,
     "actors/gateway/inquiry.py:Inquiry.patch": SETUP,
     "actors/gateway/restraint.py:": "Discord limits the whole bot: test_restraint.py",
