@@ -22,9 +22,14 @@ def is_news(state: GuildState, made: CreationLogged) -> bool:
     """Whether a join may have used the invite, and nothing else has told of it, or of who made it."""
     if not is_unseen(state, made):
         return False
-    held = state.logged.get(made.code)
+    held = state.logged.get(entry(made))
     is_awaited = awaits(state, made) and (held is None or (held.by is None and made.by is not None))
     return is_awaited or with_creation(state.gaps, made) != state.gaps
+
+
+def entry(made: CreationLogged) -> str:
+    """What tells an entry from another one of the same code, which can come back."""
+    return f"{made.code}/{made.at_us}"
 
 
 def awaits(state: GuildState, made: CreationLogged) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from ledger import records as r
 from ledger.announcing import shown, to_be_shown
 from ledger.channels import without_channel
-from ledger.creations import awaits, with_creation, with_end
+from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
@@ -238,7 +238,7 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     state.broken = ()
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
     if state.logged:
-        state.logged = {code: made for code, made in state.logged.items() if awaits(state, made)}
+        state.logged = {key: made for key, made in state.logged.items() if awaits(state, made)}
 
 
 def _settle(state: GuildState, event: r.SampleTaken) -> None:
@@ -289,7 +289,7 @@ def _death(state: GuildState, event: r.InviteDied) -> None:
 def _creation(state: GuildState, event: r.CreationLogged) -> None:
     state.gaps = with_creation(state.gaps, event)
     if awaits(state, event):
-        state.logged[event.code] = event
+        state.logged[entry(event)] = event
         _keep_newest(state.logged, MAX_TOMBSTONES)
 
 
@@ -297,8 +297,9 @@ def _deletion(state: GuildState, event: r.DeletionLogged) -> None:
     state.deletions[event.code] = max(event.at_us, state.deletions.get(event.code, 0))
     _keep_newest(state.deletions, MAX_TOMBSTONES)
     state.gaps = with_deletions(state.gaps, (event,))
-    if event.code in state.logged:
-        state.logged[event.code] = with_end(state.logged[event.code], event.at_us)
+    for key, made in state.logged.items():
+        if made.code == event.code:
+            state.logged[key] = with_end(made, event.at_us)
 
 
 def _audit(state: GuildState, event: r.AuditRead) -> None:

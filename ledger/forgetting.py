@@ -33,8 +33,7 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
         msgspec.structs.replace(each, source=_unmade(each.source, user, name)) for each in state.carried
     )
     state.logged = {
-        code: msgspec.structs.replace(each, by=name) if each.by == user else each
-        for code, each in state.logged.items()
+        key: msgspec.structs.replace(each, by=name) if each.by == user else each for key, each in state.logged.items()
     }
     state.unheard = {key: each for key, each in state.unheard.items() if each.user != user}
     state.outbox = {key: each for key, each in state.outbox.items() if each[0] != user}

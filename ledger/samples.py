@@ -96,14 +96,12 @@ def listed(state: GuildState, bound: Bound) -> tuple[GapSource, ...]:
 
 
 def is_unseen(state: GuildState, made: CreationLogged) -> bool:
-    """Whether neither a sample nor the gateway has shown the invite; a code can come back as another one.
-
-    What the log has told of already stands in the gaps as made at ``made_us``, to the microsecond.
-    """
+    """Whether neither a sample nor the gateway has shown the invite; a code can come back as another one."""
     listed = (state.counters.get(made.code), state.tombstones.get(made.code))
     created = [each.created_at_us for each in listed if each is not None]
     created += [each.invite.created_at_us for each in state.births.values() if each.invite.code == made.code]
-    created += [each.created_at_us for gap in state.gaps for each in gap.sources if each.code == made.code]
+    sources = [each for gap in state.gaps for each in gap.sources if each.code == made.code]
+    created += [each.created_at_us for each in sources if each.why != LOGGED]
     return not any(_is_it(made, each) for each in created)
 
 
