@@ -580,6 +580,18 @@ def test_a_code_that_comes_back_unseen_is_two_invites(guild: Guild):
     assert [guild.said(user)[0] for user in (ANNA, BEN)] == [Status.REPORTED] * 2
 
 
+def test_so_it_is_where_a_sample_lies_between_the_two(guild: Guild):
+    guild.told_live(12, creations=(created(12, by=None),))
+    guild.counters(13)
+    guild.told_live(13.6, creations=(created(13.5, by=None),))
+    guild.joins(ANNA, 16)
+    guild.joins(BEN, 17)
+    for at_s in (18, 20, 25):
+        guild.counters(at_s)
+    guild.hears(45, (ANNA, HIDDEN, 5), (BEN, HIDDEN, 5))
+    assert [guild.said(user)[0] for user in (ANNA, BEN)] == [Status.REPORTED] * 2
+
+
 def test_who_added_a_bot_is_named_as_soon_as_the_log_tells_of_it_live(guild: Guild):
     guild.joins(BEN, 10, bot=True)
     guild.told_live(11, bots=(m.AddedBot(bot=BEN, by=ADMIN), m.AddedBot(bot=CARL, by=ADMIN)))
