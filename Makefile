@@ -46,8 +46,8 @@ fencing: .venv/dev.stamp ## make fencing SCHEDULES=10000: two writers of one clo
 chaos: .venv/dev.stamp ## make chaos MINUTES=10: real processes killed, frozen, starved of disk, their files deleted, for so long
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10)
 
-prove: .venv/dev.stamp ## make prove BUDGET=20m: all of these, each for its share of the time; goes on where it stopped
-	@$(BIN)/python -m tests.prove --budget $(or $(BUDGET),20m)
+prove: .venv/dev.stamp ## make prove BUDGET=20m FROM=0: all of these, each for its share of the time; goes on where it stopped
+	@$(BIN)/python -m tests.prove --budget $(or $(BUDGET),20m) --from $(or $(FROM),0)
 
 cases: .venv/dev.stamp ## make cases FILE=tests/attribution-cases.json
 	@$(BIN)/python -m tests.cases $(or $(FILE),tests/attribution-cases.json)

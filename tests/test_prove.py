@@ -5,12 +5,11 @@ import os
 import signal
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from tests.prove import PROOFS, TAIL_LINES, Result, commits, listen, tell
+from tests.prove import PROOFS, TAIL_LINES, Result, listen, tell
 
 COUNTS = (
     "import sys\nfor n in range(100): print(f'[line] {n}', flush=True)\nprint('why', file=sys.stderr)\nsys.exit(3)"
@@ -34,15 +33,6 @@ def test_what_a_proof_leaves_behind_is_not_waited_for(monkeypatch: pytest.Monkey
     os.kill(int(tail[0]), signal.SIGKILL)
     listener.join()
     assert code == 0
-
-
-def test_where_there_is_no_git_every_proof_begins_at_its_first_sample(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.chdir(tmp_path)
-    assert commits() == 0
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert commits() == 0
 
 
 def test_the_end_of_what_failed_stands_behind_the_table():
