@@ -33,6 +33,7 @@ _LEDGER: Final = (
     "tests/ledger/test_worlds.py",
     "tests/ledger/test_impatience.py",
     "tests/ledger/test_forgetting.py",
+    "tests/ledger/test_audit_log.py",
     "tests/ledger/test_evidence.py",
     "tests/ledger/test_breaker.py",
     "tests/ledger/test_recordings.py",

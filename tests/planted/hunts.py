@@ -36,7 +36,8 @@ from tests.fencing import schedule
 from tests.kills import campaign
 from tests.kills.acts import Mode
 from tests.kills.scenarios import SCENARIOS
-from tests.ledger import test_evidence, test_fates, test_model, test_salvage, test_vips, test_worlds
+from tests.ledger import test_audit_log, test_fates, test_model, test_salvage, test_vips, test_worlds
+from tests.ledger.examples import Guild
 from tests.ledger.lives import GREETING, START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence import holes
 from tests.persistence.damaged import damaged, flip_and_read
@@ -156,9 +157,7 @@ def in_an_example(number: int) -> None:
     """Somebody joins as a limited invite vanishes, and somebody is upgraded in two memberships."""
     del number
     with breaking("T1"):
-        test_evidence.test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(
-            test_evidence.Guild()
-        )
+        test_audit_log.test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(Guild())
     with breaking("I2"):
         test_vips.test_the_one_credit_of_a_life_goes_to_the_next_upgrade_where_the_first_proves_to_be_nobodys()
 
