@@ -73,13 +73,16 @@ class Corrupt(LedgerError):
 
 
 class NewerFormat(LedgerError):
-    """A file was written by a later release. Nothing was touched."""
+    """A file was written by a later release: ``release``, "" where it does not say. Nothing was touched."""
 
     hint = "install the release that wrote it, or a later one"
 
-    def __init__(self, where: str, what: str) -> None:
-        super().__init__(f"{where} was written by a later release: {what}")
+    def __init__(self, where: str, what: str, release: str = "") -> None:
+        by = f"a later release, inviteledger {release}" if release else "a later release"
+        super().__init__(f"{where} was written by {by}: {what}")
         self.where = where
+        self.what = what
+        self.release = release
 
 
 class Fenced(LedgerError):

@@ -14,9 +14,10 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt, LedgerError, NewerFormat, StorageError
+from ledger.errors import Corrupt, LedgerError, StorageError
 from persistence.copying import Contents
 from persistence.disk import Disk, lock_owner
+from persistence.formats import Format
 from persistence.marker import NAME as MARKER
 from persistence.sealed import seal_line, unseal_line
 from persistence.writing import replace
@@ -69,10 +70,7 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     lineage: str
     checkpoints: int
     format: int = BACKUP_FORMAT
-
-
-class _Format(msgspec.Struct, frozen=True):
-    format: int
+    release: str = ""
 
 
 def write_note(disk: Disk, folder: Path, backup: Backup) -> None:
@@ -93,8 +91,7 @@ def read_note(disk: Disk, folder: Path) -> Backup:
         raise NoBackup(f"{folder} holds no whole backup: there is no {NOTE} in it")
     body = unseal_line(disk.read(where).removesuffix(b"\n"), str(where))
     try:
-        if (found := msgspec.json.decode(body, type=_Format).format) > BACKUP_FORMAT:
-            raise NewerFormat(str(where), f"format {found}, known here up to {BACKUP_FORMAT}")
+        msgspec.json.decode(body, type=Format).refuse_above(BACKUP_FORMAT, str(where))
         return msgspec.json.decode(body, type=Backup)
     except msgspec.MsgspecError as error:
         raise Corrupt(str(where), f"unreadable: {error}") from error

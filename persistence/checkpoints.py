@@ -17,9 +17,10 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt, NewerFormat, StorageError
+from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from persistence.disk import Disk
+from persistence.formats import RELEASE, Format
 from persistence.frames import crc32c
 from persistence.layer import CHECKPOINT_FORMAT, Checkpoint, CheckpointHeader, Head
 from persistence.quarantine import Quarantine
@@ -36,11 +37,7 @@ _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(CheckpointHeader)
 
 
-class _Format(msgspec.Struct, frozen=True):
-    format: int
-
-
-_formats: Final = msgspec.json.Decoder(_Format)
+_formats: Final = msgspec.json.Decoder(Format)
 
 
 def make_checkpoint(
@@ -64,6 +61,7 @@ def checkpoint_of(
         pages=len(pages),
         pages_digest=digest,
         forgot_seq=forgot_seq,
+        release=RELEASE,
     )
     return Checkpoint(header=header, pages=pages)
 
@@ -103,8 +101,7 @@ def read_header(line: bytes, where: str) -> CheckpointHeader:
     """The header in a file's first line (``unpack`` says what is raised)."""
     body = unseal_line(line, where)
     try:
-        if (found := _formats.decode(body).format) > CHECKPOINT_FORMAT:
-            raise NewerFormat(where, f"format {found}, known here up to {CHECKPOINT_FORMAT}")
+        _formats.decode(body).refuse_above(CHECKPOINT_FORMAT, where)
         return _decoder.decode(body)
     except msgspec.MsgspecError as error:
         raise Corrupt(where, f"unreadable: {error}") from error

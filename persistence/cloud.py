@@ -23,6 +23,7 @@ from persistence.cloud_checkpoints import CloudCheckpoints
 from persistence.cloud_epochs import CloudEpochs
 from persistence.cloud_packs import Packer
 from persistence.cloud_reading import CloudReader
+from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.objects import Objects, create_once
@@ -213,6 +214,7 @@ class CloudLayer:
             first_gsn=first,
             last_gsn=first + len(frames) - 1,
             previous=layout.digest,
+            release=RELEASE,
         )
         data = await self._offload(lambda: segment(header, frames))
         if not await create_once(self._objects, segment_key(header.k), data):

@@ -23,8 +23,9 @@ from typing import Final, TypeVar
 import msgspec
 import zstandard
 
-from ledger.errors import Corrupt, NewerFormat
+from ledger.errors import Corrupt
 from ledger.ids import GuildId
+from persistence.formats import Format
 from persistence.frames import Frame, unseal
 from persistence.sealed import seal_line, unseal_line
 
@@ -65,6 +66,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
     previous: str
     sha256: str = ""
     format: int = CLOUD_FORMAT
+    release: str = ""
 
 
 class PackHeader(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,15 +83,12 @@ class PackHeader(msgspec.Struct, frozen=True, kw_only=True):
     put_id: str
     sha256: str = ""
     format: int = CLOUD_FORMAT
-
-
-class _Format(msgspec.Struct, frozen=True):
-    format: int
+    release: str = ""
 
 
 H = TypeVar("H", bound=msgspec.Struct)
 
-_formats: Final = msgspec.json.Decoder(_Format)
+_formats: Final = msgspec.json.Decoder(Format)
 
 
 def segment_key(k: int) -> str:
@@ -128,8 +127,7 @@ def read_header(data: bytes, kind: type[H], where: str) -> H:
     """
     json = unseal_line(data[: data.find(b"\n")], where)
     try:
-        if (found := _formats.decode(json).format) > CLOUD_FORMAT:
-            raise NewerFormat(where, f"format {found}, known here up to {CLOUD_FORMAT}")
+        _formats.decode(json).refuse_above(CLOUD_FORMAT, where)
         return msgspec.json.decode(json, type=kind)
     except msgspec.MsgspecError as error:
         raise Corrupt(where, f"unreadable: {error}") from error

@@ -16,6 +16,7 @@ from ledger.errors import Corrupt
 from persistence.chains import Verified
 from persistence.cloud_bytes import CLOUD_FORMAT, body_of, compress, decompress, number_of, read_header, wrap
 from persistence.cloud_layout import Layout
+from persistence.formats import RELEASE
 from persistence.objects import Objects
 from persistence.offload import Offload
 
@@ -36,6 +37,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
     put_id: str
     sha256: str = ""
     format: int = CLOUD_FORMAT
+    release: str = ""
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -49,7 +51,7 @@ def index_key(k: int) -> str:
 
 def index_bytes(index: Index, put_id: str) -> bytes:
     """The object."""
-    return wrap(_Header(k=index.layout.k, put_id=put_id), compress(_encoder.encode(index)))
+    return wrap(_Header(k=index.layout.k, put_id=put_id, release=RELEASE), compress(_encoder.encode(index)))
 
 
 async def newest_index(objects: Objects, offload: Offload, notes: list[str]) -> Index | None:

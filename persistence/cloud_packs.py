@@ -16,6 +16,7 @@ from persistence.cloud_bytes import PackHeader, Packing, content_of, pack_key, w
 from persistence.cloud_index import KEPT_INDEXES, Index, index_bytes, index_key, index_keys
 from persistence.cloud_layout import Layout, Stretch
 from persistence.cloud_reading import CloudReader
+from persistence.formats import RELEASE
 from persistence.objects import Objects
 from persistence.offload import Offload
 
@@ -65,6 +66,7 @@ class Packer:
             last_gsn=last.last,
             content=packing.content(),
             put_id=self._randomness.token(),
+            release=RELEASE,
         )
         data = await self._offload(lambda: wrap(header, packing.finish()))
         key = pack_key(header.first_k, header.last_k, header.put_id)

@@ -20,6 +20,7 @@ from persistence.cloud_bytes import (
     segment_key,
 )
 from persistence.cloud_layout import Stretch
+from persistence.formats import written_by
 from persistence.frames import Frame
 
 
@@ -38,36 +39,39 @@ def look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
     return header, digest_of(data), ""
 
 
-def opened(piece: Stretch, data: bytes | None) -> tuple[int, bytes]:
-    """The gsn of an object's first record, and its body."""
+def opened(piece: Stretch, data: bytes | None) -> tuple[SegmentHeader | PackHeader, bytes]:
+    """An object's header and body."""
     key = key_of(piece)
     if data is None:
         raise Corrupt(key, "it is gone")
     header = read_header(data, PackHeader, key) if piece.packed else read_header(data, SegmentHeader, key)
-    return header.first_gsn, body_of(data, header.sha256, key)
+    return header, body_of(data, header.sha256, key)
 
 
 def chunks_of_piece(piece: Stretch, data: bytes | None) -> Iterator[list[Frame]]:
     """The records of a piece, chunk by chunk."""
-    gsn, body = opened(piece, data)
-    for chunk in chunks_of(body, key_of(piece)):
-        wanted: list[Frame] = []
-        for frame in chunk:
-            if frame.record.gsn != gsn:
-                raise Corrupt(key_of(piece), f"gsn {frame.record.gsn} stands where {gsn} belongs")
-            if piece.first <= gsn <= piece.last:
-                wanted.append(frame)
-            gsn += 1
-        if wanted:
-            yield wanted
+    header, body = opened(piece, data)
+    gsn = header.first_gsn
+    with written_by(header.release):
+        for chunk in chunks_of(body, key_of(piece)):
+            wanted: list[Frame] = []
+            for frame in chunk:
+                if frame.record.gsn != gsn:
+                    raise Corrupt(key_of(piece), f"gsn {frame.record.gsn} stands where {gsn} belongs")
+                if piece.first <= gsn <= piece.last:
+                    wanted.append(frame)
+                gsn += 1
+            if wanted:
+                yield wanted
     if gsn <= piece.last:
         raise Corrupt(key_of(piece), f"it ends before gsn {gsn}")
 
 
 def search(piece: Stretch, data: bytes | None, guild: GuildId) -> tuple[frozenset[bytes], list[Frame]]:
     """The guilds in an object, and the frames of one of them."""
-    _, body = opened(piece, data)
-    return guilds_in(body, key_of(piece)), frames_of(guild, body, key_of(piece))
+    header, body = opened(piece, data)
+    with written_by(header.release):
+        return guilds_in(body, key_of(piece)), frames_of(guild, body, key_of(piece))
 
 
 def standing(frames: Iterable[Frame]) -> list[Frame]:

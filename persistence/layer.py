@@ -43,6 +43,7 @@ class CheckpointHeader(msgspec.Struct, frozen=True, kw_only=True):
     pages_digest: str
     forgot_seq: int = 0
     format: int = CHECKPOINT_FORMAT
+    release: str = ""
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

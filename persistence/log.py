@@ -14,6 +14,7 @@ from ledger.errors import DiskFull, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from persistence.chains import Anchors
 from persistence.disk import Disk
+from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
 from persistence.patrol import Opening, patrol
@@ -158,7 +159,11 @@ class Log:
         held = [spotted.frame for spotted in Scan(self._disk, (file,))] if there else []
         frames = sorted([*held, *wanted], key=_gsn_of)
         header = file.header or SegmentHeader(
-            format=SEGMENT_FORMAT, first_gsn=file.first_gsn, epoch=frames[0].record.epoch, lineage=lineage
+            format=SEGMENT_FORMAT,
+            first_gsn=file.first_gsn,
+            epoch=frames[0].record.epoch,
+            lineage=lineage,
+            release=RELEASE,
         )
         replace(self._disk, file.path, whole_segment(header, frames))
 
@@ -181,7 +186,9 @@ class Log:
         """A new file with these frames in it, and the offset of the first of them."""
         epoch, lineage = self._term
         number = next_number(self._disk, self._folder)
-        header = SegmentHeader(format=SEGMENT_FORMAT, first_gsn=first_gsn, epoch=epoch, lineage=lineage)
+        header = SegmentHeader(
+            format=SEGMENT_FORMAT, first_gsn=first_gsn, epoch=epoch, lineage=lineage, release=RELEASE
+        )
         writer = SegmentWriter(self._disk, segment_path(self._folder, number), number, header, frames)
         self._openings.append(Opening(path=writer.path, first_gsn=first_gsn))
         return writer, writer.first_offset

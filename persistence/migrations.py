@@ -15,6 +15,7 @@ import msgspec
 from ledger.errors import Corrupt, NewerFormat
 from persistence.frames import crc32c
 from persistence.sqlite_connection import committing, rows, storing
+from persistence.sqlite_terms import newest_release
 
 
 class Migration(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,7 +242,7 @@ def applied(db: sqlite3.Connection, path: Path, known: int = len(MIGRATIONS)) ->
         if found and found[-1][2] != _seal(db, len(found), found[-1][1]):
             raise Corrupt(path.name, "the schema is not what its last migration left")
     if len(found) > known:
-        raise NewerFormat(path.name, f"schema {len(found)}, known here up to {known}")
+        raise NewerFormat(path.name, f"schema {len(found)}, known here up to {known}", newest_release(db, path))
     return len(found)
 
 

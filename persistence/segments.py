@@ -1,6 +1,6 @@
 """Segments: the lines of the log's files, written and read. Pure; nothing here touches a disk.
 
-    {"segment":{"format":1,"first_gsn":1,"epoch":1,"lineage":"…"},"crc":"8 hex digits"}
+    {"segment":{"format":1,"first_gsn":1,"epoch":1,"lineage":"…","release":"…"},"crc":"8 hex digits"}
     {"batch":{"confirmed":0},"crc":"…"}         the last gsn that was durable before this batch was written
     {…a frame…}                                 the batch's records (``persistence/frames.py``)
     {"batch":{"confirmed":2},"crc":"…"}
@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from ledger.errors import Corrupt, NewerFormat
+from ledger.errors import Corrupt
+from persistence.formats import Format, written_by
 from persistence.frames import Frame, unseal
 from persistence.sealed import seal_line, unseal_line
 
@@ -24,12 +25,13 @@ _OURS: Final = (b'{"segment":', b'{"batch":')
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
-    """A file's first line: its first record's gsn (also of an empty one) and the term of its writer."""
+    """A file's first line: its first record's gsn (also of an empty one), the term of its writer, and its release."""
 
     format: int
     first_gsn: int
     epoch: int
     lineage: str
+    release: str = ""
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,12 +61,8 @@ class _Sealed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     batch: Batch | None = None
 
 
-class _Format(msgspec.Struct, frozen=True):
-    format: int
-
-
 class _AnyFormat(msgspec.Struct, frozen=True):
-    segment: _Format
+    segment: Format
 
 
 _encoder: Final = msgspec.json.Encoder()
@@ -91,16 +89,22 @@ def lines(data: bytes, name: str) -> Iterator[Line]:
     """The lines of a segment's bytes. Whatever is not a whole, sealed line comes as ``Bad``.
 
     Raises:
-        NewerFormat: when the header says that a later release wrote the file.
+        NewerFormat: when a later release wrote the file, by its header or by a record of an unknown kind.
     """
     offset = 0
     pieces = data.split(b"\n")
     rest = pieces.pop()
-    for piece in pieces:
-        yield Line(offset=offset, content=_read(piece, name))
-        offset += len(piece) + 1
+    with written_by(_release(pieces, name)):
+        for piece in pieces:
+            yield Line(offset=offset, content=_read(piece, name))
+            offset += len(piece) + 1
     if rest:
         yield Line(offset=offset, content=Bad(why="the line has no end"))
+
+
+def _release(pieces: Sequence[bytes], name: str) -> str:
+    header = _read(pieces[0], name) if pieces else None
+    return header.release if isinstance(header, SegmentHeader) else ""
 
 
 def _read(piece: bytes, name: str) -> Content:
@@ -127,5 +131,5 @@ def _unsealed(piece: bytes, where: str) -> SegmentHeader | Batch:
 
 
 def _refuse_newer(body: bytes, where: str) -> None:
-    if body.startswith(_OURS[0]) and (found := _formats.decode(body).segment.format) > SEGMENT_FORMAT:
-        raise NewerFormat(where, f"format {found}, known here up to {SEGMENT_FORMAT}")
+    if body.startswith(_OURS[0]):
+        _formats.decode(body).segment.refuse_above(SEGMENT_FORMAT, where)

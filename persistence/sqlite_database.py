@@ -12,6 +12,7 @@ from ledger.errors import Corrupt, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from persistence import read_model, sqlite_checkpoints
 from persistence.disk import Disk, Identity
+from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.migrations import applied, migrate
@@ -65,7 +66,7 @@ class Database:
         return self._open_anew([*settled, *vetting.notes, *vetting.flaws])
 
     def begin(self, epoch: int, lineage: str) -> None:
-        put_term(self.connection, self.path, Term(epoch=epoch, lineage=lineage))
+        put_term(self.connection, self.path, Term(epoch=epoch, lineage=lineage, release=RELEASE))
 
     def append(self, frames: Sequence[Frame]) -> None:
         self.records.append(frames)

@@ -6,16 +6,17 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt
+from ledger.errors import Corrupt, StorageError
 from persistence.sealed import seal_line, unseal_line
 from persistence.sqlite_connection import Row, committing, rows, storing
 
 
 class Term(msgspec.Struct, frozen=True, kw_only=True):
-    """A writer's term. Epoch 0 = there was none."""
+    """A writer's term, and its release. Epoch 0 = there was none."""
 
     epoch: int
     lineage: str
+    release: str = ""
 
 
 _PUT: Final = "INSERT OR REPLACE INTO terms (epoch, line) VALUES (?, ?)"
@@ -40,6 +41,15 @@ def terms(db: sqlite3.Connection, path: Path) -> tuple[list[Term], list[str]]:
             except Corrupt as error:
                 flaws.append(str(error))
     return found, flaws
+
+
+def newest_release(db: sqlite3.Connection, path: Path) -> str:
+    """The release of the newest term; "" where none says, or none can be read in this schema."""
+    try:
+        found, _ = terms(db, path)
+    except (StorageError, Corrupt):
+        return ""
+    return found[-1].release if found else ""
 
 
 def _term_in(row: Row, path: Path) -> Term:

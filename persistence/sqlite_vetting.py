@@ -19,6 +19,7 @@ from ledger.ids import GuildId
 from ledger.records import Forgetting
 from persistence import read_model
 from persistence.chains import NO_HEAD, appends
+from persistence.formats import written_by
 from persistence.frames import Frame
 from persistence.renaming import Renaming
 from persistence.scan import Gap
@@ -62,6 +63,7 @@ class Vetting:
         """Verifies terms, records and, at last, what SQLite can verify: pages and indexes.
 
         Raises:
+            NewerFormat: when a later release wrote a record.
             StorageError: when something cannot be read now.
         """
         try:
@@ -74,7 +76,8 @@ class Vetting:
         self.flaws += flaws
         self.term = found[-1] if found else self.term
         self.epoch = self.term.epoch
-        self._verify_records()
+        with written_by(self.term.release):
+            self._verify_records()
         self.aside = self._seen - self.records.standing()
         for guild in self._rewritten:
             self._read_model[guild] = self._told_today(guild)

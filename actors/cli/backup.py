@@ -13,6 +13,7 @@ from actors.cli.tools import Tools
 from actors.command import command
 from persistence.backups import Backup, becoming_whole, write_note
 from persistence.copying import Copied, copy_history
+from persistence.formats import RELEASE
 from persistence.histories import FolderHistory
 
 
@@ -57,4 +58,5 @@ def _note(copied: Copied, now_ms: int) -> Backup:
         epoch=copied.epoch,
         lineage=copied.lineage,
         checkpoints=copied.checkpoints,
+        release=RELEASE,
     )

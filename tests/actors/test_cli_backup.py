@@ -348,9 +348,11 @@ def is_refused(folder: Path, heads: dict[GuildId, Head]) -> bool:
 def test_a_backup_of_a_later_release_is_refused(tmp_path: Path):
     write_history(tmp_path / "data", played(9))
     back(tmp_path / "data", tmp_path / "kept")
-    later = msgspec.structs.replace(read_note(RealDisk(), tmp_path / "kept"), format=2)
+    later = msgspec.structs.replace(read_note(RealDisk(), tmp_path / "kept"), format=2, release="9.1.0")
     (tmp_path / "kept" / "backup.json").write_bytes(seal_line(msgspec.json.encode(later)))
-    with pytest.raises(NewerFormat, match=r"backup\.json was written by a later release") as caught:
+    with pytest.raises(
+        NewerFormat, match=r"backup\.json was written by a later release, inviteledger 9\.1\.0: format 2"
+    ) as caught:
         restore(tmp_path / "kept", tmp_path / "new")
     assert exit_code_of(caught.value) == 78
     assert not (tmp_path / "new").exists()

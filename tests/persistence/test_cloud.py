@@ -359,8 +359,8 @@ async def test_a_mend_counts_for_nothing_behind_a_cut(bucket: MemoryBucket):
 async def test_a_segment_of_a_later_release_is_refused(bucket: MemoryBucket):
     await filled(bucket, Chain(), 1)
     header = read_header(bucket.objects[segment_key(2)], SegmentHeader, "")
-    bucket.objects[segment_key(2)] = wrap(msgspec.structs.replace(header, format=2), b"")
-    with pytest.raises(NewerFormat, match="format 2"):
+    bucket.objects[segment_key(2)] = wrap(msgspec.structs.replace(header, format=2, release="9.1.0"), b"")
+    with pytest.raises(NewerFormat, match=r"a later release, inviteledger 9\.1\.0: format 2"):
         await Process(bucket, 2).layer.open()
 
 

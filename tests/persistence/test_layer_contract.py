@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from ledger.errors import NewerFormat
+from persistence import cloud, log, sqlite_database
 from persistence.chains import head_of
-from persistence.checkpoints import make_checkpoint
+from persistence.checkpoints import make_checkpoint, pack, unpack
 from persistence.frames import GENESIS, Frame, seal
 from persistence.layer import Layer, LayerSummary
 from tests.persistence.layers import FACTORIES, IN_OBJECT_ALONE
@@ -62,15 +63,32 @@ async def test_a_term_is_durable_before_the_first_append(layer: Layer):
     assert (summary.epoch, summary.lineage) == (7, "lineage")
 
 
-async def test_a_record_of_a_later_release_is_refused_and_nothing_is_touched(
+def test_a_checkpoint_of_a_later_release_is_refused_by_its_name():
+    whole = make_checkpoint(RED, head_of(Chain().append(RED)[0]), "lineage", (b"{}",))
+    header = msgspec.structs.replace(whole.header, format=2, release="9.1.0")
+    with pytest.raises(NewerFormat, match=r"a later release, inviteledger 9\.1\.0: format 2"):
+        unpack(pack(msgspec.structs.replace(whole, header=header)), "RED")
+
+
+@pytest.fixture
+def of_release_9(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is begun from now on is of release 9.1.0."""
+    for module in (log, sqlite_database, cloud):
+        monkeypatch.setattr(module, "RELEASE", "9.1.0")
+
+
+@pytest.mark.usefixtures("of_release_9")
+async def test_a_record_of_a_later_release_is_refused_by_its_name_and_nothing_is_touched(
     layer: Layer, another: Layer, tmp_path: Path
 ):
+    await reopen(layer)
     await layer.append([of_a_later_release(Chain().append(RED)[0])])
     await layer.close()
     before = contents(tmp_path)
-    with pytest.raises(NewerFormat, match="join_imagined"):
+    with pytest.raises(NewerFormat, match="join_imagined") as refusal:
         await another.open()
     await another.close()
+    assert refusal.value.release == ("" if another is layer else "9.1.0")
     assert contents(tmp_path) == before
 
 

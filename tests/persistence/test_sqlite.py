@@ -20,6 +20,7 @@ from persistence.layer import LayerSummary
 from persistence.migrations import MIGRATIONS, Migration, applied, migrate
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import BUSY_S, committing, connect, rows
+from persistence.sqlite_terms import Term, put_term
 from persistence.sqlite_wal import PAGE_BYTES
 from tests.persistence import earlier
 from tests.persistence.making import BLUE, RED, Chain, bytes_of
@@ -221,12 +222,16 @@ async def test_a_database_of_a_later_release_is_refused_untouched(layer: SqliteL
     await layer.close()
     db = connect(path)
     migrate(db, path, (*MIGRATIONS, LATER))
+    put_term(db, path, Term(epoch=9, lineage="lineage", release="9.1.0"))
     db.close()
     before = path.read_bytes()
     with pytest.raises(NewerFormat) as refusal:
         await layer.open()
     await layer.close()
-    assert f"schema {len(MIGRATIONS) + 1}, known here up to {len(MIGRATIONS)}" in str(refusal.value)
+    assert (
+        f"a later release, inviteledger 9.1.0: schema {len(MIGRATIONS) + 1}, known here up to {len(MIGRATIONS)}"
+        in str(refusal.value)
+    )
     assert path.read_bytes() == before
     assert kept(tmp_path) == []
 

@@ -11,6 +11,7 @@ import pytest
 
 from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError
 from ledger.ids import GuildId
+from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, Layer, LayerSummary
 from persistence.local import LocalLayer
@@ -398,7 +399,7 @@ async def test_a_newer_release_is_refused_before_anything_is_touched(world: Worl
     path = DATA / "log" / "0000000001.jsonl"
     world.disk.overwrite(path, _newer(world.disk.read(path)))
     before = world.disk.operations
-    with pytest.raises(NewerFormat, match="format 2"):
+    with pytest.raises(NewerFormat, match=r"a later release, inviteledger 9\.1\.0: format 2"):
         await world.process().start()
     assert world.disk.operations == before
 
@@ -423,7 +424,8 @@ async def _lacks(world: World, gsn: int) -> bool:
 
 def _newer(data: bytes) -> bytes:
     line, _, rest = data.partition(b"\n")
-    return seal_line(line[: line.index(b',"crc"')].replace(b'"format":1', b'"format":2') + b"}") + rest
+    header = line[: line.index(b',"crc"')].replace(b'"format":1', b'"format":2')
+    return seal_line(header.replace(RELEASE.encode(), b"9.1.0") + b"}") + rest
 
 
 def _failing(error: type[StorageError]):
