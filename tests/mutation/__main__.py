@@ -124,9 +124,12 @@ class Run:
         return known.tests == each.digest or (known.fate is not Fate.SURVIVED and same_module)
 
     def go(self, collected: Collected, budget_s: float, live: Live) -> None:
-        """Until all are tried, or the time is up: those that run are then waited for."""
-        ends_s = time.monotonic() + budget_s
+        """Until all are tried, or the time is up: those that run are then waited for.
+
+        The time begins when it is known which tests reach what: else a short one would be gone before any mutant.
+        """
         self._reach = reach_of(collected)
+        ends_s = time.monotonic() + budget_s
         try:
             self._go(collected, ends_s, live)
         finally:
@@ -308,7 +311,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--mutants", type=int, default=300, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="which")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the one to begin with, by its number")
-    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, about")
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, about, behind the tests' own turn")
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     parser.add_argument("--only", metavar="ID", help="one mutant")
     parser.add_argument("--nice", type=int, default=15)

@@ -37,6 +37,9 @@ _LEDGER: Final = (
     "tests/ledger/test_evidence.py",
     "tests/ledger/test_breaker.py",
     "tests/ledger/test_recordings.py",
+    "tests/ledger/test_errands.py",
+    "tests/ledger/test_salvage.py",
+    "tests/ledger/test_vips.py",
 )
 _OF_ONE_LIFE: Final = tuple(
     f"tests/test_invariants.py::{name}"
@@ -77,6 +80,12 @@ GROUPS: Final = (
             "ledger.owner",
             "ledger.vip",
             "ledger.announcing",
+            "ledger.channels",
+            "ledger.creations",
+            "ledger.reports",
+            "ledger.salvage",
+            "ledger.samples",
+            "ledger.taking_in",
         ),
         tests=(*_LEDGER, *_OF_ONE_LIFE),
     ),
