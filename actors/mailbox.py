@@ -29,8 +29,8 @@ class Lane(IntEnum):
     REST = 2
 
 
-CAPACITY: Final = {Lane.CONTROL: 1_024, Lane.MEMBERS: 4_096, Lane.REST: 4_096}
-"""Envelopes a lane holds at most, in the order of the lanes."""
+CAPACITY: Final = (1_024, 4_096, 4_096)
+"""Envelopes a lane holds at most, by ``Lane``."""
 
 
 # To look a member up in its enum costs more than the rest of a ``tell`` together.
@@ -119,6 +119,29 @@ class Address(Generic[M, A]):
         deadlines: those of the process.
     """
 
+    # as ``Child``: there are thousands
+    __slots__ = (
+        "_accepted",
+        "_closed",
+        "_coalesced",
+        "_dead",
+        "_deadlines",
+        "_dropped",
+        "_gap",
+        "_gap_message",
+        "_handled",
+        "_in_hand",
+        "_lanes",
+        "_mergeable",
+        "_merging_of",
+        "_parked",
+        "_rouse",
+        "_waiter",
+        "holder",
+        "name",
+        "stage",
+    )
+
     def __init__(
         self,
         name: str,
@@ -135,7 +158,6 @@ class Address(Generic[M, A]):
         self._mergeable: dict[Hashable, Envelope[M, A]] = {}
         # lists, not deques: three empty deques are half of what an idle guild takes, and a lane is short
         self._lanes: tuple[list[Envelope[M, A]], ...] = tuple([] for _ in CAPACITY)
-        self._capacities = tuple(CAPACITY.values())
         self._in_hand: Envelope[M, A] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._gap = False
@@ -283,7 +305,7 @@ class Address(Generic[M, A]):
         if lane is _REST and self._is_taken_over(envelope):
             return Admission.COALESCED
         waiting = self._lanes[lane]
-        if len(waiting) >= self._capacities[lane]:
+        if len(waiting) >= CAPACITY[lane]:
             self._dropped += 1
             self._gap = self._gap or ask is None  # whoever asked is told, so nothing is missing
             return Admission.GAP
@@ -320,7 +342,7 @@ class Address(Generic[M, A]):
 
     def _announce_gap(self) -> None:
         """Once there is room again, so that what is asked for to make it good is not dropped as well."""
-        if all(len(lane) * 2 <= CAPACITY[kind] for kind, lane in zip(Lane, self._lanes, strict=True)):
+        if all(len(lane) * 2 <= capacity for lane, capacity in zip(self._lanes, CAPACITY, strict=True)):
             self._gap = False
             self._lanes[Lane.CONTROL].append(Envelope(self._gap_message(), Lane.CONTROL))
 

@@ -77,8 +77,10 @@ def journal_spec(journal: Journal) -> ChildSpec:
 class Child:
     """A running (or waiting) child. ``deaths``: the recent ones; ``charged``: those its budget counts.
 
-    Tuples, not deques: an empty deque takes 760 bytes, there are thousands of children, and few of them ever die.
+    There are thousands of children, and few of them ever die: slots, and tuples, for an empty deque takes 760 bytes.
     """
+
+    __slots__ = ("charged", "deaths", "restarts", "spec", "task", "timer")
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
@@ -108,6 +110,8 @@ class GuildChild(Child):
     ``asleep``: what was true of the life that was passivated, for the next one; ``parked``: why the guild was given
     up, ``probe_at_s``: when it is tried again, after ``probes`` tries.
     """
+
+    __slots__ = ("actor", "address", "asleep", "guild", "parked", "probe_at_s", "probes")
 
     def __init__(self, spec: ChildSpec, guild: GuildId, address: GuildAddress) -> None:
         super().__init__(spec)

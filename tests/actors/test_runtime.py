@@ -7,6 +7,7 @@ from random import Random
 import msgspec
 import pytest
 
+from actors import mailbox
 from actors.asks import DEADLINES_EVERY_S, Answered, Deadlines, Outcome
 from actors.mailbox import CAPACITY, Address, Admission, Lane, Merging, Revoked, Stage
 from actors.runtime import live
@@ -333,7 +334,7 @@ async def test_what_is_in_hand_takes_nobody_over():
 
 
 async def test_a_full_lane_still_takes_what_merges(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(CAPACITY, Lane.REST, 2)
+    monkeypatch.setattr(mailbox, "CAPACITY", (*CAPACITY[:-1], 2))
     address = make_address()
     for message in ("question 1", "question 2"):
         address.tell(message, Lane.REST)

@@ -311,7 +311,9 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--mutants", type=int, default=300, help="how many")
     parser.add_argument("--seed", type=int, default=1, help="which")
     parser.add_argument("--from", type=int, default=0, dest="first", help="the one to begin with, by its number")
-    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds, about, behind the tests' own turn")
+    parser.add_argument(
+        "--budget", type=float, default=float("inf"), help="seconds, about, behind the tests' own turn"
+    )
     parser.add_argument("--resume", action="store_true", help="go on where the last run stopped")
     parser.add_argument("--only", metavar="ID", help="one mutant")
     parser.add_argument("--nice", type=int, default=15)
