@@ -56,6 +56,11 @@ def appends(items: Iterable[T], frame_of: Callable[[T], Frame]) -> Iterator[list
         yield group
 
 
+def itself(frame: Frame) -> Frame:
+    """For ``appends`` over plain frames."""
+    return frame
+
+
 class Verified(msgspec.Struct, kw_only=True):
     """What is known of a stream up to ``gsn``; whoever keeps it can go on from there.
 

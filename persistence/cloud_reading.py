@@ -15,7 +15,7 @@ from typing import Final
 from ledger.errors import Corrupt
 from ledger.ids import GuildId
 from ledger.records import Record
-from persistence.chains import NO_HEAD, Chains, Verified, appends
+from persistence.chains import NO_HEAD, Chains, Verified, appends, itself
 from persistence.cloud_bytes import (
     SEGMENTS,
     Kind,
@@ -281,7 +281,7 @@ class CloudReader:
         return self._digests.get((guild, seq))
 
     async def _follow(self, frames: Sequence[Frame]) -> None:
-        for append in appends(frames, _itself):
+        for append in appends(frames, itself):
             record = append[0].record
             if record.seq != self.chains.heads.get(record.guild, NO_HEAD).seq + 1:
                 await self._learn(record)
@@ -359,7 +359,3 @@ class CloudReader:
 
 def _ends(frame: Frame) -> bool:
     return frame.record.seq == frame.record.last
-
-
-def _itself(frame: Frame) -> Frame:
-    return frame

@@ -28,7 +28,7 @@ from persistence.log import Log
 from persistence.numbering import Append, Numbering
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading
-from persistence.scan import Gap, Spotted
+from persistence.scan import Gap, frame_of
 from persistence.until import Until
 
 BATCH_RECORDS: Final = 5_000
@@ -257,7 +257,7 @@ class _Copy:
         """Reads what was written, and compares."""
         reading = Reading(self._disk, self._folder / "log", self._anchors)
         back = Tally()
-        for append in appends(reading.scan, _frame_of):
+        for append in appends(reading.scan, frame_of):
             reading.take(append)
             back.take([spotted.frame for spotted in append])
         if back.contents() != self.kept.contents():
@@ -273,7 +273,3 @@ class _Copy:
             reforgotten=self._numbers["reforgotten"],
             notes=reading.notes(),
         )
-
-
-def _frame_of(spotted: Spotted) -> Frame:
-    return spotted.frame

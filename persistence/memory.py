@@ -13,7 +13,7 @@ import msgspec
 from ledger.errors import Corrupt, LayerRefused, StorageError
 from ledger.ids import GuildId
 from ledger.records import Record
-from persistence.chains import NO_HEAD, Chains, appends, head_of
+from persistence.chains import NO_HEAD, Chains, appends, head_of, itself
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary
 from persistence.lists import Lists
@@ -100,13 +100,13 @@ class MemoryLayer:
         if fault is not None:
             self._open = False
             raise fault.error
-        for append in appends(frames, _itself):
+        for append in appends(frames, itself):
             self._take(append)
 
     def _refuse_known_keys(self, frames: Sequence[Frame]) -> None:
         """As the database does: nothing is refused to a guild while a branch takes the place of another."""
         heads, won, taken = dict(self._chains.heads), set[GuildId](), list[Record]()
-        for append in appends(frames, _itself):
+        for append in appends(frames, itself):
             first = append[0].record
             if first.seq <= heads.get(first.guild, NO_HEAD).seq:
                 won.add(first.guild)
@@ -178,7 +178,7 @@ class MemoryLayer:
         self._guilds, self._keys = {}, {}
         last = max(self._frames, default=0)
         aside: Counter[GuildId] = Counter()
-        for append in appends(self._readable(), _itself):
+        for append in appends(self._readable(), itself):
             if not self._take(append):
                 aside[append[0].record.guild] += len(append)
         gone = [gsn for gsn in range(1, last + 1) if gsn not in self._frames]
@@ -221,7 +221,3 @@ class MemoryLayer:
     def _anchors(self, guild: GuildId) -> Mapping[int, bytes]:
         headers = [checkpoint.header for checkpoint in self._checkpoints.get(guild, [])]
         return {header.seq: bytes.fromhex(header.digest) for header in headers}
-
-
-def _itself(frame: Frame) -> Frame:
-    return frame

@@ -15,7 +15,7 @@ from persistence.disk import Disk
 from persistence.frames import Frame, unseal
 from persistence.index import Index, Spot
 from persistence.layer import LayerSummary
-from persistence.scan import Scan, Spotted, segment_path, survey
+from persistence.scan import Scan, Spotted, frame_of, segment_path, survey
 
 NEAR_BYTES: Final = 1_000
 """What lies between two frames of a guild is read with them if it is less: another read costs as much."""
@@ -49,12 +49,12 @@ class Reading:
         self.aside: dict[GuildId, int] = {}
 
     def __iter__(self) -> Iterator[Frame]:
-        for append in appends(self.scan, _frame_of):
+        for append in appends(self.scan, frame_of):
             yield from self._take(append)
 
     def take(self, spotted: Sequence[Spotted]) -> None:
         """Follows a batch that was appended since."""
-        for append in appends(spotted, _frame_of):
+        for append in appends(spotted, frame_of):
             self._take(append)
 
     def guild_frames(self, guild: GuildId, after_seq: int) -> list[Frame]:
@@ -152,10 +152,6 @@ def _stretches(spots: Sequence[Spot]) -> list[list[Spot]]:
         found[-1].append(spot)
         end = spot.offset + spot.length
     return found
-
-
-def _frame_of(spotted: Spotted) -> Frame:
-    return spotted.frame
 
 
 def _number_of(spot: Spot) -> int:

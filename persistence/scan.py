@@ -45,6 +45,11 @@ class Spotted(msgspec.Struct, frozen=True, gc=False):
     offset: int
 
 
+def frame_of(spotted: Spotted) -> Frame:
+    """For ``chains.appends`` over spotted frames."""
+    return spotted.frame
+
+
 def segment_path(folder: Path, number: int) -> Path:
     """Where the file ``number`` of a log lies."""
     return folder / f"{number:010d}{SUFFIX}"

@@ -19,7 +19,7 @@ from ledger.errors import Corrupt, LayerRefused
 from ledger.ids import GuildId
 from ledger.records import Record
 from persistence import read_model
-from persistence.chains import NO_HEAD, Chains, appends
+from persistence.chains import NO_HEAD, Chains, appends, itself
 from persistence.frames import Frame, unseal
 from persistence.gsns import Gsns
 from persistence.sqlite_checkpoints import anchors
@@ -181,9 +181,4 @@ def frame_in(row: Row, name: str) -> Frame:
     frame = unseal(data if isinstance(data, bytes) else b"", where)
     if gsn != frame.record.gsn:
         raise Corrupt(where, "the column is not that of the frame")
-    return frame
-
-
-def itself(frame: Frame) -> Frame:
-    """For ``appends`` over plain frames."""
     return frame

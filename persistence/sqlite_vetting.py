@@ -18,13 +18,13 @@ from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from ledger.records import Forgetting
 from persistence import read_model
-from persistence.chains import NO_HEAD, appends
+from persistence.chains import NO_HEAD, appends, itself
 from persistence.formats import written_by
 from persistence.frames import Frame
 from persistence.renaming import Renaming
 from persistence.scan import Gap
 from persistence.sqlite_connection import PRIMARY, Row, rows, storing
-from persistence.sqlite_records import Records, frame_in, itself, stream
+from persistence.sqlite_records import Records, frame_in, stream
 from persistence.sqlite_terms import Term, terms
 
 MAX_FLAWS: Final = 20
