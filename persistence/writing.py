@@ -79,7 +79,6 @@ class SegmentWriter:
         self._identity = self._handle.identity()
         self.path = path
         self.number = number
-        self.header = header
         self.size = len(data)
         self.confirmed = frames[-1].record.gsn if frames else header.first_gsn - 1
         self.first_offset = len(header_line(header)) + len(batch_line(header.first_gsn - 1))

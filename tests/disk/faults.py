@@ -65,12 +65,6 @@ class Hit(msgspec.Struct, frozen=True):
 Plan = tuple[Hit, ...]
 
 
-def parse_plan(text: str) -> Plan:
-    """A plan as it is printed: ``17:torn,3:eio``."""
-    pairs = (part.split(":") for part in text.split(","))
-    return tuple(Hit(int(at), Fault(fault)) for at, fault in pairs)
-
-
 class Trouble:
     """Carries out a plan on one disk after another. ``seen``: the operations, while no hit is left to come.
 

@@ -137,7 +137,6 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     by_hand: bool
     skew_us: int
-    end_us: int
     truth: dict[Join, Used]
     heard: tuple[Heard, ...]
     listings: tuple[tuple[int, Listing], ...]
@@ -246,7 +245,6 @@ class _Story:
             seed=self.seed,
             by_hand=self.by_hand,
             skew_us=self.skew_us,
-            end_us=self.now_us + 10 * SECOND,
             truth=self.truth,
             heard=tuple(sorted(self.heard, key=lambda each: each.at_us)),
             listings=tuple(self.listings),

@@ -62,7 +62,6 @@ class World:
         self.roles: dict[UserId, tuple[RoleId, ...]] = {}
         """What members have now."""
         self._codes = count()
-        self._fetch_timer = 0
         self._prepare(joins)
 
     # The story

@@ -153,10 +153,6 @@ def told_by_arrival(journal: Journal, records: Sequence[Record], *, degraded: bo
     _tell_joins(journal, mistaken, degraded=degraded)
 
 
-def _heard_as_joined(join: JoinRecorded) -> JoinRecorded:
-    return msgspec.structs.replace(join, joined_at_us=join.arrived_us)
-
-
 def numbered_alike(numbering: Numbering, append: Append) -> tuple[Frame, ...] | Fenced:
     """All records of an append stand on the same seq."""
     head = numbering.moved.get(append.guild) or numbering._heads.get(append.guild, NO_HEAD)
