@@ -260,6 +260,7 @@ class Journal:
         Raises:
             Stale: when another process has taken over in the cloud.
             WrongHistory, NewerFormat: when what is found at the start is not this bot's, or not this release's.
+            StoreUnfit: when the cloud cannot keep two writers apart.
         """
         if self._turn is not None:
             await self._turn()

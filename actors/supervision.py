@@ -136,7 +136,7 @@ class SupervisorStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """The tree in numbers since the process began.
 
     ``parked``: guilds given up now; ``breaker``: how often many died at once; ``phases``: guilds by phase, "parked",
-    "passivated" and "left" among them; ``hung``: for so many seconds the journal has not moved, 0 = it does.
+    "passivated" and "left" among them; ``hung_s``: for so many seconds the journal has not moved, 0 = it does.
     """
 
     restarts: int

@@ -1,7 +1,7 @@
 """Memberships: at most one of a user is open, and this module keeps that.
 
 A join event of somebody who is there already is either the same membership told again (an alias, perhaps a use) or
-the sign of a leave that was missed; which of the two is rows 12 and 13 of docs/attribution.md.
+the sign of a leave that was missed: ``_is_repeat`` says which of the two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -193,7 +193,11 @@ def _tombstones(state: GuildState, forgotten: Iterable[UserId]) -> Iterator[tupl
 
 
 def _is_repeat(current: Period, join: m.RecordJoin, *, reconciled: bool) -> bool:
-    """Rows 12 and 13: is it the open membership told again, or was its leave missed?"""
+    """Whether it is the open membership told again; else its leave was missed.
+
+    It is so within seconds of the join itself; later, once a member list of this session was compared, unless Discord
+    says just now that the member has rejoined.
+    """
     if _is_same_join(current, join):
         return True
     newly_rejoined = bool(join.flags & REJOINED_FLAG) and not current.rejoin

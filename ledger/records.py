@@ -502,7 +502,7 @@ E = TypeVar("E", bound=_Event)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An event that wants to become durable. ``key`` is unique in its guild (DESIGN: keys, docs/architecture.md)."""
+    """An event that wants to become durable. ``key`` is unique in its guild (docs/architecture.md)."""
 
     event: Event
     cause: Cause

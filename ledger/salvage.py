@@ -1,9 +1,10 @@
 """Salvage: what is recorded anew of a branch that lost, and what is not.
 
 Facts are recorded by their keys, so twice is once: joins, repeats, leaves, who was there before, whom a code stands
-for, what a person decided, whom to forget. What was derived (samples, windows, verdicts, credits) is not: it stood on
-counters that this history has not seen. A salvaged join is worked out by the next sample where that can tell of it,
-else it is honestly unknown. Who was forgotten in either branch stays forgotten: their facts name the tombstone.
+for, what a person decided, whom to forget, settings where nobody has made any here, which message shows a join. What
+was derived (samples, windows, verdicts, credits) is not: it stood on counters that this history has not seen. A
+salvaged join is worked out by the next sample where that can tell of it, else it is honestly unknown. Who was
+forgotten in either branch stays forgotten: their facts name the tombstone.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Samples of the invite counters, and what two of them prove about the gap between them.
 
 A sample is complete or it is none: partial and failed answers never get here. The classes of sources are those of
-docs/attribution.md, "Sources in a window"; each is named in ``GapSource.why``. Nothing here looks at joins.
+docs/attribution.md, "Sources in a gap"; each is named in ``GapSource.why``. Nothing here looks at joins.
 """
 
 from collections.abc import Iterator

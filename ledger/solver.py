@@ -7,7 +7,7 @@ a pair is feasible exactly when the assignment has it or when both ends lie in o
 that graph: one flow and one search for components, instead of a flow a pair.
 
 Joins with equal gaps, exclusions and optionality are one *group* with a size. Sets of nodes are bits of integers,
-which keeps 1,000 joins × 1,000 sources within the budget of docs/attribution.md in plain Python.
+which keeps 1,000 joins × 1,000 sources quick in plain Python (``tests/bench/solving.py``).
 What does not live here: classes of sources, statuses, staff.
 """
 

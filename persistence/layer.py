@@ -81,7 +81,7 @@ class Layer(Protocol):
 
     @property
     def name(self) -> str:
-        """As logs, metrics and LEDGER_ACK name it: "log" or "database"."""
+        """As logs and metrics name it: "log", "database" or "cloud"."""
         ...
 
     @property

@@ -35,5 +35,5 @@ class ThreadOffload:
 
 
 async def inline(work: Callable[[], T]) -> T:
-    """Runs the work where it stands: for tools without a loop to protect, and for tests."""
+    """Runs the work where it stands: for tests, which have no loop to protect."""
     return work()

@@ -1,4 +1,4 @@
-"""Schedules that an attacker of the invariants would choose (KERNEL.md, I1 to I12)."""
+"""Schedules that an attacker of the invariants would choose (docs/testing.md, I1 to I12)."""
 
 import asyncio
 import random

@@ -119,7 +119,7 @@ class Model:
         return self._joins(join, sure=self.compared)
 
     def _joins(self, join: m.RecordJoin, *, sure: bool, listed: bool = False) -> bool:
-        """Rows 12 and 13; a guest's is no join, and a joined_at that is known no news."""
+        """As ``_is_repeat`` of ``ledger/members.py``; a guest's is no join, and a joined_at that is known no news."""
         before = self.stays.setdefault(join.user, [])
         known = any(join.joined_at_us in (stay.opened_us, *stay.aliases) for stay in before)
         if known or join.flags & 16:

@@ -1,4 +1,4 @@
-"""The invariants of KERNEL.md, each a function: it says what is broken, or "" when it holds.
+"""The invariants of docs/testing.md, each a function: it says what is broken, or "" when it holds.
 
 A check that says something raises ``Violation`` with the invariant's name (``invariant``). Each docstring tells when
 it is asked, and which bug would break it. They read what the oracle's books know (``book.py``) and what the disk and
