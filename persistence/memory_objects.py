@@ -58,15 +58,14 @@ class MemoryBucket:
 class MemoryObjects:
     """``Objects`` of one process. ``before``, ``after``: the hooks."""
 
-    def __init__(self, bucket: MemoryBucket, address: str = "memory://bucket") -> None:
+    def __init__(self, bucket: MemoryBucket) -> None:
         self.bucket = bucket
         self.before: Hook = _nothing
         self.after: Hook = _nothing
-        self._address = address
 
     @property
     def address(self) -> str:
-        return self._address
+        return "memory://bucket"
 
     async def get(self, key: str) -> bytes | None:
         call = await self._begin(Call("get", key))

@@ -58,8 +58,8 @@ class Walk:
         self._pieces: AsyncIterator[Sequence[Frame]] | None = None
         self._opening = 0
 
-    async def step(self, seat: Seat, upto: int) -> int:
-        """Reads the next piece, and how many records it was. At the end ``gsn`` is at least ``upto``.
+    async def step(self, seat: Seat, upto: int) -> None:
+        """Reads the next piece. At the end ``gsn`` is at least ``upto``.
 
         Raises:
             Corrupt: when something is not what was written, or not there though no hole was known; the next step
@@ -70,10 +70,9 @@ class Walk:
         piece = await anext(pieces, None)
         if piece is None:
             self._pass(seat, upto)
-            return 0
+            return
         self.look_at(seat, piece)
         self._pieces = pieces
-        return len(piece)
 
     def restart(self, gsn: int) -> None:
         """Goes on behind ``gsn``."""
