@@ -9,6 +9,7 @@ to be done; nothing is lost by being killed at any place. How a layer is read an
 """
 
 import asyncio
+from contextlib import suppress
 from math import ceil
 from typing import Final
 
@@ -140,6 +141,8 @@ class Keeper:
 
     async def scrub(self) -> None:
         """The next piece of each layer, so that all of it is read in a week; from its end it begins anew."""
+        with suppress(StorageError):  # what is away is the pass's to say
+            await self._prover.scrub_cloud(self._place(), ROUND_S / SCRUB_S)
         for layer, walk in self._scrubs.items():
             end = self._prover.gsn_of(layer)
             if walk.gsn >= end:
@@ -169,7 +172,14 @@ class Keeper:
         for layer in self._prover.names():
             if layer not in self._passes:
                 self._passes[layer] = self._prover.first_walk(layer)
-                self._scrubs[layer] = Walk(self._store.witness, 0)
+                self._scrubs[layer] = Walk(self._store.witness, int(self._prover.gsn_of(layer) * self._place()))
+
+    def _place(self) -> float:
+        """Where in the history (0 to 1) a process begins its scrub: the date tells.
+
+        So one that is redeployed each day comes through all of it, too.
+        """
+        return self._clock.now_ms() / 1_000 % SCRUB_S / SCRUB_S
 
     async def _prove_records(self, pause_s: float, troubles: dict[str, str]) -> int:
         """Reads back what each layer got since the last pass: how many records it was at most."""

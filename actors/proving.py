@@ -4,6 +4,7 @@ A layer nearby that gives back what was not written is broken by that, and the j
 (opened, verified whole, filled). The cloud is mended here: what it cannot give is written there once more.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -13,13 +14,15 @@ from actors.journal import Journal
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from persistence.following import Following
+from persistence.frames import Frame
 from persistence.layer import Checkpoint
 from persistence.proofs import Walk
+from persistence.scan import Gap
 from persistence.seats import Seat
 from persistence.store import Store
 
 MEND_RECORDS: Final = 10_000
-"""At least so many are offered to a cloud that cannot read some."""
+"""At least so many are offered at once to a cloud that cannot read some."""
 
 
 class Prover:
@@ -66,6 +69,20 @@ class Prover:
             self.tell(layer, str(error))
             raise
 
+    async def scrub_cloud(self, begin: float, share: float) -> None:
+        """The next of what the walks do not read there (``FencedLayer.scrub``); damage is told, and mended.
+
+        Raises:
+            StorageError: when it cannot be read now.
+        """
+        cloud = self._store.following
+        if cloud is None or not cloud.fenced:
+            return
+        cloud.layer.take_notes()  # of before: nothing that was read now
+        await cloud.layer.scrub(begin, share)
+        if self._tell_notes(cloud):
+            await self._mend(cloud)
+
     async def newest(self, layer: str, guild: GuildId) -> Checkpoint | None:
         """The newest checkpoint of a guild that a layer nearby gives back; None where there is none.
 
@@ -95,18 +112,36 @@ class Prover:
             await walk.step(cloud.seat, upto)
         except Corrupt as error:
             failed = error
-        for what in cloud.layer.take_notes() or (() if failed is None else (str(failed),)):
-            self.tell(cloud.layer.name, what)
+        told = self._tell_notes(cloud)
         if failed is None:
             return
+        if not told:
+            self.tell(cloud.layer.name, str(failed))
         if not self.mends:
             raise failed
-        await self._mend(cloud, walk.gsn)
+        await self._mend(cloud)
         await walk.step(cloud.seat, upto)
 
-    async def _mend(self, cloud: Following, gsn: int) -> None:
-        """Offers the cloud what it may not be able to read behind a gsn; what is nowhere is a hole from then on."""
-        frames = await self._journal.frames_after(gsn, MEND_RECORDS)
+    def _tell_notes(self, cloud: Following) -> bool:
+        """Says what the cloud noted of what was read; whether that was anything."""
+        notes = cloud.layer.take_notes()
+        for what in notes:
+            self.tell(cloud.layer.name, what)
+        return bool(notes)
+
+    async def _mend(self, cloud: Following) -> None:
+        """Offers the cloud all that it cannot read; what is nowhere is a hole from then on."""
+        missing = await self._filled(cloud, ())
+        gsn = 0
+        while first := next((first for first, last in missing if last > gsn), 0):
+            frames = await self._journal.frames_after(max(gsn, first - 1), MEND_RECORDS)
+            if not frames:
+                break
+            missing = await self._filled(cloud, frames)
+            gsn = frames[-1].record.gsn
+        cloud.seat.summary = msgspec.structs.replace(cloud.seat.summary, missing=missing)
+
+    async def _filled(self, cloud: Following, frames: Sequence[Frame]) -> Sequence[Gap]:
+        """What is missing there with these frames."""
         async with cloud.alone:
-            summary = await cloud.layer.fill(frames)
-        cloud.seat.summary = msgspec.structs.replace(cloud.seat.summary, missing=summary.missing)
+            return (await cloud.layer.fill(frames)).missing

@@ -162,13 +162,8 @@ class CloudLayer:
         await self._packer.pack()
         return True
 
-    async def scrub(self, after_k: int) -> int:
-        """Reads some old objects once more, to find what was damaged since; for when nothing is to be written.
-
-        Gives where to go on, 0 = from the beginning: all was read. What cannot be read is in ``take_notes``; what
-        nothing stands in for is ``missing`` when the layer is opened next.
-        """
-        return await self._reader.scrub(after_k)
+    async def scrub(self, begin: float, share: float) -> None:
+        await self._reader.scrub(begin, share)
 
     def take_notes(self) -> tuple[str, ...]:
         return self._reader.take_notes() + self._checkpoints.take_notes()

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from itertools import islice, takewhile
+from math import ceil
 from typing import Final
 
 from ledger.errors import Corrupt
@@ -27,7 +28,7 @@ from persistence.cloud_bytes import (
 from persistence.cloud_checkpoints import CloudCheckpoints
 from persistence.cloud_index import newest_index
 from persistence.cloud_layout import Layout, Stretch, up_to
-from persistence.cloud_pieces import chunks_of_piece, key_of, look_at, opened, search, standing
+from persistence.cloud_pieces import chunks_of_piece, key_of, look_at, search, standing
 from persistence.frames import Frame
 from persistence.objects import Objects
 from persistence.offload import Offload
@@ -52,6 +53,7 @@ class CloudReader:
         self._offload = offload
         self._checkpoints = checkpoints
         self._notes: list[str] = []
+        self._scrubbed_k: int | None = None
         self._forget()
 
     # What is there
@@ -88,21 +90,15 @@ class CloudReader:
         if is_verified and header.kind is Kind.RECORDS:
             await self._follow(frames)
 
-    async def scrub(self, after_k: int) -> int:
-        """Reads some segments behind one once more, and the packs that begin there, whatever is known of them.
-
-        Gives the last of them, 0 when they were all.
-        """
-        last = min(after_k + AHEAD_OBJECTS, self.layout.k)
-        for k in range(after_k + 1, last + 1):
+    async def scrub(self, begin: float, share: float) -> None:
+        """Reads the next segments once more, whatever is known of them (``FencedLayer.scrub``)."""
+        newest = self.layout.k
+        before = int(begin * newest) if self._scrubbed_k is None else self._scrubbed_k
+        first = before + 1 if before < newest else 1
+        last = min(newest, first + ceil(newest * share) - 1)
+        for k in range(first, last + 1):
             await self._scrub_segment(k)
-        for pack in [each for each in self.layout.stretches if each.packed and after_k < each.k <= last]:
-            data = await self._objects.get(key_of(pack))
-            try:
-                await self._offload(partial(opened, pack, data))
-            except Corrupt as error:
-                await self._do_without(pack, error)
-        return last if last < self.layout.k else 0
+        self._scrubbed_k = last
 
     def take_notes(self) -> tuple[str, ...]:
         """What could not be read since this was last asked, a sentence each."""

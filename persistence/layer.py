@@ -194,6 +194,15 @@ class FencedLayer(Layer, Protocol):
         """Makes long histories cheap to read, beside whoever appends. False when there is nothing to do."""
         ...
 
+    async def scrub(self, begin: float, share: float) -> None:
+        """Reads once more what ``reread`` passes over: what was written, where copies of it are read since.
+
+        Each call goes on where the last one stopped, from the end to the beginning again, and reads about ``share``
+        of all (0 to 1), something at least; ``begin``: at which part of all (0 to 1) the first one begins. What is
+        damaged is in ``take_notes``; what nothing stands in for is ``missing`` after the next ``fill``.
+        """
+        ...
+
     def checkpoint_seq(self, guild: GuildId) -> int:
         """The seq of the guild's newest checkpoint there, as far as this process knows; 0 = none."""
         ...

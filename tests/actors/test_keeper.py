@@ -12,10 +12,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from actors import proving
 from actors.care import REST_S
 from actors.clock import SystemClock
 from actors.drain import SHARES_S, Drain, Step
-from actors.keeper import PASS_S, Keeper
+from actors.keeper import PASS_S, SCRUB_S, Keeper
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode
 from persistence import cloud_packs
@@ -252,6 +253,48 @@ async def test_a_line_of_the_log_that_holds_no_record_is_looked_at_as_well(world
         await bot.healed()
         await scrubbed(bot)
         assert bot.keeper.statistics().faults == 1, "the file was written anew"
+
+
+async def test_all_of_a_large_damaged_segment_is_written_once_more(world: World, monkeypatch: pytest.MonkeyPatch):
+    """As an outage of the cloud leaves them: whatever waited goes up as one."""
+    monkeypatch.setattr(proving, "MEND_RECORDS", 3)
+    async with kept(world) as bot:
+        guilds = [GuildId(str(each)) for each in range(1_001, 1_025)]
+        for guild in guilds:
+            await bot.journal.open(guild, 1)
+        await asyncio.gather(*(bot.journal.append(guild, 1, 0, (draft(1),)) for guild in guilds))
+        await bot.uploaded()
+        assert max(world.bucket.objects) == "seg/0000000002", "all in one"
+        world.flip("cloud", b"")
+        await scrubbed(bot)
+        await bot.healed()
+
+
+async def test_a_segment_that_rots_beneath_a_pack_is_told_once(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 3)
+    async with kept(world) as bot:
+        for user in range(1, 9):
+            await bot.joined(user)
+        await bot.keeper.verify()
+        assert any(key.startswith("pack/") for key in world.bucket.objects)
+        world.flip("cloud", b"", first=True)
+        await scrubbed(bot)
+        (line,) = bot.events("backup.differs")
+        assert (line["layer"], "seg/0000000002" in str(line["what"])) == ("cloud", True)
+
+
+async def test_a_process_begins_its_scrub_where_the_date_says(world: World):
+    """Each lives for a tenth of the time that a scrub takes; together they come through all of it."""
+    async with kept(world) as bot:
+        await bot.joined(*range(1, 40))
+    for tenth in range(10):
+        bot = world.bot()
+        bot.clock.now_s = (100 + tenth / 10) * SCRUB_S
+        async with running(bot):
+            await bot.uploaded()
+            bot.keeper._look()
+            places = [walk.gsn / bot.store.newest_gsn() for walk in bot.keeper._scrubs.values()]
+            assert places == pytest.approx([tenth / 10] * 3, abs=0.05)
 
 
 async def scrubbed(bot: Kept) -> None:

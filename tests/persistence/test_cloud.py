@@ -604,20 +604,26 @@ async def test_a_scrub_finds_what_was_damaged_since_it_was_read(bucket: MemoryBu
     process = await packed(bucket, Chain(), 30)
     frames = await process.frames()
     flip(bucket, segment_key(4))
-    flip(bucket, segment_key(29))
-    flip(bucket, packs_of(bucket)[0])
-    at = await process.layer.scrub(0)
-    assert at == 16
-    while at:
-        at = await process.layer.scrub(at)
+    flip(bucket, segment_key(31))
+    for _ in range(3):
+        await process.layer.scrub(0.0, 0.4)
     told = {note.replace(":", " ").split()[0] for note in process.layer.take_notes()}
-    assert told == {segment_key(4), packs_of(bucket)[0], segment_key(29)}
+    assert told == {segment_key(4), segment_key(31)}
     summary = await process.layer.open()
-    assert summary.missing == ((5, 6), (55, 56))
+    assert summary.missing == ((59, 60),), "of the other one there is a pack"
     await process.take_over()
     assert (await process.layer.fill(frames)).missing == ()
-    assert await process.layer.scrub(0) == 16
+    await process.layer.scrub(0.0, 1.0)
     assert process.layer.take_notes() == ()
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_scrub_goes_round_from_where_it_is_told_to_begin(bucket: MemoryBucket):
+    process = await packed(bucket, Chain(), 9)
+    for expected in ([6, 7, 8], [9, 10], [1, 2, 3]):
+        process.asked.clear()
+        await process.layer.scrub(0.5, 0.3)
+        assert [call.key for call in process.asked] == list(map(segment_key, expected))
 
 
 # Checkpoints
