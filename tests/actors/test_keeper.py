@@ -385,6 +385,20 @@ async def test_a_keeper_that_is_killed_at_any_step_of_a_pass_begins_again_and_pr
         assert all(walk.gsn >= bot.store.newest_gsn() for walk in bot.keeper._passes.values())
 
 
+async def test_what_a_keeper_has_found_when_it_is_killed_in_a_round_is_mended_by_later_ones(world: World):
+    async with kept(world) as bot:
+        for step in range(0, 60, 4):
+            await bot.joined(100 + step)
+            world.flip("cloud", b"")
+            life = asyncio.get_running_loop().create_task(bot.keeper.go_round())
+            for _ in range(step):
+                await asyncio.sleep(0)
+            life.cancel()
+            await asyncio.wait([life])
+            await scrubbed(bot)
+            await bot.healed()
+
+
 async def test_the_keeper_goes_round_every_minute_and_passes_every_half_hour(world: World):
     async with kept(world) as bot:
         await bot.joined(1, 2)
