@@ -11,6 +11,7 @@ from importlib.metadata import version
 
 from structlog.typing import FilteringBoundLogger
 
+from actors.aside import put_aside
 from actors.cli.app import RunOptions
 from actors.cli.exits import OK, exit_code_of
 from actors.clock import SystemClock, SystemRandomness
@@ -108,13 +109,8 @@ class Program:
         return status.connected and not status.awaited
 
     def _keep(self, digest: str, payload: bytes) -> None:
-        """Puts an event that could not be read aside, beside the loop: a storm of them must not stop it."""
-
-        async def write() -> None:
-            why = "an event that could not be read"
-            await self._offload(lambda: self._quarantine.keep(f"{digest}.json", payload, why))
-
-        self.supervisor.jobs.start(write(), f"quarantine/{digest[:8]}")
+        work = put_aside(self._quarantine, self._offload, digest, payload, self._log)
+        self.supervisor.jobs.start(work, f"quarantine/{digest[:8]}")
 
     def specs(self) -> tuple[ChildSpec, ...]:
         """The root's children, in the order of their start."""

@@ -16,12 +16,11 @@ from actors.mailbox import Admission
 from actors.roster import Roster
 from actors.traffic import READY, DispatchTally
 from ledger import messages as m
-from ledger.errors import LedgerError
 from ledger.ids import GuildId, SessionId
 from ledger.ports import Clock
 
 Keep: TypeAlias = Callable[[str, bytes], None]
-"""Puts a payload into quarantine, by its digest."""
+"""Puts a payload into quarantine, by its digest; returns at once, and never fails."""
 Slot: TypeAlias = tuple[int, int]
 """Which shard of how many."""
 SHARD_SHIFT: Final = 22
@@ -125,10 +124,7 @@ class Intake:
         self._tally.unreadable += 1
         guild = what.told[0].guild if what.told else ""
         self._log.error("dispatch.unreadable", name=what.name, guild=guild, digest=what.digest, reason=what.reason)
-        try:
-            self._keep(what.digest, what.payload)
-        except (OSError, LedgerError) as error:
-            self._log.error("quarantine.failed", digest=what.digest, error=str(error))
+        self._keep(what.digest, what.payload)
 
     def _is_ours(self, guild: GuildId) -> bool:
         number, count = self._slot

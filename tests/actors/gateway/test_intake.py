@@ -1,4 +1,4 @@
-"""The way in: it never raises and never waits, whatever the mailbox, the quarantine or the payload does."""
+"""The way in: it never raises and never waits, whatever the mailbox or the payload does."""
 
 import pytest
 from structlog.typing import FilteringBoundLogger
@@ -19,7 +19,6 @@ class Ward:
     def __init__(self, log: FilteringBoundLogger) -> None:
         self.addresses: dict[GuildId, GuildAddress] = {}
         self.kept: dict[str, bytes] = {}
-        self.broken: OSError | None = None
         clock = self.clock = SystemClock()
         self.tally = DispatchTally()
         self.intake = Intake(
@@ -33,8 +32,6 @@ class Ward:
         self.number = 0
 
     def keep(self, digest: str, payload: bytes) -> None:
-        if self.broken:
-            raise self.broken
         self.kept[digest] = payload
 
     def hear(self, name: str, payload: object) -> None:
@@ -63,13 +60,6 @@ def test_a_full_mailbox_is_said_once_until_it_takes_something_again(ward: Ward, 
     ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
     ward.hear("GUILD_MEMBER_ADD", a_join("5", 1))
     assert len(lines.named("dispatch.dropped")) == 2
-
-
-def test_a_quarantine_that_cannot_write_costs_no_note(ward: Ward, lines: Lines):
-    ward.broken = OSError(28, "No space left on device")
-    ward.hear("GUILD_MEMBER_ADD", {"guild_id": "5"})
-    assert ward.waiting("5") == (0, 1, 0)
-    assert "No space left" in str(lines.named("quarantine.failed")[0]["error"])
 
 
 def test_ready_speaks_for_the_guilds_of_its_shard_only(ward: Ward):
