@@ -1,4 +1,4 @@
-"""Payloads that could not be read or handled go into quarantine, off the event loop: a storm of them must not stop it."""
+"""Payloads that could not be read or handled go into quarantine, off the event loop: a storm must not stop it."""
 
 from structlog.typing import FilteringBoundLogger
 

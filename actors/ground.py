@@ -40,10 +40,13 @@ def warn_of_disk(data: Path, settings: Settings, log: FilteringBoundLogger) -> N
 
 
 def warn_of_first_start(settings: Settings, log: FilteringBoundLogger, *, seen: bool, earlier: int) -> None:
-    """Says so when only the layers elsewhere remember an earlier start; after recovery (see ``look_back``)."""
+    """Says so when only the layers elsewhere remember an earlier start; after recovery (see ``look_back``).
+
+    Not where the cloud has whatever is acknowledged: such a folder may come and go.
+    """
     before = settings.footing()
     after = look_back(before, settings.ledger_disk, seen=seen, earlier=earlier)
-    if after != before:
+    if after != before and settings.ack() != "cloud":
         _warn(after, settings.ledger_data, log)
 
 

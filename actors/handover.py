@@ -90,7 +90,8 @@ class Handover:
                     self._log.warning("holder.unknown", error=str(error), hint=error.hint)
                 told = True
             await self._sleep(POLL_S)
-        self._log.warning("holder.silent", seconds=SILENT_S, hint=SILENT_HINT)
+        if seen:
+            self._log.warning("holder.silent", seconds=SILENT_S, hint=SILENT_HINT)
 
     async def expect_nobody(self) -> None:
         """For a tool that writes: nobody else may hold the history.

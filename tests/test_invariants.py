@@ -17,7 +17,6 @@ from actors.asks import Answered, Outcome
 from actors.clock import SystemClock
 from actors.drain import SHARES_S, Drain
 from actors.journal import Journal
-from actors.mailbox import Lane
 from ledger import messages as m
 from ledger.answers import Answer
 from ledger.decide import decide
@@ -691,7 +690,9 @@ async def test_when_many_have_come_back_and_no_other_is_about_to_that_is_said_on
 
 
 async def test_a_full_lane_does_not_swallow_the_answer_that_a_window_waits_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(mailbox.CAPACITY, Lane.REST, 8)  # 4,096 in truth: a storm of invites while storage is slow
+    monkeypatch.setattr(
+        mailbox, "CAPACITY", (1_024, 4_096, 8)
+    )  # 4,096 in truth: a storm of invites while storage is slow
     async with attacked(Bot()) as bot:
         bot.come_up()
         await bot.until(lambda: is_live(bot))
@@ -719,7 +720,7 @@ async def test_a_full_lane_does_not_swallow_the_answer_that_a_window_waits_for(m
 async def test_a_guild_whose_control_lane_was_full_hears_of_the_new_session_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setitem(mailbox.CAPACITY, Lane.CONTROL, 8)
+    monkeypatch.setattr(mailbox, "CAPACITY", (8, 4_096, 4_096))
     async with attacked(Bot()) as bot:
         bot.come_up()
         await bot.until(lambda: is_live(bot))

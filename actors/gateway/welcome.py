@@ -19,7 +19,7 @@ from ledger.ids import ChannelId, GuildId
 
 TEXT: Final = (
     "Hello! I work out which invite each new member came with, and whose it was.\n"
-    "I count from now, <t:{since_s}:f>: of those who joined before I know nothing.\n"
+    "I count from now, <t:{since_s}:f>: of those who joined before I know only what Discord still tells.\n"
     "{lacking}"
     "`/setup_staff_invite` gives a staff member an invite, `/who_invited` says how somebody came, "
     "`/debug_invites` what I see."

@@ -83,6 +83,8 @@ def test_an_operator_hears_of_it_once_the_layers_are_read():
     with capture_logs() as lines:
         warn_of_first_start(settings, log, seen=True, earlier=3)
         warn_of_first_start(settings, log, seen=False, earlier=0)
+        in_cloud = Settings.model_validate({"ledger_cloud": "s3://bucket", "ledger_ack": "cloud"})
+        warn_of_first_start(in_cloud, log, seen=False, earlier=3)
         assert lines == []
         warn_of_first_start(settings, log, seen=False, earlier=3)
     assert [line["event"] for line in lines] == ["disk.ephemeral_found"]

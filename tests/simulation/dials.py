@@ -142,7 +142,7 @@ def with_cloud(dials: Dials) -> Dials:
 @contextmanager
 def tuned(dials: Dials) -> Iterator[None]:
     """Sets the bot's constants as the dials say; they are as before afterwards."""
-    lanes = dict.fromkeys(mailbox.Lane, dials.lane)
+    lanes = (dials.lane,) * len(mailbox.Lane)
     wanted: tuple[tuple[ModuleType, str, object], ...] = (
         (requests, "MAX_BATCH_RECORDS", dials.batch_records),
         (guild, "CHECKPOINT_BYTES", dials.checkpoint_bytes),

@@ -9,7 +9,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from actors.mailbox import CAPACITY, Lane
+from actors import mailbox
 from ledger.records import Status
 from sandbox import Sandbox
 from tests.system.fleet import PATIENCE_S, Fleet
@@ -281,7 +281,8 @@ async def test_more_joins_at_once_than_a_mailbox_holds_are_made_good_from_the_me
     fleet: Fleet, monkeypatch: pytest.MonkeyPatch
 ):
     """The mailbox is a tenth of the real one; ``make stress`` floods that."""
-    monkeypatch.setitem(CAPACITY, Lane.MEMBERS, CAPACITY[Lane.MEMBERS] // 10)
+    control, members, rest = mailbox.CAPACITY
+    monkeypatch.setattr(mailbox, "CAPACITY", (control, members // 10, rest))
     flooded = fleet.guilds[0]
     async with storm(fleet):
         await heard_on(fleet)
