@@ -102,7 +102,7 @@ def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Cal
         """Run the bot. Needs DISCORD_TOKEN.
 
         Args:
-            chaos: let POST /chaos/kill/CHILD end actors (guild/ID, journal); on a loopback address only.
+            chaos: let POST /chaos/kill/CHILD end actors (guild/ID, journal, gateway …); on a loopback address only.
             abandon_history: begin a new history where nothing is recorded here and the cloud, which may hold one,
                 does not answer; without it the bot waits until it does.
         """
@@ -170,7 +170,7 @@ def _add_forgetting(app: App, settings: Callable[[], Settings], alone: Alone) ->
 
 def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
     def export(*, guild: str | None = None) -> int:
-        """Print one JSON line a join, oldest first; also beside a running bot.
+        """Print one JSON line a join, in the order in which they were recorded; also beside a running bot.
 
         Args:
             guild: the id of a guild; without it, all guilds.

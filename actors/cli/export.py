@@ -1,4 +1,4 @@
-"""``inviteledger export``: one JSON line a join, oldest first, from the log's valid prefix.
+"""``inviteledger export``: one JSON line a join, as they were recorded, from the log's valid prefix.
 
 It reads without a lock, so it may run beside the bot; then it shows what was durable when it looked.
 """

@@ -100,7 +100,7 @@ class GuildHistory:
             self._facts.append((record.seq, record.gsn, event))
 
     def joins(self) -> Iterator[tuple[int, JoinLine]]:
-        """Every join with its record's gsn, oldest first."""
+        """Every join with its record's gsn, in the order of these."""
         for join in self._folded().joins.values():
             verdict = join.verdict or VerdictReached(
                 user=join.user, opened_us=join.joined_at_us, status=Status.PENDING

@@ -22,7 +22,7 @@ NEEDED: Final = {
 PROVING: Final = {"view_audit_log": "View Audit Log"}
 """What tells an invite that was used up from one that was deleted: without it both are mere possibilities."""
 OPTIONAL: Final = {"create_instant_invite": "Create Invite"}
-"""What /setup_staff_invite needs to make invites."""
+"""What /setup_staff_invite and /invite need to make invites."""
 ASKED: Final = (*NEEDED, *OPTIONAL, *PROVING)
 """What the install link asks for."""
 WITHOUT_AUDIT_LOG: Final = (

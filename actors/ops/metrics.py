@@ -112,7 +112,7 @@ SPLIT_COUNTERS: Final[tuple[Split, ...]] = (
     ),
     (
         "errands",
-        "Readings of the audit log and searches of the second witness, by how they ended",
+        "Readings of the audit log, searches of the second witness and join messages, by how they ended",
         "outcome",
         lambda v: v.errands.items(),
     ),
