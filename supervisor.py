@@ -21,6 +21,7 @@ What the tree is made of, and how the process begins and ends, is ``actors/progr
 """
 
 import asyncio
+import os
 import sys
 import traceback
 from collections import Counter, deque
@@ -461,6 +462,7 @@ async def _leave_in_order(actor: GuildActor) -> None:
 
 def main() -> None:
     """The program's entry point (``inviteledger``)."""
+    os.umask(0o077)  # names, and who invited whom: what is written is its owner's alone
     set_on_retry_hooks([])  # by itself the library writes each retry to stdout, where our lines and answers go
     run, forget = partial(run_bot, Supervisor), partial(forget_alone, Supervisor)
     app = make_app(settings=read_settings, run=run, demo=play, forget=forget)

@@ -105,7 +105,7 @@ class CloudSide:
             await self._prove_fit()
             await self._following.ask()  # what is read now need not be read once the other one has gone
         except (StorageError, Corrupt) as error:
-            self._following.fail(error, self._clock.now_ms())
+            self._following.fail(error)
             self._log.warning("cloud.untried", error=str(error), hint=error.hint)
         await self.handover.await_turn()
 

@@ -91,7 +91,7 @@ class Uploader:
                 return
 
     def _tell_failure(self, error: StorageError | Corrupt) -> None:
-        self._following.fail(error, self._clock.now_ms())
+        self._following.fail(error)
         if not self._failing:
             self._log.error("cloud.failed", error=str(error), hint=error.hint, behind=self._following.behind())
         self._failing = True
@@ -111,5 +111,5 @@ class Uploader:
         await self._following.begun()
         trouble = self._following.seat.trouble
         if trouble is not None:
-            raise trouble.error
+            raise trouble
         return 0

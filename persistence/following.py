@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from ledger.errors import Corrupt, StorageError, WrongHistory
 from persistence.frames import Frame
 from persistence.layer import FencedLayer
-from persistence.seats import Seat, Trouble
+from persistence.seats import Seat
 
 QUEUED_BYTES: Final = 8 * 1024 * 1024
 PIECE_RECORDS: Final = 10_000
@@ -71,10 +71,9 @@ class Following:
         self._head = frames[-1].record.gsn
         self._notify()
 
-    def fail(self, error: StorageError | Corrupt, now_ms: int) -> None:
+    def fail(self, error: StorageError | Corrupt) -> None:
         """Notes that it does not take anything now."""
-        since_ms = now_ms if self.seat.trouble is None else self.seat.trouble.since_ms
-        self.seat.trouble = Trouble(since_ms=since_ms, error=error)
+        self.seat.trouble = error
 
     async def ask(self) -> None:
         """Whether it answers, and would be asked who writes at a new epoch.

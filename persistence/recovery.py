@@ -28,20 +28,20 @@ FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
 
 
-async def fill(seats: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
+async def fill(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Puts back what a layer cannot read any more and another has. Gives what was done, a sentence each."""
-    return [note for seat in seats for note in await _fill(seat, _others(seat, seats), salvage, now_ms)]
+    return [note for seat in seats for note in await _fill(seat, _others(seat, seats), salvage)]
 
 
-async def completes(seat: Seat, others: Sequence[Seat], now_ms: int) -> bool:
+async def completes(seat: Seat, others: Sequence[Seat]) -> bool:
     """Whether a seat has records that another cannot read any more."""
     for other in others:
-        if other.summary.missing and await _within(seat, other.summary.missing, now_ms):
+        if other.summary.missing and await _within(seat, other.summary.missing):
             return True
     return False
 
 
-async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
+async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
     """Makes all healthy seats equal to the leader. Gives what was done, a sentence each.
 
     Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet may
@@ -50,30 +50,30 @@ async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage, now_ms: in
     said: list[str] = []
     for seat in _others(leader, seats):
         if seat.healthy and leader.readable:
-            said += await follow(seat, leader, salvage, now_ms)
+            said += await follow(seat, leader, salvage)
     left = [seat for seat in seats if seat.healthy]
-    second = None if leader.readable else await leader_of(left, now_ms)
-    return said if second is None else said + await heal(left, second, salvage, now_ms)
+    second = None if leader.readable else await leader_of(left)
+    return said if second is None else said + await heal(left, second, salvage)
 
 
-async def leader_of(seats: Sequence[Seat], now_ms: int) -> Seat | None:
+async def leader_of(seats: Sequence[Seat]) -> Seat | None:
     """The seat that the others have to follow, by the rules above; None = none can be read."""
     leader = newest(seats)
     for seat in seats:
         if leader is None or not (seat.trails and seat.readable and seat.epoch() == leader.epoch()):
             continue
-        shared = await _parting(seat, leader, now_ms)
+        shared = await _parting(seat, leader)
         if not leader.readable:
-            return await leader_of(seats, now_ms)
+            return await leader_of(seats)
         if shared is not None:
             return seat
     return leader
 
 
-async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
+async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Brings a seat that was broken up to date with the others, of which the first leads."""
-    said = await _fill(seat, others, salvage, now_ms)
-    return said + await follow(seat, others[0], salvage, now_ms) if others else said
+    said = await _fill(seat, others, salvage)
+    return said + await follow(seat, others[0], salvage) if others else said
 
 
 def newest(seats: Sequence[Seat]) -> Seat | None:
@@ -92,15 +92,15 @@ def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
     return heads
 
 
-async def follow(seat: Seat, leader: Seat, salvage: Salvage, now_ms: int) -> list[str]:
+async def follow(seat: Seat, leader: Seat, salvage: Salvage) -> list[str]:
     """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way."""
     said: list[str] = []
-    shared = await _parting(seat, leader, now_ms)
+    shared = await _parting(seat, leader)
     if shared is not None:
-        said += await _part(seat, leader, shared, salvage, now_ms)
+        said += await _part(seat, leader, shared, salvage)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
     if behind.healthy and ahead.readable and behind.gsn < ahead.gsn and not behind.trails:
-        said.append(await _feed(behind, ahead, now_ms))
+        said.append(await _feed(behind, ahead))
     return said
 
 
@@ -112,44 +112,44 @@ def _others(seat: Seat, seats: Sequence[Seat]) -> list[Seat]:
     return [other for other in seats if other is not seat and other.readable]
 
 
-async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage, now_ms: int) -> list[str]:
+async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Asks the others for what a seat cannot read any more."""
     missing = seat.summary.missing
     if not seat.readable or not missing:
         return []
     found: dict[int, Frame] = {}
     for other in others:
-        there = await _within(other, missing, now_ms)
-        fork = await _fork(seat, other, now_ms) if there else None  # behind that, what was here is not what is there
+        there = await _within(other, missing)
+        fork = await _fork(seat, other) if there else None  # behind that, what was here is not what is there
         found |= {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same}
-    said = await _keep_replaced(seat, found, salvage, now_ms)
+    said = await _keep_replaced(seat, found, salvage)
     if not seat.healthy:
         return said
     if found:
-        with seat.minding(now_ms):
+        with seat.minding():
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
         said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
     return said + [f"{seat.name}: gsn {a} to {b} is in no layer" for a, b in seat.summary.missing]
 
 
-async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvage, now_ms: int) -> list[str]:
+async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvage) -> list[str]:
     """Keeps what a seat has, and will have, of chains that others have taken the place of behind a hole."""
     said: list[str] = []
     for guild in sorted({frame.record.guild for frame in found.values()}):
         missed = [found[gsn] for gsn in sorted(found) if found[gsn].record.guild == guild]
-        lost = await _replaced(seat, missed, now_ms)
+        lost = await _replaced(seat, missed)
         if lost and seat.readable:
-            await seat.keep(lost, salvage, now_ms)
+            await seat.keep(lost, salvage)
             text = f"LOST BRANCH: guild {guild} began anew where {seat.name} had a hole"
             said.append(f"{text}; the facts of {len(lost)} records are recorded anew")
     return said
 
 
-async def _replaced(seat: Seat, missed: Sequence[Frame], now_ms: int) -> Sequence[Frame]:
+async def _replaced(seat: Seat, missed: Sequence[Frame]) -> Sequence[Frame]:
     """A guild's frames from a hole on that are on no chain, in it and behind it; none if it did not begin anew."""
     guild = missed[0].record.guild
     head = seat.summary.heads.get(guild, NO_HEAD)
-    chain = await _chain(seat, guild, min(frame.record.seq for frame in missed) - 1, now_ms)
+    chain = await _chain(seat, guild, min(frame.record.seq for frame in missed) - 1)
     digests = {frame.record.seq: frame.digest for frame in chain}
     gone = [
         frame.record
@@ -161,7 +161,7 @@ async def _replaced(seat: Seat, missed: Sequence[Frame], now_ms: int) -> Sequenc
         return ()
     first, standing = gone[0], set(digests.values())
     lost = {frame.record.gsn: frame for frame in missed if frame.digest not in standing}
-    async for frame in _frames(seat, first.gsn - first.seq, now_ms):
+    async for frame in _frames(seat, first.gsn - first.seq):
         record = frame.record
         is_behind = record.gsn > first.gsn or (_base(record), record.last) == (_base(first), first.last)
         if record.guild == guild and is_behind and frame.digest not in standing:
@@ -174,9 +174,9 @@ def _base(record: Record) -> int:
     return record.gsn - record.seq
 
 
-async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, Frame]:
+async def _within(seat: Seat, ranges: Sequence[Gap]) -> dict[int, Frame]:
     found: dict[int, Frame] = {}
-    async for frame in _frames(seat, ranges[0][0] - 1, now_ms):
+    async for frame in _frames(seat, ranges[0][0] - 1):
         gsn = frame.record.gsn
         if gsn > ranges[-1][1]:
             break
@@ -185,18 +185,18 @@ async def _within(seat: Seat, ranges: Sequence[Gap], now_ms: int) -> dict[int, F
     return found
 
 
-async def _parting(seat: Seat, other: Seat, now_ms: int) -> int | None:
+async def _parting(seat: Seat, other: Seat) -> int | None:
     """The gsn behind which a seat holds another branch than the other; None = they do not differ, or one fails.
 
     What a hole hides is no branch, and heads do not tell of what stands on no chain behind one: who cannot be sure by
     the heads compares record by record.
     """
-    sure = not seat.summary.aside and not other.summary.aside and await _agree(seat, other, now_ms)
-    fork = None if sure else await _fork(seat, other, now_ms)
+    sure = not seat.summary.aside and not other.summary.aside and await _agree(seat, other)
+    fork = None if sure else await _fork(seat, other)
     return None if fork is None else fork.whole
 
 
-async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
+async def _agree(seat: Seat, other: Seat) -> bool:
     """Whether every head of the one that is behind is seen to lie on the other's chain of that guild.
 
     Means nothing where one of them fails. Behind a hole, a layer does not find what lies before it.
@@ -206,30 +206,30 @@ async def _agree(seat: Seat, other: Seat, now_ms: int) -> bool:
         farther = ahead.summary.heads.get(guild, NO_HEAD)
         if farther == head:
             continue
-        if farther.seq <= head.seq or await _digest_at(ahead, guild, head.seq, now_ms) != head.digest:
+        if farther.seq <= head.seq or await _digest_at(ahead, guild, head.seq) != head.digest:
             return False
     return True
 
 
-async def _digest_at(seat: Seat, guild: GuildId, seq: int, now_ms: int) -> bytes | None:
-    frames = await _chain(seat, guild, seq - 1, now_ms)
+async def _digest_at(seat: Seat, guild: GuildId, seq: int) -> bytes | None:
+    frames = await _chain(seat, guild, seq - 1)
     return frames[0].digest if frames and frames[0].record.seq == seq else None
 
 
-async def _chain(seat: Seat, guild: GuildId, after_seq: int, now_ms: int) -> Sequence[Frame]:
+async def _chain(seat: Seat, guild: GuildId, after_seq: int) -> Sequence[Frame]:
     """A guild's frames behind a seq; where reading fails, the seat breaks and there are none."""
     if seat.readable:
-        with seat.minding(now_ms):
+        with seat.minding():
             return await seat.layer.guild_frames(guild, after_seq)
     return ()
 
 
-async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage, now_ms: int) -> list[str]:
+async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage) -> list[str]:
     """Sets aside what a seat holds behind the last record that it shares with the leader."""
     if not seat.healthy or not leader.readable:
         return []
     lost = seat.gsn - shared
-    await seat.set_aside(shared, salvage, now_ms)
+    await seat.set_aside(shared, salvage)
     text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {shared} differ from those of {leader.name}"
     return [f"{text}, which has the higher epoch; they are kept in quarantine, and their facts are recorded anew"]
 
@@ -244,10 +244,10 @@ class _Fork(msgspec.Struct, frozen=True):
     same: int
 
 
-async def _fork(seat: Seat, other: Seat, now_ms: int) -> _Fork | None:
+async def _fork(seat: Seat, other: Seat) -> _Fork | None:
     """Compares two seats record by record. None = they do not differ: a gsn that only one of them has is nothing."""
     whole = same = 0
-    left, right = _frames(seat, 0, now_ms), _frames(other, 0, now_ms)
+    left, right = _frames(seat, 0), _frames(other, 0)
     a, b = await anext(left, None), await anext(right, None)
     while a is not None and b is not None:
         ahead = a.record.gsn - b.record.gsn
@@ -263,14 +263,14 @@ async def _fork(seat: Seat, other: Seat, now_ms: int) -> _Fork | None:
     return None
 
 
-async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
+async def _feed(seat: Seat, source: Seat) -> str:
     """Gives a seat what it misses at its end, the identical bytes, append by append."""
     start = seat.gsn
     if source.summary.missing:
-        await _lend_checkpoints(seat, source, now_ms)
-    async for batch in _batches(source, start, now_ms):
+        await _lend_checkpoints(seat, source)
+    async for batch in _batches(source, start):
         if seat.healthy:
-            with seat.minding(now_ms):
+            with seat.minding():
                 await seat.layer.append(batch)
         if not seat.healthy:
             break
@@ -281,22 +281,22 @@ async def _feed(seat: Seat, source: Seat, now_ms: int) -> str:
     return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
 
 
-async def _lend_checkpoints(seat: Seat, source: Seat, now_ms: int) -> None:
+async def _lend_checkpoints(seat: Seat, source: Seat) -> None:
     """Where records are missing, checkpoints say where a chain goes on behind the hole."""
     for guild in source.summary.heads:
         if not (seat.healthy and source.readable):
             return
         lent: Sequence[Checkpoint] = ()
-        with source.minding(now_ms):
+        with source.minding():
             lent = await source.layer.checkpoints(guild)
-        with seat.minding(now_ms):
+        with seat.minding():
             for checkpoint in reversed(lent):
                 await seat.layer.save_checkpoint(checkpoint)
 
 
-async def _batches(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[list[Frame]]:
+async def _batches(seat: Seat, after_gsn: int) -> AsyncIterator[list[Frame]]:
     batch: list[Frame] = []
-    async for frame in _frames(seat, after_gsn, now_ms):
+    async for frame in _frames(seat, after_gsn):
         batch.append(frame)
         if len(batch) >= FEED_RECORDS and frame.record.seq == frame.record.last:
             yield batch
@@ -305,10 +305,10 @@ async def _batches(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[lis
         yield batch
 
 
-async def _frames(seat: Seat, after_gsn: int, now_ms: int) -> AsyncIterator[Frame]:
+async def _frames(seat: Seat, after_gsn: int) -> AsyncIterator[Frame]:
     """A layer's frames; where reading fails, the seat breaks and the stream ends."""
     if not seat.readable:
         return
-    with seat.minding(now_ms):
+    with seat.minding():
         async for frame in seat.layer.frames_after(after_gsn):
             yield frame

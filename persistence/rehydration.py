@@ -27,7 +27,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
-async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, lineage: str, now_ms: int) -> Opened:
+async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, lineage: str) -> Opened:
     """Reads a guild back up to ``head``, or up to a checkpoint that is newer than every record left.
 
     Raises:
@@ -36,12 +36,12 @@ async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, l
     """
     for seat in seats:
         seat.layer.take_notes()  # of earlier reads, and told by them
-    found = await _checkpoints(seats, guild, lineage, now_ms)
+    found = await _checkpoints(seats, guild, lineage)
     known, notes = _beyond_records(found, head or NO_HEAD)
     notes += [f"{seat.name}: {note}" for seat in seats for note in seat.layer.take_notes()]
     for checkpoint in (*found, None):
         for seat in seats:
-            tail = await _tail(seat, guild, checkpoint, known, now_ms)
+            tail = await _tail(seat, guild, checkpoint, known)
             if tail is not None:
                 return Opened(
                     checkpoint=checkpoint,
@@ -56,12 +56,12 @@ async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, l
     raise Corrupt(f"guild {guild}", f"no layer leads to seq {known.seq}: {'; '.join(notes)}")
 
 
-async def _checkpoints(seats: Sequence[Seat], guild: GuildId, lineage: str, now_ms: int) -> list[Checkpoint]:
+async def _checkpoints(seats: Sequence[Seat], guild: GuildId, lineage: str) -> list[Checkpoint]:
     """The checkpoints of all layers, newest first, each once."""
     found: dict[tuple[int, int, str], Checkpoint] = {}
     for seat in seats:
         if seat.healthy:
-            with seat.minding(now_ms):
+            with seat.minding():
                 for checkpoint in await seat.layer.checkpoints(guild):
                     header = checkpoint.header
                     if header.lineage == lineage:
@@ -79,9 +79,7 @@ def _beyond_records(found: Sequence[Checkpoint], head: Head) -> tuple[Head, list
     return Head(seq=newest.seq, epoch=newest.epoch, gsn=newest.gsn, digest=digest), [text]
 
 
-async def _tail(
-    seat: Seat, guild: GuildId, checkpoint: Checkpoint | None, head: Head, now_ms: int
-) -> Sequence[Frame] | None:
+async def _tail(seat: Seat, guild: GuildId, checkpoint: Checkpoint | None, head: Head) -> Sequence[Frame] | None:
     """The frames between checkpoint and head; None when this layer does not have them whole."""
     seq, digest = NO_HEAD.seq, NO_HEAD.digest
     if checkpoint is not None:
@@ -89,7 +87,7 @@ async def _tail(
     if not seat.healthy or seq > head.seq:
         return None
     frames: Sequence[Frame] = ()
-    with seat.minding(now_ms):
+    with seat.minding():
         frames = await seat.layer.guild_frames(guild, seq)
     return frames if seat.healthy and _leads(frames, seq, digest, head) else None
 

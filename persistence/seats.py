@@ -15,13 +15,6 @@ from persistence.layer import Layer, LayerSummary
 from persistence.salvage import Salvage
 
 
-class Trouble(msgspec.Struct, frozen=True, kw_only=True):
-    """Since when (our clock, milliseconds) and why a layer is broken."""
-
-    since_ms: int
-    error: StorageError | Corrupt
-
-
 class Seat:
     """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened.
 
@@ -36,7 +29,7 @@ class Seat:
         self.fed = 0
         self.openings = 0
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
-        self.trouble: Trouble | None = None
+        self.trouble: StorageError | Corrupt | None = None
         self._read_only = False
 
     @property
@@ -52,45 +45,41 @@ class Seat:
         return self.healthy or self._read_only
 
     @contextmanager
-    def minding(self, now_ms: int) -> Iterator[None]:
+    def minding(self) -> Iterator[None]:
         """What the layer raises in this block breaks the seat and goes no further; ask ``healthy`` behind it."""
         try:
             yield
         except (StorageError, Corrupt) as error:
-            since_ms = now_ms if self.trouble is None else self.trouble.since_ms
-            self.trouble = Trouble(since_ms=since_ms, error=error)
+            self.trouble = error
             self._read_only = False
 
-    async def open(self, now_ms: int) -> None:
+    async def open(self) -> None:
         """Opens the layer (anew) and learns what it holds; where that fails, the seat stays broken."""
-        before = self.trouble
-        with self.minding(now_ms):
+        with self.minding():
             await self.layer.close()
             self.openings += 1
             self.learn(await self.layer.open())
             self.fed = 0
             self.trouble = None
-        if before is not None and self.trouble is not None:
-            self.trouble = Trouble(since_ms=before.since_ms, error=self.trouble.error)
 
-    async def begin(self, epoch: int, lineage: str, now_ms: int) -> None:
+    async def begin(self, epoch: int, lineage: str) -> None:
         """Begins a term; where that fails, the seat is broken, and opened once more so that it can be read."""
-        with self.minding(now_ms):
+        with self.minding():
             await self.layer.begin(epoch, lineage)
         refused = self.trouble
         if refused is not None:
-            await self.open(now_ms)
+            await self.open()
             self._read_only = self.healthy
             self.trouble = refused
 
-    async def keep(self, frames: Sequence[Frame], salvage: Salvage, now_ms: int) -> None:
+    async def keep(self, frames: Sequence[Frame], salvage: Salvage) -> None:
         """Has frames kept for their facts; where that fails, the seat is broken."""
-        with self.minding(now_ms):
+        with self.minding():
             await salvage.keep(_stream(frames))
 
-    async def set_aside(self, after_gsn: int, salvage: Salvage, now_ms: int) -> None:
+    async def set_aside(self, after_gsn: int, salvage: Salvage) -> None:
         """Parts with what lies behind a gsn, once that is kept; where either fails, the seat is broken."""
-        with self.minding(now_ms):
+        with self.minding():
             await salvage.keep(self.layer.frames_after(after_gsn))
             self.learn(await self.layer.set_aside(after_gsn))
 

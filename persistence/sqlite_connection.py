@@ -9,7 +9,7 @@ all of it on one thread: ``sqlite.py`` takes it off the event loop.
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -35,17 +35,12 @@ PRIMARY: Final = 0xFF
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Opens a database, or creates an empty one for its owner alone (it has names), and locks it.
-
-    Nothing of it is changed yet.
+    """Opens a database, or creates an empty one, and locks it. Nothing of it is changed yet.
 
     Raises:
         Corrupt: when it is no database.
         StorageError: when it cannot be opened, or another process holds it.
     """
-    if not path.exists():
-        with suppress(OSError):  # SQLite says the same of it, below
-            path.touch(0o600)
     with ExitStack() as opening, storing(path):
         db = opening.enter_context(closing(sqlite3.connect(path, timeout=BUSY_S)))
         db.text_factory = bytes

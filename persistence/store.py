@@ -82,16 +82,12 @@ class StartReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LayerHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """A layer now. ``broken_since_ms``: our clock, 0 = healthy; ``gsn``: the last one it is known to hold.
-
-    ``behind``: how many records of the process it lacks.
-    """
+    """A layer now. ``gsn``: the last that it is known to hold; ``behind``: how many of the process it lacks."""
 
     name: str
     healthy: bool
     gsn: int
     behind: int
-    broken_since_ms: int
     error: str
 
 
@@ -152,12 +148,11 @@ class Store:
             return await self._start()
 
     async def _start(self) -> StartReport:
-        now_ms = self._clock.now_ms()
         for seat in self._seats:
-            await seat.open(now_ms)
+            await seat.open()
         for seat in self._near:
             if not seat.healthy:
-                await seat.open(now_ms)  # whoever leads is found now: an error that passes shall not cost it its say
+                await seat.open()  # whoever leads is found now: an error that passes shall not cost it its say
         newest = recovery.newest(self._seats)
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
@@ -165,15 +160,15 @@ class Store:
         wanted = self._owed = max(newest.rank(), self._owed) if self._is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
-        notes += await self._take_term(now_ms)
-        notes += await recovery.fill(self._seats, self.salvage, now_ms)
-        leader = await recovery.leader_of(self._seats, now_ms)
+        notes += await self._take_term()
+        notes += await recovery.fill(self._seats, self.salvage)
+        leader = await recovery.leader_of(self._seats)
         if leader is None:
             raise self._nobody()
         if leader.trails:
             # Others may have gone on from there, however far the branch of this folder leads.
             wanted = self._owed = leader.rank()
-        notes += await recovery.heal(self._seats, leader, self.salvage, now_ms)
+        notes += await recovery.heal(self._seats, leader, self.salvage)
         self._go_on_from(wanted)
         self._in_doubt, self._owed = False, (0, 0)
         self.leader = self.leader or leader.name
@@ -212,10 +207,9 @@ class Store:
 
         False as well when one holds what this process has not written: then only ``restart_epoch`` helps.
         """
-        now_ms = self._clock.now_ms()
         for seat in self._near:
             if not seat.healthy and not self._in_doubt:
-                await self._bring_back(seat, now_ms)
+                await self._bring_back(seat)
         return not self._in_doubt and all(seat.healthy for seat in self._near)
 
     async def open_guild(self, guild: GuildId) -> Opened:
@@ -227,13 +221,13 @@ class Store:
         """
         if self._in_doubt:
             raise NotConfirmed(_READ_BACK_FIRST)
-        known, now_ms = self._heads.get(guild), self._clock.now_ms()
+        known = self._heads.get(guild)
         try:
-            opened = await open_guild(self._near, guild, known, self._lineage, now_ms)
+            opened = await open_guild(self._near, guild, known, self._lineage)
         except (Corrupt, StorageError):
             if self.following is None or not self.following.seat.healthy:
                 raise
-            opened = await open_guild(self._seats, guild, known, self._lineage, now_ms)  # slower: over the network
+            opened = await open_guild(self._seats, guild, known, self._lineage)  # slower: over the network
         if opened.head is not None:
             self._heads[guild] = opened.head
             self._gsn = max(self._gsn, opened.head.gsn)
@@ -260,7 +254,7 @@ class Store:
         digest = await _digest_of(pages)
         checkpoint = checkpoint_of(guild, head, self._lineage, pages, forgot_seq=forgot_seq, digest=digest)
         for seat in self._healthy():
-            with seat.minding(self._clock.now_ms()):
+            with seat.minding():
                 await seat.layer.save_checkpoint(checkpoint)
                 if read_back:
                     await _compare(seat.layer, checkpoint)
@@ -279,7 +273,7 @@ class Store:
         for seat in reversed(self._healthy()):
             if seat.gsn <= gsn:
                 continue
-            with seat.minding(self._clock.now_ms()):
+            with seat.minding():
                 return await _some(seat.layer.frames_after(gsn), limit)
         raise self._nobody()
 
@@ -293,7 +287,7 @@ class Store:
         if not wanted:
             return []
         for seat in reversed(self._healthy()):
-            with seat.minding(self._clock.now_ms()):
+            with seat.minding():
                 frames = seat.layer.frames_after(min(wanted) - 1)
                 return [frame.record async for frame in frames if wanted.get(frame.record.gsn) == frame.record]
         raise self._nobody()
@@ -309,7 +303,7 @@ class Store:
         for seat in self._healthy():
             lists = seat.layer.lists
             if lists is not None:
-                with seat.minding(self._clock.now_ms()):
+                with seat.minding():
                     return await query(lists)
         raise StorageError(f"lists and names cannot be read now: {self._troubles()}")
 
@@ -324,10 +318,10 @@ class Store:
             raise NotConfirmed(_READ_BACK_FIRST)
         seat = next(seat for seat in self._near if seat.name == name)
         if seat.trouble is not None:
-            raise StorageError(f"{name} cannot be read now: {seat.trouble.error}")
-        with seat.minding(self._clock.now_ms()):
+            raise StorageError(f"{name} cannot be read now: {seat.trouble}")
+        with seat.minding():
             return await query(seat)
-        raise seat.trouble.error
+        raise seat.trouble
 
     def guilds(self) -> tuple[GuildId, ...]:
         """Every guild that anything is recorded of."""
@@ -362,7 +356,7 @@ class Store:
         """Closes every layer. Safe to call twice."""
         self._in_doubt = True
         for seat in self._seats:
-            with seat.minding(self._clock.now_ms()):
+            with seat.minding():
                 await seat.layer.close()
 
     def _go_on_from(self, wanted: tuple[int, int]) -> None:
@@ -403,7 +397,7 @@ class Store:
                 raise CloudAway(f"all is empty here, and the cloud cannot be asked: {self._troubles()}")
             return
         if own and lineage and lineage not in own:
-            with seat.minding(self._clock.now_ms()):
+            with seat.minding():
                 self._refuse(WrongHistory(lineage, min(own)))
         elif self.leader and not await self._has_term(self.following.layer, seat.summary.epoch):
             raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self._epoch}")
@@ -417,33 +411,33 @@ class Store:
     async def _has_term(self, cloud: FencedLayer, newest: int) -> bool:
         return newest < self._epoch or (newest == self._epoch and await cloud.claim(newest))
 
-    async def _take_term(self, now_ms: int) -> list[str]:
+    async def _take_term(self) -> list[str]:
         """An epoch above all that was seen, durable in every layer; what belongs to another history goes aside."""
         readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
         self._epoch = 1 + max([self._epoch, *(seat.summary.epoch for seat in readable)])
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self._lineage = lineages[0] if lineages else self._randomness.token()
-        await self._fence(now_ms)
+        await self._fence()
         self._refuse_to_begin_apart(lineages)
         said: list[str] = []
         for seat in readable:
             if seat.trails:
                 continue
             strange = seat.summary.lineage not in ("", self._lineage)
-            await seat.begin(self._epoch, self._lineage, now_ms)
+            await seat.begin(self._epoch, self._lineage)
             if strange and seat.healthy:
                 text = f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine"
                 said.append(f"{text}, and its facts are recorded anew")
-                await seat.set_aside(0, self.salvage, now_ms)
+                await seat.set_aside(0, self.salvage)
         return said
 
-    async def _fence(self, now_ms: int) -> None:
+    async def _fence(self) -> None:
         """In the cloud first: an epoch that another process took is not begun anywhere."""
         if self.following is None:
             return
         cloud, seat = self.following.layer, self.following.seat
         if seat.healthy:
-            with seat.minding(now_ms):
+            with seat.minding():
                 while not await cloud.claim(self._epoch):
                     self._epoch += 1
                 seat.learn(await cloud.fence(self._epoch, self._lineage))
@@ -459,34 +453,34 @@ class Store:
         failed: list[StorageError | Corrupt] = []
         durable_in: set[str] = set()
         for seat in self._healthy():
-            with seat.minding(self._clock.now_ms()):
+            with seat.minding():
                 await seat.layer.append(frames)
                 seat.took(frames)
                 durable_in.add(seat.name)
             if seat.trouble is not None:
-                failed.append(seat.trouble.error)
+                failed.append(seat.trouble)
         unknown = [error for error in failed if isinstance(error, NotConfirmed | Corrupt)]
         self._in_doubt = bool(unknown) and not durable_in
         if durable_in:
             return frozenset(durable_in)
         raise next(iter([*unknown, *failed]), self._nobody())
 
-    async def _bring_back(self, seat: Seat, now_ms: int) -> None:
+    async def _bring_back(self, seat: Seat) -> None:
         others = self._healthy()
-        await seat.open(now_ms)
+        await seat.open()
         if not seat.healthy:
             return
         if seat.summary.epoch > self._epoch or seat.gsn > self._gsn:
             self._in_doubt = True
             return
-        if await recovery.completes(seat, others, now_ms):
+        if await recovery.completes(seat, others):
             self._in_doubt = True  # a hole that guilds began anew behind: it is filled, and all of them open again
         if self._in_doubt or not seat.healthy:
             return
         for other in others:
             other.learn(msgspec.structs.replace(other.summary, gsn=other.gsn, heads=dict(self._heads)))
-        await seat.begin(self._epoch, self._lineage, now_ms)
-        await recovery.rejoin(seat, others, self.salvage, now_ms)
+        await seat.begin(self._epoch, self._lineage)
+        await recovery.rejoin(seat, others, self.salvage)
         if seat.healthy and seat.gsn != self._gsn:
             self._in_doubt = True  # nobody is left who could give it what it misses
 
@@ -502,7 +496,7 @@ class Store:
         return StorageError(f"no layer can be used: {self._troubles()}")
 
     def _troubles(self) -> str:
-        return "; ".join(f"{seat.name}: {seat.trouble.error}" for seat in self._seats if seat.trouble is not None)
+        return "; ".join(f"{seat.name}: {seat.trouble}" for seat in self._seats if seat.trouble is not None)
 
     def _report(self, leader: Seat, notes: Sequence[str]) -> StartReport:
         layers = tuple(
@@ -511,7 +505,7 @@ class Store:
                 gsn=seat.gsn,
                 guilds=len(seat.summary.heads),
                 fed=seat.fed,
-                error="" if seat.trouble is None else str(seat.trouble.error),
+                error="" if seat.trouble is None else str(seat.trouble),
             )
             for seat in self._seats
         )
@@ -567,6 +561,5 @@ def _health(seat: Seat, gsn: int) -> LayerHealth:
         healthy=trouble is None,
         gsn=seat.gsn,
         behind=max(0, gsn - seat.gsn),
-        broken_since_ms=0 if trouble is None else trouble.since_ms,
-        error="" if trouble is None else str(trouble.error),
+        error="" if trouble is None else str(trouble),
     )

@@ -66,8 +66,8 @@ WELL = Vitals(
         epochs=0,
         ready=True,
         layers=(
-            LayerHealth(name="log", healthy=True, gsn=40, behind=0, broken_since_ms=0, error=""),
-            LayerHealth(name="database", healthy=False, gsn=38, behind=2, broken_since_ms=9, error="disk full"),
+            LayerHealth(name="log", healthy=True, gsn=40, behind=0, error=""),
+            LayerHealth(name="database", healthy=False, gsn=38, behind=2, error="disk full"),
         ),
     ),
     mailboxes=RosterStatistics(waiting=(0, 5, 2), deepest=4, accepted=90, coalesced=2, handled=83, dropped=1),

@@ -216,12 +216,6 @@ async def test_a_database_of_an_earlier_release_too_damaged_to_be_migrated_gives
     await layer.close()
 
 
-async def test_a_database_is_its_owners_alone_also_where_the_folder_is_not(layer: SqliteLayer, tmp_path: Path):
-    await layer.append(Chain().batch(RED))
-    for name in ("ledger.db", "ledger.db-wal"):
-        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
-
-
 async def test_a_database_of_a_later_release_is_refused_untouched(layer: SqliteLayer, tmp_path: Path):
     path = tmp_path / "ledger.db"
     await layer.append(Chain().batch(RED))

@@ -41,9 +41,9 @@ async def whatever_the_cloud_says(following: Following, source: Source) -> int:
         return 1
 
 
-async def parted_with(seat: Seat, after_gsn: int, salvage: Salvage, now_ms: int) -> None:
+async def parted_with(seat: Seat, after_gsn: int, salvage: Salvage) -> None:
     del salvage
-    with seat.minding(now_ms):
+    with seat.minding():
         seat.learn(await seat.layer.set_aside(after_gsn))
 
 

@@ -23,8 +23,8 @@ async def done_before_it_is_told(salvager: Salvager, lot: Lot) -> None:
         await salvager._roster.ask(guild, message, ASK_S)
 
 
-async def set_aside_before_it_is_kept(seat: Seat, after_gsn: int, salvage: Salvage, now_ms: int) -> None:
-    with seat.minding(now_ms):
+async def set_aside_before_it_is_kept(seat: Seat, after_gsn: int, salvage: Salvage) -> None:
+    with seat.minding():
         frames = [frame async for frame in seat.layer.frames_after(after_gsn)]
 
         async def stream():

@@ -133,7 +133,7 @@ async def opened_at_once(journal: Journal, of: GuildId, incarnation: int) -> Ope
     """Does not queue behind the appends."""
     store = journal._store
     journal._incarnations[of] = incarnation
-    return await open_guild(store._seats, of, store._heads.get(of), store._lineage, store._clock.now_ms())
+    return await open_guild(store._seats, of, store._heads.get(of), store._lineage)
 
 
 async def waits_for_no_layer(journal: Journal, appended: Sequence[Appended]) -> bool:

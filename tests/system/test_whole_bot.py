@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from actors.cli.scoreboard import exported
 from ledger.records import Status
@@ -16,7 +17,12 @@ async def test_a_join_is_worked_out_acknowledged_and_exported(stage: Stage):
     join = stage.world.join(stage.guild, via=stage.invite.code)
     (line,) = await stage.worked_out(join)
     assert (line.status, line.code, line.credited) == (Status.CERTAIN, stage.invite.code, str(stage.staff.id))
+    assert readable_for_others(stage.data) == []
     assert await stage.bot.stop() == 0
+
+
+def readable_for_others(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*") if path.stat().st_mode & 0o077]
 
 
 async def test_staff_assign_a_code_refresh_and_look_who_brought_how_many(stage: Stage):
