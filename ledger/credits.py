@@ -4,47 +4,91 @@ Only what is proven, or what a person decided, credits by itself; what Discord r
 A credit is by membership and kind, and is taken back in the same append that takes away what it rests on.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
+from ledger.forgetting import person
 from ledger.ids import UserId
-from ledger.records import Cause, Credit, CreditGranted, CreditReversed, Draft, Status, VerdictReached
+from ledger.records import (
+    Cause,
+    Credit,
+    CreditGranted,
+    CreditReversed,
+    Draft,
+    Status,
+    VerdictReached,
+    VipChanged,
+)
 from ledger.state import GuildState, Period
 
 CREDITING: Final = frozenset({Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN, Status.MANUAL})
 
 
-def move_credits(state: GuildState, period: Period, verdict: VerdictReached, cause: Cause) -> Iterator[Draft]:
-    """What a verdict that will be in force changes in the credits of its membership."""
-    user, number = verdict.user, period.verdicts + 1
-    holder = join_credit(state, period, verdict.status, verdict.staff, user)
-    yield from _Credited("join", user, period.opened_us, number).moves(period.credited, holder, cause)
-    vip = vip_credit(state, period, verdict.status, verdict.staff, user)
-    yield from _Credited("vip", user, period.opened_us, number).moves(period.vip_credited, vip, cause)
-    if period.vip_credited and not vip:
-        yield from _pass_on(state, user, period, cause)
+def move_credit(state: GuildState, period: Period, verdict: VerdictReached, cause: Cause) -> Iterator[Draft]:
+    """What a verdict that will be in force changes in the credit for its join."""
+    holder = join_credit(state, period, verdict.status, verdict.staff, verdict.user)
+    credited = _Credited("join", verdict.user, period.opened_us, period.verdicts + 1)
+    yield from credited.moves(period.credited, holder, cause)
 
 
-def credit_vip(state: GuildState, user: UserId, period: Period, cause: Cause) -> Iterator[Draft]:
-    """The credit for an upgrade, by the verdict in force now; none yet, where that is open."""
-    holder = vip_credit(state, period, period.status, period.staff, user, has=True)
-    credited = _Credited("vip", user, period.opened_us, period.verdicts)
-    yield from credited.moves(period.vip_credited, holder, cause)
+def with_upgrades(state: GuildState, drafts: Iterable[Draft]) -> tuple[Draft, ...]:
+    """The drafts of one append, and what they change in the credits for upgrades.
+
+    That is worked out behind all of them: an append may judge several memberships of a person, of whose upgrades one
+    is credited in a life.
+    """
+    held = tuple(drafts)
+    judged: dict[UserId, dict[int, Period]] = {}
+    for draft in held:
+        event = draft.event
+        if isinstance(event, VerdictReached | VipChanged):
+            who = person(state, event.user)
+            mine = judged.get(who, {})
+            period = mine.get(event.opened_us) or state.membership(who, event.opened_us)
+            if period is not None and _weighs(period, event):
+                judged[who] = mine | {event.opened_us: _behind(period, event)}
+    moves = (move for who, mine in judged.items() for move in _moved(state, who, mine, held[-1].cause))
+    return (*held, *moves)
 
 
-def _pass_on(state: GuildState, user: UserId, period: Period, cause: Cause) -> Iterator[Draft]:
-    """The one credit of a life is free again: it goes to the oldest other upgrade that somebody stands behind."""
-    others = [each for each in state.periods_of(user) if each.opened_us != period.opened_us]
-    if state.settings.vip_once != "life" or any(each.vip_credited for each in others):
-        return
-    for each in others:
-        holder = _creditable(state, each, each.status, each.staff, user) if each.vip_since_us else None
-        if holder and each.counted:
-            name = state.holder_of(user, each.opened_us)
-            yield from _Credited("vip", name, each.opened_us, each.verdicts).moves(None, holder, cause)
-            return
+def _weighs(period: Period, event: VerdictReached | VipChanged) -> bool:
+    """Whether it can change the credit: of an upgrade that is known already no more is to be said."""
+    return isinstance(event, VerdictReached) or (event.has and not period.vip_since_us)
+
+
+def _behind(period: Period, event: VerdictReached | VipChanged) -> Period:
+    """The membership as it will be, as far as credits go."""
+    if isinstance(event, VipChanged):
+        return msgspec.structs.replace(period, vip_since_us=event.at_us)
+    return msgspec.structs.replace(period, status=event.status, staff=event.staff, verdicts=period.verdicts + 1)
+
+
+def _moved(state: GuildState, who: UserId, judged: Mapping[int, Period], cause: Cause) -> Iterator[Draft]:
+    """The credits of a person's upgrades, where memberships were ``judged`` (by when they began)."""
+    periods = [judged.get(each.opened_us, each) for each in state.periods_of(who)]
+    holders = {each.opened_us: _vip_holder(state, who, each) for each in periods}
+    mine = [each for each in periods if each.opened_us in judged]
+    if state.settings.vip_once == "life":
+        standing = [each for each in periods if each.vip_credited and (each not in mine or holders[each.opened_us])]
+        free = any(each.vip_credited for each in mine)  # then it passes on to the oldest that somebody stands behind
+        rightful = standing or [each for each in (periods if free else mine) if holders[each.opened_us]]
+        rightful = rightful[:1]
+    else:
+        rightful = mine
+    for each in periods:
+        if each in mine or (each in rightful and not each.vip_credited):
+            credited = _Credited("vip", state.holder_of(who, each.opened_us), each.opened_us, each.verdicts)
+            holder = holders[each.opened_us] if each in rightful else None
+            yield from credited.moves(each.vip_credited, holder, cause)
+
+
+def _vip_holder(state: GuildState, who: UserId, period: Period) -> UserId | None:
+    """Whoever is behind the membership in which an upgrade came, rejoin or not."""
+    if not period.vip_since_us or not period.counted:
+        return None
+    return _creditable(state, period, period.status, period.staff, state.holder_of(who, period.opened_us))
 
 
 def join_credit(
@@ -52,17 +96,6 @@ def join_credit(
 ) -> UserId | None:
     """Who holds the credit for a join under such a verdict."""
     if status is not Status.MANUAL and period.rejoin and not state.settings.credit_rejoins:
-        return None
-    return _creditable(state, period, status, staff, user)
-
-
-def vip_credit(
-    state: GuildState, period: Period, status: Status, staff: UserId | None, user: UserId, *, has: bool = False
-) -> UserId | None:
-    """Who holds the credit for the upgrade: whoever is behind the membership in which it came, rejoin or not."""
-    if not (has or period.vip_since_us) or not period.counted:
-        return None
-    if state.settings.vip_once == "life" and _was_credited_before(state, user, period):
         return None
     return _creditable(state, period, status, staff, user)
 
@@ -77,10 +110,6 @@ def _creditable(
     if staff == user and status is not Status.MANUAL and not settings.credit_self:
         return None
     return staff
-
-
-def _was_credited_before(state: GuildState, user: UserId, period: Period) -> bool:
-    return any(each.vip_credited for each in state.periods_of(user) if each.opened_us != period.opened_us)
 
 
 class _Credited(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
 from ledger.audit import audit_arrived, audit_failed, note_logged
 from ledger.channels import codes_in, without_channel
 from ledger.closing import sample_arrived, sample_failed, solve_again
+from ledger.credits import with_upgrades
 from ledger.decision import Decision
 from ledger.effects import NO_REQUEST, Effect, ListMembers, Welcome
 from ledger.fates import DECIDED, Fate, fate_of
@@ -56,9 +57,11 @@ def decide(state: GuildState, presence: Presence, message: m.Message) -> Decisio
     decision = _decide(state, presence, message)
     if fate_of(decision.presence.phase, message) is Fate.POSTPONED:
         decision = _postponed(presence, decision)
-    if not state.era or isinstance(message, m.Salvage):  # which may begin an era on its way
+    if not decision.drafts or isinstance(message, m.Salvage):  # which sees to all of this on its way
         return decision
-    drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in decision.drafts)
+    drafts = with_upgrades(state, decision.drafts)
+    if state.era:
+        drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in drafts)
     return msgspec.structs.replace(decision, drafts=drafts)
 
 

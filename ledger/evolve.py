@@ -103,7 +103,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.InviteCreated():
             state.births.setdefault(identity(event.invite), Birth(event.invite, event.arrived_us))
         case r.InviteDied():
-            _death(state, event)
+            _death(state, event, record.cause)
         case r.ContinuityBroken():
             _break(state, event.reason)
         case r.DeletionLogged():
@@ -247,13 +247,20 @@ def _settle(state: GuildState, event: r.SampleTaken) -> None:
         if birth.arrived_us < event.requested_us and birth.invite.code not in state.counters:
             state.tombstones[birth.invite.code] = birth.invite
     _keep_newest(state.tombstones, MAX_TOMBSTONES)
+    listed = (birth for birth in state.births.values() if _is_listed(state, birth.invite))
+    shown = {birth.invite.code: birth.arrived_us for birth in listed}
     state.births = {
         key: birth
         for key, birth in state.births.items()
         if birth.arrived_us >= event.requested_us and not _is_listed(state, birth.invite)
     }
-    # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite.
-    state.deaths = {code: death for code, death in state.deaths.items() if death.arrived_us >= event.requested_us}
+    # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite. So it
+    # is where the birth of what is shown was told of behind the death.
+    state.deaths = {
+        code: death
+        for code, death in state.deaths.items()
+        if death.arrived_us >= max(event.requested_us, shown.get(code, 0))
+    }
 
 
 def _is_listed(state: GuildState, invite: r.Counter) -> bool:
@@ -273,17 +280,28 @@ def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
     state.vanity = event.vanity
 
 
-def _death(state: GuildState, event: r.InviteDied) -> None:
-    """Of what is told of one death the first counts, and that its channel was deleted, whenever that is told."""
+def _death(state: GuildState, event: r.InviteDied, cause: r.Cause) -> None:
+    """Of what is told of one death the first counts, and that its channel was deleted, whenever that is told.
+
+    It is another one where the code had come back, or may have unheard.
+    """
     death, before = Death(event.arrived_us, event.how), state.deaths.get(event.code)
     if before is not None:
         births = [each.arrived_us for each in state.births.values() if each.invite.code == event.code]
-        came_back = any(born_us >= before.arrived_us for born_us in births)
+        came_back = _is_broken(state, cause) or any(born_us >= before.arrived_us for born_us in births)
         first_us = death.arrived_us if came_back else min(death.arrived_us, before.arrived_us)
         death = Death(first_us, "channel" if "channel" in (death.how, before.how) else death.how)
     state.deaths[event.code] = death
     if event.how == "channel":
         state.gaps = without_channel(state.gaps, (event.code,), event.arrived_us)
+
+
+def _is_broken(state: GuildState, cause: r.Cause) -> bool:
+    """Whether anything may have been missed between the last sample and this."""
+    other = (
+        isinstance(cause, r.GatewayCause) and state.baseline is not None and cause.session != state.baseline.session
+    )
+    return other or bool(state.broken)
 
 
 def _creation(state: GuildState, event: r.CreationLogged) -> None:

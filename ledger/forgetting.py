@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from ledger import records as r
-from ledger.ids import UserId, tombstone
+from ledger.ids import UserId, is_tombstone, tombstone
 from ledger.state import Assignment, Gap, GapSource, GuildState, Period
 
 
@@ -68,6 +68,8 @@ def names(state: GuildState, user: UserId) -> bool:
 
 def person(state: GuildState, name: UserId) -> UserId:
     """Who a tombstone stands for; anybody else is themselves."""
+    if not is_tombstone(name):
+        return name
     return next((user for user, number in state.forgotten.items() if tombstone(number) == name), name)
 
 

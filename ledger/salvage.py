@@ -15,6 +15,7 @@ import msgspec
 
 from ledger import messages as m
 from ledger import records as r
+from ledger.credits import with_upgrades
 from ledger.evolve import evolve
 from ledger.forgetting import era_key, person
 from ledger.ids import SessionId, UserId, is_tombstone, tombstone
@@ -141,7 +142,7 @@ class Salvaging:
         verdict = plain_verdict(name, period, r.Status.UNKNOWN, SALVAGED)
         if event.bot:
             verdict = plain_verdict(name, period, r.Status.NON_INVITE, "bot")
-        for draft in pronounce(self.state, period, verdict, self._cause):
+        for draft in with_upgrades(self.state, pronounce(self.state, period, verdict, self._cause)):
             self._put(draft)
 
     def _period(self, name: UserId, opened_us: int) -> Period:
@@ -181,7 +182,7 @@ class Salvaging:
         named = r.renamed(event, self._name)
         holder = self.state.holder_of(who, event.opened_us)
         verdict = msgspec.structs.replace(named, user=holder, supersedes=period.verdict_seq)
-        for draft in pronounce(self.state, period, verdict, self._cause):
+        for draft in with_upgrades(self.state, pronounce(self.state, period, verdict, self._cause)):
             self._put(draft)
 
     def _assign(self, event: r.InviteAssigned) -> None:

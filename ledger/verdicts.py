@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.credits import move_credits
+from ledger.credits import move_credit
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.judging import Judgement, judge, said, testify
 from ledger.origins import Origin, origin_in, origin_told
@@ -47,7 +47,7 @@ def close_window(
 
 
 def pronounce(state: GuildState, period: Period, verdict: VerdictReached, cause: Cause) -> Iterator[Draft]:
-    """The verdict, if it says something new, and what it changes in the credits; all in one append.
+    """The verdict, if it says something new, and what it changes in the credit for the join; all in one append.
 
     What a person has decided stands until a person decides otherwise.
     """
@@ -56,7 +56,7 @@ def pronounce(state: GuildState, period: Period, verdict: VerdictReached, cause:
         return
     number = period.verdicts + 1
     yield Draft(event=verdict, cause=cause, key=f"verdict/{verdict.user}/{verdict.opened_us}/{number}")
-    yield from move_credits(state, period, verdict, cause)
+    yield from move_credit(state, period, verdict, cause)
 
 
 def plain_verdict(user: UserId, period: Period, status: Status, reason: str) -> VerdictReached:

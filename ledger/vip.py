@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from ledger import records as r
-from ledger.credits import credit_vip
 from ledger.ids import RoleId, UserId
 from ledger.messages import RecordJoin
 from ledger.state import GuildState
@@ -18,7 +17,7 @@ from ledger.state import GuildState
 def vip_drafts(
     state: GuildState, user: UserId, roles: Sequence[RoleId], at_us: int, cause: r.Cause
 ) -> Iterator[r.Draft]:
-    """What a member's roles say that is news: the upgrade with its credit, or its end, which takes none back."""
+    """What a member's roles say that is news: the upgrade, or its end, which takes no credit back."""
     wanted, period = state.settings.vip_roles, state.current(user)
     if not wanted or period is None or not period.is_open() or period.bot:
         return
@@ -28,15 +27,10 @@ def vip_drafts(
     name = state.holder_of(user, period.opened_us)
     event = r.VipChanged(user=name, opened_us=period.opened_us, has=has, at_us=at_us)
     yield r.Draft(event=event, cause=cause, key=f"vip/{name}/{period.opened_us}/{state.seq}")
-    if has and not period.vip_since_us:
-        yield from credit_vip(state, name, period, cause)
 
 
 def joined_as_vip(state: GuildState, join: RecordJoin) -> Iterator[r.Draft]:
-    """Who has a role at the join, or in the list that shows it, gained it in this membership, not in one before.
-
-    The credit comes with the join's verdict.
-    """
+    """Who has a role at the join, or in the list that shows it, gained it in this membership, not in one before."""
     if join.bot or set(state.settings.vip_roles).isdisjoint(join.roles):
         return
     event = r.VipChanged(user=join.user, opened_us=join.joined_at_us, has=True, at_us=join.arrived_us)

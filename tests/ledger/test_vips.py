@@ -1,9 +1,14 @@
 """Upgrades by example: in which membership they came, and who is credited for them."""
 
+import msgspec
+
 from ledger import messages as m
 from ledger import records as r
-from ledger.ids import InteractionId, InviteCode, RoleId, SessionId, UserId
+from ledger.credits import with_upgrades
+from ledger.ids import GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.samples import Sample
+from ledger.state import GuildState, Period, Roll
+from ledger.verdicts import plain_verdict, pronounce
 from tests.ledger.lives import GREETING, SECOND, START_US, THIS, UNDER_WAY, Life
 
 ANNA, CLEO, DORA, OWNER = (UserId(str(number)) for number in (1, 51, 52, 99))
@@ -137,3 +142,28 @@ def test_once_a_membership_each_upgrade_has_a_credit_of_its_own():
     assert [each.vip_credited for each in life.state.members[ANNA]] == [CLEO, DORA]
     decides(life, "d", at(5), None)
     assert [each.vip_credited for each in life.state.members[ANNA]] == [None, DORA]
+
+
+def test_two_upgrades_of_a_life_that_are_judged_together_have_one_credit():
+    life = guild()
+    joins(life, 5, VIP)
+    life.tell(m.RecordLeave(cause=told(2), user=ANNA, arrived_us=at(20)))
+    joins(life, 30, VIP, number=3)
+    sampled(life, 31, 2, 0)
+    first, second = life.state.members[ANNA]
+    assert [each.status for each in (first, second)] == [r.Status.CERTAIN] * 2
+    assert (first.vip_credited, second.vip_credited) == (CLEO, None)
+
+
+def test_a_credit_does_not_pass_on_to_an_upgrade_that_nobody_stands_behind_any_more_either():
+    certain = Period(START_US, START_US, status=r.Status.CERTAIN, staff=CLEO, vip_since_us=START_US, verdicts=1)
+    first = msgspec.structs.replace(certain, vip_credited=CLEO)
+    second = msgspec.structs.replace(certain, opened_us=at(30))
+    state = GuildState(guild=GuildId("1"), settings=SETTINGS, members=Roll({ANNA: (first, second)}))
+    fallen = [
+        draft
+        for period in (first, second)
+        for draft in pronounce(state, period, plain_verdict(ANNA, period, r.Status.UNKNOWN, "no_use_seen"), told(1))
+    ]
+    moved = [each.event for each in with_upgrades(state, fallen)[len(fallen) :]]
+    assert moved == [r.CreditReversed(user=ANNA, opened_us=START_US, kind="vip", staff=CLEO)]

@@ -1,6 +1,6 @@
 """In random worlds no certain verdict is wrong and the truth is always among the candidates."""
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger import records as r
@@ -48,6 +48,8 @@ def test_no_claim_is_wrong_and_the_truth_is_among_the_candidates(seed: int):
 
 
 @given(seeds)
+@example(3033)  # a code that died comes back while nobody listens, and dies again
+@example(45123)  # a code that was used up comes back while a sample is on its way, and is used up again
 def test_no_claim_is_wrong_where_the_bot_is_new_and_a_session_is_lost(seed: int):
     world = NewWorld(seed)
     world.run()

@@ -160,6 +160,7 @@ def in_an_example(number: int) -> None:
         test_audit_log.test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(Guild())
     with breaking("I2"):
         test_vips.test_the_one_credit_of_a_life_goes_to_the_next_upgrade_where_the_first_proves_to_be_nobodys()
+        test_vips.test_two_upgrades_of_a_life_that_are_judged_together_have_one_credit()
 
 
 def seeded(numbers: range) -> r.Draft:

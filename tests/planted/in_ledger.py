@@ -169,9 +169,17 @@ def never_to_others(window: Window, ground: Ground) -> bool:
     return False
 
 
-def never_before(state: GuildState, user: UserId, period: Period) -> bool:
-    del state, user, period
-    return False
+_moved: Final = credits_of._moved
+
+
+def as_if_for_each(state: GuildState, who: UserId, judged: Mapping[int, Period], cause: r.Cause) -> Iterator[r.Draft]:
+    settings = msgspec.structs.replace(state.settings, vip_once="membership")
+    return _moved(msgspec.structs.replace(state, settings=settings), who, judged, cause)
+
+
+def one_by_one(state: GuildState, who: UserId, judged: Mapping[int, Period], cause: r.Cause) -> Iterator[r.Draft]:
+    for opened_us, period in judged.items():
+        yield from _moved(state, who, {opened_us: period}, cause)
 
 
 def never_deleted(source: GapSource, at_us: int | None) -> GapSource:
@@ -345,7 +353,15 @@ BUGS: Final = (
         name="upgrade-of-each-membership",
         origin=Origin.OURS,
         what="who comes back and is upgraded again is credited again, though once for life was asked for",
-        swaps=(Swap(credits_of, "_was_credited_before", never_before),),
+        swaps=(Swap(credits_of, "_moved", as_if_for_each),),
+        breaks=frozenset({"I2"}),
+        hunts=("examples",),
+    ),
+    Bug(
+        name="upgrades-one-by-one",
+        origin=Origin.OURS,
+        what="of two upgrades of one person that an append judges, neither knows of the other's credit",
+        swaps=(Swap(credits_of, "_moved", one_by_one),),
         breaks=frozenset({"I2"}),
         hunts=("examples",),
     ),
