@@ -4,7 +4,7 @@ Only what is proven, or what a person decided, credits by itself; what Discord r
 A credit is by membership and kind, and is taken back in the same append that takes away what it rests on.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -69,19 +69,28 @@ def _moved(state: GuildState, who: UserId, judged: Mapping[int, Period], cause: 
     """The credits of a person's upgrades, where memberships were ``judged`` (by when they began)."""
     periods = [judged.get(each.opened_us, each) for each in state.periods_of(who)]
     holders = {each.opened_us: _vip_holder(state, who, each) for each in periods}
-    mine = [each for each in periods if each.opened_us in judged]
-    if state.settings.vip_once == "life":
-        standing = [each for each in periods if each.vip_credited and (each not in mine or holders[each.opened_us])]
-        free = any(each.vip_credited for each in mine)  # then it passes on to the oldest that somebody stands behind
-        rightful = standing or [each for each in (periods if free else mine) if holders[each.opened_us]]
-        rightful = rightful[:1]
-    else:
-        rightful = mine
+    rightful = {*judged} if state.settings.vip_once != "life" else _one_of_a_life(periods, judged, holders)
     for each in periods:
-        if each in mine or (each in rightful and not each.vip_credited):
-            credited = _Credited("vip", state.holder_of(who, each.opened_us), each.opened_us, each.verdicts)
-            holder = holders[each.opened_us] if each in rightful else None
+        opened_us, stays = each.opened_us, each.vip_credited and each.opened_us not in judged
+        if not stays and opened_us in rightful.union(judged):
+            credited = _Credited("vip", state.holder_of(who, opened_us), opened_us, each.verdicts)
+            holder = holders[opened_us] if opened_us in rightful else None
             yield from credited.moves(each.vip_credited, holder, cause)
+
+
+def _one_of_a_life(
+    periods: Sequence[Period], judged: Mapping[int, Period], holders: Mapping[int, UserId | None]
+) -> set[int]:
+    """The membership whose upgrade is credited: as before while somebody stands behind it, else the oldest judged.
+
+    A credit that is free again passes on to the oldest of all.
+    """
+    standing = [
+        each for each in periods if each.vip_credited and (each.opened_us not in judged or holders[each.opened_us])
+    ]
+    is_free = any(each.vip_credited for each in judged.values())
+    backed = [each for each in periods if holders[each.opened_us] and (is_free or each.opened_us in judged)]
+    return {each.opened_us for each in (standing or backed)[:1]}
 
 
 def _vip_holder(state: GuildState, who: UserId, period: Period) -> UserId | None:
