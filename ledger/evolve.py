@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, SKEW_US, close_gap
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -283,25 +283,26 @@ def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
 def _death(state: GuildState, event: r.InviteDied, cause: r.Cause) -> None:
     """Of what is told of one death the first counts, and that its channel was deleted, whenever that is told.
 
-    It is another one where the code had come back, or may have unheard.
+    A code that may have come back meanwhile has died again: the last of its lives ended with the last death.
     """
     death, before = Death(event.arrived_us, event.how), state.deaths.get(event.code)
     if before is not None:
-        births = [each.arrived_us for each in state.births.values() if each.invite.code == event.code]
-        came_back = _is_broken(state, cause) or any(born_us >= before.arrived_us for born_us in births)
-        first_us = death.arrived_us if came_back else min(death.arrived_us, before.arrived_us)
-        death = Death(first_us, "channel" if "channel" in (death.how, before.how) else death.how)
+        again = event.how != "channel" and _may_have_come_back(state, event.code, before, cause)
+        at_us = (max if again else min)(death.arrived_us, before.arrived_us)
+        death = Death(at_us, "channel" if "channel" in (death.how, before.how) else death.how)
     state.deaths[event.code] = death
     if event.how == "channel":
         state.gaps = without_channel(state.gaps, (event.code,), event.arrived_us)
 
 
-def _is_broken(state: GuildState, cause: r.Cause) -> bool:
-    """Whether anything may have been missed between the last sample and this."""
-    other = (
-        isinstance(cause, r.GatewayCause) and state.baseline is not None and cause.session != state.baseline.session
-    )
-    return other or bool(state.broken)
+def _may_have_come_back(state: GuildState, code: InviteCode, before: Death, cause: r.Cause) -> bool:
+    """Whether another invite of the code was heard of or shown since about that death, or may have been missed."""
+    if any(birth.invite.code == code for birth in state.births.values()):
+        return True
+    held, baseline = state.counters.get(code), state.baseline
+    missed = isinstance(cause, r.GatewayCause) and baseline is not None and cause.session != baseline.session
+    is_young = held is not None and held.created_at_us >= before.arrived_us - LATE_DEATH_US
+    return missed or is_young or bool(state.broken)
 
 
 def _creation(state: GuildState, event: r.CreationLogged) -> None:

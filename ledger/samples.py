@@ -11,11 +11,12 @@ from typing import Final
 import msgspec
 
 from ledger.forgetting import person
-from ledger.ids import VANITY, SessionId
+from ledger.ids import VANITY, InviteCode, SessionId
 from ledger.records import Counter, CreationLogged, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
 SKEW_US: Final = 2_000_000
+LATE_DEATH_US: Final = 10_000_000
 """How far Discord's clock and ours may differ, and how late a death may be told."""
 UNLIMITED: Final = -1
 LOGGED: Final = "logged"
@@ -169,7 +170,8 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     reborn = {now.code for now in taken.changed if _is_reborn(state, now)}
     for code in (*taken.gone, *reborn):
         if code in state.counters:
-            yield from _gone(state, state.counters[code], state.deaths.get(code), taken)
+            last = state.counters[code]
+            yield from _gone(state, last, _death(state, code, last.created_at_us - SKEW_US), taken)
     shown = _shown(state, taken)
     for birth in state.births.values():
         if birth.arrived_us < taken.requested_us and identity(birth.invite) not in shown:
@@ -191,11 +193,19 @@ def _shown(state: GuildState, taken: SampleTaken) -> frozenset[str]:
 
 def _born_and_gone(state: GuildState, birth: Birth, taken: SampleTaken) -> Iterator[GapSource]:
     """An invite that was made, and is in neither sample: used, perhaps, in between or even before."""
-    death = state.deaths.get(birth.invite.code)
-    if death is not None and death.arrived_us < birth.arrived_us:
-        death = None  # an earlier invite's of the same code, or told out of order: nothing is excluded by it
+    death = _death(state, birth.invite.code, birth.arrived_us)
     for source in _gone(state, birth.invite, death, taken):
         yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
+
+
+def _death(state: GuildState, code: InviteCode, born_us: int) -> Death | None:
+    """The death of the code's last invite, which was born then; None where it may be that of an earlier one.
+
+    That is told late, perhaps: behind the birth of the next. Of which invites a channel takes with it is known.
+    """
+    death = state.deaths.get(code)
+    late_us = 0 if death is None or death.how == "channel" else LATE_DEATH_US
+    return None if death is None or death.arrived_us < born_us + late_us else death
 
 
 def _is_told_late(state: GuildState, birth: Birth) -> bool:

@@ -35,9 +35,13 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
                 births.setdefault((event.invite.code, event.invite.created_at_us), (event.invite, event.arrived_us))
             case r.InviteDied() as event:
                 at_us, how = deaths.get(event.code, (event.arrived_us, event.how))
-                again = any(code == event.code and told_us >= at_us for (code, _), (_, told_us) in births.items())
-                first_us = event.arrived_us if again else min(at_us, event.arrived_us)
-                deaths[event.code] = (first_us, "channel" if "channel" in (how, event.how) else "deleted")
+                heard = [invite for (code, _), (invite, _) in births.items() if code == event.code]
+                young = event.code in counters and counters[event.code].created_at_us >= at_us - 10_000_000
+                session = getattr(record.cause, "session", baseline and baseline[3])
+                lost = bool(broken) or (baseline is not None and session != baseline[3])
+                again = event.how != "channel" and (bool(heard) or young or lost)
+                at_us = max(at_us, event.arrived_us) if again else min(at_us, event.arrived_us)
+                deaths[event.code] = (at_us, "channel" if "channel" in (how, event.how) else "deleted")
             case r.ContinuityBroken() | r.EventUnreadable() | r.GuildLeft() as event:
                 breaks += 1
                 broken.append(event.reason if isinstance(event, r.ContinuityBroken) else A_BREAK[type(event)])
@@ -50,12 +54,19 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
                 gone = [invite for invite, told_us in births.values() if told_us < event.requested_us]
                 tombstones |= {invite.code: invite for invite in gone if invite.code not in counters}
                 listed = {(counter.code, counter.created_at_us) for counter in counters.values()}
+                shown = {
+                    code: told_us for (code, created), (_, told_us) in births.items() if (code, created) in listed
+                }
                 births = {
                     key: birth
                     for key, birth in births.items()
                     if key not in listed and birth[1] >= event.requested_us
                 }
-                deaths = {code: death for code, death in deaths.items() if death[0] >= event.requested_us}
+                deaths = {
+                    code: death
+                    for code, death in deaths.items()
+                    if death[0] >= max(event.requested_us, shown.get(code, 0))
+                }
                 broken, vanity, unsolved = [], event.vanity, unsolved + 1
                 baseline = (event.number, event.requested_us, event.answered_us, event.session)
             case r.WindowClosed() as event:
