@@ -145,7 +145,8 @@ async def answering(answer: Answer | None, **methods: Answer) -> AsyncIterator[M
         said = methods.get(asked.split()[0].decode(), answer)
         if said is not None:
             status, body = said
-            writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
+            head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close"  # or it is used again
+            writer.write(f"{head}\r\n\r\n{body}".encode())
         writer.close()
 
     server = await asyncio.start_server(speak, "127.0.0.1", 0)
