@@ -287,7 +287,7 @@ def _death(state: GuildState, event: r.InviteDied, cause: r.Cause) -> None:
     """
     death, before = Death(event.arrived_us, event.how), state.deaths.get(event.code)
     if before is not None:
-        again = event.how != "channel" and _may_have_come_back(state, event.code, before, cause)
+        again = _may_have_come_back(state, event.code, before, cause)
         at_us = (max if again else min)(death.arrived_us, before.arrived_us)
         death = Death(at_us, "channel" if "channel" in (death.how, before.how) else death.how)
     state.deaths[event.code] = death
@@ -301,7 +301,7 @@ def _may_have_come_back(state: GuildState, code: InviteCode, before: Death, caus
         return True
     held, baseline = state.counters.get(code), state.baseline
     missed = isinstance(cause, r.GatewayCause) and baseline is not None and cause.session != baseline.session
-    is_young = held is not None and held.created_at_us >= before.arrived_us - LATE_DEATH_US
+    is_young = held is not None and held.created_at_us + SKEW_US >= before.arrived_us - LATE_DEATH_US
     return missed or is_young or bool(state.broken)
 
 

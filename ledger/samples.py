@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ledger.forgetting import person
-from ledger.ids import VANITY, InviteCode, SessionId
+from ledger.ids import VANITY, SessionId
 from ledger.records import Counter, CreationLogged, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
@@ -171,7 +171,8 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     for code in (*taken.gone, *reborn):
         if code in state.counters:
             last = state.counters[code]
-            yield from _gone(state, last, _death(state, code, last.created_at_us - SKEW_US), taken)
+            born_us = (last.created_at_us - SKEW_US, last.created_at_us + SKEW_US)
+            yield from _gone(state, last, _death(state, last, born_us), taken)
     shown = _shown(state, taken)
     for birth in state.births.values():
         if birth.arrived_us < taken.requested_us and identity(birth.invite) not in shown:
@@ -193,19 +194,32 @@ def _shown(state: GuildState, taken: SampleTaken) -> frozenset[str]:
 
 def _born_and_gone(state: GuildState, birth: Birth, taken: SampleTaken) -> Iterator[GapSource]:
     """An invite that was made, and is in neither sample: used, perhaps, in between or even before."""
-    death = _death(state, birth.invite.code, birth.arrived_us)
+    death = _death(state, birth.invite, (birth.arrived_us, birth.arrived_us))
     for source in _gone(state, birth.invite, death, taken):
         yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
 
 
-def _death(state: GuildState, code: InviteCode, born_us: int) -> Death | None:
-    """The death of the code's last invite, which was born then; None where it may be that of an earlier one.
+def _death(state: GuildState, last: Counter, born_us: tuple[int, int]) -> Death | None:
+    """The death of a code's last invite, born at the earliest and at the latest then; None where it is not known.
 
-    That is told late, perhaps: behind the birth of the next. Of which invites a channel takes with it is known.
+    That of an invite before it may be told late, behind its birth: when it died is not known then (0). That a channel
+    took one of them with it holds for both.
     """
-    death = state.deaths.get(code)
-    late_us = 0 if death is None or death.how == "channel" else LATE_DEATH_US
-    return None if death is None or death.arrived_us < born_us + late_us else death
+    death, (earliest_us, latest_us) = state.deaths.get(last.code), born_us
+    if death is None:
+        return None
+    if death.arrived_us >= (latest_us + LATE_DEATH_US if _came_back(state, last) else earliest_us):
+        return death
+    return Death(0, death.how) if death.how == "channel" else None
+
+
+def _came_back(state: GuildState, last: Counter) -> bool:
+    """Whether the code had another invite before, as far as is known."""
+    held = (state.counters.get(last.code), state.tombstones.get(last.code))
+    born = (birth.invite for birth in state.births.values() if birth.invite.code == last.code)
+    sources = (each for gap in state.gaps for each in gap.sources if each.code == last.code)
+    known: Iterator[Counter | GapSource | None] = chain(held, born, sources)
+    return bool(state.broken) or any(each is not None and each.created_at_us < last.created_at_us for each in known)
 
 
 def _is_told_late(state: GuildState, birth: Birth) -> bool:
@@ -223,12 +237,13 @@ def _gone(state: GuildState, last: Counter, death: Death | None, taken: SampleTa
     room = last.max_uses - last.uses if last.max_uses else UNLIMITED
     if room == 0:
         return
-    expiry, dead_us = last.expires_at_us, death.arrived_us + SKEW_US if death else 0
+    expiry, died_us = last.expires_at_us, death.arrived_us if death else 0
+    dead_us = died_us + SKEW_US if died_us else 0
     deleted_us = state.deletions.get(last.code, 0)
     if deleted_us >= last.created_at_us:
         dead_us = min(dead_us or deleted_us + SKEW_US, deleted_us + SKEW_US)
         yield _source(state, last, exact=False, uses=room, why="deleted", dead_us=dead_us)
-    elif expiry is not None and expiry <= taken.answered_us + SKEW_US and not (death and death.arrived_us < expiry):
+    elif expiry is not None and expiry <= taken.answered_us + SKEW_US and not 0 < died_us < expiry:
         yield _source(state, last, exact=False, uses=room, why="expired", dead_us=expiry)
     elif death is not None and death.how == "channel":
         yield _source(state, last, exact=False, uses=room, why=CHANNEL_DELETED, dead_us=dead_us)

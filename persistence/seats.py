@@ -19,7 +19,7 @@ class Seat:
     """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened.
 
     ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
-    in each batch and may lag; what it lacks is given to it beside the others' work.
+    in each batch and may lag; what it lacks is given to it beside the others' work. ``known``: it told what it holds.
     """
 
     def __init__(self, layer: Layer, *, trails: bool = False) -> None:
@@ -28,6 +28,7 @@ class Seat:
         self.gsn = 0
         self.fed = 0
         self.openings = 0
+        self.known = False
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
         self.trouble: StorageError | Corrupt | None = None
         self._read_only = False
@@ -93,6 +94,7 @@ class Seat:
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""
+        self.known = True
         self.summary = summary
         self.gsn = summary.gsn
 

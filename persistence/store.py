@@ -34,6 +34,8 @@ from persistence.seats import Seat
 
 T = TypeVar("T")
 
+UNREAD_EPOCHS: Final = 100_000
+"""More than one life begins while one of its layers cannot be written."""
 _READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers have to be read back first"
 
 __all__ = ["Append", "Appended", "LayerHealth", "LayerStart", "Opened", "StartReport", "Store"]
@@ -412,9 +414,14 @@ class Store:
         return newest < self._epoch or (newest == self._epoch and await cloud.claim(newest))
 
     async def _take_term(self) -> list[str]:
-        """An epoch above all that was seen, durable in every layer; what belongs to another history goes aside."""
+        """An epoch above all that was seen, durable in every layer; what belongs to another history goes aside.
+
+        And above what a layer may hold that could not be read since this process began: where it alone was written by
+        the life before, it must not seem to be the newer one.
+        """
         readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
-        self._epoch = 1 + max([self._epoch, *(seat.summary.epoch for seat in readable)])
+        step = 1 if all(seat.known for seat in self._near) else UNREAD_EPOCHS
+        self._epoch = step + max([self._epoch, *(seat.summary.epoch for seat in readable)])
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self._lineage = lineages[0] if lineages else self._randomness.token()
         await self._fence()

@@ -36,10 +36,10 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
             case r.InviteDied() as event:
                 at_us, how = deaths.get(event.code, (event.arrived_us, event.how))
                 heard = [invite for (code, _), (invite, _) in births.items() if code == event.code]
-                young = event.code in counters and counters[event.code].created_at_us >= at_us - 10_000_000
+                young = event.code in counters and counters[event.code].created_at_us >= at_us - 12_000_000
                 session = getattr(record.cause, "session", baseline and baseline[3])
                 lost = bool(broken) or (baseline is not None and session != baseline[3])
-                again = event.how != "channel" and (bool(heard) or young or lost)
+                again = bool(heard) or young or lost
                 at_us = max(at_us, event.arrived_us) if again else min(at_us, event.arrived_us)
                 deaths[event.code] = (at_us, "channel" if "channel" in (how, event.how) else "deleted")
             case r.ContinuityBroken() | r.EventUnreadable() | r.GuildLeft() as event:

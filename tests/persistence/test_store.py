@@ -505,6 +505,32 @@ async def test_a_layer_that_came_back_with_more_than_this_process_wrote_puts_eve
     assert world.store.is_in_doubt(), "its epoch is above ours"
 
 
+async def test_what_was_acknowledged_beside_a_layer_that_could_not_be_read_is_newer_than_what_lies_there():
+    """The life before went on in that layer alone, in terms that this one cannot know of."""
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+
+    def life() -> Store:
+        return Store([log, database], TestClock(), TestRandomness())
+
+    first = life()
+    await first.start()
+    await first.append([joins(RED, 0, 1)])
+    log.go_away(DiskFull("full"))
+    for _ in range(3):
+        await first.restart_epoch()
+    await first.append([joins(RED, 1, 2, 3, 4)])
+    log.come_back()
+    database.go_away(StorageError("away"))
+    second = life()
+    await second.start()
+    (acknowledged,) = await second.append([joins(RED, 1, 9)])
+    assert isinstance(acknowledged, Appended)
+    database.come_back()
+    third = life()
+    assert (await third.start()).leader == "log"
+    assert (await third.open_guild(RED)).tail[1:] == acknowledged.records
+
+
 async def test_a_layer_of_another_history_is_set_aside_whole_and_given_ours(world: World):
     await world.join(RED, 2)
     strangers = World()
