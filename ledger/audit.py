@@ -82,7 +82,7 @@ def _facts(
 def _deletions(
     state: GuildState, deletions: Iterable[m.DeletedInvite], arrived_us: int, cause: r.Cause
 ) -> Iterator[r.Draft]:
-    for each in sorted(set(deletions), key=_when):
+    for each in sorted({_when(each): each for each in deletions}.values(), key=_when):
         if state.deletions.get(each.code) == each.at_us:
             continue
         by = state.name_of(each.by) if each.by else None
@@ -98,7 +98,7 @@ def _when(deletion: m.DeletedInvite) -> tuple[int, InviteCode]:
 def _creations(state: GuildState, logged: m.NoteLogged | m.AuditArrived) -> Iterator[r.CreationLogged]:
     """Invites that nobody told of and no sample showed, and that a join of a window may have used."""
     deleted = [*((each.code, each.at_us) for each in logged.deletions), *state.deletions.items()]
-    for each in dict.fromkeys(logged.creations):
+    for each in {(each.code, each.at_us): each for each in logged.creations}.values():
         made = r.CreationLogged(
             code=each.code,
             at_us=each.at_us,

@@ -2,14 +2,16 @@
 
 CHANNEL_DELETE may come behind the sample that does not show them any more, and behind the reading of the audit log,
 which has no entry of them: what seemed used up then is a mere possibility again, as by a deletion told late. When it
-comes later than late events do, they had gone before.
+comes later than late events do, they had gone before. Or it comes before they are told of at all: by INVITE_CREATE,
+told late, or by a sample that was on its way, or in which Discord still lists them.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from ledger.ids import ChannelId, InviteCode
+from ledger.records import Counter, Draft, Event, InviteCreated, InviteDied, SampleTaken
 from ledger.samples import CHANNEL_DELETED, SKEW_US, UNLIMITED
 from ledger.state import Gap, GapSource, GuildState
 from ledger.windows import GAP_KEPT_US
@@ -21,6 +23,31 @@ def codes_in(state: GuildState, channel: ChannelId, arrived_us: int) -> tuple[In
     held = (*state.counters.values(), *(birth.invite for birth in state.births.values()))
     missed = [each for each in state.tombstones.values() if each.code in vanished]
     return tuple(dict.fromkeys(each.code for each in (*held, *missed) if each.channel == channel))
+
+
+def deleted_lately(channels: Mapping[ChannelId, int], channel: ChannelId, arrived_us: int) -> Mapping[ChannelId, int]:
+    """With this one; those of which nothing can come late any more are left out."""
+    kept = {each: heard_us for each, heard_us in channels.items() if heard_us > arrived_us - GAP_KEPT_US}
+    return {**kept, channel: arrived_us}
+
+
+def with_deaths(state: GuildState, channels: Mapping[ChannelId, int], drafts: Sequence[Draft]) -> Iterator[Draft]:
+    """The drafts of one append, and the deaths of invites that they tell of behind the deletion of their channel."""
+    for draft in drafts:
+        yield draft
+        for invite in _told_of(state, draft.event) if channels else ():
+            if invite.channel is not None and invite.channel in channels:
+                died = InviteDied(code=invite.code, arrived_us=channels[invite.channel], how="channel")
+                yield Draft(event=died, cause=draft.cause, key=f"died/{invite.code}/{state.seq + 1}")
+
+
+def _told_of(state: GuildState, event: Event) -> Iterable[Counter]:
+    if isinstance(event, InviteCreated):
+        return (event.invite,)
+    if isinstance(event, SampleTaken):
+        shown = {**state.counters, **{each.code: each for each in event.changed}}
+        return [each for each in shown.values() if each.code not in event.gone]
+    return ()
 
 
 def without_channel(gaps: tuple[Gap, ...], codes: Collection[InviteCode], arrived_us: int) -> tuple[Gap, ...]:

@@ -71,11 +71,11 @@ def _moved(state: GuildState, who: UserId, judged: Mapping[int, Period], cause: 
     holders = {each.opened_us: _vip_holder(state, who, each) for each in periods}
     rightful = {*judged} if state.settings.vip_once != "life" else _one_of_a_life(periods, judged, holders)
     for each in periods:
-        opened_us, stays = each.opened_us, each.vip_credited and each.opened_us not in judged
+        opened_us, holder = each.opened_us, holders[each.opened_us]
+        stays = each.vip_credited and (opened_us not in judged or holder == each.vip_credited)
         if not stays and opened_us in rightful.union(judged):
             credited = _Credited("vip", state.holder_of(who, opened_us), opened_us, each.verdicts)
-            holder = holders[opened_us] if opened_us in rightful else None
-            yield from credited.moves(each.vip_credited, holder, cause)
+            yield from credited.moves(each.vip_credited, holder if opened_us in rightful else None, cause)
 
 
 def _one_of_a_life(

@@ -15,7 +15,7 @@ from ledger import records as r
 from ledger.announcing import announced, announcing_failed
 from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
 from ledger.audit import audit_arrived, audit_failed, note_logged
-from ledger.channels import codes_in, without_channel
+from ledger.channels import codes_in, deleted_lately, with_deaths, without_channel
 from ledger.closing import sample_arrived, sample_failed, solve_again
 from ledger.credits import with_upgrades
 from ledger.decision import Decision
@@ -59,7 +59,7 @@ def decide(state: GuildState, presence: Presence, message: m.Message) -> Decisio
         decision = _postponed(presence, decision)
     if not decision.drafts or isinstance(message, m.Salvage):  # which sees to all of this on its way
         return decision
-    drafts = with_upgrades(state, decision.drafts)
+    drafts = with_upgrades(state, with_deaths(state, presence.channels, decision.drafts))
     if state.era:
         drafts = tuple(msgspec.structs.replace(each, key=era_key(state, each.key)) for each in drafts)
     return msgspec.structs.replace(decision, drafts=drafts)
@@ -200,6 +200,8 @@ def _channel(state: GuildState, presence: Presence, message: m.NoteChannelDied) 
     deaths = (r.InviteDied(code=code, arrived_us=arrived_us, how="channel") for code in codes)
     drafts = tuple(_numbered(state, each, message.cause, f"died/{each.code}") for each in deaths)
     gaps = without_channel(state.gaps, codes, arrived_us)
+    channels = deleted_lately(presence.channels, message.channel, arrived_us)
+    presence = msgspec.structs.replace(presence, channels=channels)
     return Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from ledger.effects import NO_REQUEST, SampleRequest
-from ledger.ids import SessionId, UserId
+from ledger.ids import ChannelId, SessionId, UserId
 from ledger.phases import Phase
 
 LEFT: Final = "left"
@@ -38,7 +38,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
     ``trouble``: why the phase is not live; ``audit``, ``witness``, ``sweeping``, ``announcing``: the errands
     (``ledger/errands.py``); ``asked_for``: the joins that ``witness`` is of, by their keys; ``absent``: how often the
-    second witness did not know a join, by its key.
+    second witness did not know a join, by its key; ``channels``: when it was heard lately that they were deleted.
     """
 
     phase: Phase = Phase.COLD
@@ -57,6 +57,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     announcing: Errand = NO_ERRAND
     asked_for: tuple[str, ...] = ()
     absent: Mapping[str, int] = {}
+    channels: Mapping[ChannelId, int] = {}
 
     @property
     def asked(self) -> int:

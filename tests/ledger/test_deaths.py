@@ -120,6 +120,33 @@ def test_a_late_death_does_not_exclude_who_came_by_the_next_invite(late_s: float
     assert X in town.of().candidates
 
 
+@pytest.mark.parametrize("joined_s", [19.8, 30])
+def test_an_invite_that_is_told_of_behind_its_channels_deletion_was_not_used_up(joined_s: float):
+    town = Town()
+    if joined_s < 20:
+        town.joins(joined_s)
+    town.channel_died(20)
+    town.born(20.5, invite(19.3, DORA, max_uses=1))
+    if joined_s > 20:
+        town.joins(joined_s)
+    town.samples(60, times=6)
+    town.reads_the_log(75)
+    assert town.of().status is not r.Status.CERTAIN
+
+
+@pytest.mark.parametrize("shown_s", [[20], [20, 30, 50]])
+def test_an_invite_that_is_first_shown_behind_its_channels_deletion_was_not_used_up(shown_s: list[float]):
+    """Discord may list what is dead for a while."""
+    town = Town()
+    town.channel_died(19)
+    for at_s in shown_s:
+        town.samples(at_s, invite(18.5, DORA, max_uses=1))
+    town.joins(55)
+    town.samples(60, times=6)
+    town.reads_the_log(75)
+    assert town.of().status is not r.Status.CERTAIN
+
+
 def test_a_code_that_never_was_before_proves_by_its_death_however_soon_that_comes():
     town = Town(other := r.Counter(code=A, created_at_us=at(-100), uses=0, inviter=CLEO))
     town.born(10.1, invite(10, DORA, max_uses=1))

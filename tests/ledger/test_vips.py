@@ -144,6 +144,18 @@ def test_once_a_membership_each_upgrade_has_a_credit_of_its_own():
     assert [each.vip_credited for each in life.state.members[ANNA]] == [None, DORA]
 
 
+def test_what_was_credited_before_it_was_to_be_once_stays_where_a_person_says_the_same():
+    life = guild(r.Settings(vip_roles=(VIP,), vip_once="membership"))
+    joins(life, 5, VIP)
+    sampled(life, 6, 1, 0)
+    life.tell(m.RecordLeave(cause=told(2), user=ANNA, arrived_us=at(20)))
+    joins(life, 30, VIP, number=3)
+    sampled(life, 31, 1, 1)
+    life.tell(m.ChangeSettings(interaction=InteractionId("o"), settings=SETTINGS, fields=("vip_once",), by=OWNER))
+    decides(life, "d", at(30), DORA)
+    assert [each.vip_credited for each in life.state.members[ANNA]] == [CLEO, DORA]
+
+
 def test_two_upgrades_of_a_life_that_are_judged_together_have_one_credit():
     life = guild()
     joins(life, 5, VIP)
