@@ -109,6 +109,7 @@ class Keeper:
     async def verify(self) -> None:
         """The pass."""
         began_s, troubles = self._clock.monotonic_s(), dict[str, str]()
+        self._prover.said.clear()
         self._look()
         records = await self._prove_records(PAUSE_S, troubles)
         guilds = await self._prove_guilds(troubles)
@@ -141,7 +142,7 @@ class Keeper:
 
     async def scrub(self) -> None:
         """The next piece of each layer, so that all of it is read in a week; from its end it begins anew."""
-        with suppress(StorageError):  # what is away is the pass's to say
+        with suppress(StorageError, Corrupt):  # what is away is the pass's to say
             await self._prover.scrub_cloud(self._place(), ROUND_S / SCRUB_S)
         for layer, walk in self._scrubs.items():
             end = self._prover.gsn_of(layer)

@@ -16,6 +16,7 @@ from ledger.ids import GuildId
 from persistence.following import Following
 from persistence.frames import Frame
 from persistence.layer import Checkpoint
+from persistence.objects import Refused
 from persistence.proofs import Walk
 from persistence.scan import Gap
 from persistence.seats import Seat
@@ -30,6 +31,8 @@ class Prover:
 
     def __init__(self, store: Store, journal: Journal, log: FilteringBoundLogger) -> None:
         self.faults = 0
+        self.said = set[str]()
+        """What was told of the cloud since the last pass."""
         self.mends = True
         """Whether the cloud is written to; not any more once somebody else may write there."""
         self._store = store
@@ -79,8 +82,14 @@ class Prover:
         if cloud is None or not cloud.fenced:
             return
         cloud.layer.take_notes()  # of before: nothing that was read now
-        await cloud.layer.scrub(begin, share)
-        if self._tell_notes(cloud):
+        is_damaged = False
+        try:
+            await cloud.layer.scrub(begin, share)
+        except Refused as error:
+            self._tell_once(cloud, str(error))
+        finally:
+            is_damaged = self._tell_notes(cloud)
+        if is_damaged:
             await self._mend(cloud)
 
     async def newest(self, layer: str, guild: GuildId) -> Checkpoint | None:
@@ -112,11 +121,12 @@ class Prover:
             await walk.step(cloud.seat, upto)
         except Corrupt as error:
             failed = error
-        told = self._tell_notes(cloud)
+        finally:
+            told = self._tell_notes(cloud)
         if failed is None:
             return
         if not told:
-            self.tell(cloud.layer.name, str(failed))
+            self._tell_once(cloud, str(failed))
         if not self.mends:
             raise failed
         await self._mend(cloud)
@@ -126,22 +136,27 @@ class Prover:
         """Says what the cloud noted of what was read; whether that was anything."""
         notes = cloud.layer.take_notes()
         for what in notes:
-            self.tell(cloud.layer.name, what)
+            self._tell_once(cloud, what)
         return bool(notes)
+
+    def _tell_once(self, cloud: Following, what: str) -> None:
+        """Until the next pass: what cannot be mended is met in every round."""
+        if what not in self.said:
+            self.said.add(what)
+            self.tell(cloud.layer.name, what)
 
     async def _mend(self, cloud: Following) -> None:
         """Offers the cloud all that it cannot read; what is nowhere is a hole from then on."""
-        missing = await self._filled(cloud, ())
-        gsn = 0
-        while first := next((first for first, last in missing if last > gsn), 0):
-            frames = await self._journal.frames_after(max(gsn, first - 1), MEND_RECORDS)
-            if not frames:
-                break
-            missing = await self._filled(cloud, frames)
-            gsn = frames[-1].record.gsn
+        missing, offered = await self._filled(cloud, ()), set[Gap]()
+        known = missing
+        while gap := next((gap for gap in missing if gap not in offered), None):
+            offered.add(gap)
+            if not any(first <= gap[0] and gap[1] <= last for first, last in known):
+                self._tell_once(cloud, f"gsn {gap[0]} to {gap[1]} cannot be read")
+            missing = await self._filled(cloud, await self._journal.frames_after(gap[0] - 1, MEND_RECORDS))
         cloud.seat.summary = msgspec.structs.replace(cloud.seat.summary, missing=missing)
 
     async def _filled(self, cloud: Following, frames: Sequence[Frame]) -> Sequence[Gap]:
-        """What is missing there with these frames."""
+        """What is missing there with these frames, in all that is there: it is read anew."""
         async with cloud.alone:
             return (await cloud.layer.fill(frames)).missing

@@ -96,9 +96,10 @@ class CloudReader:
         before = int(begin * newest) if self._scrubbed_k is None else self._scrubbed_k
         first = before + 1 if before < newest else 1
         last = min(newest, first + ceil(newest * share) - 1)
+        self._scrubbed_k = before if last else 0
         for k in range(first, last + 1):
+            self._scrubbed_k = k  # whatever becomes of it: one that is never given back keeps nobody from the next
             await self._scrub_segment(k)
-        self._scrubbed_k = last
 
     def take_notes(self) -> tuple[str, ...]:
         """What could not be read since this was last asked, a sentence each."""

@@ -19,15 +19,15 @@ from actors.drain import SHARES_S, Drain, Step
 from actors.keeper import PASS_S, SCRUB_S, Keeper
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode
-from persistence import cloud_packs
+from persistence import cloud_packs, cloud_reading
 from persistence.cloud import CloudLayer
-from persistence.cloud_bytes import SegmentHeader, read_header
+from persistence.cloud_bytes import SegmentHeader, read_header, segment_key
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
 from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
-from persistence.objects import Unreachable
+from persistence.objects import Refused, Unreachable
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
 from tests.actors.harness import GUILD, Bot, running
@@ -281,6 +281,44 @@ async def test_a_segment_that_rots_beneath_a_pack_is_told_once(world: World, mon
         await scrubbed(bot)
         (line,) = bot.events("backup.differs")
         assert (line["layer"], "seg/0000000002" in str(line["what"])) == ("cloud", True)
+
+
+def rot(world: World, *numbers: int) -> None:
+    """A bit flips in each of these segments."""
+    for key in map(segment_key, numbers):
+        world.bucket.objects[key] = _flipped(world.bucket.objects[key], len(world.bucket.objects[key]) - 20)
+
+
+async def test_all_damage_that_a_mend_comes_upon_is_told_and_mended(world: World, monkeypatch: pytest.MonkeyPatch):
+    """Where the history is larger than what is kept in memory."""
+    monkeypatch.setattr(cloud_reading, "KEPT_BYTES", 0)
+    async with kept(world) as bot:
+        for user in range(1, 41):
+            await bot.joined(user)
+        await bot.keeper.verify()
+        rot(world, 10, 20)
+        await scrubbed(bot)
+        assert len(bot.events("backup.differs")) == 2
+        await bot.healed()
+
+
+async def test_a_segment_that_the_store_gives_to_nobody_does_not_keep_the_scrub_from_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+):
+    async def refuse(call: Call) -> None:
+        if call.verb == "get" and call.key == segment_key(4):
+            raise Refused("403: archived")
+
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 3)
+    async with kept(world) as bot:
+        for user in range(1, 13):
+            await bot.joined(user)
+        await bot.keeper.verify()
+        bot.objects.before = refuse
+        rot(world, 6)
+        await scrubbed(bot)
+        told = sorted(str(line["what"]) for line in bot.events("backup.differs"))
+        assert [("archived" in what, segment_key(6) in what) for what in told] == [(True, False), (False, True)]
 
 
 async def test_a_process_begins_its_scrub_where_the_date_says(world: World):
