@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ledger.evolve import evolve
 from ledger.ids import GuildId
-from ledger.records import CreationLogged, GuildForgotten, InviteCreated, Record, SampleTaken
+from ledger.records import CreationLogged, GuildForgotten, InviteCreated, JoinRecorded, Record, SampleTaken
 from ledger.state import GuildState, pages_of
 from persistence.frames import GENESIS, Frame, follows
 from persistence.layer import Head
@@ -35,6 +35,11 @@ class GuildBook:
     @property
     def records(self) -> list[Record]:
         return [frame.record for frame in self.frames]
+
+    def has_salvaged(self) -> bool:
+        """Whether a branch that lost told of a join: this history had not heard of it in time."""
+        events = (record.event for record in self.records)
+        return any(isinstance(event, JoinRecorded) and event.origin == "salvaged" for event in events)
 
     def told_of(self) -> tuple[set[Identity], int]:
         """Every invite that a sample or an event has told of, and when the first sample was answered (0 = never)."""

@@ -482,7 +482,8 @@ class World:
         told_of = self.oracle.book(town.guild).told_of()
         if truthful and all(joined.invite in told_of[0] for joined in town.joins.values()):
             i.true_reports_do_not_clash(town.guild, state)
-        if truthful and not unheard_s:  # a use of somebody nobody was told of leaves too few for others (P0)
+        # A use of somebody of whom nobody was told, or only another process in time, leaves too few for others (P0).
+        if truthful and not unheard_s and not self.oracle.book(town.guild).has_salvaged():
             candidates = {join: each.candidates for join, each in known.items()}
             i.truth_is_a_candidate(town.guild, candidates, truth, told_of)
         i.upgrade_is_credited_once(town.guild, state)
