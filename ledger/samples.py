@@ -18,6 +18,8 @@ from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identi
 SKEW_US: Final = 2_000_000
 LATE_DEATH_US: Final = 10_000_000
 """How far Discord's clock and ours may differ, and how late a death may be told."""
+LOG_AHEAD_US: Final = 1_000_000
+"""An entry of the log may be dated before what it tells of: both by Discord's clocks, which differ little."""
 UNLIMITED: Final = -1
 LOGGED: Final = "logged"
 """The class of an invite that only the audit log has told of."""
@@ -130,7 +132,7 @@ def _logged(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
 
 def _is_it(made: CreationLogged, created_at_us: int) -> bool:
     """Whether an invite of the same code that was created then is the one that the log tells of."""
-    return made.made_us < created_at_us <= made.at_us + SKEW_US
+    return made.made_us < created_at_us <= made.at_us + LOG_AHEAD_US
 
 
 def _fell(state: GuildState, now: Counter) -> bool:
