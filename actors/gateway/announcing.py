@@ -5,8 +5,10 @@ gets the one that stands there, with the words it had; then it is edited. Where 
 is no use (channel or message gone, no permission, refused) that is an answer too: the outbox goes on.
 """
 
+import asyncio
 from hashlib import sha256
 from typing import Final, TypeAlias
+from weakref import WeakValueDictionary
 
 from structlog.typing import FilteringBoundLogger
 
@@ -49,10 +51,15 @@ class Announcer:
         self._rest = rest
         self._clock = clock
         self._log = log
+        self._turns: WeakValueDictionary[GuildId, asyncio.Lock] = WeakValueDictionary()
 
     async def announce(self, guild: GuildId, effect: AnnounceJoin) -> Told:
-        """One try, and what came of it."""
-        sent = await self._send(guild, effect)
+        """One try, and what came of it.
+
+        A guild's one after the other: what a life that was killed has under way does not land behind its successor's.
+        """
+        async with self._turns.setdefault(guild, asyncio.Lock()):
+            sent = await self._send(guild, effect)
         if isinstance(sent, Sent):
             return self._announced(effect, sent.id)
         if not _is_no_use(sent):

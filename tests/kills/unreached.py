@@ -14,6 +14,7 @@ AFTER_A_BUG: Final = "only behind an error in a command: reached in the runs tha
 AFTER_A_KILL: Final = (
     "the library has closed all by then, unless that was struck: tests/actors/gateway/test_shards.py"
 )
+AFTER_A_LIFE: Final = "only where a killed life has an edit under way: tests/actors/gateway/test_announcing.py"
 ONE_PACKET: Final = "an answer of a few bytes comes with its head, in one packet"
 CROWD: Final = "it waits for a permit only where another request is on its way just then"
 BUCKETS: Final = "several shards in one bucket: tests/actors/gateway/test_identify.py, test_shards.py"
@@ -66,6 +67,8 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/memory.py:MemoryLayer.reread": "nobody waits in memory",
     "persistence/salvage.py:MemorySalvage.": "a store without a folder: tests/persistence/test_salvage.py",
     "persistence/offload.py:ThreadOffload.__call__": "a thread of the simulation stands for it",
+    "actors/gateway/announcing.py:Announcer.announce#1": AFTER_A_LIFE,
+    "actors/gateway/announcing.py:Announcer.announce#2": AFTER_A_LIFE,
     "actors/gateway/commands.py:Tree.": AFTER_A_BUG,
     "actors/gateway/commands.py:_install_clicks.on_interaction#2": AFTER_A_BUG,
     "actors/gateway/desk.py:Desk.fix_names#4": "a person is forgotten while names are read: test_people.py",

@@ -129,9 +129,10 @@ class Archive:
         period = effect.period
         shelf, is_new = self.shelves.get(period.opened_us), not effect.message
         if shelf is None or not is_new:
-            said = (period.status, period.code)
+            said, stood = (period.status, period.code), shelf
             shelf = Shelf(f"m{period.opened_us}", period.opened_us, period.verdicts, said)
-            self.shelves[period.opened_us] = shelf
+            if stood is None or stood.verdict <= period.verdicts:  # the announcer sends one after the other
+                self.shelves[period.opened_us] = shelf
         else:
             self.deduplicated += 1
         lost = not self.over and self._random.random() < self.manners.loses

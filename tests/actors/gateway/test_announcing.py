@@ -1,10 +1,15 @@
 """Join messages over real sockets: posted once, edited, and answered whatever Discord says."""
 
+import asyncio
+
 import msgspec
 import pytest
+from structlog.typing import FilteringBoundLogger
 
-from actors.gateway.announcing import nonce_of
+from actors.clock import SystemClock
+from actors.gateway.announcing import Announcer, nonce_of
 from actors.gateway.join_words import join_message
+from actors.gateway.payloads import Sent
 from actors.gateway.rest import Rest
 from actors.gateway.runner import Gateway
 from actors.traffic import ErrandOutcome
@@ -180,3 +185,36 @@ async def test_announcing_that_crashes_is_answered_too(
     here.outside.run_errand(name(guild), a_join(channel))
     [failed] = await town.until_heard(guild.id, m.AnnouncingFailed)
     assert failed.reason == "malformed: the errand crashed"
+
+
+class HeldRest:
+    """Edits when it may."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.done: list[str] = []
+        self.may = asyncio.Event()
+
+    async def edit(self, channel: ChannelId, message: str, text: str) -> Sent:
+        del channel
+        self.asked.append(text)
+        await self.may.wait()
+        self.done.append(text)
+        return Sent(id=message, content=text)
+
+
+async def test_what_a_life_has_under_way_lands_before_what_the_next_one_of_its_guild_says(log: FilteringBoundLogger):
+    rest, channel = HeldRest(), Channel(id=5, name="log", position=0)
+    announcer = Announcer(rest, SystemClock(), log)
+    old, new = (
+        a_join(channel, "9", period=msgspec.structs.replace(PERIOD, verdicts=number, status=status))
+        for number, status in ((2, Status.UNKNOWN), (3, Status.NON_INVITE))
+    )
+    async with asyncio.TaskGroup() as group:
+        for guild, effect in (("1", old), ("1", new), ("2", new)):
+            group.create_task(announcer.announce(GuildId(guild), effect))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert rest.asked == [join_message(old), join_message(new)], "the second guild waits for nobody"
+        rest.may.set()
+    assert rest.done == [join_message(old), join_message(new), join_message(new)]
