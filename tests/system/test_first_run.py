@@ -11,7 +11,6 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -116,14 +115,8 @@ class Terminal:
                 self._more.clear()
                 await self._more.wait()
 
-    async def interrupted(self) -> int:
-        """Ctrl-C, pressed again while nothing happens: Python misses one that comes right before it reads."""
-        async with asyncio.timeout(WAIT_S):
-            while True:
-                self._process.send_signal(signal.SIGINT)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(1):
-                        return await self._process.wait()
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     async def ended(self, within_s: float = WAIT_S) -> int:
         async with asyncio.timeout(within_s):
@@ -206,12 +199,14 @@ async def test_a_wrong_token_in_the_env_file_is_replaced_there(newcomer: Newcome
 async def test_ctrl_c_at_a_question_is_a_sentence_and_130(newcomer: Newcomer):
     async with Terminal(newcomer, "setup") as terminal:
         await terminal.until("it is not shown")
-        assert await terminal.interrupted() == 130
+        terminal.send(signal.SIGINT)
+        assert await terminal.ended() == 130
     assert terminal.screen.endswith("Stopped; nothing more was changed.\r\n")
     (newcomer.folder / "data" / "log").mkdir(parents=True)
     async with Terminal(newcomer, "forget", "--user", "7") as terminal:
         await terminal.until("[y/N]")
-        assert await terminal.interrupted() == 130
+        terminal.send(signal.SIGINT)
+        assert await terminal.ended() == 130
     assert terminal.screen.endswith("Nothing was forgotten.\r\n")
 
 
