@@ -7,7 +7,8 @@ What does not live here: mailboxes and turns (``runtime``), fetches (``gateway``
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final, Protocol, assert_never
 
 import msgspec
@@ -49,7 +50,7 @@ CHECKPOINT_AGE_S: Final = 300.0
 older, since no disk should take 20 MB every five minutes for a join or two.
 """
 LARGE_BYTES: Final = 1_000_000
-REPLAYED_AT_ONCE: Final = 1_000
+REPLAYED_AT_ONCE: Final = 500
 """Records, before others have their turn."""
 ASKS_A_LIFE: Final = 1 << 20
 """Sample requests of different lives never share a number."""
@@ -233,13 +234,14 @@ class GuildActor:
                 await asyncio.sleep(0)
             self._state_bytes = sum(len(page) for page in opened.checkpoint.pages)
         self._kept_seq = self.state.seq
-        for start in range(0, len(opened.tail), REPLAYED_AT_ONCE):
+        tail = opened.tail()
+        for start in range(0, len(opened.lines), REPLAYED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
-            self._replay(opened.tail[start : start + REPLAYED_AT_ONCE])
+            self._replay(islice(tail, REPLAYED_AT_ONCE))
         self.head = opened.head
         self.restored = Restored(
-            layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.tail)
+            layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.lines)
         )
         since_s = max(started_s, self._journal.ready_at_s)  # what it waited for before is no part of it
         self._log.info(
@@ -248,7 +250,7 @@ class GuildActor:
             layer=opened.layer,
             seq=self.state.seq,
             checkpoint_seq=self._kept_seq,
-            records=len(opened.tail),
+            records=len(opened.lines),
             ms=round((self._clock.monotonic_s() - since_s) * 1_000, 1),
             notes=list(opened.notes),
         )
@@ -386,7 +388,7 @@ class GuildActor:
         """Whether the state is that of the newest record: not while it is read, nor when a life ended in a turn."""
         return self.head is not None and self.head.seq == self.state.seq
 
-    def _replay(self, records: Sequence[Record]) -> None:
+    def _replay(self, records: Iterable[Record]) -> None:
         for record in records:
             try:
                 self.state = evolve(self.state, record)

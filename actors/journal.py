@@ -453,7 +453,7 @@ class Journal:
         keys = self._doubtful.pop(guild, None)
         if keys is None:
             return
-        found = [record for record in opened.tail if record.key in keys]
+        found = [record for record in opened.tail() if record.key in keys]
         self._tally.take_verdicts(found)
         self._tell_joins(found, degraded=self.is_degraded())
 

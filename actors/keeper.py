@@ -283,11 +283,12 @@ class Keeper:
             return
         try:
             await cloud.save_checkpoint(checkpoint)
-            same = [each.header.digest for each in await cloud.checkpoints(guild)]
+            place = (checkpoint.header.epoch, checkpoint.header.seq)
+            kept = await cloud.checkpoint(guild, place)
         except StorageError as error:
             troubles[cloud.name] = str(error)
             return
-        if checkpoint.header.digest not in same:
+        if kept is None or kept.header.digest != checkpoint.header.digest:
             self._prover.tell(cloud.name, f"checkpoint of guild {guild} at seq {checkpoint.header.seq}")
 
     async def _pack(self, troubles: dict[str, str]) -> None:

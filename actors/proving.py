@@ -100,7 +100,11 @@ class Prover:
         """
 
         async def query(seat: Seat) -> Checkpoint | None:
-            return next(iter(await seat.layer.checkpoints(guild)), None)
+            for place in await seat.layer.checkpoint_places(guild):
+                checkpoint = await seat.layer.checkpoint(guild, place)
+                if checkpoint is not None:
+                    return checkpoint
+            return None
 
         return await self._journal.look_into(layer, query)
 

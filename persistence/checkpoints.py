@@ -22,7 +22,7 @@ from ledger.ids import GuildId
 from persistence.disk import Disk
 from persistence.formats import RELEASE, Format
 from persistence.frames import crc32c
-from persistence.layer import CHECKPOINT_FORMAT, Checkpoint, CheckpointHeader, Head
+from persistence.layer import CHECKPOINT_FORMAT, Checkpoint, CheckpointHeader, Head, Place
 from persistence.quarantine import Quarantine
 from persistence.sealed import seal_line, unseal_line
 from persistence.writing import replace
@@ -156,7 +156,7 @@ class Checkpoints:
             StorageError: when it could not be written or is not what was written; the older ones stay.
         """
         header = checkpoint.header
-        path = self._folder / header.guild / f"{header.epoch:010d}-{header.seq:020d}{_SUFFIX}"
+        path = self._path(header.guild, (header.epoch, header.seq))
         self.guilds.add(header.guild)
         replace(self._disk, path, pack(checkpoint))
         try:
@@ -166,20 +166,23 @@ class Checkpoints:
             raise StorageError(f"read back: {error}") from error
         paths = self._paths(header.guild)
         for old in paths:
-            if old not in paths[-KEPT:] or _seq_of(old) < header.forgot_seq:
+            if old not in paths[-KEPT:] or _place_of(old)[1] < header.forgot_seq:
                 self._disk.remove(old)
         if header.forgot_seq:
             self._disk.sync_folder(path.parent)
 
-    def load(self, guild: GuildId) -> tuple[Checkpoint, ...]:
-        """A guild's checkpoints that can be read, newest first; the others go to quarantine."""
-        found: list[Checkpoint] = []
-        for path in reversed(self._paths(guild)):
-            try:
-                found.append(self._load(path, guild))
-            except Corrupt as error:
-                self._quarantine.move(path, str(error))
-        return tuple(found)
+    def places(self, guild: GuildId) -> list[Place]:
+        """Where a guild's checkpoints stand, by their names, newest first."""
+        return [_place_of(path) for path in reversed(self._paths(guild))]
+
+    def load(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        """One of a guild's checkpoints; None = it is not there, or cannot be read and went to quarantine."""
+        path = self._path(guild, place)
+        try:
+            return self._load(path, guild) if self._disk.identity(path) is not None else None
+        except Corrupt as error:
+            self._quarantine.move(path, str(error))
+            return None
 
     def set_aside(self, after_gsn: int) -> None:
         """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
@@ -192,7 +195,8 @@ class Checkpoints:
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
         """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``)."""
-        headers = [checkpoint.header for checkpoint in self.load(guild)]
+        found = [self.load(guild, place) for place in self.places(guild)]
+        headers = [checkpoint.header for checkpoint in found if checkpoint is not None]
         return {header.seq: bytes.fromhex(header.digest) for header in headers}
 
     def _load(self, path: Path, guild: GuildId) -> Checkpoint:
@@ -201,10 +205,15 @@ class Checkpoints:
             raise Corrupt(path.name, "of another guild")
         return checkpoint
 
+    def _path(self, guild: GuildId, place: Place) -> Path:
+        epoch, seq = place
+        return self._folder / guild / f"{epoch:010d}-{seq:020d}{_SUFFIX}"
+
     def _paths(self, guild: GuildId) -> list[Path]:
         folder = self._folder / guild
         return [folder / name for name in self._disk.names(folder) if name.endswith(_SUFFIX)]
 
 
-def _seq_of(path: Path) -> int:
-    return int(path.stem.partition("-")[2])
+def _place_of(path: Path) -> Place:
+    epoch, _, seq = path.stem.partition("-")
+    return int(epoch), int(seq)

@@ -25,7 +25,7 @@ from persistence.cloud_packs import Packer
 from persistence.cloud_reading import CloudReader
 from persistence.formats import RELEASE
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, LayerSummary
+from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.objects import Objects, create_once
 from persistence.offload import Offload
 from persistence.scan import runs
@@ -137,14 +137,21 @@ class CloudLayer:
     def reread(self, gsn: int) -> AsyncIterator[Sequence[Frame]]:
         return self._reader.reread(gsn)
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        return await self._reader.guild_frames(guild, after_seq)
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
+        return [frame.data for frame in await self._reader.guild_frames(guild, after_seq)]
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._checkpoints.save(checkpoint)
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return await self._checkpoints.load(guild)
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        return self._checkpoints.places(guild)
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        return await self._checkpoints.load(guild, place)
+
+    async def all_checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+        """Those that can be read, newest first, asked for at the same time."""
+        return await self._checkpoints.load_all(guild)
 
     def checkpoint_seq(self, guild: GuildId) -> int:
         return self._checkpoints.newest_seq(guild)

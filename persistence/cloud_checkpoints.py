@@ -10,22 +10,20 @@ what was forgotten meanwhile. Readers heed the boundary as well.
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final, TypeAlias
+from typing import Final
 
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Randomness
 from persistence.checkpoints import KEPT, pack, unpack
 from persistence.cloud_bytes import compress, decompress
-from persistence.layer import Checkpoint, CheckpointHeader
+from persistence.layer import Checkpoint, CheckpointHeader, Place
 from persistence.objects import Objects
 from persistence.offload import Offload
 
 CHECKPOINTS: Final = "checkpoint/"
 BOUNDARIES: Final = "boundary/"
 
-Place: TypeAlias = tuple[int, int]
-"""Epoch and seq of a checkpoint: their order is that of checkpoints."""
 NO_BOUNDARY: Final[Place] = (0, 0)
 
 
@@ -64,11 +62,22 @@ class CloudCheckpoints:
             await self._objects.delete(_key(CHECKPOINTS, guild, place))
         await self._clean(guild, header.forgot_seq)
 
-    async def load(self, guild: GuildId) -> Sequence[Checkpoint]:
-        """A guild's checkpoints that can be read, newest first."""
-        places = [each for each in reversed(self._places.get(guild, ())) if each >= self._boundaries.get(guild, each)]
-        found = await asyncio.gather(*(self._load(guild, each) for each in places), return_exceptions=True)
-        return [checkpoint for each in found if (checkpoint := self._whole(each)) is not None]
+    def places(self, guild: GuildId) -> Sequence[Place]:
+        """Where a guild's checkpoints stand, newest first, as of the last ``look`` or ``save``."""
+        return [each for each in reversed(self._places.get(guild, ())) if each >= self._boundaries.get(guild, each)]
+
+    async def load(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        """One of them; None = it cannot be read, or was cleaned away meanwhile."""
+        try:
+            return await self._load(guild, place)
+        except Corrupt as error:
+            self._notes.append(f"{error}; it is left as it is")
+            return None
+
+    async def load_all(self, guild: GuildId) -> Sequence[Checkpoint]:
+        """A guild's checkpoints that can be read, newest first, asked for at the same time."""
+        found = await asyncio.gather(*(self.load(guild, each) for each in self.places(guild)))
+        return [checkpoint for checkpoint in found if checkpoint is not None]
 
     async def set_aside(self, after_gsn: int, epoch: int) -> None:
         """Takes those of behind a gsn away: they are of a branch that lost, whose records stay.
@@ -76,7 +85,7 @@ class CloudCheckpoints:
         ``epoch``: the writer's own; what one after it has written meanwhile is none of its business.
         """
         for guild in tuple(self._places):
-            for header in [checkpoint.header for checkpoint in await self.load(guild)]:
+            for header in [checkpoint.header for checkpoint in await self.load_all(guild)]:
                 if header.gsn > after_gsn and header.epoch <= epoch:
                     await self._objects.delete(_key(CHECKPOINTS, guild, (header.epoch, header.seq)))
         await self.look()
@@ -88,7 +97,7 @@ class CloudCheckpoints:
     async def load_anchors(self, guild: GuildId) -> None:
         """Reads what ``anchors`` gives of a guild, once after each ``look``."""
         if guild not in self._anchors:
-            headers = [checkpoint.header for checkpoint in await self.load(guild)]
+            headers = [checkpoint.header for checkpoint in await self.load_all(guild)]
             self._anchors[guild] = {header.seq: bytes.fromhex(header.digest) for header in headers}
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
@@ -151,14 +160,6 @@ class CloudCheckpoints:
         if checkpoint.header.guild != guild:
             raise Corrupt(key, "of another guild")
         return checkpoint
-
-    def _whole(self, found: Checkpoint | BaseException | None) -> Checkpoint | None:
-        if isinstance(found, Corrupt):
-            self._notes.append(f"{found}; it is left as it is")
-            return None
-        if isinstance(found, BaseException):
-            raise found
-        return found
 
     async def _list(self, prefix: str) -> AsyncIterator[tuple[GuildId, Place]]:
         async for key in self._objects.keys(prefix):

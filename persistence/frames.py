@@ -9,7 +9,7 @@ keeps these bytes unchanged, so that one layer can rebuild another and any two c
 
 import hashlib
 from binascii import hexlify, unhexlify
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, cast
 
 import google_crc32c
@@ -84,3 +84,28 @@ def unseal(data: bytes, where: object) -> Frame:
 def follows(frame: Frame, previous: bytes) -> bool:
     """Whether the frame stands behind the digest ``previous`` in its guild's chain."""
     return hashlib.sha256(previous + frame.data[_BODY]).digest() == frame.digest
+
+
+def digest_behind(previous: bytes, lines: Iterable[bytes]) -> bytes:
+    """The digest that a guild's chain has behind these frames, if it has ``previous`` before them.
+
+    Where it is the one that is known to stand there, every byte of theirs that means anything is what was written: it
+    says more than their checksums do.
+    """
+    digest, sha256 = previous, hashlib.sha256
+    for line in lines:
+        digest = sha256(digest + line[_BODY]).digest()
+    return digest
+
+
+def records_in(lines: Iterable[bytes], where: object) -> Iterator[Record]:
+    """The records of frames that ``digest_behind`` has vouched for, one after the other: whoever takes each at once
+    finds it in the processor's cache, and never has them all in memory.
+
+    Raises:
+        NewerFormat: when one is of no kind that this release knows (``unseal``).
+    """
+    try:
+        yield from map(_decoder.decode, lines)
+    except msgspec.ValidationError as error:
+        raise NewerFormat(str(where), f"a record of a kind unknown here ({error})") from error

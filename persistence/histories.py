@@ -144,7 +144,7 @@ class CloudHistory:
         self._summary = await self._layer.summary()
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return await self._layer.checkpoints(guild)
+        return await self._layer.all_checkpoints(guild)
 
     def notes(self) -> tuple[str, ...]:
         read = () if self._summary is None else self._summary.notes

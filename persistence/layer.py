@@ -5,15 +5,18 @@ contract suite (``tests/persistence/test_layer_contract.py``). What orders the l
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from ledger.ids import GuildId
-from persistence.frames import Frame
+from persistence.frames import Frame, unseal
 from persistence.lists import Lists
 
 CHECKPOINT_FORMAT = 1
+
+Place: TypeAlias = tuple[int, int]
+"""Epoch and seq of a guild's checkpoint: their order is that of checkpoints."""
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -146,13 +149,14 @@ class Layer(Protocol):
         """
         ...
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        """A guild's frames behind ``after_seq``, in order, checksums verified.
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
+        """The bytes of a guild's frames behind ``after_seq``, in order, as they lie there.
 
-        Where its chain goes on behind a hole, those before that may be left out.
+        Nothing is verified: who knows the digests around them follows the chain (``frames.digest_behind``),
+        others ask for ``guild_frames``. Where the chain goes on behind a hole, those before that may be left out.
 
         Raises:
-            Corrupt: when one of them is unreadable.
+            Corrupt: when one of them is not there any more.
         """
         ...
 
@@ -163,8 +167,12 @@ class Layer(Protocol):
         """
         ...
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        """The guild's checkpoints, newest first; only those whose checksums hold. Bad ones go to quarantine."""
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        """Where there are checkpoints of the guild, newest first; whether they can be read, shows when they are."""
+        ...
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        """One of them, verified whole; None = it is not there any more, or cannot be read and went to quarantine."""
         ...
 
     def take_notes(self) -> tuple[str, ...]:
@@ -174,6 +182,22 @@ class Layer(Protocol):
     async def close(self) -> None:
         """Releases files and connections. Safe to call twice and after an error."""
         ...
+
+
+async def guild_frames(layer: Layer, guild: GuildId, after_seq: int) -> list[Frame]:
+    """A guild's frames behind ``after_seq``, in order, each with its checksum verified.
+
+    Raises:
+        Corrupt: when one of them is not what was written.
+    """
+    where = f"{layer.name}, guild {guild}"
+    return [unseal(line, where) for line in await layer.guild_lines(guild, after_seq)]
+
+
+async def all_checkpoints(layer: Layer, guild: GuildId) -> list[Checkpoint]:
+    """All checkpoints of a guild that can be read, newest first."""
+    read = [await layer.checkpoint(guild, place) for place in await layer.checkpoint_places(guild)]
+    return [checkpoint for checkpoint in read if checkpoint is not None]
 
 
 class FencedLayer(Layer, Protocol):

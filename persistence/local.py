@@ -18,7 +18,7 @@ from ledger.ids import GuildId
 from persistence.checkpoints import Checkpoints
 from persistence.disk import Disk, Held
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, LayerSummary
+from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.log import SEGMENT_BYTES, Log
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
@@ -85,16 +85,19 @@ class LocalLayer:
         while (piece := await self._offload(lambda: next(pieces, None))) is not None:
             yield piece
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        return await self._offload(lambda: self._log.guild_frames(guild, after_seq))
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
+        return await self._offload(lambda: self._log.guild_lines(guild, after_seq))
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._offload(lambda: self._checkpoints.save(checkpoint))
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         if guild not in self._checkpoints.guilds:
             return ()
-        return await self._offload(lambda: self._checkpoints.load(guild))
+        return await self._offload(lambda: self._checkpoints.places(guild))
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        return await self._offload(lambda: self._checkpoints.load(guild, place))
 
     def take_notes(self) -> tuple[str, ...]:
         return self._quarantine.take_notes()

@@ -101,14 +101,13 @@ class Log:
         self._writer = writer
         self._note(writer, offset, frames)
 
-    def guild_frames(self, guild: GuildId, after_seq: int) -> list[Frame]:
-        """A guild's frames behind a seq, in order.
+    def guild_lines(self, guild: GuildId, after_seq: int) -> list[bytes]:
+        """The bytes of a guild's frames behind a seq, in order, not verified.
 
         Raises:
-            Corrupt: when one of them is unreadable.
-            StorageError: when a file is.
+            StorageError: when a file cannot be read.
         """
-        return self._opened().guild_frames(guild, after_seq)
+        return list(self._opened().each_guild_line(guild, after_seq))
 
     def frames_after(self, gsn: int) -> Iterator[Frame]:
         """All frames that can be read behind a gsn, in order, also those that stand on no chain."""

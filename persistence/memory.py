@@ -15,7 +15,7 @@ from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD, Chains, appends, head_of, itself
 from persistence.frames import Frame, unseal
-from persistence.layer import Checkpoint, LayerSummary
+from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.lists import Lists
 
 KEPT: Final = 2
@@ -141,21 +141,25 @@ class MemoryLayer:
         async for frame in self.frames_after(gsn):
             yield [frame]
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
         self._use()
-        found = [frame for frame in self._guilds.get(guild, []) if frame.record.seq > after_seq]
-        return [unseal(self._frames.get(frame.record.gsn, b""), self._name) for frame in found]
+        found = [frame.record for frame in self._guilds.get(guild, []) if frame.record.seq > after_seq]
+        return [self._frames.get(record.gsn, b"") for record in found]
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._use()
         known = self._checkpoints.get(checkpoint.header.guild, [])
         kept = [*(each for each in known if each.header.seq >= checkpoint.header.forgot_seq), checkpoint]
-        kept.sort(key=lambda item: (item.header.epoch, item.header.seq))
+        kept.sort(key=_place_of)
         self._checkpoints[checkpoint.header.guild] = kept[-KEPT:]
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         self._use()
-        return self._checkpoints.get(guild, [])[::-1]
+        return [_place_of(each) for each in reversed(self._checkpoints.get(guild, []))]
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        self._use()
+        return next((each for each in self._checkpoints.get(guild, []) if _place_of(each) == place), None)
 
     def take_notes(self) -> tuple[str, ...]:
         return ()
@@ -221,3 +225,7 @@ class MemoryLayer:
     def _anchors(self, guild: GuildId) -> Mapping[int, bytes]:
         headers = [checkpoint.header for checkpoint in self._checkpoints.get(guild, [])]
         return {header.seq: bytes.fromhex(header.digest) for header in headers}
+
+
+def _place_of(checkpoint: Checkpoint) -> Place:
+    return checkpoint.header.epoch, checkpoint.header.seq

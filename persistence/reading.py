@@ -57,20 +57,25 @@ class Reading:
         for append in appends(spotted, frame_of):
             self._take(append)
 
-    def guild_frames(self, guild: GuildId, after_seq: int) -> list[Frame]:
-        """A guild's frames behind a seq, in order.
+    def each_guild_line(self, guild: GuildId, after_seq: int) -> Iterator[bytes]:
+        """The bytes of a guild's frames behind a seq, in order, not verified, ``AT_ONCE`` of them in memory.
 
         Raises:
-            Corrupt: when one of them is unreadable.
-            StorageError: when a file is.
+            StorageError: when a file cannot be read.
         """
-        return list(self.each_guild_frame(guild, after_seq))
-
-    def each_guild_frame(self, guild: GuildId, after_seq: int) -> Iterator[Frame]:
-        """The same, ``AT_ONCE`` of them in memory."""
         for number, spots in groupby(self.index.behind(guild, after_seq), key=_number_of):
             while some := list(islice(spots, AT_ONCE)):
                 yield from self._read(number, some)
+
+    def each_guild_frame(self, guild: GuildId, after_seq: int) -> Iterator[Frame]:
+        """The frames themselves.
+
+        Raises:
+            Corrupt: when one of them is not what was written.
+            StorageError: when a file cannot be read.
+        """
+        where = f"the log of guild {guild}"
+        return (unseal(line, where) for line in self.each_guild_line(guild, after_seq))
 
     def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         """The digest at a seq: of the record that stands there, else of a checkpoint."""
@@ -78,7 +83,7 @@ class Reading:
 
     def _standing(self, guild: GuildId, seq: int) -> bytes | None:
         spot = self.index.at(guild, seq)
-        return None if spot is None else self._read(spot.number, [spot])[0].digest
+        return None if spot is None else unseal(self._read(spot.number, [spot])[0], spot).digest
 
     def summary(self) -> LayerSummary:
         """What a layer says of itself when it was opened."""
@@ -107,17 +112,15 @@ class Reading:
             self.index.put(guild, spotted.frame.record.seq, spot)
         return frames
 
-    def _read(self, number: int, spots: Sequence[Spot]) -> list[Frame]:
+    def _read(self, number: int, spots: Sequence[Spot]) -> list[bytes]:
         path = segment_path(self._folder, number)
         stretches = _stretches(spots)
         wanted = [(each[0].offset, each[-1].offset + each[-1].length - each[0].offset) for each in stretches]
-        frames: list[Frame] = []
+        found: list[bytes] = []
         for data, each in zip(self._disk.read_parts(path, wanted), stretches, strict=True):
             begin = each[0].offset
-            for spot in each:
-                at = spot.offset - begin
-                frames.append(unseal(data[at : at + spot.length], spot))
-        return frames
+            found += [data[spot.offset - begin : spot.offset - begin + spot.length] for spot in each]
+        return found
 
     def notes(self) -> tuple[str, ...]:
         """What could not be believed, one sentence each."""

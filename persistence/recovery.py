@@ -19,7 +19,7 @@ from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, Head
+from persistence.layer import Checkpoint, Head, all_checkpoints, guild_frames
 from persistence.salvage import Salvage
 from persistence.scan import Gap
 from persistence.seats import Seat
@@ -220,7 +220,7 @@ async def _chain(seat: Seat, guild: GuildId, after_seq: int) -> Sequence[Frame]:
     """A guild's frames behind a seq; where reading fails, the seat breaks and there are none."""
     if seat.readable:
         with seat.minding():
-            return await seat.layer.guild_frames(guild, after_seq)
+            return await guild_frames(seat.layer, guild, after_seq)
     return ()
 
 
@@ -288,7 +288,7 @@ async def _lend_checkpoints(seat: Seat, source: Seat) -> None:
             return
         lent: Sequence[Checkpoint] = ()
         with source.minding():
-            lent = await source.layer.checkpoints(guild)
+            lent = await all_checkpoints(source.layer, guild)
         with seat.minding():
             for checkpoint in reversed(lent):
                 await seat.layer.save_checkpoint(checkpoint)

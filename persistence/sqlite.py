@@ -15,7 +15,7 @@ from pathlib import Path
 from ledger.ids import GuildId
 from persistence.disk import Disk
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, LayerSummary
+from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
 from persistence.sqlite_database import Database
@@ -66,15 +66,18 @@ class SqliteLayer:
         while chunk := await self._used()(lambda: next(chunks, ())):
             yield chunk
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        return await self._used()(lambda: self._database.guild_frames(guild, after_seq))
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
+        return await self._used()(lambda: self._database.guild_lines(guild, after_seq))
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._used()(lambda: self._database.save_checkpoint(checkpoint))
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        thread = self._used()
-        return await thread(lambda: self._database.checkpoints(guild)) if guild in self._database.checkpointed else ()
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        thread, database = self._used(), self._database
+        return await thread(lambda: database.checkpoint_places(guild)) if guild in database.checkpointed else ()
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        return await self._used()(lambda: self._database.checkpoint(guild, place))
 
     def take_notes(self) -> tuple[str, ...]:
         return self._quarantine.take_notes()

@@ -30,8 +30,8 @@ SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints
 WHERE (guild, epoch, seq) > (?, ?, ?) ORDER BY guild, epoch, seq LIMIT 100
 """
 _REMOVE: Final = "DELETE FROM checkpoints WHERE guild = ? AND epoch = ? AND seq = ?"
-Place: TypeAlias = tuple[int, int, int]
-"""Guild, epoch, seq."""
+Key: TypeAlias = tuple[int, int, int]
+"""Guild, epoch, seq: what names a row."""
 
 
 def save(db: sqlite3.Connection, path: Path, checkpoint: Checkpoint) -> None:
@@ -42,28 +42,26 @@ def save(db: sqlite3.Connection, path: Path, checkpoint: Checkpoint) -> None:
         DiskFull, NotConfirmed: as every transaction.
     """
     header = checkpoint.header
-    place = (int(header.guild), header.epoch, header.seq)
+    key = (int(header.guild), header.epoch, header.seq)
     with committing(db, path):
-        db.execute(_PUT, (*place, pack(checkpoint)))
-        if load(db, path, place) != checkpoint:
+        db.execute(_PUT, (*key, pack(checkpoint)))
+        if load(db, path, key) != checkpoint:
             raise StorageError(f"{path.name}: a checkpoint of guild {header.guild} reads back as something else")
-        for age, old in enumerate(places(db, path, header.guild)):
+        for age, old in enumerate(keys(db, path, header.guild)):
             if age >= KEPT or old[-1] < header.forgot_seq:
                 db.execute(_REMOVE, old)
 
 
-def load_all(db: sqlite3.Connection, path: Path, guild: GuildId, quarantine: Quarantine) -> Sequence[Checkpoint]:
-    """A guild's checkpoints that can be read, newest first; the others go to quarantine."""
-    found: list[Checkpoint] = []
-    for place in places(db, path, guild):
-        try:
-            found.append(load(db, path, place))
-        except Corrupt as error:
-            _expel(db, path, place, quarantine, str(error))
-    return found
+def load_or_expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quarantine) -> Checkpoint | None:
+    """One checkpoint; None = it is not there, or cannot be read and went to quarantine."""
+    try:
+        return load(db, path, key) if key in keys(db, path, GuildId(str(key[0]))) else None
+    except Corrupt as error:
+        _expel(db, path, key, quarantine, str(error))
+        return None
 
 
-def load(db: sqlite3.Connection, path: Path, place: Place) -> Checkpoint:
+def load(db: sqlite3.Connection, path: Path, key: Key) -> Checkpoint:
     """One checkpoint, verified whole.
 
     Raises:
@@ -71,8 +69,8 @@ def load(db: sqlite3.Connection, path: Path, place: Place) -> Checkpoint:
         NewerFormat: when a later release wrote it.
     """
     with storing(path):
-        (row,) = rows(db, _FILE, *place)
-    checkpoint = unpack(_bytes(row[3]), _where(path, place))
+        (row,) = rows(db, _FILE, *key)
+    checkpoint = unpack(_bytes(row[3]), _where(path, key))
     _compare(row, checkpoint.header, path)
     return checkpoint
 
@@ -92,11 +90,11 @@ def anchors(db: sqlite3.Connection, path: Path, guild: GuildId) -> Mapping[int, 
     return digests
 
 
-def places(db: sqlite3.Connection, path: Path, guild: GuildId | None = None) -> Sequence[Place]:
+def keys(db: sqlite3.Connection, path: Path, guild: GuildId | None = None) -> Sequence[Key]:
     """Where a guild's checkpoints lie, newest first; without a guild, those of all, oldest first."""
     with storing(path):
         found = rows(db, _ALL) if guild is None else rows(db, _OF_GUILD, int(guild))
-    return [_place(row) for row in found]
+    return [_key(row) for row in found]
 
 
 def look(db: sqlite3.Connection, path: Path) -> set[GuildId]:
@@ -105,7 +103,7 @@ def look(db: sqlite3.Connection, path: Path) -> set[GuildId]:
     Raises:
         NewerFormat: when a later release wrote one.
     """
-    after: Place = (0, 0, 0)
+    after: Key = (0, 0, 0)
     guilds: set[GuildId] = set()
     while True:
         with storing(path):
@@ -116,31 +114,31 @@ def look(db: sqlite3.Connection, path: Path) -> set[GuildId]:
         if not found:
             return guilds
         guilds |= {GuildId(str(row[0])) for row in found}
-        after = _place(found[-1])
+        after = _key(found[-1])
 
 
 def copy(source: sqlite3.Connection, source_path: Path, db: sqlite3.Connection, path: Path) -> None:
     """Copies every checkpoint that can be read into another database."""
-    for place in places(source, source_path):
+    for key in keys(source, source_path):
         with suppress(Corrupt):
-            save(db, path, load(source, source_path, place))
+            save(db, path, load(source, source_path, key))
 
 
 def set_aside(db: sqlite3.Connection, path: Path, after_gsn: int, quarantine: Quarantine) -> None:
     """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
-    for place in places(db, path):
+    for key in keys(db, path):
         with suppress(Corrupt):  # found again, and set aside, when it is read
-            if load(db, path, place).header.gsn > after_gsn:
-                _expel(db, path, place, quarantine, f"of a branch behind gsn {after_gsn} that lost")
+            if load(db, path, key).header.gsn > after_gsn:
+                _expel(db, path, key, quarantine, f"of a branch behind gsn {after_gsn} that lost")
 
 
-def _expel(db: sqlite3.Connection, path: Path, place: Place, quarantine: Quarantine, why: str) -> None:
+def _expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quarantine, why: str) -> None:
     """Moves a checkpoint's bytes to quarantine."""
     with storing(path):
-        (row,) = rows(db, _FILE, *place)
-    quarantine.keep("{}-{}-{}.ckpt".format(*place), _bytes(row[3]), why)
+        (row,) = rows(db, _FILE, *key)
+    quarantine.keep("{}-{}-{}.ckpt".format(*key), _bytes(row[3]), why)
     with committing(db, path):
-        db.execute(_REMOVE, place)
+        db.execute(_REMOVE, key)
 
 
 def _compare(row: Row, header: CheckpointHeader, path: Path) -> None:
@@ -148,15 +146,15 @@ def _compare(row: Row, header: CheckpointHeader, path: Path) -> None:
         raise Corrupt(path.name, "a checkpoint's columns are not those of its header")
 
 
-def _place(row: Row) -> Place:
+def _key(row: Row) -> Key:
     try:
         return msgspec.convert(tuple(row[:3]), tuple[int, int, int])
     except msgspec.ValidationError as error:
         raise Corrupt("checkpoints", str(error)) from error
 
 
-def _where(path: Path, place: Place) -> str:
-    return f"{path.name}, checkpoint {place}"
+def _where(path: Path, key: Key) -> str:
+    return f"{path.name}, checkpoint {key}"
 
 
 def _bytes(value: object) -> bytes:

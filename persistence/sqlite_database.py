@@ -14,7 +14,7 @@ from persistence import read_model, sqlite_checkpoints
 from persistence.disk import Disk, Identity
 from persistence.formats import RELEASE
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, LayerSummary
+from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.migrations import applied, migrate
 from persistence.quarantine import Quarantine
 from persistence.scan import Gap
@@ -93,15 +93,20 @@ class Database:
         let_go_of_pages(self.connection, self.path)
         yield from frames_after(self.connection, self.path, gsn, REREAD_RECORDS)
 
-    def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        return [frame for chunk in self.records.of_guild(guild, after_seq) for frame in chunk]
+    def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
+        return self.records.lines_of(guild, after_seq)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.checkpointed.add(checkpoint.header.guild)
         sqlite_checkpoints.save(self.connection, self.path, checkpoint)
 
-    def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return sqlite_checkpoints.load_all(self.connection, self.path, guild, self._quarantine)
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        keys = sqlite_checkpoints.keys(self.connection, self.path, guild)
+        return [(epoch, seq) for _, epoch, seq in keys]
+
+    def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        key = (int(guild), *place)
+        return sqlite_checkpoints.load_or_expel(self.connection, self.path, key, self._quarantine)
 
     def close(self) -> None:
         """Lets go of the file; what was not committed is taken back."""

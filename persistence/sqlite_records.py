@@ -89,6 +89,16 @@ class Records:
         while chunk := list(islice(gsns, CHUNK_RECORDS)):
             yield self._frames(chunk)
 
+    def lines_of(self, guild: GuildId, after_seq: int) -> list[bytes]:
+        """The bytes of a guild's standing frames behind a seq in order, not verified.
+
+        Raises:
+            Corrupt: when one of them is gone.
+        """
+        gsns = list(self._gsns.behind(guild, after_seq))
+        chunks = [gsns[start : start + CHUNK_RECORDS] for start in range(0, len(gsns), CHUNK_RECORDS)]
+        return [bytes_in(row) for chunk in chunks for row in self._rows(chunk)]
+
     def at(self, guild: GuildId, seqs: Sequence[int]) -> Sequence[Record]:
         """A guild's standing records of these seqs (few, rising).
 
@@ -132,11 +142,14 @@ class Records:
             del keys[old]
 
     def _frames(self, gsns: Sequence[int]) -> list[Frame]:
+        return frames_in(self._rows(gsns), self._path)
+
+    def _rows(self, gsns: Sequence[int]) -> Sequence[Row]:
         with storing(self._path):
             found = rows(self._db, _THESE, msgspec.json.encode(gsns).decode())
         if len(found) != len(gsns):
             raise Corrupt(self._path.name, f"of gsn {gsns[0]} to {gsns[-1]} some are gone")
-        return frames_in(found, self._path)
+        return found
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         gsn = self._gsns.at(guild, seq)
@@ -176,9 +189,14 @@ def frame_in(row: Row, name: str) -> Frame:
     Raises:
         Corrupt: when its checksum does not hold or it is of another gsn.
     """
-    gsn, data = row
-    where = f"{name}, gsn {gsn}"
-    frame = unseal(data if isinstance(data, bytes) else b"", where)
+    gsn, where = row[0], f"{name}, gsn {row[0]}"
+    frame = unseal(bytes_in(row), where)
     if gsn != frame.record.gsn:
         raise Corrupt(where, "the column is not that of the frame")
     return frame
+
+
+def bytes_in(row: Row) -> bytes:
+    """The frame's bytes in a row of ``stream``, whatever they are; none where something else stands there."""
+    data = row[1]
+    return data if isinstance(data, bytes) else b""

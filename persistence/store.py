@@ -556,7 +556,7 @@ async def _digest_of(pages: tuple[bytes, ...]) -> str:
 
 async def _compare(layer: Layer, checkpoint: Checkpoint) -> None:
     header = checkpoint.header
-    if checkpoint not in await layer.checkpoints(header.guild):
+    if checkpoint != await layer.checkpoint(header.guild, (header.epoch, header.seq)):
         where = f"{layer.name}, checkpoint of guild {header.guild} at seq {header.seq}"
         raise Corrupt(where, "it does not read back as it was written")
 

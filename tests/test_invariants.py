@@ -536,7 +536,7 @@ async def test_journals_killed_over_real_files_lose_nothing_and_leave_no_late_wr
         report = await again.start()
         assert [note for note in report.notes if "LOST" in note or "HOLE" in note] == []
         opened = await again.open_guild(GUILD)
-        users = [record.event.user for record in opened.tail if isinstance(record.event, JoinRecorded)]
+        users = [record.event.user for record in opened.tail() if isinstance(record.event, JoinRecorded)]
         assert sorted(users, key=int) == [str(user) for user in range(1, count + 1)]
     finally:
         await again.close()

@@ -26,7 +26,7 @@ from ledger.presence import Presence
 from ledger.records import ContinuityBroken, GatewayCause, GuildLeft, JoinRecorded, LeaveRecorded, Record, Status
 from ledger.state import GuildState
 from persistence.frames import Frame
-from persistence.layer import Checkpoint
+from persistence.layer import Checkpoint, all_checkpoints
 from persistence.lists import Lists
 from supervisor import LONGEST_PROBE_S
 from tests.actors.harness import GUILD, SESSION, Bot, running
@@ -480,7 +480,7 @@ async def test_a_checkpoint_of_a_large_guild_is_written_in_proportion_less_often
         actor = bot.supervisor._guilds[GUILD].actor
         assert actor is not None
         await bot.until(lambda: bool(bot.events("checkpoint.saved")) and not actor._keeping)
-        size = sum(map(len, (await bot.database.checkpoints(GUILD))[0].pages))
+        size = sum(map(len, (await all_checkpoints(bot.database, GUILD))[0].pages))
         assert 2 * LARGE_BYTES < size < 3 * LARGE_BYTES
         saved = len(bot.events("checkpoint.saved"))
         for number, waited_s in enumerate(
@@ -538,7 +538,7 @@ async def test_a_guild_does_not_rest_while_a_layer_still_has_what_was_forgotten(
         assert bot.supervisor.phase_of(GUILD) == "away"
         later(bot, 2.0)
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "left")
-        seqs = [each.header.seq for each in await bot.database.checkpoints(GUILD)]
+        seqs = [each.header.seq for each in await all_checkpoints(bot.database, GUILD)]
         assert seqs == [len(await bot.records())], "the older one, which knows the person, is gone"
 
 

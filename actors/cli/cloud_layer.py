@@ -21,7 +21,7 @@ from persistence.cloud_checkpoints import CHECKPOINTS
 from persistence.cloud_index import INDEXES
 from persistence.cloud_reading import SHUT_OUT
 from persistence.copying import Contents, Tally
-from persistence.layer import CheckpointHeader, Head, LayerSummary
+from persistence.layer import CheckpointHeader, Head, LayerSummary, guild_frames
 from persistence.objects import Objects
 from persistence.offload import Offload
 from persistence.read_only import ReadOnly
@@ -114,7 +114,7 @@ class _Look:
     async def _checkpoints(self, keys: Sequence[str]) -> Sequence[CheckpointHeader]:
         """Of all checkpoints that can be read; the others are faults."""
         guilds = sorted({GuildId(key.split("/")[1]) for key in keys})
-        headers = [each.header for guild in guilds for each in await self._plain.checkpoints(guild)]
+        headers = [each.header for guild in guilds for each in await self._plain.all_checkpoints(guild)]
         self._faults += self._plain.take_notes()
         return headers
 
@@ -169,7 +169,7 @@ async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
 async def _digest_at(cloud: InCloud, guild: GuildId, head: Head, seq: int) -> bytes | None:
     if seq == head.seq:
         return head.digest
-    frames = await cloud.layer.guild_frames(guild, seq - 1)
+    frames = await guild_frames(cloud.layer, guild, seq - 1)
     return frames[0].digest if frames else None
 
 

@@ -65,11 +65,11 @@ def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
         with storing(path):
             ((number,),) = rows(db, _COUNT)
         assert isinstance(number, int), "count(*) is one"
-        places = sqlite_checkpoints.places(db, path)
-        damaged = tuple(_checkpoint_faults(db, path, places))
+        keys = sqlite_checkpoints.keys(db, path)
+        damaged = tuple(_checkpoint_faults(db, path, keys))
     heads = vetting.records.chains.heads
     held = f"{count(number, 'record')} of {count(len(heads), 'guild')}, up to gsn {vetting.records.gsn}"
-    held = f"{held}, {count(len(places), 'checkpoint')}"
+    held = f"{held}, {count(len(keys), 'checkpoint')}"
     holes = [f"{path.name}: gsn {first} to {last} is not there" for first, last in vetting.holes]
     return Inspected(NAME, held, (*vetting.flaws, *holes, *damaged, *_compared(path, heads, log)))
 
@@ -84,12 +84,10 @@ def _opened(disk: Disk, path: Path) -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def _checkpoint_faults(
-    db: sqlite3.Connection, path: Path, places: Sequence[sqlite_checkpoints.Place]
-) -> Iterator[str]:
-    for place in places:
+def _checkpoint_faults(db: sqlite3.Connection, path: Path, keys: Sequence[sqlite_checkpoints.Key]) -> Iterator[str]:
+    for key in keys:
         try:
-            sqlite_checkpoints.load(db, path, place)
+            sqlite_checkpoints.load(db, path, key)
         except Corrupt as error:
             yield str(error)
 

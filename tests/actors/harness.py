@@ -35,7 +35,7 @@ from ledger.errors import Stale
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Record, VerdictReached
 from ledger.samples import Sample
-from persistence.layer import FencedLayer, Layer
+from persistence.layer import FencedLayer, Layer, guild_frames
 from persistence.memory import MemoryLayer
 from persistence.memory_database import MemoryDatabase
 from persistence.salvage import Salvage
@@ -203,7 +203,7 @@ class Bot:
 
     async def records(self, guild: GuildId = GUILD) -> list[Record]:
         """What is durable of a guild."""
-        return [frame.record for frame in await self.log.guild_frames(guild, 0)]
+        return [frame.record for frame in await guild_frames(self.log, guild, 0)]
 
     async def settled(self, users: int, guild: GuildId = GUILD) -> None:
         """So many users have a durable verdict (its log line may have died with the actor)."""

@@ -45,7 +45,7 @@ async def join(bot: Bot, *users: int) -> None:
 async def begin(bot: Bot) -> list[Record]:
     """What the process finds of the guild."""
     opened = await bot.journal.open(GUILD, 1)
-    return list(opened.tail)
+    return list(opened.tail())
 
 
 def users_of(records: Sequence[Record]) -> list[int]:

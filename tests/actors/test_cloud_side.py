@@ -288,7 +288,7 @@ async def test_what_a_dead_journal_left_in_doubt_is_acknowledged_once_the_cloud_
         await bot.until(lambda: bool(bot.events("cloud.failed")))
         assert not bot.events("join.acknowledged")
         sky.come_back()
-        assert len((await opened).tail) == 1
+        assert len((await opened).lines) == 1
         await bot.until(lambda: bool(bot.events("join.acknowledged")))
         assert await sky.users() == ["1"]
 
@@ -329,7 +329,7 @@ async def test_joins_whose_branch_lost_are_not_said_to_be_acknowledged():
         sky.come_back()
         await bot.until(lambda: bot.store.following is not None and bot.store.following.fenced)
         opened = await bot.journal.open(GUILD, 3)
-        assert [record.event.user for record in opened.tail] == ["1", "3"]
+        assert [record.event.user for record in opened.tail()] == ["1", "3"]
         assert (await bot.journal.append(GUILD, 3, 2, (draft(4),))).head.seq == 3
         assert [line["user"] for line in bot.events("join.acknowledged")] == ["1", "4"]
         assert len(bot.store.salvage.pending()) == 1, "its facts are recorded anew, and acknowledged then"

@@ -10,7 +10,7 @@ from actors.standing import Kept, LayerStanding, NotRunning, Standing
 from ledger.errors import StorageError
 from ledger.ids import GuildId, UserId
 from persistence.disk import RealDisk
-from persistence.layer import Checkpoint
+from persistence.layer import Checkpoint, Place, all_checkpoints
 from persistence.lists import JoinRow, Lists
 from persistence.memory import MemoryLayer
 from persistence.sqlite import SqliteLayer
@@ -22,11 +22,10 @@ STRANGE = GuildId("99")
 class Liar(MemoryLayer):
     """Gives other pages back than were kept."""
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return [
-            Checkpoint(header=each.header, pages=(*each.pages[:-1], each.pages[-1] + b" "))
-            for each in await super().checkpoints(guild)
-        ]
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        kept = await super().checkpoint(guild, place)
+        assert kept is not None
+        return Checkpoint(header=kept.header, pages=(*kept.pages[:-1], kept.pages[-1] + b" "))
 
 
 async def lived(bot: Bot, users: int) -> None:
@@ -56,7 +55,7 @@ async def test_a_checkpoint_that_was_asked_for_is_in_every_layer_at_the_newest_r
         seq = (await bot.records())[-1].seq
         assert kept == Kept(seq=seq, layers={"log": "", "database": ""})
         for layer in (bot.log, bot.database):
-            assert (await layer.checkpoints(GUILD))[0].header.seq == seq
+            assert (await all_checkpoints(layer, GUILD))[0].header.seq == seq
         assert bot.events("checkpoint.saved")[-1]["seq"] == seq
 
 
@@ -66,7 +65,7 @@ async def test_asked_again_with_nothing_new_it_is_written_and_read_back_all_the_
         first = await bot.supervisor.keep_checkpoint(GUILD)
         bot.database._checkpoints.clear()
         assert await bot.supervisor.keep_checkpoint(GUILD) == first
-        assert [each.header.seq for each in await bot.database.checkpoints(GUILD)] == [first.seq]
+        assert [each.header.seq for each in await all_checkpoints(bot.database, GUILD)] == [first.seq]
 
 
 async def test_two_who_ask_at_once_while_joins_come_are_both_told_the_truth():
@@ -155,7 +154,7 @@ async def test_standing_says_how_the_life_was_restored_and_what_each_layer_holds
         bot.supervisor.roster.tell(GUILD, bot.join(3))
         await settled(bot, 3)
         records = await bot.records()
-        checkpoint_seq = (await bot.log.checkpoints(GUILD))[0].header.seq
+        checkpoint_seq = (await all_checkpoints(bot.log, GUILD))[0].header.seq
         assert bot.supervisor.kill(f"guild/{GUILD}")
         await bot.until(lambda: standing(bot).restored_seq > 0)
         second = standing(bot)

@@ -18,6 +18,7 @@ from ledger.errors import StorageError
 from ledger.ids import GuildId, InviteCode, UserId
 from persistence import salvage
 from persistence.disk import RealDisk
+from persistence.layer import guild_frames
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
@@ -141,7 +142,7 @@ async def test_a_guild_whose_actor_is_killed_takes_its_records_once(monkeypatch:
 
 
 async def _records(bot: Bot, guild: GuildId) -> list[tuple[GuildId, UserId]]:
-    frames = await bot.store._near[0].layer.guild_frames(guild, 0)
+    frames = await guild_frames(bot.store._near[0].layer, guild, 0)
     joins = [frame.record.event for frame in frames if isinstance(frame.record.event, r.JoinRecorded)]
     return [(guild, each.user) for each in joins]
 

@@ -13,6 +13,7 @@ from ledger.ids import GuildId
 from ledger.records import Record
 from ledger.state import GuildState, Period, Roll, from_pages, pages_of
 from persistence.frames import Frame
+from persistence.layer import guild_frames
 from tests.bench import recovery
 from tests.bench.figures import Measure, Row, Theme
 from tests.bench.ground import (
@@ -165,7 +166,7 @@ class Replayed:
             for base in range(0, REPLAYED, TAIL):
                 await bot.journal.append(GUILD, 1, base, tuple(draft_of(base + n) for n in range(TAIL)))
             began, state = time.perf_counter(), GuildState(guild=GUILD)
-            self._frames = await layer.guild_frames(GUILD, 0)
+            self._frames = await guild_frames(layer, GUILD, 0)
             for frame in self._frames:
                 state = evolve(state, frame.record)
             return REPLAYED / (time.perf_counter() - began)

@@ -19,7 +19,7 @@ import pykka
 from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.frames import GENESIS, Frame, seal
-from persistence.layer import Checkpoint, Layer, LayerSummary
+from persistence.layer import Checkpoint, Layer, LayerSummary, Place
 from tests.bench.ground import SECONDS, draft_of
 
 FRAME: Final = b"x" * 400
@@ -115,16 +115,19 @@ class Sink(Layer):
         for piece in ():
             yield piece
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
         del guild, after_seq
         return ()
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         pass
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         del guild
         return ()
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> None:
+        del guild, place
 
     def take_notes(self) -> tuple[str, ...]:
         return ()

@@ -16,6 +16,7 @@ from ledger import records as r
 from ledger.evolve import evolve
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.state import GuildState, from_pages, pages_of
+from persistence.layer import guild_frames
 from tests.bench.figures import Row
 from tests.bench.ground import NOW_US, PATIENCE_S, SESSION, Ground, bot_over, draft_of, user_of
 
@@ -65,7 +66,7 @@ class Recovery:
         layers = self._ground.layers("log", "database")
         async with bot_over(layers) as bot:
             await self._keep(bot.journal)
-            self._lines = [frame.data for frame in await layers[0].guild_frames(GUILD, MEMBERS)]
+            self._lines = [frame.data for frame in await guild_frames(layers[0], GUILD, MEMBERS)]
             began = time.perf_counter()
             await bot.roster.ask(GUILD, m.DescribeMember(user=user_of(MEMBERS)), PATIENCE_S)
             took_ms = (time.perf_counter() - began) * 1_000

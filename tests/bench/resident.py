@@ -22,6 +22,7 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId, InviteCode, UserId
 from ledger.records import Counter, Draft, GuildAdopted, InternalCause, Record, SampleTaken
 from ledger.state import GuildState
+from persistence.layer import guild_frames
 from persistence.numbering import Append
 from persistence.store import Store
 from tests.bench import peers
@@ -249,7 +250,7 @@ class Town:
 
     async def _replayed(self, guild: GuildId) -> GuildState:
         state = GuildState(guild=guild)
-        for frame in await self._layers[0].guild_frames(guild, 0):
+        for frame in await guild_frames(self._layers[0], guild, 0):
             evolve(state, frame.record)
         return state
 

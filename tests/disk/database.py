@@ -16,7 +16,7 @@ import pytest
 
 from ledger.ids import GuildId, UserId
 from persistence import read_model
-from persistence.layer import Layer
+from persistence.layer import Layer, guild_frames
 from persistence.lists import MAX_PAGE
 from persistence.memory import MemoryLayer
 from persistence.sqlite import SqliteLayer
@@ -134,7 +134,7 @@ class DatabaseProcess(Process):
     async def _open(self, guild: GuildId) -> None:
         await super()._open(guild)
         if self._is_open():
-            records = [frame.record for frame in await self._database.guild_frames(guild, 0)]
+            records = [frame.record for frame in await guild_frames(self._database, guild, 0)]
             self.judge.lists(guild, await self._database.lists.joins_page(guild, 0, MAX_PAGE), records)
             self.judge.named(guild, await self._database.lists.names(guild, PEOPLE))
 

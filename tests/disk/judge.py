@@ -113,7 +113,7 @@ class Judge:
     def opened(self, guild: GuildId, opened: Opened, replayed: Sequence[Record]) -> None:
         """Checkpoint and tail give what all records give: what was acknowledged, and whole appends behind it."""
         keys = [record.key for record in replayed]
-        rehydrated = [*state_in(opened.checkpoint), *(record.key for record in opened.tail)]
+        rehydrated = [*state_in(opened.checkpoint), *(record.key for record in opened.tail())]
         if rehydrated != keys:
             raise Violation(f"checkpoint and tail give {rehydrated}, all records {keys}")
         known = self.acknowledged[guild]

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 
 from ledger.errors import Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId
-from persistence.layer import Layer
+from persistence.layer import Layer, all_checkpoints, guild_frames
 from persistence.store import Append, Store
 from tests.disk.judge import GUILDS, Judge, Violation, state_of
 from tests.persistence.making import TestClock, TestRandomness, join
@@ -100,11 +100,11 @@ class Process:
     async def _open(self, guild: GuildId) -> None:
         opened = await self.store.open_guild(guild)
         layer = next(layer for layer in self.layers if layer.name == opened.layer)
-        records = [frame.record for frame in await layer.guild_frames(guild, 0)]
+        records = [frame.record for frame in await guild_frames(layer, guild, 0)]
         self.judge.opened(guild, opened, records)
         self.judge.saw(guild, [record.key for record in records])
         if layer is self.layer and not self.judge.hurt:
-            self.judge.has_saved(guild, await layer.checkpoints(guild))
+            self.judge.has_saved(guild, await all_checkpoints(layer, guild))
 
     async def _make_whole(self) -> None:
         """Layers that fell behind are caught up; then each has all that was acknowledged."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
-from persistence.layer import Layer
+from persistence.layer import Layer, all_checkpoints, guild_frames
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import Offload, inline
@@ -112,8 +112,8 @@ class World(Process):
         self.judge.no_corruption(await store.start())
         for guild in GUILDS:
             opened = await store.open_guild(guild)
-            self.judge.opened(guild, opened, [frame.record for frame in await log.guild_frames(guild, 0)])
-            self.judge.has_saved(guild, await log.checkpoints(guild))
+            self.judge.opened(guild, opened, [frame.record for frame in await guild_frames(log, guild, 0)])
+            self.judge.has_saved(guild, await all_checkpoints(log, guild))
         return None
 
     def _judge_legible(self, disk: SimDisk) -> None:

@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from persistence.layer import guild_frames
 from tests.kills import judge
 from tests.kills.acts import LINGER_S, Hands, Mode, act_of, kind_of, modes_at
 from tests.kills.databases import InSqlite
@@ -230,8 +231,8 @@ def _afterwards(stage: Stage, *, gaps: bool) -> list[str]:
     async def script(life: Life) -> None:
         await life.process.store.start()
         for guild in GUILDS:
-            log = await life.process.files.guild_frames(guild, 0)
-            database = await life.process.database.guild_frames(guild, 0)
+            log = await guild_frames(life.process.files, guild, 0)
+            database = await guild_frames(life.process.database, guild, 0)
             faults.extend([f"I9: the layers differ in {guild}"] if list(log) != list(database) else [])
             faults.extend(judge.of_the_durable(stage, guild, [frame.record for frame in log], gaps=gaps))
 

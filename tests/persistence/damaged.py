@@ -41,8 +41,8 @@ class Damaged:
         here = [frame.data async for frame in self.database.frames_after(0)]
         assert [frame.data for frame in read_log(self.disk, DATA / "log")] == here
         red, blue = await store.open_guild(RED), await store.open_guild(BLUE)
-        assert [record.key for record in red.tail] == [f"join/{n}/{n}" for n in (1, 2, 3, 4)]
-        assert [record.key for record in blue.tail] == [f"join/{n}/{n}" for n in (10, 12)]
+        assert [record.key for record in red.tail()] == [f"join/{n}/{n}" for n in (1, 2, 3, 4)]
+        assert [record.key for record in blue.tail()] == [f"join/{n}/{n}" for n in (10, 12)]
         await store.close()
 
     def log(self) -> list[Path]:

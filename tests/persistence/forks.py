@@ -87,7 +87,7 @@ class Guilds(Roster):
     async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[Answer]:
         del timeout_s
         state = GuildState(guild=guild)
-        for record in (await self._store.open_guild(guild)).tail:
+        for record in (await self._store.open_guild(guild)).tail():
             state = evolve(state, record)
         decision = decide(state, Presence(phase=Phase.REHYDRATING), message)
         if decision.drafts:
@@ -111,7 +111,7 @@ async def joined(store: Store) -> list[tuple[GuildId, UserId]]:
     found: list[tuple[GuildId, UserId]] = []
     for guild in store.guilds():
         opened = await store.open_guild(guild)
-        found += [(guild, each.event.user) for each in opened.tail if isinstance(each.event, r.JoinRecorded)]
+        found += [(guild, each.event.user) for each in opened.tail() if isinstance(each.event, r.JoinRecorded)]
     return found
 
 

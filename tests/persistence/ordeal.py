@@ -114,8 +114,8 @@ async def start(store: Store, judge: Judge) -> dict[GuildId, int]:
     heads: dict[GuildId, int] = {}
     for guild in GUILDS:
         opened = await store.open_guild(guild)
-        judge.judge(guild, [record.key for record in opened.tail], [record.last for record in opened.tail])
-        heads[guild] = len(opened.tail)
+        judge.judge(guild, [record.key for record in opened.tail()], [record.last for record in opened.tail()])
+        heads[guild] = len(opened.lines)
     return heads
 
 

@@ -16,7 +16,7 @@ from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
 from persistence.cloud_bytes import SegmentHeader, read_header, segment, segment_key, wrap
 from persistence.frames import Frame
-from persistence.layer import LayerSummary
+from persistence.layer import LayerSummary, guild_frames
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
@@ -280,7 +280,7 @@ async def test_a_damaged_segment_is_reported_left_and_mended_by_new_objects(buck
     assert bucket.objects[segment_key(3)] == damaged
     for reader in (process, await opened(bucket)):
         assert bytes_of(await reader.frames()) == bytes_of(frames)
-        assert bytes_of(await reader.layer.guild_frames(RED, 1)) == bytes_of([frames[2], frames[4]])
+        assert bytes_of(await guild_frames(reader.layer, RED, 1)) == bytes_of([frames[2], frames[4]])
 
 
 async def opened(bucket: MemoryBucket) -> Process:
@@ -467,7 +467,7 @@ async def test_a_guilds_frames_come_out_of_packs_and_segments(bucket: MemoryBuck
     writer = await packed(bucket, chain, 21)
     reader = await opened(bucket)
     for layer in (writer.layer, reader.layer):
-        found = await layer.guild_frames(BLUE, 3)
+        found = await guild_frames(layer, BLUE, 3)
         assert [frame.record.seq for frame in found] == list(range(4, 22))
 
 
@@ -486,7 +486,7 @@ async def test_a_pack_that_cannot_be_read_is_done_without(bucket: MemoryBucket, 
     assert bytes_of(await reader.frames()) == bytes_of(frames)
     assert [note for note in reader.layer.take_notes() if "pack/" in note]
     assert (await reader.layer.open()).missing == ()
-    assert len(await (await opened(bucket)).layer.guild_frames(RED, 0)) == 21
+    assert len(await guild_frames((await opened(bucket)).layer, RED, 0)) == 21
 
 
 @pytest.mark.usefixtures("small_packs")
@@ -554,7 +554,7 @@ async def test_a_guilds_frames_that_cannot_be_read_are_an_error_once_and_missing
     for key in (*packs_of(bucket), segment_key(4)):
         flip(bucket, key)
     with pytest.raises(Corrupt, match="pack/"):
-        await reader.layer.guild_frames(RED, 0)
+        await guild_frames(reader.layer, RED, 0)
     assert (await reader.layer.open()).missing == ((5, 6),)
 
 
@@ -639,7 +639,7 @@ async def test_a_checkpoint_that_was_on_its_way_for_long_brings_nothing_back(buc
     await Process(bucket, 2).layer.save_checkpoint(old)
     assert len(packs_of(bucket, "checkpoint/")) == 1
     reader = await opened(bucket)
-    assert list(await reader.layer.checkpoints(RED)) == [new]
+    assert list(await reader.layer.all_checkpoints(RED)) == [new]
 
 
 async def test_readers_heed_the_boundary_where_nobody_was_left_to_clean(bucket: MemoryBucket):
@@ -654,7 +654,7 @@ async def test_readers_heed_the_boundary_where_nobody_was_left_to_clean(bucket: 
     await process.layer.save_checkpoint(new)
     bucket.objects[key] = data
     reader = await opened(bucket)
-    assert list(await reader.layer.checkpoints(RED)) == [new]
+    assert list(await reader.layer.all_checkpoints(RED)) == [new]
 
 
 async def test_a_damaged_checkpoint_is_said_and_written_anew_when_it_is_saved_again(bucket: MemoryBucket):
@@ -664,7 +664,7 @@ async def test_a_damaged_checkpoint_is_said_and_written_anew_when_it_is_saved_ag
     await process.layer.save_checkpoint(checkpoint)
     flip(bucket, packs_of(bucket, "checkpoint/")[0])
     reader = await opened(bucket)
-    assert list(await reader.layer.checkpoints(RED)) == []
+    assert list(await reader.layer.all_checkpoints(RED)) == []
     assert [note for note in reader.layer.take_notes() if "checkpoint/" in note]
     await process.layer.save_checkpoint(checkpoint)
-    assert list(await reader.layer.checkpoints(RED)) == [checkpoint]
+    assert list(await reader.layer.all_checkpoints(RED)) == [checkpoint]

@@ -8,6 +8,7 @@ import copy
 
 import pytest
 
+from persistence.layer import all_checkpoints
 from persistence.memory_objects import Call, MemoryBucket
 from tests.persistence.making import BLUE, RED
 from tests.persistence.test_store_cloud import Machine
@@ -51,7 +52,7 @@ class Life:
     async def _keep_checkpoint(self) -> None:
         store = self.machine.store
         await store.save_checkpoint(RED, store.head_of(RED), (b'{"page":1}',))
-        (checkpoint,) = await self.machine.log.checkpoints(RED)
+        (checkpoint,) = await all_checkpoints(self.machine.log, RED)
         assert store.following is not None
         await store.following.layer.save_checkpoint(checkpoint)
 

@@ -43,7 +43,7 @@ async def read(bucket: MemoryBucket) -> tuple[Sequence[bytes], str]:
     reader = Process(bucket, 9)
     notes = list((await reader.layer.open()).notes)
     frames = bytes_of(await reader.frames())
-    believed = await reader.layer.checkpoints(RED)
+    believed = await reader.layer.all_checkpoints(RED)
     notes += [*map(str, believed), *reader.layer.take_notes(), *(await reader.layer.open()).notes]
     return frames, "\n".join(notes)
 

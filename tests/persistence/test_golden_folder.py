@@ -25,7 +25,7 @@ from persistence.cloud import CloudLayer
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.frames import Frame, unseal
-from persistence.layer import Checkpoint, Layer
+from persistence.layer import Checkpoint, Layer, all_checkpoints, guild_frames
 from persistence.local import LocalLayer
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
@@ -109,8 +109,8 @@ async def test_each_layer_of_an_earlier_release_gives_all_of_it(release: str, na
     assert (summary.epoch, summary.lineage, summary.notes, summary.missing) == (2, "lineage", (), ())
     frames = [frame async for frame in layer.frames_after(0)]
     assert bytes_of(frames) == (folder / RECORDS).read_bytes().splitlines()
-    (checkpoint,) = await layer.checkpoints(GUILD)
-    tail = await layer.guild_frames(GUILD, checkpoint.header.seq)
+    (checkpoint,) = await all_checkpoints(layer, GUILD)
+    tail = await guild_frames(layer, GUILD, checkpoint.header.seq)
     of_guild = [frame for frame in frames if frame.record.guild == GUILD]
     assert 0 < len(tail) < len(of_guild)
     assert state_behind(tail, from_pages(checkpoint.pages)) == state_behind(of_guild, GuildState(guild=GUILD))

@@ -11,7 +11,7 @@ from persistence import cloud, log, sqlite_database
 from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint, pack, unpack
 from persistence.frames import GENESIS, Frame, seal
-from persistence.layer import Layer, LayerSummary
+from persistence.layer import Layer, LayerSummary, all_checkpoints, guild_frames
 from tests.persistence.layers import FACTORIES, IN_OBJECT_ALONE
 from tests.persistence.making import BLUE, RED, Chain, bytes_of, of_a_later_release
 
@@ -118,10 +118,10 @@ async def test_a_guilds_frames_are_its_own_and_in_order(layer: Layer):
     chain = Chain()
     frames = chain.batch(RED, BLUE, RED, BLUE, RED)
     await layer.append(frames)
-    found = await layer.guild_frames(RED, 1)
+    found = await guild_frames(layer, RED, 1)
     assert [frame.record.seq for frame in found] == [2, 3]
     assert bytes_of(found) == bytes_of([frames[2], frames[4]])
-    assert [*await layer.guild_frames(RED, 3), *await layer.guild_frames(BLUE, 9)] == []
+    assert [*await guild_frames(layer, RED, 3), *await guild_frames(layer, BLUE, 9)] == []
 
 
 async def test_frames_after_a_gsn_are_all_that_follow(layer: Layer):
@@ -135,7 +135,7 @@ async def test_a_guilds_frames_come_back_after_a_reopening(layer: Layer):
     frames = Chain().batch(RED, BLUE, RED)
     await layer.append(frames)
     await reopen(layer)
-    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], frames[2]])
+    assert bytes_of(await guild_frames(layer, RED, 0)) == bytes_of([frames[0], frames[2]])
 
 
 async def test_a_hole_that_no_layer_could_fill_is_carried_over_as_a_hole(layer: Layer):
@@ -163,13 +163,13 @@ async def test_behind_a_hole_a_chain_goes_on_where_a_checkpoint_lies_farther_on(
     frames = chain.batch(*[RED] * 8)
     summary = await with_hole(layer, frames, 3, 4, checkpoint=7)
     assert summary.heads == {RED: head_of(frames[7])}
-    assert bytes_of(await layer.guild_frames(RED, 6)) == bytes_of(frames[6:])
+    assert bytes_of(await guild_frames(layer, RED, 6)) == bytes_of(frames[6:])
     await layer.begin(2, "lineage")
     await layer.append(later := chain.append(RED))
     await layer.close()
     summary = await layer.open()
     assert summary.heads == chain.heads
-    assert bytes_of(await layer.guild_frames(RED, 7)) == bytes_of([frames[7], *later])
+    assert bytes_of(await guild_frames(layer, RED, 7)) == bytes_of([frames[7], *later])
 
 
 async def test_behind_a_hole_no_chain_goes_on_where_the_only_checkpoint_lies_before_it(layer: Layer):
@@ -183,7 +183,7 @@ async def test_a_hole_that_cuts_an_append_loses_what_is_left_of_its_beginning_on
     frames = [*chain.append(RED, 2), *chain.append(RED, 4), *chain.append(RED, 2), *chain.append(BLUE)]
     summary = await with_hole(layer, frames, 4, 4, checkpoint=8)
     assert summary.heads == chain.heads
-    assert bytes_of(await layer.guild_frames(RED, 6)) == bytes_of(frames[6:8])
+    assert bytes_of(await guild_frames(layer, RED, 6)) == bytes_of(frames[6:8])
 
 
 async def test_a_branch_that_begins_in_a_hole_stands_in_the_place_of_what_came_behind_it(layer: Layer):
@@ -194,11 +194,11 @@ async def test_a_branch_that_begins_in_a_hole_stands_in_the_place_of_what_came_b
     await layer.save_checkpoint(make_checkpoint(RED, head_of(won[-1]), "lineage", (b"{}",)))
     await layer.append([old[0], old[3]])
     await layer.append(won)
-    assert bytes_of(await layer.guild_frames(RED, 2)) == bytes_of(won)
+    assert bytes_of(await guild_frames(layer, RED, 2)) == bytes_of(won)
     await layer.close()
     summary = await layer.open()
     assert summary.heads == branch.heads
-    assert bytes_of(await layer.guild_frames(RED, 2)) == bytes_of(won)
+    assert bytes_of(await guild_frames(layer, RED, 2)) == bytes_of(won)
 
 
 async def test_a_jump_that_no_hole_explains_is_no_chain_whatever_checkpoint_there_is(layer: Layer):
@@ -251,10 +251,10 @@ async def test_a_checkpoint_of_a_branch_that_lost_goes_with_it(layer: Layer):
         heads.append(chain.heads[RED])
         await layer.save_checkpoint(make_checkpoint(RED, heads[-1], "lineage", (b"{}",)))
     await layer.set_aside(1)
-    assert [checkpoint.header.seq for checkpoint in await layer.checkpoints(RED)] == [1]
+    assert [checkpoint.header.seq for checkpoint in await all_checkpoints(layer, RED)] == [1]
     await layer.close()
     await layer.open()
-    assert [checkpoint.header.seq for checkpoint in await layer.checkpoints(RED)] == [1]
+    assert [checkpoint.header.seq for checkpoint in await all_checkpoints(layer, RED)] == [1]
 
 
 async def test_a_branch_of_a_higher_epoch_takes_the_place_of_records_and_may_tell_the_same(layer: Layer):
@@ -264,7 +264,7 @@ async def test_a_branch_of_a_higher_epoch_takes_the_place_of_records_and_may_tel
     first = seal(again[0], GENESIS)
     branch = [first, seal(again[1], first.digest)]
     await layer.append(branch)
-    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of(branch)
+    assert bytes_of(await guild_frames(layer, RED, 0)) == bytes_of(branch)
     await layer.close()
     summary = await layer.open()
     assert (summary.gsn, summary.heads) == (4, {RED: head_of(branch[-1])})
@@ -280,7 +280,7 @@ async def test_a_branch_of_a_higher_epoch_may_tell_the_same_farther_on_than_what
         branch.append(seal(record, digest))
         digest = branch[-1].digest
     await layer.append(branch)
-    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of(branch)
+    assert bytes_of(await guild_frames(layer, RED, 0)) == bytes_of(branch)
 
 
 async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
@@ -290,10 +290,10 @@ async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
         pages = (b'{"page":%d}' % number, b"\n\x00other\n")
         await layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], "lineage", pages))
     await reopen(layer)
-    found = await layer.checkpoints(RED)
+    found = await all_checkpoints(layer, RED)
     assert [checkpoint.header.seq for checkpoint in found] == [4, 3]
     assert found[0].pages == (b'{"page":3}', b"\n\x00other\n")
-    assert list(await layer.checkpoints(BLUE)) == []
+    assert list(await all_checkpoints(layer, BLUE)) == []
 
 
 async def test_a_checkpoint_of_after_a_forgetting_stays_alone_with_those_behind_it(layer: Layer):
@@ -303,10 +303,10 @@ async def test_a_checkpoint_of_after_a_forgetting_stays_alone_with_those_behind_
         await layer.append(chain.batch(BLUE))
         await layer.save_checkpoint(make_checkpoint(BLUE, chain.heads[BLUE], "lineage", ()))
         await layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], "lineage", (), forgot_seq))
-        assert [each.header.seq for each in await layer.checkpoints(RED)] == left
+        assert [each.header.seq for each in await all_checkpoints(layer, RED)] == left
     await reopen(layer)
-    assert [each.header.seq for each in await layer.checkpoints(RED)] == [4, 3]
-    assert [each.header.seq for each in await layer.checkpoints(BLUE)] == [4, 3]
+    assert [each.header.seq for each in await all_checkpoints(layer, RED)] == [4, 3]
+    assert [each.header.seq for each in await all_checkpoints(layer, BLUE)] == [4, 3]
 
 
 async def test_a_higher_epoch_makes_a_checkpoint_newer_than_a_higher_seq(layer: Layer):
@@ -315,7 +315,7 @@ async def test_a_higher_epoch_makes_a_checkpoint_newer_than_a_higher_seq(layer: 
     head = chain.heads[RED]
     await layer.save_checkpoint(make_checkpoint(RED, msgspec.structs.replace(head, epoch=2, seq=1), "lineage", ()))
     await layer.save_checkpoint(make_checkpoint(RED, head, "lineage", ()))
-    assert [checkpoint.header.epoch for checkpoint in await layer.checkpoints(RED)] == [2, 1]
+    assert [checkpoint.header.epoch for checkpoint in await all_checkpoints(layer, RED)] == [2, 1]
 
 
 async def test_a_layer_can_be_closed_twice(layer: Layer):

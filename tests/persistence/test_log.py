@@ -58,7 +58,7 @@ def test_files_roll_at_a_batch_and_stay():
         log.append(batch)
     assert len(disk.names(FOLDER)) == 5
     assert read(disk) == bytes_of([frame for batch in batches for frame in batch])
-    assert bytes_of(log.guild_frames(BLUE, 0)) == bytes_of([batch[1] for batch in batches])
+    assert log.guild_lines(BLUE, 0) == bytes_of([batch[1] for batch in batches])
 
 
 def test_a_record_that_rots_under_an_open_log_is_named_by_file_and_byte():
@@ -69,10 +69,12 @@ def test_a_record_that_rots_under_an_open_log_is_named_by_file_and_byte():
     (name,) = disk.names(FOLDER)
     data = disk.read(FOLDER / name)
     at = data.index(frames[1].data)
+    reading = read_log(disk, FOLDER)
+    assert list(reading) == frames
     disk.overwrite(FOLDER / name, data[: at + 5] + b"?" + data[at + 6 :])
-    assert log.guild_frames(RED, 0) == frames[:1]
+    assert log.guild_lines(RED, 0) == bytes_of(frames[:1])
     with pytest.raises(Corrupt, match=f"{Path(name).stem}, byte {at}: checksum differs"):
-        log.guild_frames(BLUE, 0)
+        reading.digest_at(BLUE, 1)
 
 
 @pytest.mark.parametrize("operation", ["write", "sync"])
@@ -127,7 +129,7 @@ def test_on_a_full_disk_nothing_of_the_batch_is_left():
         log.append(chain.batch(RED, RED))
     log.close()
     assert read(disk) == bytes_of(first)
-    assert opened(disk).guild_frames(RED, 0) == first
+    assert opened(disk).guild_lines(RED, 0) == bytes_of(first)
 
 
 def test_what_lies_behind_a_later_files_first_record_does_not_count():
@@ -196,7 +198,7 @@ def test_a_damaged_line_without_a_record_is_mended_and_said_once():
     data = disk.read(path)
     disk.overwrite(path, data.replace(b'"confirmed":2', b'"confirmed":3'))
     log = opened(disk)
-    assert bytes_of(log.guild_frames(BLUE, 2)) == bytes_of(list(log.frames_after(5)))
+    assert log.guild_lines(BLUE, 2) == bytes_of(list(log.frames_after(5)))
     assert read_log(disk, FOLDER).notes() == ()
     assert len(read(disk)) == 6
     assert disk.read(Path("data/quarantine") / disk.names(Path("data/quarantine"))[0]) != data

@@ -60,7 +60,7 @@ class Ledger:
         found = {}
         for guild in self.store.guilds():
             opened = await self.store.open_guild(guild)
-            found[guild] = len(opened.tail)
+            found[guild] = len(opened.lines)
         return found
 
     def lose(self, *paths: Path) -> None:

@@ -16,7 +16,7 @@ from persistence import read_model
 from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
-from persistence.layer import LayerSummary
+from persistence.layer import LayerSummary, guild_frames
 from persistence.migrations import MIGRATIONS, Migration, applied, migrate
 from persistence.sqlite import SqliteLayer
 from persistence.sqlite_connection import BUSY_S, committing, connect, rows
@@ -192,7 +192,7 @@ async def test_a_database_of_an_earlier_release_keeps_every_record_also_those_on
     assert (summary.heads, summary.missing) == ({**new.heads, BLUE: old.heads[BLUE]}, ())
     assert summary.notes == ("2 records stand on no chain",)
     assert bytes_of(await everything(layer)) == bytes_of([*frames, *winner])
-    assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], *winner])
+    assert bytes_of(await guild_frames(layer, RED, 0)) == bytes_of([frames[0], *winner])
     assert [row.seq for row in await layer.lists.joins_page(RED, 0, 9)] == [1, 2]
     await layer.append(new.batch(RED))
     assert (await reopened(layer)).heads[RED] == new.heads[RED]
@@ -253,7 +253,7 @@ async def test_a_chain_goes_on_from_a_checkpoint_behind_a_hole_whatever_becomes_
         assert (summary.heads, summary.missing) == (chain.heads, ((3, 3),))
     filled = await layer.fill([frames[2]])
     assert (filled.heads, filled.missing) == (chain.heads, ())
-    assert len(await layer.guild_frames(RED, 0)) == chain.gsn
+    assert len(await guild_frames(layer, RED, 0)) == chain.gsn
 
 
 async def test_a_branch_with_a_higher_epoch_supersedes_records_and_their_read_model(layer: SqliteLayer):
@@ -265,7 +265,7 @@ async def test_a_branch_with_a_higher_epoch_supersedes_records_and_their_read_mo
     await layer.append(winners := new.batch(RED))
     for _ in range(2):
         assert bytes_of(await everything(layer)) == bytes_of([*frames, *winners])
-        assert bytes_of(await layer.guild_frames(RED, 0)) == bytes_of([frames[0], *winners])
+        assert bytes_of(await guild_frames(layer, RED, 0)) == bytes_of([frames[0], *winners])
         assert [row.opened_us for row in await layer.lists.joins_page(RED, 0, 9)] == [1, winners[0].record.gsn]
         summary = await reopened(layer)
         assert (summary.heads, summary.notes) == (new.heads, ("2 records stand on no chain",))

@@ -63,7 +63,7 @@ class Machine:
 
     async def users_of(self, guild: GuildId = RED) -> list[str]:
         opened = await self.store.open_guild(guild)
-        return [record.event.user for record in opened.tail]
+        return [record.event.user for record in opened.tail()]
 
     def cut_off(self) -> None:
         """The cloud does not answer this machine."""

@@ -10,9 +10,9 @@ from ledger.errors import Stale
 from ledger.ids import GuildId
 from persistence import cloud
 from persistence.cloud import CloudLayer
-from persistence.cloud_checkpoints import NO_BOUNDARY, CloudCheckpoints, Place
+from persistence.cloud_checkpoints import NO_BOUNDARY, CloudCheckpoints
 from persistence.frames import Frame
-from persistence.layer import LayerSummary
+from persistence.layer import LayerSummary, Place
 from persistence.memory_objects import Call, MemoryBucket
 from persistence.objects import Objects
 from tests.planted.bug import Bug, Origin, Swap

@@ -330,7 +330,7 @@ class Oracle:
             opened = await store.open_guild(guild)
             self._came_back(book, opened.head, report.leader)
             state = from_pages(opened.checkpoint.pages) if opened.checkpoint else GuildState(guild=guild)
-            for record in opened.tail:
+            for record in opened.tail():
                 evolve(state, record)
             i.replay_is_live(book, state.seq, i.bytes_of(state), "what the last power cut left")
             if not self.lost:
@@ -553,7 +553,7 @@ class Oracle:
 
     def _tell_opened(self, opened: Opened) -> None:
         origin = "the beginning" if opened.checkpoint is None else "a checkpoint"
-        tail = " and a tail" if opened.tail else ""
+        tail = " and a tail" if opened.lines else ""
         self.seen[f"rehydrated from {origin}{tail}"] += opened.head is not None
         self.seen[f"rehydrated from the {opened.layer}"] += opened.head is not None
 

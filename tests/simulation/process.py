@@ -24,7 +24,7 @@ from ledger.ids import GuildId
 from ledger.ports import Clock
 from ledger.records import Record
 from persistence.cloud import CloudLayer
-from persistence.layer import Layer
+from persistence.layer import Layer, guild_frames
 from persistence.local import LocalLayer
 from persistence.log import SEGMENT_BYTES
 from persistence.memory_database import MemoryDatabase
@@ -203,7 +203,7 @@ class Process:
 
     async def records(self, guild: GuildId) -> list[Record]:
         """What the log has of a guild."""
-        return [frame.record for frame in await self.files.guild_frames(guild, 0)]
+        return [frame.record for frame in await guild_frames(self.files, guild, 0)]
 
 
 async def _at_once() -> None:

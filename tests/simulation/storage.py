@@ -14,7 +14,7 @@ from ledger.ids import GuildId, UserId
 from ledger.records import Record
 from persistence import cloud_bytes, memory, reading, segments
 from persistence.frames import Frame, unseal
-from persistence.layer import Checkpoint, LayerSummary
+from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.lists import CreditPlace, CreditRow, JoinRow
 from persistence.memory_database import MemoryDatabase
 from tests.simulation.loop import SimLoop
@@ -75,14 +75,17 @@ class Connection:
         while page := await self._thread(lambda: at_once(_page(frames))):
             yield page
 
-    async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        return await self._thread(lambda: at_once(self._database.guild_frames(guild, after_seq)))
+    async def guild_lines(self, guild: GuildId, after_seq: int) -> Sequence[bytes]:
+        return await self._thread(lambda: at_once(self._database.guild_lines(guild, after_seq)))
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._thread(lambda: at_once(self._database.save_checkpoint(checkpoint)))
 
-    async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return await self._thread(lambda: at_once(self._database.checkpoints(guild)))
+    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        return await self._thread(lambda: at_once(self._database.checkpoint_places(guild)))
+
+    async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+        return await self._thread(lambda: at_once(self._database.checkpoint(guild, place)))
 
     def take_notes(self) -> tuple[str, ...]:
         return self._database.take_notes()
