@@ -1,7 +1,8 @@
 """How blocking disk work leaves the event loop: one call at a time, in order.
 
-One thread, so that work which was begun before its caller was cancelled is over before the next begins: a layer that
-is opened again never meets its own late write. The thread belongs to whoever made the offload and is closed there.
+One thread, so that work whose caller was cancelled is over before the next begins: a layer that is opened again never
+meets its own late write. What was asked for is done, also where the caller went while it still waited for its turn: a
+database that is never closed stays locked. The thread belongs to whoever made the offload and is closed there.
 """
 
 import asyncio
@@ -27,7 +28,8 @@ class ThreadOffload:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        asked = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await asyncio.shield(asked)  # noqa: TID251 -- a thread's work outlives its owner anyhow
 
     def close(self) -> None:
         """Waits for the work in hand and ends the thread."""

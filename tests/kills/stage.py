@@ -23,7 +23,7 @@ from ledger.answers import Answer
 from ledger.effects import AnnounceJoin, ReadAudit
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Report
-from persistence import following, local, recovery
+from persistence import following, local, recovery, rehydration
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from tests.kills.acts import Hands
@@ -100,6 +100,7 @@ def small_chunks() -> Iterator[None]:
         patch.setattr(local, "_CHUNK_RECORDS", 4)
         patch.setattr(recovery, "FEED_RECORDS", 4)
         patch.setattr(guild_module, "REPLAYED_AT_ONCE", 2)
+        patch.setattr(rehydration, "VERIFIED_AT_ONCE", 2)
         patch.setattr(following, "QUEUED_BYTES", 2_000)
         patch.setattr(following, "PIECE_RECORDS", 4)
         yield
