@@ -56,6 +56,19 @@ class Town:
     def channel_died(self, at_s: float, channel: ChannelId = ONE) -> None:
         self._life.tell(m.NoteChannelDied(cause=self._cause(), channel=channel, arrived_us=at(at_s)))
 
+    def misses_something(self, at_s: float) -> None:
+        """An event comes that it cannot read."""
+        self._life.tell(
+            m.NoteUnreadable(
+                cause=self._cause(),
+                session=SessionId(GREETING.session),
+                name="INVITE_CREATE",
+                digest="0" * 64,
+                reason="it has no code",
+                at_us=at(at_s),
+            )
+        )
+
     def joins(self, at_s: float, user: UserId = ANNA) -> None:
         join = m.RecordJoin(
             cause=self._cause("members"),
@@ -156,3 +169,13 @@ def test_a_code_that_never_was_before_proves_by_its_death_however_soon_that_come
     town.samples(19, msgspec.structs.replace(other, uses=1), times=6)
     town.reads_the_log(40)
     assert [town.of(user).status for user in (ANNA, BERT)] == [r.Status.CERTAIN] * 2
+
+
+def test_a_code_that_dies_again_behind_an_event_that_nobody_could_read_was_alive_between():
+    town = Town(invite(-100, CLEO))
+    town.died(10)
+    town.misses_something(12)
+    town.joins(30)
+    town.died(40)
+    town.samples(60, times=6)
+    assert X in town.of().candidates

@@ -24,7 +24,6 @@ TELLING = {
     "message-never-edited": 297,
     "T4: message-never-edited": 297,
     "message-overtaken": 297,
-    "stale-row-counts": 271,
     "handler-at-a-loss": 137,
     "B1: handler-at-a-loss": 137,
     "I5: ask-never-answered": 124,
