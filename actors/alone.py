@@ -28,13 +28,13 @@ def forget_alone(
         FolderInUse: when a bot runs on the folder: it has to be asked (``POST /forget``).
         LedgerError: when nothing can be recorded.
     """
-    offload = ThreadOffload("disk")
     held = hold_folder(RealDisk(), settings.ledger_data, "just now, to forget")
+    offload = ThreadOffload("disk")
     try:
         return asyncio.run(_forget_alone(supervise, settings, request, progress, offload))
     finally:
-        held.release()
         offload.close()
+        held.release()
 
 
 async def _forget_alone(

@@ -450,10 +450,11 @@ class Journal:
         self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in told)
 
     def _tell_found(self, guild: GuildId, opened: Opened) -> None:
-        keys = self._doubtful.pop(guild, None)
+        keys = self._doubtful.get(guild)
         if keys is None:
             return
         found = [record for record in opened.tail() if record.key in keys]
+        del self._doubtful[guild]
         self._tally.take_verdicts(found)
         self._tell_joins(found, degraded=self.is_degraded())
 

@@ -247,4 +247,5 @@ async def _run(
                 supervise, settings, store, offload, log, cloud=cloud, began=began, chaos=options.chaos
             ).run(stop)
     finally:
+        offload.close()  # whoever was cut off may have left work, which is done before another process may begin
         held.release()

@@ -10,6 +10,7 @@ read back; the two newest stay; one that cannot be read goes to quarantine. Bloc
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +31,8 @@ from persistence.writing import replace
 KEPT: Final = 2
 """How many checkpoints of a guild stay."""
 _SUFFIX: Final = ".ckpt"
+_NAME: Final = re.compile(rf"[0-9]{{10}}-[0-9]{{20}}{re.escape(_SUFFIX)}")
+"""What else lies there, such as a conflicted copy, is nobody's."""
 _HEAD_BYTES: Final = 4096
 _LENGTH_DIGITS: Final = 12
 """A page's length has fewer: no flipped bit makes us count for ever."""
@@ -107,6 +110,16 @@ def read_header(line: bytes, where: str) -> CheckpointHeader:
         raise Corrupt(where, f"unreadable: {error}") from error
 
 
+def refuse_stray(header: CheckpointHeader, guild: GuildId, place: Place, where: str) -> None:
+    """A checkpoint is what its name says.
+
+    Raises:
+        Corrupt: when it is not.
+    """
+    if (header.guild, (header.epoch, header.seq)) != (guild, place):
+        raise Corrupt(where, f"it is that of guild {header.guild} at seq {header.seq}, epoch {header.epoch}")
+
+
 def _pages(data: bytes, at: int, where: str) -> Iterator[bytes]:
     while at < len(data):
         line = _line_at(data, at)
@@ -179,7 +192,7 @@ class Checkpoints:
         """One of a guild's checkpoints; None = it is not there, or cannot be read and went to quarantine."""
         path = self._path(guild, place)
         try:
-            return self._load(path, guild) if self._disk.identity(path) is not None else None
+            return self._load(path, guild, place) if self._disk.identity(path) is not None else None
         except Corrupt as error:
             self._quarantine.move(path, str(error))
             return None
@@ -199,10 +212,9 @@ class Checkpoints:
         headers = [checkpoint.header for checkpoint in found if checkpoint is not None]
         return {header.seq: bytes.fromhex(header.digest) for header in headers}
 
-    def _load(self, path: Path, guild: GuildId) -> Checkpoint:
+    def _load(self, path: Path, guild: GuildId, place: Place) -> Checkpoint:
         checkpoint = unpack(self._disk.read(path), path.name)
-        if checkpoint.header.guild != guild:
-            raise Corrupt(path.name, "of another guild")
+        refuse_stray(checkpoint.header, guild, place, path.name)
         return checkpoint
 
     def _path(self, guild: GuildId, place: Place) -> Path:
@@ -211,7 +223,7 @@ class Checkpoints:
 
     def _paths(self, guild: GuildId) -> list[Path]:
         folder = self._folder / guild
-        return [folder / name for name in self._disk.names(folder) if name.endswith(_SUFFIX)]
+        return [folder / name for name in self._disk.names(folder) if _NAME.fullmatch(name)]
 
 
 def _place_of(path: Path) -> Place:

@@ -15,7 +15,7 @@ from typing import Final
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Randomness
-from persistence.checkpoints import KEPT, pack, unpack
+from persistence.checkpoints import KEPT, pack, refuse_stray, unpack
 from persistence.cloud_bytes import compress, decompress
 from persistence.layer import Checkpoint, CheckpointHeader, Place
 from persistence.objects import Objects
@@ -76,8 +76,12 @@ class CloudCheckpoints:
 
     async def load_all(self, guild: GuildId) -> Sequence[Checkpoint]:
         """A guild's checkpoints that can be read, newest first, asked for at the same time."""
-        found = await asyncio.gather(*(self.load(guild, each) for each in self.places(guild)))
-        return [checkpoint for checkpoint in found if checkpoint is not None]
+        reads = (self.load(guild, each) for each in self.places(guild))
+        found = await asyncio.gather(*reads, return_exceptions=True)
+        failed = [each for each in found if isinstance(each, BaseException)]
+        if failed:
+            raise failed[0]
+        return [each for each in found if isinstance(each, Checkpoint)]
 
     async def set_aside(self, after_gsn: int, epoch: int) -> None:
         """Takes those of behind a gsn away: they are of a branch that lost, whose records stay.
@@ -157,8 +161,7 @@ class CloudCheckpoints:
         if data is None:
             return None  # cleaned away meanwhile
         checkpoint = await self._offload(lambda: _unpacked(data, key))
-        if checkpoint.header.guild != guild:
-            raise Corrupt(key, "of another guild")
+        refuse_stray(checkpoint.header, guild, place, key)
         return checkpoint
 
     async def _list(self, prefix: str) -> AsyncIterator[tuple[GuildId, Place]]:

@@ -74,10 +74,8 @@ def unseal(data: bytes, where: object) -> Frame:
     try:
         digest = unhexlify(data[_DIGEST])
         record = _decoder.decode(data)
-    except msgspec.ValidationError as error:
-        raise NewerFormat(str(where), f"a record of a kind unknown here ({error})") from error
     except (ValueError, msgspec.MsgspecError) as error:
-        raise Corrupt(str(where), f"unreadable: {error}") from error
+        raise _unreadable(error, where) from error
     return Frame(record=record, data=data, digest=digest)
 
 
@@ -86,15 +84,21 @@ def follows(frame: Frame, previous: bytes) -> bool:
     return hashlib.sha256(previous + frame.data[_BODY]).digest() == frame.digest
 
 
-def digest_behind(previous: bytes, lines: Iterable[bytes]) -> bytes:
-    """The digest that a guild's chain has behind these frames, if it has ``previous`` before them.
+def digest_behind(previous: bytes, lines: Iterable[bytes], where: object) -> bytes | None:
+    """The digest that a guild's chain has behind these frames, which ``previous`` stands before.
 
-    Where it is the one that is known to stand there, every byte of theirs that means anything is what was written: it
-    says more than their checksums do.
+    None = one of them stands behind something else. What they hold is not decoded: ``records_in`` does that.
+
+    Raises:
+        Corrupt: when a checksum differs.
     """
-    digest, sha256 = previous, hashlib.sha256
+    digest, sha256, crc = previous, hashlib.sha256, checksum
     for line in lines:
+        if not line.endswith(_CRC_TAIL % crc(line[_CHECKED])):
+            raise Corrupt(str(where), "checksum differs")
         digest = sha256(digest + line[_BODY]).digest()
+        if line[_DIGEST] != hexlify(digest):
+            return None
     return digest
 
 
@@ -103,9 +107,15 @@ def records_in(lines: Iterable[bytes], where: object) -> Iterator[Record]:
     finds it in the processor's cache, and never has them all in memory.
 
     Raises:
-        NewerFormat: when one is of no kind that this release knows (``unseal``).
+        Corrupt, NewerFormat: when one is no record that this release can read (``unseal``).
     """
     try:
         yield from map(_decoder.decode, lines)
-    except msgspec.ValidationError as error:
-        raise NewerFormat(str(where), f"a record of a kind unknown here ({error})") from error
+    except msgspec.MsgspecError as error:
+        raise _unreadable(error, where) from error
+
+
+def _unreadable(error: Exception, where: object) -> Corrupt | NewerFormat:
+    if isinstance(error, msgspec.ValidationError):
+        return NewerFormat(str(where), f"a record of a kind unknown here ({error})")
+    return Corrupt(str(where), f"unreadable: {error}")

@@ -149,8 +149,9 @@ class MemoryLayer:
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         self._use()
         known = self._checkpoints.get(checkpoint.header.guild, [])
-        kept = [*(each for each in known if each.header.seq >= checkpoint.header.forgot_seq), checkpoint]
-        kept.sort(key=_place_of)
+        place, forgot_seq = _place_of(checkpoint), checkpoint.header.forgot_seq
+        kept = [each for each in known if each.header.seq >= forgot_seq and _place_of(each) != place]
+        kept = sorted([*kept, checkpoint], key=_place_of)
         self._checkpoints[checkpoint.header.guild] = kept[-KEPT:]
 
     async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:

@@ -17,7 +17,7 @@ class Offload(Protocol):
     """Runs blocking work elsewhere and gives its result, or raises what it raised."""
 
     async def __call__(self, work: Callable[[], T]) -> T:
-        """Runs ``work``. A cancelled caller goes on at once; the work is finished all the same."""
+        """Runs ``work``. A cancelled caller goes on at once; the work is done all the same, and nobody hears how."""
         ...
 
 
@@ -29,11 +29,18 @@ class ThreadOffload:
 
     async def __call__(self, work: Callable[[], T]) -> T:
         asked = asyncio.get_running_loop().run_in_executor(self._executor, work)
+        asked.add_done_callback(_heard)
         return await asyncio.shield(asked)  # noqa: TID251 -- a thread's work outlives its owner anyhow
 
     def close(self) -> None:
         """Waits for the work in hand and ends the thread."""
         self._executor.shutdown(wait=True)
+
+
+def _heard(asked: "asyncio.Future[T]") -> None:
+    """Whoever asked may be gone by the time it fails."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def inline(work: Callable[[], T]) -> T:

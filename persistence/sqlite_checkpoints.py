@@ -54,8 +54,10 @@ def save(db: sqlite3.Connection, path: Path, checkpoint: Checkpoint) -> None:
 
 def load_or_expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quarantine) -> Checkpoint | None:
     """One checkpoint; None = it is not there, or cannot be read and went to quarantine."""
+    if key not in keys(db, path, GuildId(str(key[0]))):
+        return None
     try:
-        return load(db, path, key) if key in keys(db, path, GuildId(str(key[0]))) else None
+        return load(db, path, key)
     except Corrupt as error:
         _expel(db, path, key, quarantine, str(error))
         return None

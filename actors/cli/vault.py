@@ -86,7 +86,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     _check_folder(folder)
     warn_of_disk(folder, settings, log)
     try:
-        asyncio.run(_serve(server, folder, log))
+        asyncio.run(_serve(server, folder, disk, log))
     finally:
         disk.close()
         reading.close()
@@ -133,11 +133,12 @@ async def hold_vault(disk: Disk, folder: Path, sleep: Sleep, log: FilteringBound
     return await await_lock(lock, sleep, log)
 
 
-async def _serve(server: VaultServer, folder: Path, log: FilteringBoundLogger) -> None:
+async def _serve(server: VaultServer, folder: Path, disk: ThreadOffload, log: FilteringBoundLogger) -> None:
     held = await hold_vault(RealDisk(), folder, asyncio.sleep, log)
     try:
         await _serve_until_told(server)
     finally:
+        disk.close()  # requests that were cut off may have left work, which is done before another vault serves
         held.release()
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,16 +12,20 @@ import aiohttp
 import msgspec
 import pytest
 
+from actors.cli import vault as serving_cli
 from actors.cli.healthcheck import check_health
+from actors.cli.vault import LOCK
+from actors.clock import SystemClock
+from actors.logs import make_logger
 from actors.ops import vault as serving_of
 from actors.ops.vault import VaultServer
-from actors.settings import BadSettings, Endpoint
+from actors.settings import BadSettings, Endpoint, Settings
 from ledger.errors import DiskFull, StorageError
-from persistence.disk import RealDisk, RealHandle
+from persistence.disk import RealDisk, RealHandle, lock_owner
 from persistence.folder_objects import FolderObjects
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import MAX_OBJECT_BYTES, Refused, Unreachable, create_once
-from persistence.offload import inline
+from persistence.offload import ThreadOffload, inline
 from persistence.vault_objects import PAGE_KEYS, VAULT_HEADER, VaultObjects
 from tests.actors.vaults import TOKEN, Lines, Vault, server, serving
 from tests.persistence.making import TestRandomness
@@ -540,3 +545,28 @@ async def test_who_does_not_read_on_is_not_waited_for(objects: MemoryObjects, mo
         answer = await session.get(f"{vault.address}/get_discord_data_backup", headers=BEARER)
         assert (await vault.lines.line("document.failed"))["error"] == "nobody reads on"
         answer.close()
+
+
+async def test_a_vault_lets_go_of_its_folder_when_what_it_was_asked_for_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    disk, hung = ThreadOffload("disk"), threading.Event()
+    held_by: list[str] = []
+
+    async def cut_off(_: VaultServer) -> None:
+        """It is told to stop while a request waits for a disk that hangs."""
+        asked = [
+            asyncio.ensure_future(disk(work))
+            for work in (hung.wait, lambda: held_by.append(lock_owner(tmp_path / LOCK)))
+        ]
+        await asyncio.sleep(0)
+        for request in asked:
+            request.cancel()
+        threading.Timer(0.05, hung.set).start()
+
+    monkeypatch.setattr(serving_cli, "_serve_until_told", cut_off)
+    lines = Lines()
+    log = make_logger(Settings(), SystemClock(), lines)
+    await serving_cli._serve(server(MemoryObjects(MemoryBucket()), lines), tmp_path, disk, log)
+    assert [owner.startswith("process") for owner in held_by] == [True]
+    assert lock_owner(tmp_path / LOCK) == ""

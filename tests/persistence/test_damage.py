@@ -6,9 +6,12 @@ The log stands alone to be judged for what it notices; with a database beside it
 import pytest
 
 from ledger.errors import Corrupt
-from persistence.checkpoints import make_checkpoint, pack, unpack
+from persistence.checkpoints import Checkpoints, make_checkpoint, pack, unpack
+from persistence.quarantine import Quarantine
+from persistence.writing import replace
 from tests.persistence.damaged import DATA, Damaged, damaged, flip_and_read
 from tests.persistence.making import RED, Chain, joins
+from tests.persistence.simdisk import SimDisk
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -58,6 +61,26 @@ def test_every_flipped_byte_and_every_truncation_of_a_checkpoint_is_noticed():
             unpack(whole[:at], "cut")
     with pytest.raises(Corrupt):
         unpack(whole + b"0", "longer")
+
+
+def test_a_checkpoint_under_the_name_of_another_one_is_not_believed_and_what_has_no_such_name_is_nobodys():
+    disk, chain = SimDisk(), Chain()
+    held = Checkpoints(disk, DATA / "checkpoints", Quarantine(disk, DATA / "quarantine"))
+    for _ in range(2):
+        chain.batch(RED)
+        held.save(make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",)))
+    folder = DATA / "checkpoints" / RED
+    older, newest = disk.names(folder)
+    disk.overwrite(folder / newest, disk.read(folder / older))
+    for stray in (f"{older} (conflicted copy).ckpt", f"._{older}", "1-1.ckpt", "notes.ckpt"):
+        replace(disk, folder / stray, b"whatever")
+    assert held.places(RED) == [(1, 2), (1, 1)]
+    assert held.load(RED, (1, 2)) is None
+    assert any(newest in name for name in disk.names(DATA / "quarantine"))
+    assert set(held.anchors(RED)) == {1}
+    held.save(make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",)))
+    assert held.places(RED) == [(1, 2), (1, 1)]
+    assert held.load(RED, (1, 3)) is None
 
 
 async def test_a_rotten_checkpoint_goes_to_quarantine_and_the_other_layers_one_is_taken():

@@ -125,9 +125,11 @@ async def test_one_that_does_not_stand_on_the_chain_is_tried_once_and_passed_ove
     )
 
 
-async def test_a_damaged_frame_breaks_its_layer_and_the_next_one_serves(shelves: Shelves):
-    (third, fourth) = bytes_of(shelves.frames[2:])
-    shelves.log.lines = [third, fourth.replace(b'"seq":4', b'"seq":5')]
+@pytest.mark.parametrize("place", [-1, -10, -17, -50, -93, -95, 3], ids=str)
+async def test_a_frame_that_rots_anywhere_breaks_its_layer_and_the_next_one_serves(shelves: Shelves, place: int):
+    (third, fourth) = (bytearray(line) for line in bytes_of(shelves.frames[2:]))
+    fourth[place] ^= 2
+    shelves.log.lines = [bytes(third), bytes(fourth)]
     opened = await shelves.open()
     assert (seqs(opened), opened.layer) == ([3, 4], "database")
     log, database = shelves.seats
