@@ -144,14 +144,11 @@ class _Opening:
         Raises:
             Corrupt: when one of them is not what was written.
         """
-        digest: bytes | None = previous
+        digest, where = previous, f"{layer}, guild {self._guild}"
         for start in range(0, len(lines), VERIFIED_AT_ONCE):
-            if digest is None:
-                return False
             if start:
                 await asyncio.sleep(0)
-            piece = lines[start : start + VERIFIED_AT_ONCE]
-            digest = digest_behind(digest, piece, f"{layer}, guild {self._guild}")
+            digest = digest_behind(digest, lines[start : start + VERIFIED_AT_ONCE], where)
         return digest == self.head.digest
 
 
