@@ -113,10 +113,12 @@ class Handover:
             epoch = self._epoch()
             if epoch:
                 try:
-                    if not await self._presence.beat(epoch, number):
+                    async with asyncio.timeout(BEAT_S / 2):  # one request that hangs is no silence
+                        is_alone = await self._presence.beat(epoch, number)
+                    if not is_alone:
                         self._overtaken()
-                except StorageError as error:
-                    self._log.warning("pulse.missed", error=str(error))
+                except (StorageError, TimeoutError) as error:
+                    self._log.warning("pulse.missed", error=str(error) or f"no answer within {BEAT_S / 2:g} s")
             await self._sleep(BEAT_S)
 
     async def await_newcomer(self, within_s: float) -> None:

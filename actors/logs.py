@@ -4,7 +4,8 @@
 
 Rules: every event name is a literal and stands in docs/operations.md; what libraries say comes as ``library.logged``,
 their text in a field; a secret is taken out of the finished line, wherever it stands; every line is flushed. A line
-that cannot be written is dropped: the bot outlives its terminal. Tracebacks never hold values of variables.
+that cannot be written is dropped: the bot outlives its terminal, and waits for no reader (``actors/outlet.py``).
+Tracebacks never hold values of variables.
 """
 
 import json
@@ -12,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Final, TextIO, cast
+from typing import Final, Protocol, cast
 
 import msgspec
 import structlog
@@ -34,7 +35,17 @@ MAX_FRAMES: Final = 30
 """Frames of a traceback that are told."""
 
 
-def make_logger(settings: Settings, clock: Clock, stream: TextIO, level: int = logging.INFO) -> FilteringBoundLogger:
+class Stream(Protocol):
+    """What lines are written to."""
+
+    def write(self, text: str, /) -> int: ...
+
+    def flush(self) -> None: ...
+
+    def isatty(self) -> bool: ...
+
+
+def make_logger(settings: Settings, clock: Clock, stream: Stream, level: int = logging.INFO) -> FilteringBoundLogger:
     """The program's logger, bound to nothing.
 
     Args:
@@ -52,7 +63,7 @@ def make_logger(settings: Settings, clock: Clock, stream: TextIO, level: int = l
     return logger.bind()
 
 
-def adopt_libraries(settings: Settings, clock: Clock, stream: TextIO) -> None:
+def adopt_libraries(settings: Settings, clock: Clock, stream: Stream) -> None:
     """Gives what libraries log through ``logging`` (info and above) the same form, on the same stream."""
     handler = _LibraryHandler(Lines(stream))
     chain = [ProcessorFormatter.remove_processors_meta, *_processors(settings, clock, stream)]
@@ -65,7 +76,7 @@ def adopt_libraries(settings: Settings, clock: Clock, stream: TextIO) -> None:
 class Lines:
     """Writes finished lines to a stream and flushes each; structlog calls the method of a line's level."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
 
     def msg(self, line: str) -> None:
@@ -129,7 +140,7 @@ class _Redaction:
         return line
 
 
-def _processors(settings: Settings, clock: Clock, stream: TextIO) -> list[Processor]:
+def _processors(settings: Settings, clock: Clock, stream: Stream) -> list[Processor]:
     """What every line goes through, ours and the libraries'."""
     common: list[Processor] = [add_log_level, _Stamp(clock)]
     # Renderers make a text of the event, which is redacted; the library's type knows only what hands the event on.

@@ -25,12 +25,16 @@ from persistence.store import Store
 async def opened(
     settings: Settings, offload: ThreadOffload, *, may_begin_anew: bool = False
 ) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
-    """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before."""
+    """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before.
+
+    The cloud has a thread of its own: a folder on another machine that hangs must not hang the log.
+    """
     disk, data, randomness = RealDisk(), settings.ledger_data, SystemRandomness()
+    afar = ThreadOffload("cloud")
     layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
     writer, seen = folder_id(disk, data, randomness)
-    objects = open_cloud(settings, disk, offload, randomness)
-    cloud = None if objects is None else CloudLayer(objects, offload, randomness, SystemClock(), writer)
+    objects = open_cloud(settings, disk, afar, randomness)
+    cloud = None if objects is None else CloudLayer(objects, afar, randomness, SystemClock(), writer)
     store = Store(
         layers,
         SystemClock(),
@@ -46,6 +50,7 @@ async def opened(
         await store.close()
         if objects is not None:
             await objects.close()
+        afar.leave()
 
 
 async def recover(store: Store, log: FilteringBoundLogger) -> int:

@@ -4,20 +4,22 @@ The supervisor is handed in by whoever composes the program (``supervisor.py``),
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import NoReturn
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.aside import put_aside
+from actors.aside import Aside
 from actors.cli.app import RunOptions
 from actors.cli.exits import OK, exit_code_of
 from actors.clock import SystemClock, SystemRandomness
 from actors.cloud_side import Cloud
 from actors.drain import Drain, Step
-from actors.drills import last_drill
+from actors.drills import Drill, last_drill
 from actors.forgetting import forgetting_in
 from actors.gateway.names import LibraryMismatch
 from actors.gateway.runner import Gateway
@@ -30,6 +32,7 @@ from actors.opening import cloud_side, opened, recover
 from actors.ops.health import Vitals
 from actors.ops.http import OpsServer
 from actors.ops.serving import CannotListen
+from actors.outlet import Outlet
 from actors.salvager import Salvager
 from actors.settings import Settings
 from actors.supervision import ChildSpec, Restart, journal_spec, spawn, told
@@ -49,7 +52,7 @@ class Program:
         supervise: Supervise,
         settings: Settings,
         store: Store,
-        offload: ThreadOffload,
+        side: ThreadOffload,
         log: FilteringBoundLogger,
         *,
         cloud: Cloud | None,
@@ -76,8 +79,10 @@ class Program:
             sleep=asyncio.sleep,
             log=log,
         )
-        self._offload = offload
-        self._quarantine = Quarantine(RealDisk(), settings.ledger_data / "quarantine")
+        self._side = side
+        self._aside = Aside(Quarantine(RealDisk(), settings.ledger_data / "quarantine"), side, log)
+        self._drill: Drill | None = None
+        self._looks_at_drill = False
         self.gateway = Gateway(
             token=settings.token().get_secret_value(),
             api_url=settings.discord_api_url,
@@ -98,7 +103,7 @@ class Program:
             endpoint=settings.http(),
             token=settings.ledger_http_token,
             health=self,
-            forget=forgetting_in(self.supervisor.roster, self.supervisor, self.journal, settings, offload).forget,
+            forget=forgetting_in(self.supervisor.roster, self.supervisor, self.journal, settings, side).forget,
             kill=self.supervisor.kill,
             chaos=chaos,
             log=log,
@@ -109,8 +114,20 @@ class Program:
         return status.connected and not status.awaited
 
     def _keep(self, digest: str, payload: bytes) -> None:
-        work = put_aside(self._quarantine, self._offload, digest, payload, self._log)
-        self.supervisor.jobs.start(work, f"quarantine/{digest[:8]}")
+        self.supervisor.jobs.start(self._aside.put(digest, payload), f"quarantine/{digest[:8]}")
+
+    def _newest_drill(self) -> Drill | None:
+        """The last drill as of the last time that anybody asked: a disk that hangs holds up nobody who asks."""
+        if not self._looks_at_drill:
+            self._looks_at_drill = True
+            self.supervisor.jobs.start(self._look_at_drill(), "drill")
+        return self._drill
+
+    async def _look_at_drill(self) -> None:
+        try:
+            self._drill = await self._side(lambda: last_drill(RealDisk(), self._data))
+        finally:
+            self._looks_at_drill = False
 
     def specs(self) -> tuple[ChildSpec, ...]:
         """The root's children, in the order of their start."""
@@ -140,7 +157,7 @@ class Program:
             awaited=gateway.awaited,
             draining=self._draining,
             standby=self.cloud is not None and self.cloud.handover.is_waiting,
-            drill=last_drill(RealDisk(), self._data),
+            drill=self._newest_drill(),
             tree=self.supervisor.statistics(),
             journal=self.journal.statistics(),
             keeper=self.keeper.statistics(),
@@ -199,27 +216,29 @@ def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
         stop.set_result(number.name)
 
 
-def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> int:
-    """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code."""
+def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> NoReturn:
+    """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code.
+
+    The process ends here: all is durable then, and a thread that hangs in a name server, or in a folder on another
+    machine, would be waited for.
+    """
     clock = SystemClock()
-    log = make_logger(settings, clock, sys.stdout)
-    adopt_libraries(settings, clock, sys.stdout)
-    offload = ThreadOffload("disk")
+    stdout = Outlet(sys.stdout)
+    log = make_logger(settings, clock, stdout)
+    adopt_libraries(settings, clock, stdout)
     calm_collector()
+    code = OK
     try:
-        asyncio.run(_run(supervise, settings, log, offload, options))
+        asyncio.Runner().run(_run(supervise, settings, log, options))
     except LedgerError as error:
         log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
-        return exit_code_of(error)
-    finally:
-        offload.close()
-    log.info("bot.stopped")
-    return OK
+        code = exit_code_of(error)
+    else:
+        log.info("bot.stopped")
+    os._exit(code)
 
 
-async def _run(
-    supervise: Supervise, settings: Settings, log: FilteringBoundLogger, offload: ThreadOffload, options: RunOptions
-) -> None:
+async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogger, options: RunOptions) -> None:
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[str] = loop.create_future()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -234,6 +253,7 @@ async def _run(
         holding.cancel()
         return
     held = holding.result()
+    offload, side = ThreadOffload("disk"), ThreadOffload("aside")
     try:
         async with opened(settings, offload, may_begin_anew=options.abandon_history) as (store, cloud, seen):
 
@@ -243,9 +263,10 @@ async def _run(
 
             if cloud is None:
                 began(await recover(store, log))
-            await Program(
-                supervise, settings, store, offload, log, cloud=cloud, began=began, chaos=options.chaos
-            ).run(stop)
+            await Program(supervise, settings, store, side, log, cloud=cloud, began=began, chaos=options.chaos).run(
+                stop
+            )
     finally:
-        offload.close()  # whoever was cut off may have left work, which is done before another process may begin
+        for each in (side, offload):
+            each.close()  # whoever was cut off may have left work, which is done before another process may begin
         held.release()

@@ -13,7 +13,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -300,13 +300,14 @@ class RealDisk:
     def lock(self, path: Path, owner: str) -> RealLock:
         with _reading("lock", path):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            holder = os.pread(descriptor, _OWNER_BYTES, 0).decode(errors="replace")
-            os.close(descriptor)
-            raise FolderInUse(str(path.parent), holder or "another process") from error
-        with _reading("lock", path):
+        with ExitStack() as opened, _reading("lock", path):
+            opened.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                holder = os.pread(descriptor, _OWNER_BYTES, 0).decode(errors="replace")
+                raise FolderInUse(str(path.parent), holder or "another process") from error
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, owner.encode(), 0)
+            opened.pop_all()
         return RealLock(descriptor)

@@ -33,8 +33,12 @@ class ThreadOffload:
         return await asyncio.shield(asked)  # noqa: TID251 -- a thread's work outlives its owner anyhow
 
     def close(self) -> None:
-        """Waits for the work in hand and ends the thread."""
+        """Ends the thread when what it was asked for is done, and waits for that."""
         self._executor.shutdown(wait=True)
+
+    def leave(self) -> None:
+        """The same, and nobody waits: a folder on another machine may hang for ever."""
+        self._executor.shutdown(wait=False)
 
 
 def _heard(asked: "asyncio.Future[T]") -> None:

@@ -46,7 +46,7 @@ class Quarantine:
         """Keeps bytes under ``name`` and their checksum, durably."""
         kept = f"{crc32c(data).decode()}-{name}"
         self._told.append(f"{name} was set aside: {why}")
-        if kept not in self._disk.names(self._folder):
+        if self._disk.identity(self._folder / kept) is None:
             replace(self._disk, self._folder / f"{kept}.why", f"{why}\n".encode())
             replace(self._disk, self._folder / kept, data)
 

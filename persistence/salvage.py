@@ -139,18 +139,15 @@ class FileSalvage:
         return said
 
     async def keep(self, frames: AsyncIterator[Frame]) -> None:
-        draft: _Draft | None = None
+        draft = _Draft(self._disk, self._folder)
         try:
             async for chunk in _chunks(frames):
-                if draft is None:
-                    draft = await self._offload(partial(_Draft, self._disk, self._folder))
                 await self._offload(partial(draft.write, chunk))
-            if draft is not None:
+            if draft.branch.size:
                 await self._offload(draft.publish)
                 self._branches[str(draft.name)] = draft.branch
         finally:
-            if draft is not None:
-                draft.close()
+            await self._offload(draft.close)
 
     def pending(self) -> tuple[Lot, ...]:
         return tuple((name, guild) for name in sorted(self._branches) for guild in self._branches[name].spots)
@@ -236,11 +233,13 @@ class _Draft:
         self._path = folder / "draft.new"
         self.name = Name()
         self.branch = Branch()
-        disk.make_folder(folder)
-        disk.remove(self._path)
-        self._handle: Handle = disk.append_to(self._path)
+        self._handle: Handle | None = None
 
     def write(self, frames: Sequence[Frame]) -> None:
+        if self._handle is None:
+            self._disk.make_folder(self._folder)
+            self._disk.remove(self._path)
+            self._handle = self._disk.append_to(self._path)
         self._handle.write(b"".join(frame.data + b"\n" for frame in frames))
         for frame in frames:
             self.name.take(frame)
@@ -248,12 +247,15 @@ class _Draft:
 
     def publish(self) -> None:
         """Durable, and only then under its name."""
+        assert self._handle is not None, "a branch has frames"
         self._handle.sync()
         self._disk.rename(self._path, self._folder / f"{self.name}{_SUFFIX}")
         self._disk.sync_folder(self._folder)
 
     def close(self) -> None:
-        self._handle.close()
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
 
 
 async def _chunks(frames: AsyncIterator[Frame]) -> AsyncIterator[list[Frame]]:

@@ -85,11 +85,9 @@ class SqliteLayer:
     async def close(self) -> None:
         if self._thread is None:
             return
-        try:
-            await self._thread(self._database.close)
-        finally:
-            self._thread.close()
-            self._thread = None
+        await self._thread(self._database.close)  # who is cut off here leaves the thread to whoever opens it again
+        self._thread.close()
+        self._thread = None
 
     def _used(self) -> ThreadOffload:
         assert self._thread is not None, "a layer is used between open and its first error"

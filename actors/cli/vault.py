@@ -17,6 +17,7 @@ from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.ground import await_lock, started_at, warn_of_disk
 from actors.logs import adopt_libraries, make_logger
 from actors.ops.vault import VaultServer
+from actors.outlet import Outlet
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
 from ledger.errors import FolderInUse, StorageError
 from persistence.cloud import CloudLayer
@@ -66,8 +67,9 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
         VaultInUse: when another vault serves the folder, and still does 10 s later.
     """
     clock = SystemClock()
-    log = make_logger(settings, clock, sys.stdout)
-    adopt_libraries(settings, clock, sys.stdout)
+    stdout = Outlet(sys.stdout)
+    log = make_logger(settings, clock, stdout)
+    adopt_libraries(settings, clock, stdout)
     disk, reading = ThreadOffload("disk"), ThreadOffload("document")
     objects = FolderObjects(RealDisk(), folder, disk, SystemRandomness())
 
