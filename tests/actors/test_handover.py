@@ -8,6 +8,7 @@ import msgspec
 import pytest
 import structlog
 
+from actors import handover
 from actors.drain import SHARES_S, Step
 from actors.handover import BEAT_S, SILENT_S, Handover, HeldElsewhere
 from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
@@ -234,6 +235,29 @@ async def test_the_pulse_is_shown_while_an_epoch_is_held_and_only_then():
     assert shown[-2] != shown[-1]
     assert clock.now_s - VirtualClock().now_s == len(shown) * BEAT_S
     assert len(shown) > before + 1
+
+
+async def test_a_beat_that_hangs_is_a_missed_one_and_the_next_one_is_shown(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(handover, "BEAT_S", 0.02)
+    bucket = MemoryBucket()
+    side = Side(bucket, VirtualClock(), "old", EPOCH)
+
+    async def hang_once(call: Call) -> None:
+        del call
+        side.objects.before = nothing
+        await asyncio.get_running_loop().create_future()
+
+    side.objects.before = hang_once
+    life = asyncio.ensure_future(side.handover.run())
+    async with asyncio.timeout(5):
+        while not bucket.objects:  # noqa: ASYNC110 -- the bucket tells nobody
+            await asyncio.sleep(0)
+    life.cancel()
+    assert side.told()[0] == {"event": "pulse.missed", "error": "no answer within 0.01 s", "level": "warning"}
+
+
+async def nothing(call: Call) -> None:
+    del call
 
 
 async def test_whoever_shows_a_pulse_notices_that_it_was_overtaken():

@@ -142,8 +142,10 @@ class SimHandle:
     def __init__(self, disk: SimDisk, file: File) -> None:
         self._disk = disk
         self._file = file
+        self._closed = False
 
     def write(self, data: bytes) -> None:
+        assert not self._closed, "a closed handle is not used"
         try:
             self._disk.step("write")
         except (PowerCut, StorageError):
@@ -153,6 +155,7 @@ class SimHandle:
         self._disk.done("write")
 
     def sync(self) -> None:
+        assert not self._closed, "a closed handle is not used"
         try:
             self._disk.step("sync")
         except StorageError:
@@ -165,6 +168,7 @@ class SimHandle:
         self._disk.done("sync")
 
     def cut(self, size: int) -> None:
+        assert not self._closed, "a closed handle is not used"
         self._disk.step("cut")
         self._file.change(Cut(size))
         self._disk.done("cut")
@@ -173,7 +177,8 @@ class SimHandle:
         return Identity(1, self._file.number)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """There is nothing to let go of."""
+        self._closed = True
 
 
 def _nothing(number: int, what: str) -> None:

@@ -1,6 +1,7 @@
 """The real disk behind the seam: whole writes, errors by kind, identity, the lock of a folder."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -114,3 +115,17 @@ def test_a_second_holder_of_a_folder_is_told_who_has_it(disk: RealDisk, tmp_path
     held.release()
     held.release()
     hold_folder(disk, tmp_path / "data", "later").release()
+
+
+@pytest.mark.parametrize(("what", "number"), [("flock", errno.ENOLCK), ("pwrite", errno.ENOSPC)])
+def test_a_lock_that_cannot_be_had_for_another_reason_is_said_and_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, number: int
+):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl if what == "flock" else os, what, refuse)
+        with pytest.raises(StorageError, match=os.strerror(number)):
+            RealDisk().lock(tmp_path / "lock", "me")
+    RealDisk().lock(tmp_path / "lock", "me").release()

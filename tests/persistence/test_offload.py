@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from persistence.disk import RealDisk
+from persistence.frames import Frame
 from persistence.offload import ThreadOffload
+from persistence.salvage import PIECE_RECORDS, FileSalvage
 from persistence.sqlite import SqliteLayer
 from tests.persistence.making import RED, Chain
 
@@ -48,15 +50,45 @@ async def test_work_whose_caller_went_while_it_waited_for_its_turn_is_done_befor
     offload.close()
 
 
-async def test_a_database_whose_closing_was_cut_short_opens_again(tmp_path: Path):
+async def test_a_database_whose_closing_was_cut_short_opens_again_and_nobody_waited_for_it(tmp_path: Path):
     layer = SqliteLayer(RealDisk(), tmp_path / "ledger.db", tmp_path / "quarantine")
     await layer.open()
     await layer.begin(1, "lineage")
-    frames = Chain().batch(RED)
-    await layer.append(frames)
-    with held(layer._used()) as over:
+    await layer.append(Chain().batch(RED))
+    with held(layer._used()):
         await asyncio.sleep(0)
-        threading.Timer(0.05, over.set).start()  # who is cut short waits for the thread, which ends with it
-        await cancelled(asyncio.ensure_future(layer.close()))
+        for _ in range(2):
+            await cancelled(asyncio.ensure_future(layer.close()))
     assert (await layer.open()).gsn == 1
     await layer.close()
+
+
+async def test_a_branch_whose_keeping_was_cut_short_leaves_no_file_open_and_is_kept_later(tmp_path: Path):
+    offload = ThreadOffload("test")
+    salvage, frames = FileSalvage(RealDisk(), tmp_path, offload), Chain().batch(*[RED] * (PIECE_RECORDS + 1))
+    with held(offload):
+        await asyncio.sleep(0)
+        keeping = asyncio.ensure_future(salvage.keep(stream(frames)))
+        await asyncio.sleep(0)
+        keeping.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([keeping])
+    await offload(lambda: None)
+    assert open_drafts() == []
+    await salvage.keep(stream(frames))
+    assert [lot[1] for lot in salvage.pending()] == [RED]
+    offload.close()
+
+
+async def stream(frames: Sequence[Frame]) -> AsyncIterator[Frame]:
+    for frame in frames:
+        yield frame
+
+
+def open_drafts() -> list[str]:
+    """The drafts that this process has open."""
+    names: list[str] = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # it is what the folder itself was listed with
+            names.append(str(link.readlink()))
+    return sorted(name for name in names if name.endswith(".new"))

@@ -1,0 +1,35 @@
+"""The store of a data folder and its cloud, as the program opens them: what hangs in one holds up no other."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from actors import opening
+from actors.opening import opened
+from actors.settings import Settings
+from persistence.offload import ThreadOffload
+from persistence.store import Appended
+from tests.persistence.making import RED, joins
+from tests.persistence.test_offload import held
+
+
+async def test_a_cloud_that_hangs_in_a_folder_holds_up_no_append(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    threads = list[ThreadOffload]()
+
+    def thread(name: str) -> ThreadOffload:
+        threads.append(ThreadOffload(name))
+        return threads[-1]
+
+    monkeypatch.setattr(opening, "ThreadOffload", thread)
+    said = {"ledger_data": tmp_path / "data", "ledger_cloud": f"file://{tmp_path / 'cloud'}"}
+    (tmp_path / "data").mkdir()
+    disk = ThreadOffload("disk")
+    async with opened(Settings.model_validate(said), disk) as (store, cloud, seen):
+        await store.start()
+        assert (cloud is not None, seen, len(threads)) == (True, False, 1)
+        with held(threads[0]):
+            await asyncio.sleep(0)
+            (appended,) = await store.append([joins(RED, 0, 1)])
+    assert isinstance(appended, Appended)
+    disk.close()
