@@ -58,9 +58,11 @@ def to_be_shown(state: GuildState, event: r.VerdictReached, before: Period) -> N
 
 
 def shown(state: GuildState, event: r.JoinAnnounced) -> None:
-    """Takes it out again, unless a newer verdict waits to be shown."""
+    """Takes it out again, unless what is shown is not the newest verdict."""
     key, period = r.join_key(event.user, event.opened_us), state.membership(event.user, event.opened_us)
-    if not event.message or period is None or period.verdicts <= event.verdict:
+    if event.message and period is not None and period.verdicts > event.verdict:
+        state.outbox[key] = (event.user, event.opened_us)
+    else:
         state.outbox.pop(key, None)
     if event.message:
         state.posted[key] = Posted(event.channel, event.message, event.verdict)

@@ -200,12 +200,14 @@ class Salvaging:
             self._write(r.renamed(event, self._name), f"settings/{self.state.seq + 1}")
 
     def _show(self, event: r.JoinAnnounced) -> None:
-        """A message that stands there is edited from now on, not sent again."""
+        """A message that stands there is edited from now on, not sent again; what it says is the other branch's."""
         who = self._who(event.user)
+        if not event.message:
+            return
         if self.state.membership(who, event.opened_us) and r.join_key(who, event.opened_us) not in self.state.posted:
             name = self.state.holder_of(who, event.opened_us)
-            shown = msgspec.structs.replace(event, user=name)
-            self._write(shown, f"announced/{name}/{event.opened_us}/{self.state.seq + 1}")
+            shown = msgspec.structs.replace(event, user=name, verdict=0)
+            self._write(shown, f"announced/{name}/{event.opened_us}/{self.state.seq}")
 
     def _forget_members(self, forgotten: Sequence[r.MemberForgotten]) -> None:
         """Once: who has come back since they were forgotten here is not forgotten again."""

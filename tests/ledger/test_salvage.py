@@ -12,7 +12,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.effects import FetchSample, ListMembers
 from ledger.forgetting import person
-from ledger.ids import InteractionId, InviteCode, RoleId, SessionId, UserId, is_tombstone, tombstone
+from ledger.ids import ChannelId, InteractionId, InviteCode, RoleId, SessionId, UserId, is_tombstone, tombstone
 from ledger.records import Status
 from ledger.samples import Sample
 from ledger.state import LEFT_UNKNOWN, GuildState, Period
@@ -452,3 +452,33 @@ def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_sa
     salvage(life, numbered(0, [r.Draft(event=joined, cause=r.InternalCause(what="x"), key="any")]), ())
     now = newest(life, ANNA)
     assert (now.counted, now.status, now.staff, now.credited) == (True, Status.MANUAL, BEN, BEN)
+
+
+@pytest.mark.parametrize("message", ["77", ""])
+def test_a_message_of_the_branch_is_put_right_by_the_verdict_of_this_history(message: str):
+    winner, loser, since = begun()
+    decided = m.DecideJoin(
+        interaction=InteractionId("d"), user=ANNA, opened_us=0, staff=BEN, code=A, why="saw it", by=CLEO
+    )
+    for each in (winner, loser):
+        gone_on(each, [GREETING, join(ANNA, 5, 1)])
+    gone_on(winner, [decided])
+    told = r.JoinAnnounced(user=ANNA, opened_us=at(5), verdict=3, channel=ChannelId("5"), message=message)
+    records, _ = lost(loser, since)
+    draft = r.Draft(event=told, cause=r.InternalCause(what="announcing"), key="announced")
+    salvage(winner, [*records, *numbered(since + len(records), [draft])], ())
+    key = r.join_key(ANNA, at(5))
+    assert (key in winner.state.outbox, key in winner.state.posted) == (bool(message), bool(message))
+    winner.tell(
+        m.Announced(
+            number=1,
+            user=ANNA,
+            opened_us=at(5),
+            verdict=newest(winner, ANNA).verdicts,
+            channel=ChannelId("5"),
+            message="77",
+            at_us=LATER_US,
+        )
+    )
+    assert key not in winner.state.outbox
+    assert max(Counter(record.key for record in winner.records).values()) == 1

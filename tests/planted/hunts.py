@@ -39,11 +39,12 @@ from tests.kills.scenarios import SCENARIOS
 from tests.ledger import test_audit_log, test_fates, test_model, test_salvage, test_vips, test_worlds
 from tests.ledger.examples import Guild
 from tests.ledger.lives import GREETING, START_US, Script, messages, numbered, replayed, scripts
-from tests.persistence import holes
+from tests.persistence import holes, test_store
 from tests.persistence.damaged import damaged, flip_and_read
 from tests.persistence.forks import cut_short
 from tests.persistence.making import BLUE, RED, join
 from tests.persistence.ordeal import Database, ordeal, wearing
+from tests.persistence.test_store import World
 from tests.simulation import invariants
 from tests.simulation.dials import draw, draw_nearby, with_cloud
 from tests.simulation.run import run
@@ -248,6 +249,19 @@ def on_a_log(number: int) -> None:
         asyncio.run(ordeal(seed, wear, Database("database") if number % 3 == 2 else None))
 
 
+def beside_a_layer_that_comes_back(number: int) -> None:
+    """A layer was away at the start, and the process lives on."""
+    del number
+
+    async def away() -> None:
+        world = World()
+        await world.process().start()
+        await test_store.test_a_layer_that_was_away_at_start_joins_later(world)
+
+    with breaking("I10"):
+        asyncio.run(away())
+
+
 def in_a_salvage(number: int) -> None:
     """The power is cut at an operation of it, and again on the way back."""
     with breaking("I1"):
@@ -363,6 +377,7 @@ HUNTS: Final = {
         Hunt(name="verdicts", layer="L0", runs=10, step=while_a_verdict_falls),
         Hunt(name="pages", layer="L0", runs=10, step=while_pages_are_pulled),
         Hunt(name="scripts", layer="L0", runs=40, step=in_a_script),
+        Hunt(name="returns", layer="L2", runs=1, step=beside_a_layer_that_comes_back),
         Hunt(name="forks", layer="L0", runs=40, step=in_a_fork),
         Hunt(name="salvage", layer="L2", runs=80, step=in_a_salvage),
         Hunt(name="holes", layer="L2", runs=2 * holes.RECORDS, step=in_a_hole),

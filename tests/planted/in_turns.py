@@ -421,7 +421,7 @@ BUGS: Final = (
         what="a layer that failed once is not asked again",
         swaps=(Swap(Store, "catch_up", never_caught_up),),
         breaks=frozenset({"I10"}),
-        hunts=SWARM,
+        hunts=("returns",),
     ),
     Bug(
         name="handler-at-a-loss",

@@ -5,6 +5,7 @@ it is asked, and which bug would break it. They read what the oracle's books kno
 the database really hold, never what the program believes.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Final, ParamSpec
@@ -470,6 +471,16 @@ def true_reports_do_not_clash(guild: str, state: GuildState) -> str:
         if period.reason == CLASH
     ]
     return f"guild {guild}: reports are true, and clash: {clashing[:5]}" if clashing else ""
+
+
+@invariant("I2")
+def no_key_is_used_twice(guild: str, records: Sequence[r.Record]) -> str:
+    """No two records of a guild have one key: a database refuses the second, and is brought back behind it.
+
+    Asked at the end. Broken by two decisions that count from different numbers.
+    """
+    twice = [key for key, times in Counter(record.key for record in records).items() if times > 1]
+    return f"guild {guild}: the keys {twice[:3]} are used twice" if twice else ""
 
 
 @invariant("I2")

@@ -487,6 +487,7 @@ class World:
             candidates = {join: each.candidates for join, each in known.items()}
             i.truth_is_a_candidate(town.guild, candidates, truth, told_of)
         i.upgrade_is_credited_once(town.guild, state)
+        i.no_key_is_used_twice(town.guild, self.oracle.book(town.guild).records)
         self._judge_channel(town, state)
 
     def _judge_channel(self, town: Town, state: GuildState) -> None:
