@@ -328,6 +328,17 @@ def test_a_verdict_that_came_while_the_message_was_sent_is_shown_next(guild: Gui
     assert announced(guild, "77").drafts == (), "it is known"
 
 
+def test_of_who_is_forgotten_no_message_is_known_any_more_and_none_waits(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    burst(guild)
+    announced(guild, "77", verdict=1)
+    guild.hears(31, (ANNA, A, 5))
+    assert {join_key(ANNA, us(10))} == guild.state.posted.keys()
+    guild.tell(m.ForgetMember(user=ANNA))
+    assert guild.state.posted == {}
+    assert not [key for key in guild.state.outbox if f"/{ANNA}/" in key]
+
+
 def test_what_cannot_be_shown_is_not_tried_for_ever_and_what_failed_is_tried_later(guild: Guild):
     guild.settles(log_channel=CHANNEL)
     guild.joins(ANNA, 10)

@@ -40,6 +40,7 @@ _LEDGER: Final = (
     "tests/ledger/test_errands.py",
     "tests/ledger/test_salvage.py",
     "tests/ledger/test_vips.py",
+    "tests/ledger/test_deaths.py",
 )
 _OF_ONE_LIFE: Final = tuple(
     f"tests/test_invariants.py::{name}"
@@ -114,6 +115,7 @@ GROUPS: Final = (
         share=20,
         modules=("persistence.recovery", "persistence.rehydration", "persistence.chains", "persistence.store"),
         tests=(
+            "tests/persistence/test_rehydration.py",
             "tests/persistence/test_store.py",
             "tests/persistence/test_store_cloud.py",
             "tests/persistence/test_chains.py",
