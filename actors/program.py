@@ -173,6 +173,7 @@ class Program:
         Raises:
             LedgerError: when a child died of what no restart mends.
         """
+        self._newest_drill()  # so that the first who asks is told of it
         tree = spawn(self.supervisor.run(self.specs()), "supervisor")
         try:
             either: set[asyncio.Future[None] | asyncio.Future[str]] = {tree, stop}
