@@ -15,6 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock import Sleep
 from ledger.errors import LedgerError, StorageError
 from ledger.ports import Clock
+from persistence.objects import Unreachable
 from persistence.presence import Holder, Presence
 
 BEAT_S: Final = 10.0
@@ -75,7 +76,8 @@ class Handover:
         seen, since_s, announced, told = "", self._clock.monotonic_s(), 0, False
         while self._clock.monotonic_s() - since_s < SILENT_S:
             try:
-                holder = await self._presence.holder()
+                async with asyncio.timeout(SILENT_S):
+                    holder = await self._presence.holder()
                 if holder is None or holder.gone or self._presence.is_ours(holder):
                     return
                 self.is_waiting = True
@@ -85,9 +87,11 @@ class Handover:
                 if announced != holder.epoch and self._hears():
                     await self._presence.stand_by(holder.epoch)
                     announced = holder.epoch
-            except StorageError as error:
+            except (StorageError, TimeoutError) as error:
                 if not told:
-                    self._log.warning("holder.unknown", error=str(error), hint=error.hint)
+                    why = str(error) or f"no answer within {SILENT_S:g} s"
+                    hint = error.hint if isinstance(error, StorageError) else Unreachable.hint
+                    self._log.warning("holder.unknown", error=why, hint=hint)
                 told = True
             await self._sleep(POLL_S)
         if seen:
@@ -110,16 +114,16 @@ class Handover:
         It also notices that another one has taken over, where nothing is uploaded that would meet the fence.
         """
         for number in count():
-            epoch = self._epoch()
+            epoch, began_s = self._epoch(), self._clock.monotonic_s()
             if epoch:
                 try:
-                    async with asyncio.timeout(BEAT_S / 2):  # one request that hangs is no silence
+                    async with asyncio.timeout(BEAT_S):  # one request that hangs is no silence
                         is_alone = await self._presence.beat(epoch, number)
                     if not is_alone:
                         self._overtaken()
                 except (StorageError, TimeoutError) as error:
-                    self._log.warning("pulse.missed", error=str(error) or f"no answer within {BEAT_S / 2:g} s")
-            await self._sleep(BEAT_S)
+                    self._log.warning("pulse.missed", error=str(error) or f"no answer within {BEAT_S:g} s")
+            await self._sleep(max(0.0, BEAT_S - (self._clock.monotonic_s() - began_s)))
 
     async def await_newcomer(self, within_s: float) -> None:
         """On the way out: a holder goes on taking joins until the newcomer hears Discord, so long at most."""

@@ -1,51 +1,67 @@
 """Stdout for a process that goes on although nobody reads it: a stopped terminal, a pager, a log driver that hangs.
 
-What the other end does not take yet waits here, up to a limit; beyond that whole lines are dropped.
+A thread writes; what it has not written yet waits in memory, up to a limit, and beyond that whole lines are dropped.
 """
 
-import select
-from collections import deque
+import json
+import threading
+from contextlib import suppress
+from queue import SimpleQueue
 from typing import Final, TextIO
 
 WAITING_CHARACTERS: Final = 1_000_000
-PIECE_CHARACTERS: Final = 1_024
-"""At most 4,096 bytes in UTF-8: so many fit into a pipe that takes any."""
+LAST_WORDS_S: Final = 3.0
+"""So long the end of the process waits for whoever reads slowly."""
 
 
 class Outlet:
-    """Writes to a stream with a descriptor of its own, and never waits for whoever reads it. One thread uses it."""
+    """Takes lines from any thread, and never waits for whoever reads them."""
 
     def __init__(self, stream: TextIO) -> None:
+        """``stream`` is this one's from now on."""
         self._stream = stream
-        self._pieces: deque[str] = deque()
+        self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
         self._waiting = 0
+        self._lock = threading.Lock()
+        threading.Thread(target=self._hand_on, name="stdout", daemon=True).start()
 
     def isatty(self) -> bool:
         return self._stream.isatty()
 
     def write(self, line: str, /) -> int:
         """Takes a whole line, or drops it."""
-        if self._waiting + len(line) <= WAITING_CHARACTERS:
-            self._pieces.extend(line[at : at + PIECE_CHARACTERS] for at in range(0, len(line), PIECE_CHARACTERS))
+        with self._lock:
+            if self._waiting and self._waiting + len(line) > WAITING_CHARACTERS:
+                return len(line)
             self._waiting += len(line)
+        self._lines.put(line)
         return len(line)
 
     def flush(self) -> None:
-        """Hands on what is taken now.
+        """Each line is flushed when it is written."""
 
-        Raises:
-            OSError: when the other end is gone; what waited is dropped.
-        """
-        try:
-            while self._pieces and self._is_taken():
-                self._stream.write(self._pieces[0])
+    def finish(self, within_s: float = LAST_WORDS_S) -> bool:
+        """Waits until all that was taken is written, so long at most; whether it is."""
+        written = threading.Event()
+        self._lines.put(written)
+        return written.wait(within_s)
+
+    def _hand_on(self) -> None:
+        while True:
+            each = self._lines.get()
+            if isinstance(each, threading.Event):
+                each.set()
+                continue
+            with suppress(OSError, ValueError):  # closed, broken or full: nobody is left to tell
+                self._stream.write(self._in_words(each))
                 self._stream.flush()
-                self._waiting -= len(self._pieces.popleft())
-        except OSError:
-            self._pieces.clear()
-            self._waiting = 0
-            raise
+            with self._lock:
+                self._waiting -= len(each)
 
-    def _is_taken(self) -> bool:
-        _, ready, _ = select.select((), (self._stream,), (), 0)
-        return bool(ready)
+    def _in_words(self, line: str) -> str:
+        """Escaped as JSON does it, where the stream's encoding has no sign for something."""
+        try:
+            line.encode(self._stream.encoding or "utf-8")
+        except UnicodeEncodeError:
+            return "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in line)
+        return line

@@ -228,15 +228,19 @@ def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> No
     log = make_logger(settings, clock, stdout)
     adopt_libraries(settings, clock, stdout)
     calm_collector()
-    code = OK
+    failed: LedgerError | None = None
     try:
         asyncio.Runner().run(_run(supervise, settings, log, options))
     except LedgerError as error:
-        log.error("bot.stopped", error=str(error), hint=error.hint)  # noqa: TRY400 -- expected: no traceback
-        code = exit_code_of(error)
-    else:
+        failed = error
+    finally:
+        stdout.finish()  # before the last line, so that there is room for it
+    if failed is None:
         log.info("bot.stopped")
-    os._exit(code)
+    else:
+        log.error("bot.stopped", error=str(failed), hint=failed.hint)
+    stdout.finish()
+    os._exit(OK if failed is None else exit_code_of(failed))
 
 
 async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogger, options: RunOptions) -> None:
@@ -268,6 +272,6 @@ async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogg
                 stop
             )
     finally:
-        for each in (side, offload):
-            each.close()  # whoever was cut off may have left work, which is done before another process may begin
+        side.drop()
+        offload.close()  # whoever was cut off may have left work, which is done before another process may begin
         held.release()

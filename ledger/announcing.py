@@ -35,7 +35,7 @@ def announced(state: GuildState, presence: Presence, message: m.Announced) -> De
         channel=message.channel,
         message=message.message,
     )
-    draft = r.Draft(event=event, cause=CAUSE, key=f"announced/{message.user}/{message.opened_us}/{state.seq}")
+    draft = r.Draft(event=event, cause=CAUSE, key=f"shown/{message.user}/{message.opened_us}/{state.seq}")
     return Decision(presence=presence, drafts=(draft,))
 
 

@@ -36,8 +36,12 @@ class ThreadOffload:
         """Ends the thread when what it was asked for is done, and waits for that."""
         self._executor.shutdown(wait=True)
 
+    def drop(self) -> None:
+        """Ends the thread behind the work in hand, and waits for that; what waited for its turn is not done."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
     def leave(self) -> None:
-        """The same, and nobody waits: a folder on another machine may hang for ever."""
+        """As ``close``, and nobody waits: a folder on another machine may hang for ever."""
         self._executor.shutdown(wait=False)
 
 

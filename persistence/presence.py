@@ -61,9 +61,9 @@ class Presence:
 
     async def beat(self, epoch: int, number: int) -> bool:
         """Shows that this process, which holds the epoch, is alive; False when somebody has a higher one."""
+        await self._objects.put(_pulse(epoch), b"%d" % number)
         async for _ in self._objects.keys(EPOCHS, after=epoch_key(epoch)):
             return False
-        await self._objects.put(_pulse(epoch), b"%d" % number)
         return True
 
     async def say_goodbye(self, epoch: int) -> None:

@@ -93,6 +93,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
         disk.close()
         reading.close()
     log.info("vault.stopped")
+    stdout.finish()
     return OK
 
 

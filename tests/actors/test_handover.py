@@ -253,7 +253,7 @@ async def test_a_beat_that_hangs_is_a_missed_one_and_the_next_one_is_shown(monke
         while not bucket.objects:  # noqa: ASYNC110 -- the bucket tells nobody
             await asyncio.sleep(0)
     life.cancel()
-    assert side.told()[0] == {"event": "pulse.missed", "error": "no answer within 0.01 s", "level": "warning"}
+    assert side.told()[0] == {"event": "pulse.missed", "error": "no answer within 0.02 s", "level": "warning"}
 
 
 async def nothing(call: Call) -> None:

@@ -39,7 +39,7 @@ async def test_where_it_cannot_be_kept_that_is_said(tmp_path: Path, log: Filteri
 async def test_of_a_storm_so_much_waits_in_memory_and_the_rest_is_said_to_be_gone(
     tmp_path: Path, log: FilteringBoundLogger, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(aside, "WAITING_BYTES", 10)
+    monkeypatch.setattr(aside, "WAITING_BYTES", aside.EACH_BYTES + 10)
     quarantine, free = Quarantine(RealDisk(), tmp_path), asyncio.Event()
 
     async def busy(work: Callable[[], T]) -> T:
