@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Final, TextIO
 
 WAITING_CHARACTERS: Final = 1_000_000
+BATCH_LINES: Final = 100
 LAST_WORDS_S: Final = 3.0
 """So long the end of the process waits for whoever reads slowly."""
 
@@ -47,21 +48,25 @@ class Outlet:
         return written.wait(within_s)
 
     def _hand_on(self) -> None:
+        """Of a burst many lines are written at once: another thread's turn costs more than they do."""
         while True:
-            each = self._lines.get()
-            if isinstance(each, threading.Event):
-                each.set()
-                continue
+            batch = [self._lines.get()]
+            while len(batch) < BATCH_LINES and not self._lines.empty():
+                batch.append(self._lines.get())
+            text = "".join(each for each in batch if isinstance(each, str))
             with suppress(OSError, ValueError):  # closed, broken or full: nobody is left to tell
-                self._stream.write(self._in_words(each))
+                self._stream.write(self._in_words(text))
                 self._stream.flush()
             with self._lock:
-                self._waiting -= len(each)
+                self._waiting -= len(text)
+            for each in batch:
+                if isinstance(each, threading.Event):
+                    each.set()
 
-    def _in_words(self, line: str) -> str:
+    def _in_words(self, text: str) -> str:
         """Escaped as JSON does it, where the stream's encoding has no sign for something."""
         try:
-            line.encode(self._stream.encoding or "utf-8")
+            text.encode(self._stream.encoding or "utf-8")
         except UnicodeEncodeError:
-            return "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in line)
-        return line
+            return "".join(sign if sign.isascii() else json.dumps(sign)[1:-1] for sign in text)
+        return text
