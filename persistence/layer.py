@@ -172,7 +172,7 @@ class Layer(Protocol):
         ...
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
-        """One of them, verified whole; None = it is not there any more, or cannot be read and went to quarantine."""
+        """One of them, verified whole; None = it is not there any more, or cannot be read, which is a note."""
         ...
 
     def take_notes(self) -> tuple[str, ...]:
