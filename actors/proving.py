@@ -100,7 +100,7 @@ class Prover:
         """
 
         async def query(seat: Seat) -> Checkpoint | None:
-            for place in await seat.layer.checkpoint_places(guild):
+            for place in seat.layer.checkpoint_places(guild):
                 checkpoint = await seat.layer.checkpoint(guild, place)
                 if checkpoint is not None:
                     return checkpoint

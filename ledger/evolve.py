@@ -60,10 +60,10 @@ def evolve(state: GuildState, record: r.Record) -> GuildState:
 def _remember_cause(state: GuildState, record: r.Record) -> None:
     cause = record.cause
     match cause:
-        case r.GatewayCause():
-            state.lanes[cause.lane] = (cause.session, cause.number)
         case r.InternalCause():
             pass
+        case r.GatewayCause():
+            state.lanes[cause.lane] = (cause.session, cause.number)
         case r.InteractionCause():
             state.interactions[cause.interaction] = record.seq
             _keep_newest(state.interactions, MAX_INTERACTIONS)

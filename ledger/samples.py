@@ -175,7 +175,7 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
             last = state.counters[code]
             born_us = (last.created_at_us - SKEW_US, last.created_at_us + SKEW_US)
             yield from _gone(state, last, _death(state, last, born_us), taken)
-    shown = _shown(state, taken)
+    shown = _shown(state, taken) if state.births else ()
     for birth in state.births.values():
         if birth.arrived_us < taken.requested_us and identity(birth.invite) not in shown:
             yield from _born_and_gone(state, birth, taken)

@@ -11,7 +11,7 @@ read back; the two newest stay; one that cannot be read goes to quarantine. Bloc
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -139,23 +139,23 @@ def _line_at(data: bytes, at: int) -> bytes:
 
 
 class Checkpoints:
-    """The checkpoints of all guilds in a folder. ``guilds``: those that have any, once ``look`` has seen them all."""
+    """The checkpoints of all guilds in a folder."""
 
     def __init__(self, disk: Disk, folder: Path, quarantine: Quarantine) -> None:
         self._disk = disk
         self._folder = folder
         self._quarantine = quarantine
-        self.guilds: set[GuildId] = set()
+        self._places: dict[GuildId, tuple[Place, ...]] = {}
 
     def look(self) -> None:
-        """Looks at every header.
+        """Notes where there are any, and looks at every header.
 
         Raises:
             NewerFormat: when a later release wrote one.
         """
-        self.guilds = {GuildId(name) for name in self._disk.names(self._folder)}
-        for guild in sorted(self.guilds):
-            for path in self._paths(guild):
+        self._places = {}
+        for guild in map(GuildId, self._disk.names(self._folder)):
+            for path in self._note(guild):
                 line, _, _ = self._disk.read_parts(path, [(0, _HEAD_BYTES)])[0].partition(b"\n")
                 try:
                     read_header(line, path.name)
@@ -170,7 +170,6 @@ class Checkpoints:
         """
         header = checkpoint.header
         path = self._path(header.guild, (header.epoch, header.seq))
-        self.guilds.add(header.guild)
         replace(self._disk, path, pack(checkpoint))
         try:
             unpack(self._disk.read(path), path.name)
@@ -181,21 +180,24 @@ class Checkpoints:
         for old in paths:
             if old not in paths[-KEPT:] or _place_of(old)[1] < header.forgot_seq:
                 self._disk.remove(old)
+        self._note(header.guild)
         if header.forgot_seq:
             self._disk.sync_folder(path.parent)
 
-    def places(self, guild: GuildId) -> list[Place]:
-        """Where a guild's checkpoints stand, by their names, newest first."""
-        return [_place_of(path) for path in reversed(self._paths(guild))]
+    def places(self, guild: GuildId) -> Sequence[Place]:
+        """Where a guild's checkpoints stand, by their names, newest first, as far as this process knows."""
+        return self._places.get(guild, ())
 
     def load(self, guild: GuildId, place: Place) -> Checkpoint | None:
         """One of a guild's checkpoints; None = it is not there, or cannot be read and went to quarantine."""
         path = self._path(guild, place)
         try:
-            return self._load(path, guild, place) if self._disk.identity(path) is not None else None
+            if self._disk.identity(path) is not None:
+                return self._load(path, guild, place)
         except Corrupt as error:
             self._quarantine.move(path, str(error))
-            return None
+        self._note(guild)
+        return None
 
     def set_aside(self, after_gsn: int) -> None:
         """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
@@ -205,6 +207,7 @@ class Checkpoints:
                 with suppress(Corrupt):  # found again, and set aside, when it is read
                     if read_header(line, path.name).gsn > after_gsn:
                         self._quarantine.move(path, f"of a branch behind gsn {after_gsn} that lost")
+            self._note(GuildId(guild))
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
         """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``)."""
@@ -220,6 +223,12 @@ class Checkpoints:
     def _path(self, guild: GuildId, place: Place) -> Path:
         epoch, seq = place
         return self._folder / guild / f"{epoch:010d}-{seq:020d}{_SUFFIX}"
+
+    def _note(self, guild: GuildId) -> Sequence[Path]:
+        """Where those of a guild are now."""
+        paths = self._paths(guild)
+        self._places[guild] = tuple(_place_of(path) for path in reversed(paths))
+        return paths
 
     def _paths(self, guild: GuildId) -> list[Path]:
         folder = self._folder / guild

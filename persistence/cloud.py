@@ -143,7 +143,7 @@ class CloudLayer:
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._checkpoints.save(checkpoint)
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return self._checkpoints.places(guild)
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:

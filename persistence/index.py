@@ -1,4 +1,4 @@
-"""Where the frames of each guild lie in the log: 16 bytes a record, in memory.
+"""Where the frames of each guild lie in the log, and which of them are read together: 16 bytes a record, in memory.
 
 Positional by seq: putting a seq again drops what was behind it (a branch that lost). Nothing here reads or writes.
 """
@@ -11,6 +11,10 @@ import msgspec
 
 from ledger.ids import GuildId
 
+NEAR_BYTES: Final = 1_000
+"""What lies between two frames of a guild is read with them if it is less: another read costs as much."""
+STRETCH_BYTES: Final = 96 * 1024
+"""About so much is read at once: for more an allocator asks the system, which zeroes it page by page."""
 _LENGTH_BITS: Final = 32
 _LENGTH_MASK: Final = (1 << _LENGTH_BITS) - 1
 
@@ -24,6 +28,15 @@ class Spot(msgspec.Struct, frozen=True, gc=False):
 
     def __str__(self) -> str:
         return f"log file {self.number:010d}, byte {self.offset}"
+
+
+class Stretch(msgspec.Struct, frozen=True, gc=False):
+    """Frames of a guild that are read together: file number, offset and length in bytes; each one's part of that."""
+
+    number: int
+    offset: int
+    length: int
+    parts: list[slice]
 
 
 class _Trail:
@@ -50,15 +63,23 @@ class Index:
             del spots[place:]
         spots.extend((spot.number << _LENGTH_BITS | spot.length, spot.offset))
 
-    def behind(self, guild: GuildId, after_seq: int) -> Iterator[Spot]:
-        """The spots behind ``after_seq`` as they are now, in order; from the first one known, where that is later."""
+    def behind(self, guild: GuildId, after_seq: int) -> Iterator[Stretch]:
+        """What lies behind ``after_seq`` now, in order; from the first record known, where that is later."""
         trail = self._trails.get(guild)
         if trail is None:
             return
-        spots = trail.spots[max(0, after_seq + 1 - trail.first) * 2 :]
-        each = iter(spots)
-        for packed, offset in zip(each, each, strict=True):
-            yield Spot(packed >> _LENGTH_BITS, offset, packed & _LENGTH_MASK)
+        spots = iter(trail.spots[max(0, after_seq + 1 - trail.first) * 2 :])
+        number, begin, end = 0, 0, 0
+        parts: list[slice] = []
+        for packed, offset in zip(spots, spots, strict=True):  # plain numbers: every recovery waits for this loop
+            if offset - end > NEAR_BYTES or offset - begin > STRETCH_BYTES or packed >> _LENGTH_BITS != number:
+                if parts:
+                    yield Stretch(number, begin, end - begin, parts)
+                number, begin, parts = packed >> _LENGTH_BITS, offset, []
+            end = offset + (packed & _LENGTH_MASK)
+            parts.append(slice(offset - begin, end - begin))
+        if parts:
+            yield Stretch(number, begin, end - begin, parts)
 
     def at(self, guild: GuildId, seq: int) -> Spot | None:
         """The spot of one record."""

@@ -167,8 +167,11 @@ class Layer(Protocol):
         """
         ...
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
-        """Where there are checkpoints of the guild, newest first; whether they can be read, shows when they are."""
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        """Where there are checkpoints of the guild, newest first, as far as this process knows.
+
+        Whether one is still there and can be read shows when it is.
+        """
         ...
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
@@ -196,7 +199,7 @@ async def guild_frames(layer: Layer, guild: GuildId, after_seq: int) -> list[Fra
 
 async def all_checkpoints(layer: Layer, guild: GuildId) -> list[Checkpoint]:
     """All checkpoints of a guild that can be read, newest first."""
-    read = [await layer.checkpoint(guild, place) for place in await layer.checkpoint_places(guild)]
+    read = [await layer.checkpoint(guild, place) for place in layer.checkpoint_places(guild)]
     return [checkpoint for checkpoint in read if checkpoint is not None]
 
 

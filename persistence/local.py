@@ -91,10 +91,8 @@ class LocalLayer:
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._offload(lambda: self._checkpoints.save(checkpoint))
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
-        if guild not in self._checkpoints.guilds:
-            return ()
-        return await self._offload(lambda: self._checkpoints.places(guild))
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        return self._checkpoints.places(guild)
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._offload(lambda: self._checkpoints.load(guild, place))

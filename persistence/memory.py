@@ -154,8 +154,7 @@ class MemoryLayer:
         kept = sorted([*kept, checkpoint], key=_place_of)
         self._checkpoints[checkpoint.header.guild] = kept[-KEPT:]
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
-        self._use()
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return [_place_of(each) for each in reversed(self._checkpoints.get(guild, []))]
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:

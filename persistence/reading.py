@@ -4,25 +4,16 @@
 lock and may run beside the bot: what they see is a valid prefix of what the bot has written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from ledger.ids import GuildId
 from persistence.chains import Anchors, Chains, appends
 from persistence.disk import Disk
 from persistence.frames import Frame, unseal
-from persistence.index import Index, Spot
+from persistence.index import STRETCH_BYTES, Index, Spot, Stretch
 from persistence.layer import LayerSummary
 from persistence.scan import Scan, Spotted, frame_of, segment_path, survey
-
-NEAR_BYTES: Final = 1_000
-"""What lies between two frames of a guild is read with them if it is less: another read costs as much."""
-AT_ONCE: Final = 4_000
-"""So many frames of a guild are read together."""
-STRETCH_BYTES: Final = 1024 * 1024
-"""About so much is in memory at once, beside its frames."""
 
 
 def nowhere(guild: GuildId) -> Mapping[int, bytes]:
@@ -58,14 +49,16 @@ class Reading:
             self._take(append)
 
     def each_guild_line(self, guild: GuildId, after_seq: int) -> Iterator[bytes]:
-        """The bytes of a guild's frames behind a seq, in order, not verified, ``AT_ONCE`` of them in memory.
+        """The bytes of a guild's frames behind a seq, in order, not verified.
 
         Raises:
             StorageError: when a file cannot be read.
         """
-        for number, spots in groupby(self.index.behind(guild, after_seq), key=_number_of):
-            while some := list(islice(spots, AT_ONCE)):
-                yield from self._read(number, some)
+        for some in _together(self.index.behind(guild, after_seq)):
+            path = segment_path(self._folder, some[0].number)
+            data = self._disk.read_parts(path, [(each.offset, each.length) for each in some])
+            for read, each in zip(data, some, strict=True):
+                yield from map(read.__getitem__, each.parts)
 
     def each_guild_frame(self, guild: GuildId, after_seq: int) -> Iterator[Frame]:
         """The frames themselves.
@@ -83,7 +76,10 @@ class Reading:
 
     def _standing(self, guild: GuildId, seq: int) -> bytes | None:
         spot = self.index.at(guild, seq)
-        return None if spot is None else unseal(self._read(spot.number, [spot])[0], spot).digest
+        if spot is None:
+            return None
+        (data,) = self._disk.read_parts(segment_path(self._folder, spot.number), [(spot.offset, spot.length)])
+        return unseal(data, spot).digest
 
     def summary(self) -> LayerSummary:
         """What a layer says of itself when it was opened."""
@@ -112,16 +108,6 @@ class Reading:
             self.index.put(guild, spotted.frame.record.seq, spot)
         return frames
 
-    def _read(self, number: int, spots: Sequence[Spot]) -> list[bytes]:
-        path = segment_path(self._folder, number)
-        stretches = _stretches(spots)
-        wanted = [(each[0].offset, each[-1].offset + each[-1].length - each[0].offset) for each in stretches]
-        found: list[bytes] = []
-        for data, each in zip(self._disk.read_parts(path, wanted), stretches, strict=True):
-            begin = each[0].offset
-            found += [data[spot.offset - begin : spot.offset - begin + spot.length] for spot in each]
-        return found
-
     def notes(self) -> tuple[str, ...]:
         """What could not be believed, one sentence each."""
         scan = self.scan
@@ -144,18 +130,15 @@ def read_log(disk: Disk, folder: Path) -> Reading:
     return Reading(disk, folder)
 
 
-def _stretches(spots: Sequence[Spot]) -> list[list[Spot]]:
-    """Spots of one file in order, those that are read together in a list each."""
-    found: list[list[Spot]] = []
-    end = start = -NEAR_BYTES - 1
-    for spot in spots:
-        if spot.offset - end > NEAR_BYTES or spot.offset - start > STRETCH_BYTES:
-            found.append([])
-            start = spot.offset
-        found[-1].append(spot)
-        end = spot.offset + spot.length
-    return found
-
-
-def _number_of(spot: Spot) -> int:
-    return spot.number
+def _together(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+    """Those of one file that are read while it is open once, about ``STRETCH_BYTES``."""
+    some: list[Stretch] = []
+    size = 0
+    for each in stretches:
+        if some and (each.number != some[0].number or size > STRETCH_BYTES):
+            yield some
+            some, size = [], 0
+        some.append(each)
+        size += each.length
+    if some:
+        yield some

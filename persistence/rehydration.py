@@ -14,7 +14,7 @@ from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD
-from persistence.frames import digest_behind, records_in
+from persistence.frames import digest_behind, is_whole, records_in
 from persistence.layer import Checkpoint, Head, Place
 from persistence.seats import Seat
 
@@ -53,7 +53,7 @@ async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, l
     for seat in seats:
         seat.layer.take_notes()  # of earlier reads, and told by them
     opening = _Opening(seats, guild, head or NO_HEAD, lineage)
-    for seat, place in await opening.places():
+    for seat, place in opening.places():
         checkpoint = await opening.checkpoint(seat, place)
         opened = None if checkpoint is None else await opening.led_on(checkpoint)
         if opened is not None:
@@ -77,13 +77,10 @@ class _Opening:
         self.head = head
         self.notes: list[str] = []
 
-    async def places(self) -> list[tuple[Seat, Place]]:
+    def places(self) -> list[tuple[Seat, Place]]:
         """Where checkpoints are, of all layers, newest first: most often the first one does, and no other is read."""
-        found: list[tuple[Seat, Place]] = []
-        for seat in self._seats:
-            if seat.healthy:
-                with seat.minding():
-                    found += [(seat, place) for place in await seat.layer.checkpoint_places(self._guild)]
+        healthy = [seat for seat in self._seats if seat.healthy]
+        found = [(seat, place) for seat in healthy for place in seat.layer.checkpoint_places(self._guild)]
         return sorted(found, key=_place_of, reverse=True)
 
     async def checkpoint(self, seat: Seat, place: Place) -> Checkpoint | None:
@@ -142,14 +139,23 @@ class _Opening:
         """Whether lines lead from a digest of the chain to the head.
 
         Raises:
-            Corrupt: when one of them is not what was written.
+            Corrupt: when they do not since one of them is not what was written.
         """
-        digest, where = previous, f"{layer}, guild {self._guild}"
-        for start in range(0, len(lines), VERIFIED_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            digest = digest_behind(digest, lines[start : start + VERIFIED_AT_ONCE], where)
-        return digest == self.head.digest
+        digest = previous
+        for piece in _pieces(lines):
+            await asyncio.sleep(0)
+            digest = digest_behind(digest, piece)
+        if digest == self.head.digest:
+            return True
+        for piece in _pieces(lines):
+            await asyncio.sleep(0)
+            if not all(map(is_whole, piece)):
+                raise Corrupt(f"{layer}, guild {self._guild}", "checksum differs")
+        return False
+
+
+def _pieces(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (lines[start : start + VERIFIED_AT_ONCE] for start in range(0, len(lines), VERIFIED_AT_ONCE))
 
 
 def _place_of(found: tuple[Seat, Place]) -> Place:

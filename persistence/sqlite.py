@@ -72,9 +72,8 @@ class SqliteLayer:
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._used()(lambda: self._database.save_checkpoint(checkpoint))
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
-        thread, database = self._used(), self._database
-        return await thread(lambda: database.checkpoint_places(guild)) if guild in database.checkpointed else ()
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        return self._database.places.get(guild, ())
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._used()(lambda: self._database.checkpoint(guild, place))

@@ -15,7 +15,7 @@ import msgspec
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
 from persistence.checkpoints import KEPT, pack, read_header, unpack
-from persistence.layer import Checkpoint, CheckpointHeader
+from persistence.layer import Checkpoint, CheckpointHeader, Place
 from persistence.quarantine import Quarantine
 from persistence.sqlite_connection import Row, committing, rows, storing
 
@@ -99,14 +99,16 @@ def keys(db: sqlite3.Connection, path: Path, guild: GuildId | None = None) -> Se
     return [_key(row) for row in found]
 
 
-def look(db: sqlite3.Connection, path: Path) -> set[GuildId]:
-    """Looks at every header; what is damaged is found again, and set aside, when it is read. Gives whose they are.
+def look(db: sqlite3.Connection, path: Path) -> dict[GuildId, tuple[Place, ...]]:
+    """Looks at every header; what is damaged is found again, and set aside, when it is read.
+
+    Gives where checkpoints of each guild are, newest first.
 
     Raises:
         NewerFormat: when a later release wrote one.
     """
     after: Key = (0, 0, 0)
-    guilds: set[GuildId] = set()
+    places: dict[GuildId, tuple[Place, ...]] = {}
     while True:
         with storing(path):
             found = rows(db, _HEADERS, *after)
@@ -114,8 +116,10 @@ def look(db: sqlite3.Connection, path: Path) -> set[GuildId]:
             with suppress(Corrupt):
                 read_header(_bytes(row[3]).partition(b"\n")[0], path.name)
         if not found:
-            return guilds
-        guilds |= {GuildId(str(row[0])) for row in found}
+            return places
+        for guild, epoch, seq in map(_key, found):
+            name = GuildId(str(guild))
+            places[name] = ((epoch, seq), *places.get(name, ()))
         after = _key(found[-1])
 
 

@@ -30,7 +30,7 @@ REREAD_RECORDS: Final = 250
 
 
 class Database:
-    """One file and the connection to it. ``checkpointed``: the guilds of which there is any checkpoint."""
+    """One file and the connection to it. ``places``: where checkpoints of each guild are, newest first."""
 
     def __init__(self, disk: Disk, path: Path, folder: Path, quarantine: Quarantine) -> None:
         """``folder``: that of the quarantine."""
@@ -40,7 +40,7 @@ class Database:
         self._db: sqlite3.Connection | None = None
         self._records: Records | None = None
         self._holes: Sequence[Gap] = ()
-        self.checkpointed: set[GuildId] = set()
+        self.places: dict[GuildId, tuple[Place, ...]] = {}
         self._identities: tuple[Identity | None, Identity | None] = (None, None)
 
     @property
@@ -97,16 +97,15 @@ class Database:
         return self.records.lines_of(guild, after_seq)
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        self.checkpointed.add(checkpoint.header.guild)
         sqlite_checkpoints.save(self.connection, self.path, checkpoint)
-
-    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
-        keys = sqlite_checkpoints.keys(self.connection, self.path, guild)
-        return [(epoch, seq) for _, epoch, seq in keys]
+        self._note(checkpoint.header.guild)
 
     def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         key = (int(guild), *place)
-        return sqlite_checkpoints.load_or_expel(self.connection, self.path, key, self._quarantine)
+        found = sqlite_checkpoints.load_or_expel(self.connection, self.path, key, self._quarantine)
+        if found is None:
+            self._note(guild)
+        return found
 
     def close(self) -> None:
         """Lets go of the file; what was not committed is taken back."""
@@ -114,6 +113,10 @@ class Database:
         if db is not None:
             with storing(self.path):
                 db.close()
+
+    def _note(self, guild: GuildId) -> None:
+        keys = sqlite_checkpoints.keys(self.connection, self.path, guild)
+        self.places[guild] = tuple((epoch, seq) for _, epoch, seq in keys)
 
     def _has_its_names(self) -> bool:
         try:
@@ -135,7 +138,7 @@ class Database:
             applied(db, self.path)
             self._compare_wal(wal, prepare(db, self.path), vetting)
             migrate(db, self.path)
-            self.checkpointed = sqlite_checkpoints.look(db, self.path)
+            self.places = sqlite_checkpoints.look(db, self.path)
         except Corrupt as error:
             vetting.flaws.append(str(error))
             with storing(self.path):

@@ -122,7 +122,7 @@ class Sink(Layer):
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         pass
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         del guild
         return ()
 

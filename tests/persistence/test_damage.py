@@ -74,12 +74,12 @@ def test_a_checkpoint_under_the_name_of_another_one_is_not_believed_and_what_has
     disk.overwrite(folder / newest, disk.read(folder / older))
     for stray in (f"{older} (conflicted copy).ckpt", f"._{older}", "1-1.ckpt", "notes.ckpt"):
         replace(disk, folder / stray, b"whatever")
-    assert held.places(RED) == [(1, 2), (1, 1)]
+    assert held.places(RED) == ((1, 2), (1, 1))
     assert held.load(RED, (1, 2)) is None
     assert any(newest in name for name in disk.names(DATA / "quarantine"))
     assert set(held.anchors(RED)) == {1}
     held.save(make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",)))
-    assert held.places(RED) == [(1, 2), (1, 1)]
+    assert held.places(RED) == ((1, 2), (1, 1))
     assert held.load(RED, (1, 3)) is None
 
 

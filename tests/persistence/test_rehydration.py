@@ -125,17 +125,33 @@ async def test_one_that_does_not_stand_on_the_chain_is_tried_once_and_passed_ove
     )
 
 
-@pytest.mark.parametrize("place", [-1, -10, -17, -50, -93, -95, 3], ids=str)
-async def test_a_frame_that_rots_anywhere_breaks_its_layer_and_the_next_one_serves(shelves: Shelves, place: int):
-    (third, fourth) = (bytearray(line) for line in bytes_of(shelves.frames[2:]))
-    fourth[place] ^= 2
-    shelves.log.lines = [bytes(third), bytes(fourth)]
+def rotten(frames: Sequence[Frame], place: int) -> list[bytes]:
+    """Their bytes; in the last frame one bit is another one."""
+    *before, last = bytes_of(frames)
+    data = bytearray(last)
+    data[place] ^= 2
+    return [*before, bytes(data)]
+
+
+@pytest.mark.parametrize("place", [-95, -96, 3, 0], ids=str)
+async def test_a_record_that_rots_anywhere_breaks_its_layer_and_the_next_one_serves(shelves: Shelves, place: int):
+    shelves.log.lines = rotten(shelves.frames[2:], place)
     opened = await shelves.open()
     assert (seqs(opened), opened.layer) == ([3, 4], "database")
     log, database = shelves.seats
     assert isinstance(log.trouble, Corrupt)
     assert "log, guild 1001: checksum differs" in str(log.trouble)
     assert database.healthy
+
+
+@pytest.mark.parametrize("place", [-1, -10, -18, -19, -50, -84, -94], ids=str)
+async def test_where_only_a_frames_own_digest_or_checksum_rots_the_record_is_what_the_chain_says(
+    shelves: Shelves, place: int
+):
+    shelves.log.lines = rotten(shelves.frames[2:], place)
+    opened = await shelves.open()
+    assert list(opened.tail()) == [frame.record for frame in shelves.frames[2:]]
+    assert (opened.layer, all(seat.healthy for seat in shelves.seats)) == ("log", True)
 
 
 @pytest.mark.parametrize("held", [[2], [3], [3, 2], [2, 2, 3], []], ids=str)

@@ -14,7 +14,6 @@ TELLING = {
     "history-begun-apart": 71,
     "start-without-the-cloud": 32,
     "empty-folder-begins-anew": 28,
-    "deletion-ignored": 76,
     "last-candidate-left-out": 284,
     "T2: last-candidate-left-out": 284,
     "message-never-edited": 297,

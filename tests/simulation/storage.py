@@ -81,8 +81,8 @@ class Connection:
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._thread(lambda: at_once(self._database.save_checkpoint(checkpoint)))
 
-    async def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
-        return await self._thread(lambda: at_once(self._database.checkpoint_places(guild)))
+    def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
+        return self._database.checkpoint_places(guild)
 
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._thread(lambda: at_once(self._database.checkpoint(guild, place)))
