@@ -7,10 +7,26 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.decision import Decision
 from ledger.effects import ReadAudit
+from ledger.evolve import MAX_TOMBSTONES
 from ledger.forgetting import names
 from ledger.ids import ChannelId, InteractionId, InviteCode
 from ledger.records import Status
-from tests.ledger.examples import ADMIN, ANNA, BEN, CARL, INVITES, ONCE, OTHER, SESSION, STAFF, A, Guild, us, used_up
+from tests.ledger.examples import (
+    ADMIN,
+    ANNA,
+    BEN,
+    CARL,
+    INVITES,
+    ONCE,
+    OTHER,
+    SESSION,
+    STAFF,
+    A,
+    B,
+    Guild,
+    us,
+    used_up,
+)
 
 
 @pytest.fixture
@@ -57,6 +73,39 @@ def test_a_log_that_was_asked_for_too_early_or_answers_another_request_proves_no
     assert guild.said()[0] is Status.LIKELY
     assert guild.tell(m.AuditArrived(number=0, requested_us=us(60))).drafts == ()
     assert list(guild.asked(ReadAudit)), "it is read again"
+
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("read_s", "status"),
+    [
+        (23, Status.LIKELY),
+        (23.000001, Status.CERTAIN),  # five seconds behind the last sample's answer
+        (1 + 45 * DAY_S - 0.000001, Status.CERTAIN),
+        (1 + 45 * DAY_S, Status.LIKELY),  # Discord keeps it for 45 days: an entry of the gap may be gone
+    ],
+)
+def test_a_log_proves_what_it_must_hold_by_then_and_still_holds(guild: Guild, read_s: float, status: Status):
+    used_up(guild)
+    guild.reads(read_s)
+    assert guild.said()[0] is status
+
+
+def test_where_every_join_is_explained_the_log_is_not_read(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    assert guild.said()[0] is Status.CERTAIN
+    assert list(guild.asked(ReadAudit)) == []
+
+
+def test_of_entries_that_no_sample_follows_the_newest_are_kept(guild: Guild):
+    codes = [InviteCode(f"x{number}") for number in range(MAX_TOMBSTONES + 2)]
+    for code in codes:
+        guild.told_live(5, creations=(created(5, code=code),), deletions=(m.DeletedInvite(code=code, at_us=us(5)),))
+    assert [each.code for each in guild.state.logged.values()] == codes[2:]
+    assert list(guild.state.deletions) == codes[2:]
 
 
 HARBOUR = ChannelId("7")
@@ -130,6 +179,16 @@ def test_of_two_deaths_of_one_invite_the_first_excludes_who_came_later(guild: Gu
     for at_s in (11, 13, 18):
         guild.counters(at_s, gone=ONCE)
     assert guild.said() == (Status.UNKNOWN, None, None)
+
+
+def test_of_two_deaths_of_one_invite_neither_is_that_of_its_channel_unless_one_says_so(guild: Guild):
+    guild.joins(ANNA, 10)
+    for at_s in (10.5, 10.6):
+        guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(at_s)))
+    for at_s in (11, 13, 18):
+        guild.counters(at_s, gone=ONCE)
+    guild.reads(24)
+    assert guild.said() == (Status.CERTAIN, ONCE, STAFF), "used up"
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
@@ -214,6 +273,12 @@ def test_a_deletion_of_it_that_is_told_later_counts(guild: Guild):
 def test_an_earlier_deletion_of_an_invite_with_the_same_code_ends_nothing(guild: Guild):
     unexplained(guild)
     guild.reads(24, m.DeletedInvite(code=HIDDEN, at_us=us(4.9)), creations=(created(5),))
+    assert {*guild.period().candidates} == {HIDDEN, "NI"}
+
+
+def test_the_deletion_of_another_invite_ends_nothing(guild: Guild):
+    unexplained(guild)
+    guild.reads(24, m.DeletedInvite(code=B, at_us=us(7)), creations=(created(5),))
     assert {*guild.period().candidates} == {HIDDEN, "NI"}
 
 

@@ -1,11 +1,12 @@
 """What comes after the counters: second witness, people, VIPs, announcements; each rule by an example."""
 
+import msgspec
 import pytest
 
 from ledger import messages as m
 from ledger import records as r
 from ledger.announcing import MAX_POSTED
-from ledger.answers import Decided, MemberReport, ReviewReport
+from ledger.answers import Assigned, Decided, MemberReport, ReviewReport
 from ledger.decide import MAX_UNSAMPLED, TOO_MANY
 from ledger.decision import Decision
 from ledger.effects import AnnounceJoin, AskWitness, ListMembers, ReadAudit, SweepMembers
@@ -63,6 +64,41 @@ def test_what_a_window_leaves_unclaimed_is_counted_once_however_often_it_is_work
     closed = [each.event for each in guild.records if isinstance(each.event, r.WindowClosed)]
     assert [(each.again, dict(each.unclaimed)) for each in closed[-2:]] == [(False, {A: 1}), (True, {A: 1})]
     assert guild.state.unclaimed == {A: 1}
+
+
+def test_an_invite_that_was_heard_of_proves_all_its_uses_though_it_is_older_than_the_sample_before(guild: Guild):
+    """Discord lists an invite a moment late; what was heard of since that sample has no earlier use."""
+    invite = r.Counter(code=InviteCode("young"), created_at_us=us(1), uses=0, inviter=OTHER)
+    guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=invite, arrived_us=us(2)))
+    guild.joins(ANNA, 10)
+    guild.counters(11, also=(msgspec.structs.replace(invite, uses=1),))
+    assert guild.said() == (Status.CERTAIN, "young", OTHER)
+
+
+def test_lower_counters_are_not_believed_while_the_use_of_a_join_of_just_now_may_be_missing(guild: Guild):
+    """Three stale lists in a minute: else that use would lie below the new baseline, seen by nobody."""
+    for at_s in (10, 40):
+        guild.counters(at_s, A=2)
+    guild.joins(ANNA, 69.9)
+    guild.counters(70, A=2)
+    assert guild.said()[0] is Status.PENDING
+    guild.counters(75, A=2)
+    assert guild.said() == (Status.CANDIDATES, None, None), "by then they are"
+
+
+@pytest.mark.parametrize(("later_s", "candidates"), [(0, {A, "NI"}), (1, {"NI"})])
+def test_who_is_approved_by_hand_may_have_applied_up_to_half_a_year_before(
+    guild: Guild, later_s: int, candidates: set[str]
+):
+    guild.tell(m.GuildCameUp(session=SESSION, at_us=us(2), approval=True))
+    guild.lists(3)
+    for at_s in (4, 11, 14, 20):
+        guild.counters(at_s, A=3 if at_s == 4 else 4)
+    end_s = 11 + 180 * 86_400 + later_s
+    guild.joins(ANNA, end_s - 8)
+    for at_s in (end_s - 7, end_s - 5, end_s):
+        guild.counters(at_s, A=4)
+    assert {*guild.period().candidates} == candidates
 
 
 # Invites without number
@@ -179,6 +215,33 @@ def test_those_of_before_are_reported_by_pages_and_credited_only_if_the_owner_wa
     assert not list(guild.asked(SweepMembers))
 
 
+def test_of_those_of_before_it_is_said_by_which_assignment_somebody_is_credited(guild: Guild):
+    assign = m.AssignInvite(interaction=InteractionId("1"), code=A, staff=OTHER, by=ADMIN, at_us=us(-200))
+    guild.tell(assign)
+    guild.lists(5, m.ListedMember(user=ANNA, joined_at_us=us(-100)))
+    row = m.SearchedMember(user=ANNA, joined_at_us=us(-100), report=r.Report(5, A, STAFF))
+    guild.tell(m.WitnessAnswered(number=guild.presence.sweeping.number, rows=(row,), at_us=us(6), swept=True))
+    (reported,) = [each.event for each in guild.records if isinstance(each.event, r.MembersReported)]
+    assert [(each.staff, each.assignment) for each in reported.members] == [(OTHER, 1)]
+
+
+def test_new_permissions_let_it_be_asked_at_once_that_had_failed(guild: Guild):
+    guild.lists(5, m.ListedMember(user=ANNA, joined_at_us=us(-100)))
+    number = guild.presence.sweeping.number
+    guild.tell(m.WitnessFailed(number=number, reason="forbidden", at_us=us(6), again_s=86_400.0))
+    assert [each.due_us for each in guild.asked(SweepMembers)] == [0]
+    assert guild.presence.sweeping.from_us > us(86_000)
+    guild.tell(m.NotePermissions(at_us=us(7)))
+    assert guild.presence.sweeping.from_us < us(86_000)
+
+
+def test_a_failure_of_no_request_is_nothing(guild: Guild):
+    before = guild.presence
+    assert before.witness.number == 0, "nobody has joined yet"
+    guild.tell(m.WitnessFailed(number=0, reason="status_500", at_us=us(6)))
+    assert guild.presence == before
+
+
 # People
 
 
@@ -204,6 +267,27 @@ def test_settings_change_by_field_and_other_vip_roles_are_looked_for_at_once(gui
     assert guild.settles(vip_roles=(VIP,)).effects == (ListMembers(session=SESSION),)
     assert guild.state.settings == r.Settings(young_days=30, vip_roles=(VIP,))
     assert guild.settles(young_days=30).drafts == ()
+
+
+def test_a_credit_says_on_which_verdict_it_rests(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.decides(ANNA, OTHER, B)
+    granted = [each.event for each in guild.records if isinstance(each.event, r.CreditGranted)]
+    assert [(each.staff, each.verdict) for each in granted] == [(STAFF, 1), (OTHER, 2)]
+
+
+def test_an_assignment_that_was_made_is_not_made_again_though_another_one_has_come_since(guild: Guild):
+    first, second = (
+        m.AssignInvite(interaction=InteractionId(str(each)), code=A, staff=staff, by=ADMIN, at_us=us(each))
+        for each, staff in ((2, OTHER), (3, BEN))
+    )
+    guild.tell(first)
+    guild.tell(second)
+    again = guild.tell(first)
+    assert again.drafts == ()
+    assert isinstance(again.answer, Assigned)
+    assert (again.answer.assignment.staff, again.answer.news) == (BEN, True)
 
 
 # VIPs

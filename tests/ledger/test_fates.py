@@ -61,6 +61,24 @@ def test_the_table_names_every_message_and_every_phase():
     assert all(set(row) == set(Phase) for row in FATES.values())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        m.SampleArrived,
+        m.SampleFailed,
+        m.ReviewMembers,
+        m.AuditArrived,
+        m.AuditFailed,
+        m.WitnessAnswered,
+        m.WitnessFailed,
+        m.AnnouncingFailed,
+    ],
+)
+def test_an_answer_of_discords_counts_wherever_the_guild_is_there_in_a_session(answer: type[m.Message]):
+    counts = {phase for phase in WAYS if FATES[answer][phase] is not Fate.IGNORED}
+    assert counts == {Phase.SYNCING, Phase.LIVE, Phase.BLIND}
+
+
 @pytest.mark.parametrize("phase", WAYS)
 @given(scripts(forgetting=True), st.lists(messages, min_size=1, max_size=5))
 def test_any_message_in_any_state_of_a_phase_is_decided_as_the_table_says(

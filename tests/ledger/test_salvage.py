@@ -438,6 +438,43 @@ def test_who_was_there_before_is_no_join_here_either_but_a_join_there_is_one_her
     assert [newest(winner, each).counted for each in (ANNA, BEN)] == [False, True]
 
 
+def of_the_branch(since: int, *events: r.Event) -> list[r.Record]:
+    """Its records, each with a key of its own."""
+    cause = r.InternalCause(what="x")
+    drafts = [r.Draft(event=event, cause=cause, key=f"theirs/{at}") for at, event in enumerate(events)]
+    return numbered(since, drafts)
+
+
+def test_who_was_there_before_the_branch_counted_and_came_while_this_history_did_is_no_member_of_before():
+    """Their join is in no record; the list finds them here."""
+    winner, _, since = begun()
+    seeded = r.MembersSeeded(members=(r.SeededMember(ANNA, at(-50)), r.SeededMember(BEN, at(50))))
+    salvage(winner, of_the_branch(since, seeded), ())
+    assert {*winner.state.members} == {ANNA}
+
+
+def test_whom_discord_says_to_have_come_back_has_come_back_also_where_nobody_knew_them():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(ANNA, 5, 1, flags=1)])
+    salvaged(winner, loser, since)
+    assert newest(winner, ANNA).rejoin
+
+
+def test_a_join_that_is_told_again_is_nothing_where_its_member_has_left():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1), leave(ANNA, 9, 2)])
+    again = r.RepeatRecorded(
+        user=ANNA, joined_at_us=at(8), arrived_us=at(8), session=GREETING.session, optional_use=True
+    )
+    assert salvage(life, of_the_branch(len(life.records), again), ()) == []
+
+
+def test_a_guild_that_was_forgotten_there_up_to_before_it_counted_here_counts_from_when_it_did():
+    winner, _, since = begun()
+    salvage(winner, of_the_branch(since, r.GuildForgotten(until_us=at(-10))), ())
+    assert winner.state.era == 1
+    assert winner.state.counting_since_us == START_US
+
+
 def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_saw_them_join():
     life = played([GREETING])
     seeded = m.ListedMember(user=ANNA, joined_at_us=at(-100))
@@ -452,6 +489,7 @@ def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_sa
     salvage(life, numbered(0, [r.Draft(event=joined, cause=r.InternalCause(what="x"), key="any")]), ())
     now = newest(life, ANNA)
     assert (now.counted, now.status, now.staff, now.credited) == (True, Status.MANUAL, BEN, BEN)
+    assert not now.listed, "an event has told of it"
 
 
 @pytest.mark.parametrize("message", ["77", ""])

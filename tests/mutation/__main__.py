@@ -219,16 +219,19 @@ def _row(planted: int, tried: Sequence[Trial]) -> list[str]:
 
 
 def reach_of(collected: Collected) -> Mapping[str, Reach]:
-    """Which tests reach what; measured once for a file of tests while it and the modules stay the same."""
+    """Which tests reach what; measured once while a test's file and the modules stay the same."""
     modules = _digest([path_of(module) for module in MODULES])
     kept = _kept(REACH, dict[str, dict[str, Reach]])
     files: dict[str, list[str]] = {}
     for nodeid in collected.items:
         files.setdefault(nodeid.partition("::")[0], []).append(nodeid)
     keys = {f"{file}/{modules}/{_digest([ROOT / file])}": nodeids for file, nodeids in files.items()}
-    news = [nodeid for key, nodeids in keys.items() if key not in kept for nodeid in nodeids]
+    news = [nodeid for key, nodeids in keys.items() for nodeid in nodeids if nodeid not in kept.get(key, {})]
     found = _measured(collected, news)
-    known = {key: kept.get(key) or {nodeid: found[nodeid] for nodeid in nodeids} for key, nodeids in keys.items()}
+    known = {
+        key: kept.get(key, {}) | {nodeid: found[nodeid] for nodeid in nodeids if nodeid in found}
+        for key, nodeids in keys.items()
+    }
     _keep(REACH, known)
     return {nodeid: reach for by_test in known.values() for nodeid, reach in by_test.items()}
 

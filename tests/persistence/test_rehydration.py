@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.errors import Corrupt, NewerFormat
+from ledger.errors import Corrupt, NewerFormat, StorageError
 from ledger.ids import GuildId
 from persistence.checkpoints import make_checkpoint
 from persistence.frames import Frame
@@ -98,6 +98,14 @@ async def test_where_none_can_be_read_an_older_one_serves_and_then_the_beginning
     shelves.log.unreadable = shelves.database.unreadable = {1, 2}
     opened = await shelves.open()
     assert (seq_of(opened), seqs(opened)) == (0, [1, 2, 3, 4])
+
+
+async def test_a_layer_that_failed_is_not_asked_for_an_older_one(shelves: Shelves):
+    shelves.log.go_away(StorageError("away"))
+    shelves.database.unreadable = {2}
+    opened = await shelves.open()
+    assert (seq_of(opened), seqs(opened), opened.layer) == (1, [2, 3, 4], "database")
+    assert (shelves.log.read, shelves.database.read) == ([2], [2, 1])
 
 
 async def test_a_newer_checkpoint_of_the_second_layer_comes_before_an_older_one_of_the_first(shelves: Shelves):

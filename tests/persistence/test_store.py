@@ -17,12 +17,12 @@ from persistence.layer import Layer, LayerSummary, Place, guild_frames
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
-from persistence.recovery import leader_of, rejoin
+from persistence.recovery import _fork, leader_of, rejoin
 from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
 from persistence.store import Appended, Store
-from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
+from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
 
 DATA = Path("data")
@@ -352,6 +352,24 @@ async def test_of_two_branches_the_higher_epoch_wins_and_the_other_is_kept(world
     opened = await world.store.open_guild(RED)
     assert [record.key for record in opened.tail()] == ["join/1/1", "join/99/99"]
     assert len(world.database.quarantine) == 1
+
+
+@pytest.mark.parametrize("holed", ["one", "other"])
+async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: str):
+    one, other = MemoryLayer("one"), MemoryLayer("other")
+    shared = Chain()
+    frames = [shared.batch(RED) for _ in range(3)]
+    for epoch, layer in ((1, one), (2, other)):
+        chain = Chain(epoch)
+        chain.gsn, chain.heads = shared.gsn, dict(shared.heads)
+        await layer.open()
+        await layer.begin(epoch, "lineage")
+        for batch in (*frames, chain.batch(RED)):
+            await layer.append(batch)
+    {"one": one, "other": other}[holed].lose(2, 2)
+    fork = await _fork(Seat(one), Seat(other))
+    assert fork is not None
+    assert (fork.whole, fork.same) == (3, 3)
 
 
 async def test_a_guild_opens_from_its_newest_checkpoint_and_the_tail(world: World):
