@@ -26,7 +26,7 @@ from actors import requests
 from actors.clock import Sleep
 from actors.histogram import Distribution
 from actors.reads import Reads, in_time
-from actors.recovered import tell_recovery
+from actors.recovered import tell_recovery, telling_how_far
 from actors.requests import Committed
 from actors.standing import UNKNOWN_SEQ, LayerStanding
 from actors.tally import Tally
@@ -471,7 +471,7 @@ class Journal:
         for attempt in count():
             began_s = self._clock.monotonic_s()
             try:
-                with self._at_work():
+                with self._at_work(), telling_how_far(self._log, self._store, self._clock):
                     first, report = not self._store.leader, await self._store.restart_epoch()
                     # What a branch that lost had is recorded anew, and acknowledged then.
                     self._unacknowledged = await self._store.in_force(self._unacknowledged)

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock import SystemClock, SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
 from actors.ground import open_cloud
-from actors.recovered import tell_recovery
+from actors.recovered import tell_recovery, telling_how_far
 from actors.settings import Settings
 from persistence.cloud import CloudLayer
 from persistence.disk import RealDisk
@@ -57,7 +57,8 @@ async def recover(store: Store, log: FilteringBoundLogger) -> int:
     """Compares the layers, says what came of it, and gives the epoch that was taken."""
     clock = SystemClock()
     began_s = clock.monotonic_s()
-    report = await store.start()
+    with telling_how_far(log, store, clock):
+        report = await store.start()
     tell_recovery(log, report, clock.monotonic_s() - began_s)
     return report.epoch
 

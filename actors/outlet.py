@@ -1,10 +1,12 @@
 """Stdout for a process that goes on although nobody reads it: a stopped terminal, a pager, a log driver that hangs.
 
-A thread writes; what it has not written yet waits in memory, up to a limit, and beyond that whole lines are dropped.
+A thread writes; what it has not written yet waits in memory, up to a limit. Beyond that whole lines are dropped until
+half of it is written, and then it is told how many.
 """
 
 import json
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from typing import Final, TextIO
@@ -16,13 +18,17 @@ LAST_WORDS_S: Final = 3.0
 
 
 class Outlet:
-    """Takes lines from any thread, and never waits for whoever reads them."""
+    """Takes lines from any thread, and never waits for whoever reads them.
+
+    ``missed``: called with how many lines were dropped, before the first one that is taken again; it may write.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         """``stream`` is this one's from now on."""
         self._stream = stream
         self._lines: SimpleQueue[str | threading.Event] = SimpleQueue()
-        self._waiting = 0
+        self.missed: Callable[[int], object] = lambda _: None
+        self._waiting = self._dropped = 0
         self._lock = threading.Lock()
         threading.Thread(target=self._hand_on, name="stdout", daemon=True).start()
 
@@ -32,9 +38,14 @@ class Outlet:
     def write(self, line: str, /) -> int:
         """Takes a whole line, or drops it."""
         with self._lock:
-            if self._waiting and self._waiting + len(line) > WAITING_CHARACTERS:
+            limit = WAITING_CHARACTERS // 2 if self._dropped else WAITING_CHARACTERS
+            if self._waiting and self._waiting + len(line) > limit:
+                self._dropped += 1
                 return len(line)
             self._waiting += len(line)
+            dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self.missed(dropped)
         self._lines.put(line)
         return len(line)
 

@@ -226,6 +226,7 @@ def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> No
     clock = SystemClock()
     stdout = Outlet(sys.stdout)
     log = make_logger(settings, clock, stdout)
+    stdout.missed = lambda lines: log.warning("log.dropped", lines=lines)
     adopt_libraries(settings, clock, stdout)
     calm_collector()
     failed: LedgerError | None = None

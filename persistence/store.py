@@ -132,6 +132,8 @@ class Store:
         self.witness = Witness()
         self.leader = ""
         """The layer that won at the first start: what this process came back from."""
+        self.doing = ""
+        """What a start is at, in words; "" = none is under way."""
 
     async def start(self) -> StartReport:
         """Opens every layer, takes an epoch, makes all layers equal to the newest.
@@ -144,17 +146,22 @@ class Store:
                 failed before another had its records, or holds less than this process has acknowledged; or when all
                 is empty here and the cloud, which may know more, is away. To be tried again.
         """
-        if self.following is None:
-            return await self._start()
-        async with self.following.alone:
-            return await self._start()
+        try:
+            if self.following is None:
+                return await self._start()
+            async with self.following.alone:
+                return await self._start()
+        finally:
+            self.doing = ""
 
     async def _start(self) -> StartReport:
         for seat in self._seats:
+            self.doing = f"reading {seat.name}"
             await seat.open()
         for seat in self._near:
             if not seat.healthy:
                 await seat.open()  # whoever leads is found now: an error that passes shall not cost it its say
+        self.doing = "comparing the layers"
         newest = recovery.newest(self._seats)
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
@@ -170,6 +177,7 @@ class Store:
         if leader.trails:
             # Others may have gone on from there, however far the branch of this folder leads.
             wanted = self._owed = leader.rank()
+        self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
         self._go_on_from(wanted)
         self._in_doubt, self._owed = False, (0, 0)

@@ -53,14 +53,35 @@ def test_beyond_the_limit_whole_lines_are_dropped_and_then_it_goes_on(pipe: tupl
         outlet.write(line)
     kept = WAITING_CHARACTERS // 10_100
     assert [reading.readline() for _ in range(kept)] == lines[:kept]
+    outlet.missed = lambda dropped: outlet.write(f"{dropped} dropped\n")
     drained = threading.Thread(target=lambda: found.extend(iter(reading.readline, "again\n")))
     found: list[str] = []
     drained.start()
     assert outlet.finish()
     say(outlet, "again")
     drained.join()
-    assert found == lines[kept : kept + len(found)]
-    assert kept + len(found) < len(lines)
+    *late, note = found
+    assert late == lines[kept : kept + len(late)]
+    assert note == f"{len(lines) - kept - len(late)} dropped\n"
+    assert kept + len(late) < len(lines)
+
+
+def test_once_lines_are_dropped_all_are_until_half_is_written(pipe: tuple[TextIO, TextIO]):
+    """Else what says how many they were might be dropped itself."""
+    reading, writing = pipe
+    outlet, said = Outlet(writing), list[int]()
+    outlet.missed = said.append
+    for _ in range(20):
+        outlet.write(f"{'x' * (WAITING_CHARACTERS // 10)}\n")
+    outlet.write("short\n")
+    assert said == []
+    reader = threading.Thread(target=lambda: [reading.readline() for _ in range(9)])
+    reader.start()
+    assert outlet.finish()
+    reader.join()
+    outlet.write("short\n")
+    assert outlet.finish()
+    assert said == [12]
 
 
 def test_one_line_is_taken_however_long_it_is(pipe: tuple[TextIO, TextIO]):
