@@ -368,6 +368,9 @@ class Journal:
             await self._await_cloud()  # what a life before this one was not told yet is answered for by this one
             self._tell_found(request.guild, opened)
             requests.resolve(request.done, opened)
+            await self._store.vet(
+                request.guild, opened
+            )  # behind the answer, and in front of all that is written next
         except LedgerError as error:
             requests.fail(request, error)
         self._look_at_layers()

@@ -154,7 +154,7 @@ class Checkpoints:
             NewerFormat: when a later release wrote one.
         """
         self._places = {}
-        for guild in map(GuildId, self._disk.names(self._folder)):
+        for guild in self._guilds():
             for path in self._note(guild):
                 line, _, _ = self._disk.read_parts(path, [(0, _HEAD_BYTES)])[0].partition(b"\n")
                 try:
@@ -201,13 +201,13 @@ class Checkpoints:
 
     def set_aside(self, after_gsn: int) -> None:
         """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
-        for guild in self._disk.names(self._folder):
-            for path in self._paths(GuildId(guild)):
+        for guild in self._guilds():
+            for path in self._paths(guild):
                 line, _, _ = self._disk.read_parts(path, [(0, _HEAD_BYTES)])[0].partition(b"\n")
                 with suppress(Corrupt):  # found again, and set aside, when it is read
                     if read_header(line, path.name).gsn > after_gsn:
                         self._quarantine.move(path, f"of a branch behind gsn {after_gsn} that lost")
-            self._note(GuildId(guild))
+            self._note(guild)
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
         """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``)."""
@@ -223,6 +223,10 @@ class Checkpoints:
     def _path(self, guild: GuildId, place: Place) -> Path:
         epoch, seq = place
         return self._folder / guild / f"{epoch:010d}-{seq:020d}{_SUFFIX}"
+
+    def _guilds(self) -> list[GuildId]:
+        """Those that have a folder; a file that lies beside them is nobody's."""
+        return [GuildId(name) for name in sorted(self._disk.folders(self._folder))]
 
     def _note(self, guild: GuildId) -> Sequence[Path]:
         """Where those of a guild are now."""

@@ -53,8 +53,8 @@ async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, l
     for seat in seats:
         seat.layer.take_notes()  # of earlier reads, and told by them
     opening = _Opening(seats, guild, head or NO_HEAD, lineage)
-    for seat, place in opening.places():
-        checkpoint = await opening.checkpoint(seat, place)
+    while (found := opening.next_place()) is not None:
+        checkpoint = await opening.checkpoint(*found)
         opened = None if checkpoint is None else await opening.led_on(checkpoint)
         if opened is not None:
             return opened
@@ -73,23 +73,28 @@ class _Opening:
         self._seats = seats
         self._guild = guild
         self._lineage = lineage
+        self._asked: set[tuple[str, Place]] = set()
         self._tried: set[tuple[Place, str]] = set()
         self.head = head
         self.notes: list[str] = []
 
-    def places(self) -> list[tuple[Seat, Place]]:
-        """Where checkpoints are, of all layers, newest first: most often the first one does, and no other is read."""
+    def next_place(self) -> tuple[Seat, Place] | None:
+        """Where the newest checkpoint is that was not asked for: most often the first one does, and no other is read.
+
+        Looked for anew each time: while one was read, a late write may have put another in its place.
+        """
         healthy = [seat for seat in self._seats if seat.healthy]
-        found = [(seat, place) for seat in healthy for place in seat.layer.checkpoint_places(self._guild)]
-        return sorted(found, key=_place_of, reverse=True)
+        known = [(seat, place) for seat in healthy for place in seat.layer.checkpoint_places(self._guild)]
+        fresh = [each for each in known if (each[0].name, each[1]) not in self._asked]
+        return max(fresh, key=_place_of, default=None)
 
     async def checkpoint(self, seat: Seat, place: Place) -> Checkpoint | None:
         """A checkpoint that was not tried yet; the head moves where it stands for the newest records."""
+        self._asked.add((seat.name, place))
         checkpoint: Checkpoint | None = None
-        if seat.healthy:
-            with seat.minding():
-                checkpoint = await seat.layer.checkpoint(self._guild, place)
-            self.notes += [f"{seat.name}: {note}" for note in seat.layer.take_notes()]
+        with seat.minding():
+            checkpoint = await seat.layer.checkpoint(self._guild, place)
+        self.notes += [f"{seat.name}: {note}" for note in seat.layer.take_notes()]
         if checkpoint is None or checkpoint.header.lineage != self._lineage:
             return None
         if (place, checkpoint.header.digest) in self._tried:
@@ -145,13 +150,18 @@ class _Opening:
         for piece in _pieces(lines):
             await asyncio.sleep(0)
             digest = digest_behind(digest, piece)
-        if digest == self.head.digest:
-            return True
-        for piece in _pieces(lines):
-            await asyncio.sleep(0)
-            if not all(map(is_whole, piece)):
-                raise Corrupt(f"{layer}, guild {self._guild}", "checksum differs")
-        return False
+        if digest != self.head.digest and not await are_whole(lines):
+            raise Corrupt(f"{layer}, guild {self._guild}", "checksum differs")
+        return digest == self.head.digest
+
+
+async def are_whole(lines: Sequence[bytes]) -> bool:
+    """Whether each of these frames has the checksum of its bytes."""
+    for piece in _pieces(lines):
+        await asyncio.sleep(0)
+        if not all(map(is_whole, piece)):
+            return False
+    return True
 
 
 def _pieces(lines: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -70,8 +70,7 @@ def load(db: sqlite3.Connection, path: Path, key: Key) -> Checkpoint:
         Corrupt: when it is not what was written.
         NewerFormat: when a later release wrote it.
     """
-    with storing(path):
-        (row,) = rows(db, _FILE, *key)
+    row = _row(db, path, key)
     checkpoint = unpack(_bytes(row[3]), _where(path, key))
     _compare(row, checkpoint.header, path)
     return checkpoint
@@ -140,11 +139,19 @@ def set_aside(db: sqlite3.Connection, path: Path, after_gsn: int, quarantine: Qu
 
 def _expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quarantine, why: str) -> None:
     """Moves a checkpoint's bytes to quarantine."""
-    with storing(path):
-        (row,) = rows(db, _FILE, *key)
-    quarantine.keep("{}-{}-{}.ckpt".format(*key), _bytes(row[3]), why)
+    with suppress(Corrupt):  # of what its key does not lead to, nothing can be kept
+        quarantine.keep("{}-{}-{}.ckpt".format(*key), _bytes(_row(db, path, key)[3]), why)
     with committing(db, path):
         db.execute(_REMOVE, key)
+
+
+def _row(db: sqlite3.Connection, path: Path, key: Key) -> Row:
+    """Where the index is damaged, it may name rows that are not there."""
+    with storing(path):
+        found = rows(db, _FILE, *key)
+    if len(found) != 1:
+        raise Corrupt(_where(path, key), "its key leads nowhere")
+    return found[0]
 
 
 def _compare(row: Row, header: CheckpointHeader, path: Path) -> None:

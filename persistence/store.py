@@ -28,7 +28,7 @@ from persistence.layer import Checkpoint, FencedLayer, Head, Layer, LayerSummary
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.proofs import Witness
-from persistence.rehydration import Opened, open_guild
+from persistence.rehydration import Opened, are_whole, open_guild
 from persistence.salvage import MemorySalvage, Salvage
 from persistence.seats import Seat
 
@@ -242,6 +242,17 @@ class Store:
             self._heads[guild] = opened.head
             self._gsn = max(self._gsn, opened.head.gsn)
         return opened
+
+    async def vet(self, guild: GuildId, opened: Opened) -> None:
+        """Breaks the layer that a guild came back from, where the checksum of one of its frames differs.
+
+        Its records are what was written, by the chain; but whoever reads the layer anew goes by checksums, and would
+        leave such a frame out, with all that stands behind it. So it is mended before anything does.
+        """
+        (seat,) = (seat for seat in self._seats if seat.name == opened.layer)
+        with seat.minding():
+            if seat.healthy and not await are_whole(opened.lines):
+                raise Corrupt(f"{seat.name}, guild {guild}", "checksum differs")
 
     async def save_checkpoint(
         self,

@@ -63,6 +63,18 @@ def test_every_flipped_byte_and_every_truncation_of_a_checkpoint_is_noticed():
         unpack(whole + b"0", "longer")
 
 
+def test_a_file_that_lies_beside_the_guilds_folders_is_nobodys():
+    disk, chain = SimDisk(), Chain()
+    held = Checkpoints(disk, DATA / "checkpoints", Quarantine(disk, DATA / "quarantine"))
+    chain.batch(RED)
+    held.save(make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",)))
+    replace(disk, DATA / "checkpoints" / ".DS_Store", b"whatever")
+    held.look()
+    assert held.places(RED) == ((1, 1),)
+    held.set_aside(0)
+    assert held.places(RED) == ()
+
+
 def test_a_checkpoint_under_the_name_of_another_one_is_not_believed_and_what_has_no_such_name_is_nobodys():
     disk, chain = SimDisk(), Chain()
     held = Checkpoints(disk, DATA / "checkpoints", Quarantine(disk, DATA / "quarantine"))

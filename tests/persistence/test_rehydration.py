@@ -91,6 +91,22 @@ async def test_one_that_cannot_be_read_is_read_in_the_next_layer(shelves: Shelve
     assert (shelves.log.read, shelves.database.read) == ([2], [2])
 
 
+async def test_one_that_is_written_while_an_older_one_is_read_is_read_as_well(shelves: Shelves):
+    """As by a save whose caller was cut off: what it replaces is gone by then."""
+    newest = shelves.checkpoint()
+
+    class Replaced(Shelf):
+        async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
+            if not self.read:
+                await self.save_checkpoint(newest)
+            return await super().checkpoint(guild, place)
+
+    shelves.log.__class__ = Replaced
+    shelves.log.unreadable = shelves.database.unreadable = {1, 2}
+    assert seq_of(await shelves.open()) == 4
+    assert (shelves.log.read, shelves.database.read) == ([2, 4], [])
+
+
 async def test_where_none_can_be_read_an_older_one_serves_and_then_the_beginning(shelves: Shelves):
     shelves.log.unreadable = shelves.database.unreadable = {2}
     opened = await shelves.open()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from persistence.chains import head_of
+from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
 from persistence.frames import Frame
 from persistence.sqlite import SqliteLayer
@@ -61,6 +63,25 @@ async def test_a_bad_row_costs_one_hole_and_all_others_are_still_served(damaged:
     summary = await damaged.layer.fill([damaged.frames[1]])
     assert (summary.heads, summary.missing) == (damaged.chain.heads, ())
     assert len(await damaged.layer.lists.joins_page(BLUE, 0, 10)) == 2
+
+
+async def test_an_index_that_names_a_checkpoint_which_is_not_there_costs_no_record(damaged: Damaged):
+    await damaged.layer.open()
+    heads = (head_of(damaged.frames[0]), damaged.chain.heads[RED], damaged.chain.heads[BLUE])
+    for guild, head in zip((RED, RED, BLUE), heads, strict=True):
+        await damaged.layer.save_checkpoint(make_checkpoint(guild, head, "lineage", (b"{}",)))
+    await damaged.layer.close()
+    with closing(sqlite3.connect(damaged.path)) as other:
+        query = "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'checkpoints'"
+        ((root,),) = other.execute(query).fetchall()
+    data = bytearray(damaged.path.read_bytes())
+    begin = (root - 1) * 4096
+    at = data.rindex(int(RED).to_bytes(2, "big"), begin, begin + 4096)  # the first one stands last
+    data[at] ^= 0x40  # by its key it comes last now, and it stands first
+    damaged.path.write_bytes(data)
+    assert (await damaged.layer.open()).gsn == 9
+    assert await everything(damaged.layer) == bytes_of(damaged.frames)
+    assert damaged.layer.checkpoint_places(BLUE) == ((1, heads[-1].seq),)
 
 
 async def test_of_the_last_append_nothing_is_kept_when_its_end_is_bad(damaged: Damaged):

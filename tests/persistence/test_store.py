@@ -354,6 +354,27 @@ async def test_of_two_branches_the_higher_epoch_wins_and_the_other_is_kept(world
     assert len(world.database.quarantine) == 1
 
 
+async def test_a_frame_of_which_only_the_checksum_rots_is_mended_before_anything_stands_behind_it(world: World):
+    """Its guild is back at once, by the chain; who reads the log anew goes by checksums, and would leave it out."""
+    await world.store.start()
+    for _ in range(3):
+        await world.join(RED)
+    folder = DATA / "log"
+    (path,) = [folder / name for name in world.disk.names(folder) if b'"seq":2,' in world.disk.read(folder / name)]
+    data = bytearray(world.disk.read(path))
+    data[data.index(b'"}\n', data.index(b'"seq":2,')) - 1] ^= 1
+    world.disk.overwrite(path, bytes(data))
+    opened = await world.store.open_guild(RED)
+    assert [record.seq for record in opened.tail()] == [1, 2, 3]
+    await world.store.vet(RED, opened)
+    (log, _) = world.store.health()
+    assert (log.name, log.healthy, log.error) == ("log", False, "log, guild 1001: checksum differs")
+    assert await world.store.catch_up()
+    await world.join(RED)
+    await world.process().start()
+    await world.everything_is_there()
+
+
 @pytest.mark.parametrize("holed", ["one", "other"])
 async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: str):
     one, other = MemoryLayer("one"), MemoryLayer("other")

@@ -155,10 +155,11 @@ def while_a_verdict_falls(number: int) -> None:
 
 
 def in_an_example(number: int) -> None:
-    """Somebody joins as a limited invite vanishes, and somebody is upgraded in two memberships."""
+    """Somebody joins as a limited invite vanishes, or is deleted; and somebody is upgraded in two memberships."""
     del number
     with breaking("T1"):
         test_audit_log.test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(Guild())
+        test_audit_log.test_a_deletion_that_is_told_later_takes_the_proof_back_with_the_credit(Guild())
     with breaking("I2"):
         test_vips.test_the_one_credit_of_a_life_goes_to_the_next_upgrade_where_the_first_proves_to_be_nobodys()
         test_vips.test_two_upgrades_of_a_life_that_are_judged_together_have_one_credit()

@@ -371,6 +371,6 @@ BUGS: Final = (
         what="an invite that a person deleted counts as used up, whatever the audit log says",
         swaps=(Swap(deletions, "_deleted", never_deleted),),
         breaks=frozenset({"T1", "T2"}),
-        hunts=("swarm",),
+        hunts=("examples", "swarm"),
     ),
 )
