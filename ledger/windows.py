@@ -298,8 +298,7 @@ def _excluded(joins: Sequence[DeskJoin], sources: Mapping[InviteCode, _Named]) -
 
 def _is_open_to_all(source: GapSource, first_us: int) -> bool:
     """Whether nobody who joined from ``first_us`` on is kept from a source: most are such."""
-    is_born = source.code == VANITY or source.created_at_us <= first_us
-    return is_born and not (source.dead_us or source.targets or source.roles)
+    return source.created_at_us <= first_us and not (source.dead_us or source.targets or source.roles)
 
 
 class _Chosen(msgspec.Struct, frozen=True):

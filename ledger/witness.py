@@ -160,7 +160,7 @@ def _backfilled(state: GuildState, period: Period, told: r.ReportedMember) -> It
 
 def _seed(state: GuildState, row: m.SearchedMember, period: Period) -> r.ReportedMember | None:
     named = names(state, row.report, frozenset())
-    if named is None or period.bot:
+    if named is None:
         return None
     maker = state.name_of(row.report.inviter) if row.report.inviter else None
     report = r.Report(row.report.way, row.report.code, maker)

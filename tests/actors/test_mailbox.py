@@ -106,6 +106,7 @@ async def test_a_parked_guild_answers_questions_at_once_keeps_what_it_is_told_an
     address.tell("join", Lane.MEMBERS)
     address.park("given up")
     assert (await asked).text == "given up"
+    assert address.waiting_in(Lane.REST) == ()
     assert (await address.ask("question", Lane.REST, 5.0)).kind is Answered.CRASHED
     assert address.tell("leave", Lane.MEMBERS) is Admission.ACCEPTED
     address.unpark()

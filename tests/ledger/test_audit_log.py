@@ -38,7 +38,8 @@ def test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(g
     used_up(guild)
     assert guild.said() == (Status.LIKELY, ONCE, None)
     (asked,) = guild.asked(ReadAudit)
-    assert asked.due_us == us(23) + 1
+    assert isinstance(asked, ReadAudit)
+    assert (asked.since_us, asked.due_us) == (us(1 - 60), us(23) + 1), "listed a minute after it was deleted, perhaps"
     guild.reads(24)
     assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
     assert not list(guild.asked(ReadAudit))
@@ -304,6 +305,15 @@ def test_an_invite_that_is_told_of_live_is_a_candidate_before_the_log_is_read(gu
     assert guild.said() == (Status.REPORTED, HIDDEN, OTHER), "the reading has named who made it"
     logged = [each.event for each in guild.records if isinstance(each.event, r.CreationLogged)]
     assert [each.by for each in logged] == [None, OTHER]
+
+
+def test_an_invite_of_which_the_reading_says_that_a_bot_made_it_is_nobodys(guild: Guild):
+    guild.told_live(6, creations=(created(5, by=None),))
+    unexplained(guild, Status.CANDIDATES)
+    guild.reads(24, creations=(created(5, by_bot=True),))
+    guild.hears(40, (ANNA, HIDDEN, 5))
+    assert guild.said() == (Status.REPORTED, HIDDEN, None)
+    assert (guild.period().inviter, guild.period().staff) == (OTHER, None)
 
 
 def makes(guild: Guild) -> Decision:

@@ -11,10 +11,13 @@ from ledger.decide import MAX_UNSAMPLED, TOO_MANY
 from ledger.decision import Decision
 from ledger.effects import AnnounceJoin, AskWitness, ListMembers, ReadAudit, SweepMembers
 from ledger.errands import is_idle
-from ledger.evolve import HEARD_OF_US
-from ledger.ids import InteractionId, InviteCode, UserId
+from ledger.evolve import HEARD_OF_US, MAX_TOMBSTONES
+from ledger.forgetting import names
+from ledger.ids import VANITY, InteractionId, InviteCode, RoleId, UserId, tombstone
 from ledger.phases import Phase
 from ledger.records import Status, join_key
+from ledger.samples import Sample
+from ledger.state import Carried, GapSource, GuildState
 from ledger.witness import ABSENT_AGAIN_US
 from tests.ledger.examples import (
     ADMIN,
@@ -22,6 +25,7 @@ from tests.ledger.examples import (
     BEN,
     CARL,
     CHANNEL,
+    INVITES,
     ONCE,
     OTHER,
     SESSION,
@@ -34,7 +38,7 @@ from tests.ledger.examples import (
     us,
     used_up,
 )
-from tests.ledger.lives import SECOND
+from tests.ledger.lives import GUILD, SECOND, UNDER_WAY
 
 
 @pytest.fixture
@@ -101,6 +105,44 @@ def test_who_is_approved_by_hand_may_have_applied_up_to_half_a_year_before(
     assert {*guild.period().candidates} == candidates
 
 
+def test_of_uses_that_nobody_claims_those_stay_that_a_late_join_leaves(guild: Guild):
+    guild.joins(ANNA, 10)
+    for at_s in (11, 14):
+        guild.counters(at_s, A=6)
+    assert guild.state.unclaimed == {A: 2}
+    guild.tell(guild.event(BEN, 10.5, 20, (), bot=False))
+    for at_s in (21, 24):
+        guild.counters(at_s, A=6)
+    assert guild.state.unclaimed == {A: 1}
+
+
+def test_where_more_uses_went_missing_since_it_was_asked_for_them_it_is_asked_again(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11)
+    guild.counters(13)
+    guild.joins(BEN, 13.05)
+    guild.counters(18)
+    assert guild.said()[0] is Status.PENDING
+    for at_s in (19, 21, 26):
+        guild.counters(at_s)
+    assert [guild.said(user)[0] for user in (ANNA, BEN)] == [Status.UNKNOWN] * 2
+
+
+def test_a_vanity_url_that_was_not_there_before_may_have_been_used_any_number_of_times(guild: Guild):
+    guild.joins(ANNA, 10)
+    vanity = r.Vanity(code="harbour", uses=7)
+    for at_s in (11, 13, 18):
+        sample = Sample(
+            requested_us=us(at_s),
+            answered_us=us(at_s) + 1,
+            session=SESSION,
+            counters=tuple(INVITES.values()),
+            vanity=vanity,
+        )
+        guild.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+    assert {*guild.period().candidates} == {VANITY, "NI"}
+
+
 # Invites without number
 
 
@@ -117,6 +159,15 @@ def test_births_and_deaths_that_no_sample_follows_are_kept_up_to_a_number_and_br
     guild.joins(ANNA, 10)
     guild.counters(11, A=4)
     assert guild.said() == (Status.LIKELY, A, None)
+
+
+def test_of_invites_that_came_and_went_unlisted_the_newest_are_remembered(guild: Guild):
+    codes = [InviteCode(f"x{each}") for each in range(MAX_TOMBSTONES + 2)]
+    for code in codes:
+        invite = r.Counter(code=code, created_at_us=us(5), uses=0)
+        guild.tell(m.NoteInviteBorn(cause=guild.cause("rest"), invite=invite, arrived_us=us(5)))
+    guild.counters(11)
+    assert list(guild.state.tombstones) == codes[2:]
 
 
 def test_a_log_that_may_not_be_read_is_asked_for_again_in_an_hour_and_the_guild_may_rest(guild: Guild):
@@ -215,6 +266,15 @@ def test_those_of_before_are_reported_by_pages_and_credited_only_if_the_owner_wa
     assert not list(guild.asked(SweepMembers))
 
 
+def test_of_those_of_before_of_whom_nothing_is_told_nothing_is_reported(guild: Guild):
+    people = {ANNA: r.Report(5, A), BEN: r.Report(-1)}
+    guild.lists(5, *(m.ListedMember(user=user, joined_at_us=us(-100)) for user in people))
+    rows = tuple(m.SearchedMember(user=user, joined_at_us=us(-100), report=report) for user, report in people.items())
+    guild.tell(m.WitnessAnswered(number=guild.presence.sweeping.number, rows=rows, at_us=us(6), swept=True))
+    (reported,) = [each.event for each in guild.records if isinstance(each.event, r.MembersReported)]
+    assert [each.user for each in reported.members] == [ANNA]
+
+
 def test_of_those_of_before_it_is_said_by_which_assignment_somebody_is_credited(guild: Guild):
     assign = m.AssignInvite(interaction=InteractionId("1"), code=A, staff=OTHER, by=ADMIN, at_us=us(-200))
     guild.tell(assign)
@@ -290,6 +350,16 @@ def test_an_assignment_that_was_made_is_not_made_again_though_another_one_has_co
     assert (again.answer.assignment.staff, again.answer.news) == (BEN, True)
 
 
+def test_a_label_stays_where_an_assignment_names_none(guild: Guild):
+    for number, label in enumerate(("summer", "")):
+        staff = (OTHER, BEN)[number]
+        interaction = InteractionId(f"label {number}")
+        guild.tell(
+            m.AssignInvite(interaction=interaction, code=A, staff=staff, by=ADMIN, at_us=us(2 + number), label=label)
+        )
+    assert guild.state.labels == {A: "summer"}
+
+
 # VIPs
 
 
@@ -361,7 +431,23 @@ def test_who_has_left_is_no_new_vip_and_the_list_tells_of_those_who_became_one_u
     assert guild.period(BEN).vip
 
 
+def test_roles_that_say_what_is_known_are_no_news(guild: Guild):
+    guild.settles(vip_roles=(VIP,))
+    guild.joins(ANNA, 10)
+    guild.updates(ANNA, 20, VIP)
+    for roles in ((VIP,), (VIP, RoleId("8"))):
+        event = guild.event(ANNA, 10, 21, roles, bot=False)
+        assert guild.tell(m.NoteMember(join=event)).drafts == ()
+
+
 # Announcements
+
+
+def test_what_is_decided_of_somebody_who_was_there_before_is_announced_nowhere(guild: Guild):
+    guild.settles(log_channel=CHANNEL)
+    guild.lists(5, m.ListedMember(user=ANNA, joined_at_us=us(-100)))
+    guild.decides(ANNA, STAFF, A)
+    assert guild.state.outbox == {}
 
 
 def announced(guild: Guild, message: str, verdict: int | None = None, user: UserId = ANNA) -> Decision:
@@ -484,3 +570,32 @@ def test_what_the_owner_does_not_let_a_report_credit_waits_for_a_person(guild: G
     assert waiting(guild) == ([] if allowed else [BEN, ANNA])
     guild.decides(ANNA, STAFF, A)
     assert waiting(guild) == ([] if allowed else [BEN])
+
+
+# Forgetting
+
+
+def test_who_is_forgotten_is_asked_for_nowhere_and_older_checkpoints_know_too_much(guild: Guild):
+    burst(guild)
+    assert [each.user for each in guild.state.unheard.values()] == [ANNA, BEN]
+    guild.tell(m.ForgetMember(user=ANNA))
+    assert [each.user for each in guild.state.unheard.values()] == [BEN]
+    assert guild.state.forgot_seq == guild.state.seq
+
+
+def test_whoever_else_is_named_beside_the_forgotten_keeps_their_name(guild: Guild):
+    guild.tell(m.AssignInvite(interaction=InteractionId("7"), code=A, staff=OTHER, by=ADMIN, at_us=us(2)))
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    named = guild.period()
+    assert (named.inviter, named.staff, named.credited) == (STAFF, OTHER, OTHER)
+    guild.tell(m.ForgetMember(user=STAFF))
+    named = guild.period()
+    assert (named.inviter, named.staff, named.credited, named.vip_credited) == (tombstone(1), OTHER, OTHER, None)
+
+
+def test_a_use_that_somebody_may_still_claim_names_whose_invite_it_was():
+    source = GapSource(A, 1, exact=False, uses=1, why="applied", inviter=STAFF)
+    state = GuildState(guild=GUILD, carried=(Carried(source, us(1)),))
+    assert names(state, STAFF)
+    assert not names(state, OTHER)

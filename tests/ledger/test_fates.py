@@ -61,6 +61,13 @@ def test_the_table_names_every_message_and_every_phase():
     assert all(set(row) == set(Phase) for row in FATES.values())
 
 
+def test_what_becomes_of_a_message_depends_on_whether_the_guild_is_there_and_on_nothing_else():
+    """Just restored or away; in a session; in one, and blind."""
+    for row in FATES.values():
+        assert row[Phase.REHYDRATING] is row[Phase.AWAY]
+        assert row[Phase.SYNCING] is row[Phase.LIVE]
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -492,6 +492,45 @@ def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_sa
     assert not now.listed, "an event has told of it"
 
 
+def test_who_joined_in_the_branch_has_missed_no_leave_unless_they_were_here():
+    winner, loser, since = begun()
+    gone_on(winner, [join(ANNA, 5, 1)])
+    gone_on(loser, [GREETING, join(ANNA, 50, 1), join(BEN, 51, 2)])
+    told = [each.event for each in salvaged(winner, loser, since) if isinstance(each.event, r.JoinRecorded)]
+    assert [(each.user, each.missed_leave) for each in told] == [(ANNA, True), (BEN, False)]
+
+
+def test_a_decision_on_whoever_came_back_after_they_were_forgotten_stays():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1), m.ForgetMember(user=ANNA), join(ANNA, 60, 2)])
+    decided = r.VerdictReached(user=ANNA, opened_us=at(60), status=Status.MANUAL, code=A, staff=BEN, reason="saw it")
+    salvage(life, of_the_branch(len(life.records), decided), ())
+    assert (newest(life, ANNA).status, newest(life, ANNA).staff) == (Status.MANUAL, BEN)
+
+
+def test_who_had_left_unseen_before_the_guild_was_forgotten_there_has_left():
+    winner, _, since = begun()
+    gone_on(winner, [join(BEN, 100, 1), everybody_left(130)])
+    assert periods(winner, BEN) == [(100, LEFT_UNKNOWN)]
+    salvage(winner, of_the_branch(since, r.GuildForgotten(until_us=at(50))), ())
+    assert periods(winner, BEN) == [(100, LEFT_UNKNOWN)]
+
+
+def test_a_member_of_before_whose_join_the_branch_saw_is_the_vip_they_were():
+    life = played([GREETING])
+    listed = m.ListedMember(user=ANNA, joined_at_us=at(-100), roles=(RoleId("9"),))
+    page = m.ReviewMembers(
+        session=GREETING.session, members=(listed,), after=UserId("0"), upto="", started_us=at(1), at_us=at(1)
+    )
+    vips = m.ChangeSettings(
+        interaction=InteractionId("v"), settings=r.Settings(vip_roles=(RoleId("9"),)), fields=("vip_roles",), by=CLEO
+    )
+    gone_on(life, [page, vips, page])
+    assert newest(life, ANNA).vip
+    joined = r.JoinRecorded(user=ANNA, joined_at_us=at(-100), arrived_us=at(-99), session=GREETING.session)
+    salvage(life, of_the_branch(len(life.records), joined), ())
+    assert (newest(life, ANNA).counted, newest(life, ANNA).vip) == (True, True)
+
+
 @pytest.mark.parametrize("message", ["77", ""])
 def test_a_message_of_the_branch_is_put_right_by_the_verdict_of_this_history(message: str):
     winner, loser, since = begun()

@@ -16,12 +16,14 @@ from ledger.verdicts import METHOD, close_window
 from ledger.windows import (
     Ground,
     Window,
+    believing,
     bounds_of,
     ground_of,
     oldest_request_us,
     place,
     sole_likely,
     window_of,
+    with_uses_as_limits,
     work_out,
 )
 from tests.ledger.lives import SECOND, START_US
@@ -105,6 +107,34 @@ def test_a_window_counts_what_is_proven_and_who_must_have_come_from_somewhere():
     sources = (source(A, uses=2), source(B, exact=False, uses=5))
     window = Window((gap(S0, S1, *sources),), (join(5, 6), join(6, 7, optional=True)), (join(9.5, 10.5),))
     assert (window.proven, window.certain_joins, window.missing, window.possible_joins) == (2, 1, -1, 3)
+
+
+def test_uses_as_limits_prove_nothing():
+    window = Window((gap(S0, S1, source(A), source(B, exact=False)), gap(S1, S2, source(A))), (join(5, 6),), ())
+    limits = with_uses_as_limits(window)
+    assert [each.exact for gap in limits.gaps for each in gap.sources] == [False] * 3
+    assert (window.proven, limits.proven) == (2, 0)
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_careful_guild_tells_no_gaps_apart_where_there_are_several(*, pooled: bool):
+    state, gaps = GuildState(guild=GUILD, pooled=pooled), (gap(S0, S1), gap(S1, S2))
+    assert ground_of(state, Window(gaps, (join(5, 6),), ())).pooled is pooled
+    assert not ground_of(state, Window(gaps[:1], (join(5, 6),), ())).pooled
+
+
+def test_who_may_have_come_behind_the_window_need_have_used_nothing_in_it():
+    window = Window(
+        (gap(S0, S1, source(A), source(B)),), (join(5, 6), join(6, 7, user=UserId("2"))), (join(9, 10.5),)
+    )
+    assert not work_out(window, Ground()).solution.infeasible
+
+
+def test_who_is_believed_to_have_used_a_code_used_that_one_and_not_none():
+    window = Window((gap(S0, S1, source(A, exact=False), source(B, exact=False)),), (join(5, 6),), ())
+    findings = work_out(window, Ground())
+    assert findings.joins[0].feasible == {A, B, NO_COUNTER}
+    assert believing(findings, {(USER, 5 * SECOND): A}).joins[0].feasible == {A}
 
 
 # What a join cannot have used

@@ -168,6 +168,15 @@ def test_of_two_branches_only_one_of_a_higher_epoch_replaces_what_stands(stream:
     assert stream.chains.heads[RED].seq == (2 if epoch == 2 else 3)
 
 
+def test_a_hole_at_the_end_of_what_was_read_explains_a_jump_as_well(stream: Stream):
+    assert stream.read(stream.written.append(RED))
+    lost = stream.lose(RED)
+    stream.checkpoint(lost[-1])
+    stream.chains.skip_to(2)
+    assert stream.chains.verified.missing == 1
+    assert stream.read(stream.written.append(RED))
+
+
 def test_a_branch_behind_a_record_that_nobody_knows_does_not_stand(stream: Stream):
     stream.read(stream.written.append(RED))
     record = msgspec.structs.replace(stream.written.append(RED)[0].record, seq=5, last=5, epoch=9)

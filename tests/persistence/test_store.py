@@ -17,7 +17,7 @@ from persistence.layer import Layer, LayerSummary, Place, guild_frames
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
-from persistence.recovery import _fork, leader_of, rejoin
+from persistence.recovery import _fill, _fork, leader_of, rejoin
 from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
@@ -279,6 +279,7 @@ async def test_a_hole_that_no_layer_can_fill_is_said_and_the_service_goes_on(wor
     report = await world.process().start()
     assert any("is in no layer" in note for note in report.notes)
     assert not any("put back" in note for note in report.notes)
+    assert dict(report.aside) == {RED: 20 - gsn}, "what lies behind the hole stands on no chain"
     opened = await world.store.open_guild(RED)
     assert [record.seq for record in opened.tail()] == list(range(1, gsn))
     assert (await world.store.open_guild(BLUE)).head is not None
@@ -375,22 +376,38 @@ async def test_a_frame_of_which_only_the_checksum_rots_is_mended_before_anything
     await world.everything_is_there()
 
 
-@pytest.mark.parametrize("holed", ["one", "other"])
-async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: str):
-    one, other = MemoryLayer("one"), MemoryLayer("other")
-    shared = Chain()
+async def parted() -> tuple[MemoryLayer, MemoryLayer]:
+    """Two layers that share three records; behind them each has two of its own."""
+    layers, shared = (MemoryLayer("one"), MemoryLayer("other")), Chain()
     frames = [shared.batch(RED) for _ in range(3)]
-    for epoch, layer in ((1, one), (2, other)):
+    for epoch, layer in enumerate(layers, start=1):
         chain = Chain(epoch)
         chain.gsn, chain.heads = shared.gsn, dict(shared.heads)
         await layer.open()
         await layer.begin(epoch, "lineage")
-        for batch in (*frames, chain.batch(RED)):
+        for batch in (*frames, chain.batch(RED), chain.batch(RED)):
             await layer.append(batch)
-    {"one": one, "other": other}[holed].lose(2, 2)
-    fork = await _fork(Seat(one), Seat(other))
+    return layers
+
+
+@pytest.mark.parametrize("holed", [0, 1])
+async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: int):
+    layers = await parted()
+    layers[holed].lose(2, 2)
+    fork = await _fork(*map(Seat, layers))
     assert fork is not None
     assert (fork.whole, fork.same) == (3, 3)
+
+
+async def test_a_hole_is_filled_from_another_layer_up_to_where_they_part():
+    layers = await parted()
+    for gsn in (2, 4):
+        layers[0].lose(gsn, gsn)
+    seats = [Seat(layer) for layer in layers]
+    for seat in seats:
+        await seat.open()
+    await _fill(seats[0], seats[1:], MemorySalvage())
+    assert sorted(layers[0]._frames) == [1, 2, 3, 5]
 
 
 async def test_a_guild_opens_from_its_newest_checkpoint_and_the_tail(world: World):
@@ -485,6 +502,7 @@ async def test_nothing_is_read_written_or_opened_before_the_layers_were_read(wor
         lambda: store.append([joins(RED, 0, 1)]),
         lambda: store.open_guild(RED),
         lambda: store.read(lambda lists: lists.names(RED, ())),
+        lambda: store.look_into("log", lambda seat: seat.layer.checkpoint(RED, (1, 1))),
     ):
         with pytest.raises(NotConfirmed):
             await attempt()
