@@ -46,7 +46,8 @@ def test_what_the_audit_log_proves_still_holds_when_the_window_is_solved_again(g
     guild.tell(guild.event(BEN, 10.5, 24.5, (), bot=False))  # told of late: the window is opened again
     for at_s in (25, 27, 32):
         guild.counters(at_s, gone=ONCE)
-    assert {ONCE} < {*guild.period().candidates}, "one use, two joins"
+    assert [guild.said(user) for user in (ANNA, BEN)] == [(Status.CANDIDATES, None, None)] * 2, "one use, two joins"
+    assert {ONCE} < {*guild.period().candidates}
     assert [source.why for gap in guild.state.gaps for source in gap.sources if source.code == ONCE] == ["used_up"]
 
 

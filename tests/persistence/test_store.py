@@ -17,7 +17,7 @@ from persistence.layer import Layer, LayerSummary, Place, guild_frames
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
-from persistence.recovery import _fill, _fork, leader_of, rejoin
+from persistence.recovery import _fill, _fork, _part, leader_of, rejoin
 from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
@@ -397,6 +397,13 @@ async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: int
     fork = await _fork(*map(Seat, layers))
     assert fork is not None
     assert (fork.whole, fork.same) == (3, 3)
+
+
+async def test_nothing_is_set_aside_for_a_leader_that_fails():
+    seats = [Seat(layer) for layer in await parted()]
+    seats[1].trouble = StorageError("gone")
+    assert await _part(*seats, 3, MemorySalvage()) == []
+    assert [frame.record.gsn async for frame in seats[0].layer.frames_after(0)] == [1, 2, 3, 4, 5]
 
 
 async def test_a_hole_is_filled_from_another_layer_up_to_where_they_part():
