@@ -42,17 +42,13 @@ def audit_arrived(state: GuildState, presence: Presence, message: m.AuditArrived
     if message.number != presence.audit.number:
         return Decision(presence=presence)
     presence = msgspec.structs.replace(presence, audit=Errand(from_us=message.requested_us + AGAIN_US))
-    read = r.Draft(
-        event=r.AuditRead(requested_us=message.requested_us),
-        cause=CAUSE,
-        key=f"audit/{message.requested_us}/{state.seq}",
-    )
+    read = r.AuditRead(requested_us=message.requested_us, since_us=message.since_us)
     facts, gaps = _facts(state, message, message.requested_us, CAUSE)
     drafts = (
         *facts,
-        read,
+        r.Draft(event=read, cause=CAUSE, key=f"audit/{message.requested_us}/{state.seq}"),
         *_adders(state, message.bots, CAUSE),
-        *solve_again(state, as_read(gaps, message.requested_us), CAUSE),
+        *solve_again(state, as_read(state, gaps, read), CAUSE),
     )
     return Decision(presence=presence, drafts=drafts)
 

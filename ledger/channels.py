@@ -19,10 +19,10 @@ from ledger.windows import GAP_KEPT_US
 
 def codes_in(state: GuildState, channel: ChannelId, arrived_us: int) -> tuple[InviteCode, ...]:
     """The invites that led to the channel when it was deleted, those that a sample has missed since among them."""
-    vanished = {each.code for gap in state.gaps if _may_hold(gap, arrived_us) for each in gap.sources}
-    held = (*state.counters.values(), *(birth.invite for birth in state.births.values()))
-    missed = [each for each in state.tombstones.values() if each.code in vanished]
-    return tuple(dict.fromkeys(each.code for each in (*held, *missed) if each.channel == channel))
+    vanished = (each for gap in state.gaps if _may_hold(gap, arrived_us) for each in gap.sources)
+    births = (birth.invite for birth in state.births.values())
+    held: Iterable[Counter | GapSource] = (*state.counters.values(), *births, *vanished)
+    return tuple(dict.fromkeys(each.code for each in held if each.channel == channel))
 
 
 def deleted_lately(channels: Mapping[ChannelId, int], channel: ChannelId, arrived_us: int) -> Mapping[ChannelId, int]:

@@ -20,7 +20,7 @@ from ledger.effects import NO_REQUEST, SampleRequest
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
 from ledger.presence import Presence
-from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale
+from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, shown_again
 from ledger.state import DeskJoin, Gap, GuildState
 from ledger.testimony import Joined
 from ledger.verdicts import Reopening, close_window, plain_verdict, pronounce, reported_verdict
@@ -113,9 +113,9 @@ def _believe(state: GuildState, presence: Presence, sample: Sample, request: Sam
 
     Only a use that Discord's list may still lack is waited for, as ever.
     """
-    broken = r.ContinuityBroken(reason="counters_fell", at_us=sample.answered_us)
-    believed = msgspec.structs.replace(state, broken=(*state.broken, broken.reason))
-    taken = as_record(believed, sample, approval=presence.approval)
+    broken = r.ContinuityBroken(reason="counters_fell", at_us=sample.requested_us)
+    taken = as_record(state, sample, approval=presence.approval)
+    believed = msgspec.structs.replace(_knowing(state, taken), broken=(*state.broken, broken.reason))
     gap = close_gap(believed, taken)
     assert gap is not None, "counters fall below a baseline"
     window = _newest_window(believed, gap)
@@ -123,25 +123,35 @@ def _believe(state: GuildState, presence: Presence, sample: Sample, request: Sam
         return _ask_for_missing(state, presence, window, request)
     draft = r.Draft(event=broken, cause=CAUSE, key=f"broken/{state.seq + 1}")
     decision = _take(believed, presence, taken, window)
-    return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts))
+    earlier = solve_again(state, believed.gaps, CAUSE, before=window.gaps[0].number)
+    return msgspec.structs.replace(decision, drafts=(draft, *decision.drafts, *earlier))
 
 
 def _settle(state: GuildState, presence: Presence, sample: Sample, request: SampleRequest) -> Decision:
     taken = as_record(state, sample, approval=presence.approval)
-    gap = close_gap(state, taken)
+    known = _knowing(state, taken)
+    gap = close_gap(known, taken)
     if gap is None:
         too_early_s = _too_early_s(state, sample)
         if too_early_s > 0:
             return _again(state, presence, request, too_early_s, "the server was forgotten just now")
         return _first(state, presence, taken)
-    window = _newest_window(state, gap)
+    window = _newest_window(known, gap)
     if window.missing > 0 and not _settled(window, request):
         return _ask_for_missing(state, presence, window, request)
     is_over = not _straddles(state, window)
     if is_over and window.proven > window.possible_joins and not request.waited:
         waited = msgspec.structs.replace(request, waited=True)
         return _again(state, presence, waited, LATE_JOIN_S, "uses without a join")
-    return _take(state, presence, taken, window)
+    decision = _take(known, presence, taken, window)
+    earlier = solve_again(state, known.gaps, CAUSE, before=window.gaps[0].number)
+    return msgspec.structs.replace(decision, drafts=(*decision.drafts, *earlier))
+
+
+def _knowing(state: GuildState, taken: r.SampleTaken) -> GuildState:
+    """The state, knowing what the sample shows of invites that had seemed to vanish."""
+    gaps = shown_again(state.gaps, taken)
+    return state if gaps == state.gaps else msgspec.structs.replace(state, gaps=gaps)
 
 
 def _newest_window(state: GuildState, gap: Gap) -> Window:
@@ -162,15 +172,21 @@ def _take(state: GuildState, presence: Presence, taken: r.SampleTaken, window: W
 
 
 def solve_again(
-    state: GuildState, gaps: tuple[Gap, ...], cause: r.Cause, heard: Mapping[Joined, r.Report] | None = None
+    state: GuildState,
+    gaps: tuple[Gap, ...],
+    cause: r.Cause,
+    heard: Mapping[Joined, r.Report] | None = None,
+    *,
+    before: int | None = None,
 ) -> Iterator[r.Draft]:
     """Windows that were closed before, worked out anew: those of ``gaps`` that differ from the state's, and those of
-    joins of which something was ``heard``. A window that still waits for a sample is left to that.
+    joins of which something was ``heard``. A window that still waits for a sample is left to that; so are those from
+    the gap ``before`` on.
     """
     if not gaps:
         return
     changed = {gap.number for gap, before in zip(gaps, state.gaps, strict=True) if gap != before}
-    solved = gaps[-1].number - state.unsolved
+    solved = min(gaps[-1].number - state.unsolved, gaps[-1].number if before is None else before - 1)
     for window in windows_of(gaps, state.desk.values()):
         told = heard and any((join.user, join.opened_us) in heard for join in window.joins)
         is_concerned = told or any(gap.number in changed for gap in window.gaps)

@@ -24,6 +24,7 @@ from ledger.fates import DECIDED, Fate, fate_of
 from ledger.fetching import ask_sample
 from ledger.forgetting import era_key, names
 from ledger.members import (
+    doubting,
     heard,
     is_doubtful,
     join_drafts,
@@ -146,9 +147,9 @@ def _dispatch(state: GuildState, presence: Presence, message: _Dispatch) -> Deci
     if is_handled(state, cause):
         return Decision(presence=presence)
     if isinstance(message, m.RecordLeave) and is_doubtful(state, message):
-        return Decision(presence=presence, effects=(ListMembers(session=presence.session),))
-    presence = heard(presence, message)
+        return Decision(presence=doubting(presence, message), effects=(ListMembers(session=presence.session),))
     drafts = _drafts(state, presence, message)
+    presence = heard(presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
     if not joined or presence.asked:
         return Decision(presence=presence, drafts=drafts)
@@ -159,7 +160,8 @@ def _dispatch(state: GuildState, presence: Presence, message: _Dispatch) -> Deci
 def _drafts(state: GuildState, presence: Presence, message: _Dispatch) -> tuple[r.Draft, ...]:
     match message:
         case m.RecordJoin():
-            return tuple(join_drafts(state, message, origin="live", reconciled=presence.reconciled))
+            doubted = message.user in presence.left
+            return tuple(join_drafts(state, message, origin="live", reconciled=presence.reconciled, doubted=doubted))
         case m.NoteMember():
             return _unseen_member(state, presence, message)
         case m.RecordLeave():

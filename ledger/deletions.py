@@ -12,8 +12,9 @@ import msgspec
 
 from ledger.creations import LOGGED_LATE_US
 from ledger.ids import InviteCode
+from ledger.records import AuditRead, join_key
 from ledger.samples import LOGGED, SKEW_US, UNLIMITED
-from ledger.state import Gap, GapSource
+from ledger.state import Gap, GapSource, GuildState, identity
 
 LISTED_LATE_US: Final = 60_000_000
 """So long an invite may still have been listed after it was deleted."""
@@ -40,15 +41,39 @@ def with_deletions(gaps: tuple[Gap, ...], deletions: Iterable[Deletion]) -> tupl
     return tuple(_mapped(gap, lambda source: _deleted(source, told.get(source.code, ()))) for gap in gaps)
 
 
-def as_read(gaps: tuple[Gap, ...], requested_us: int) -> tuple[Gap, ...]:
-    """The gaps after the whole log was read, and nothing about what is left was found."""
-    return tuple(_mapped(gap, _used_up) if is_settled(gap, requested_us) else gap for gap in gaps)
+def as_read(state: GuildState, gaps: tuple[Gap, ...], read: AuditRead) -> tuple[Gap, ...]:
+    """The gaps after the log was read, and nothing about what is left was found.
+
+    Of what is listed again nothing is proven; nor of an invite that somebody may have used before the first gap.
+    """
+    if not gaps:
+        return gaps
+    alive = {
+        identity(each) for each in (*state.counters.values(), *(birth.invite for birth in state.births.values()))
+    }
+
+    def decided(source: GapSource) -> GapSource:
+        if identity(source) in alive or (source.anywhere and _may_have_been_used_before(state, source, gaps[0])):
+            return source
+        return _used_up(source)
+
+    return tuple(_mapped(gap, decided) if is_settled(gap, read) else gap for gap in gaps)
 
 
-def is_settled(gap: Gap, requested_us: int) -> bool:
-    """Whether a log that is asked for then holds all deletions of the gap."""
-    oldest_us = requested_us - KEPT_US
-    return oldest_us < gap.opened.requested_us and gap.closed.answered_us + SETTLED_US <= requested_us
+def _may_have_been_used_before(state: GuildState, source: GapSource, oldest: Gap) -> bool:
+    """Whether somebody of whom no gap can tell joined between its birth and the first sample that is known."""
+    end_us = oldest.opened.answered_us + SKEW_US
+    return source.created_at_us <= end_us and any(
+        source.created_at_us <= period.opened_us <= end_us and join_key(user, period.opened_us) not in state.desk
+        for user, periods in state.members.items()
+        for period in periods
+    )
+
+
+def is_settled(gap: Gap, read: AuditRead) -> bool:
+    """Whether what was read of the log holds all deletions of the gap."""
+    kept_us = max(read.requested_us - KEPT_US + 1, read.since_us + LISTED_LATE_US)
+    return kept_us <= gap.opened.requested_us and gap.closed.answered_us + SETTLED_US <= read.requested_us
 
 
 def is_undecided(source: GapSource) -> bool:

@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, shown_again
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -105,7 +105,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.InviteDied():
             _death(state, event, record.cause)
         case r.ContinuityBroken():
-            _break(state, event.reason)
+            _break(state, event.reason, event.at_us)
         case r.DeletionLogged():
             _deletion(state, event)
         case r.CreationLogged():
@@ -125,9 +125,9 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.InviteAssigned():
             _assign(state, event)
         case r.EventUnreadable():
-            _break(state, "unreadable_event")
+            _break(state, "unreadable_event", event.at_us)
         case r.GuildLeft():
-            _break(state, "left")
+            _break(state, "left", event.at_us)
         case r.MemberForgotten():
             forget_member(state, event, record.seq)
         case r.GuildForgotten():
@@ -161,9 +161,10 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
     listed = event.origin == "away"
     period = Period(event.joined_at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot, listed=listed)
     state.members[event.user] = (*periods, period)
-    if event.bot or event.origin == "unreadable":
+    if event.bot:
         return
-    limits = ("away",) * listed + ("missed_leave",) * event.missed_leave
+    unreadable = ("unreadable_event",) * (event.origin == "unreadable")  # a use may be theirs all the same
+    limits = ("away",) * listed + ("missed_leave",) * event.missed_leave + unreadable
     state.desk[key] = DeskJoin(
         event.user,
         event.joined_at_us,
@@ -217,13 +218,15 @@ def _leave(state: GuildState, event: r.LeaveRecorded) -> None:
         _put_period(state, event.user, msgspec.structs.replace(period, left_us=left_us))
 
 
-def _break(state: GuildState, reason: str) -> None:
+def _break(state: GuildState, reason: str, at_us: int) -> None:
     state.breaks += 1
+    state.broken_us = max(state.broken_us, at_us)
     if reason not in state.broken:
         state.broken = (*state.broken, reason)
 
 
 def _sample(state: GuildState, event: r.SampleTaken) -> None:
+    state.gaps = shown_again(state.gaps, event)
     gap = close_gap(state, event)
     if gap is not None:
         oldest_us = gap.opened.answered_us - GAP_KEPT_US
@@ -235,7 +238,10 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     _replace_counters(state, event)
     if state.births or state.deaths:
         _settle(state, event)
-    state.broken = ()
+    if state.broken_us <= event.requested_us:
+        state.broken = ()  # else it may have been behind this sample as well as before it
+    state.broken_us = 0
+    state.approval = event.approval
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
     if state.logged:
         state.logged = {key: made for key, made in state.logged.items() if awaits(state, made)}
@@ -246,6 +252,7 @@ def _settle(state: GuildState, event: r.SampleTaken) -> None:
     for birth in state.births.values():
         if birth.arrived_us < event.requested_us and birth.invite.code not in state.counters:
             state.tombstones[birth.invite.code] = birth.invite
+            state.targets.pop(birth.invite.code, None)
     _keep_newest(state.tombstones, MAX_TOMBSTONES)
     listed = (birth for birth in state.births.values() if _is_listed(state, birth.invite))
     shown = {birth.invite.code: birth.arrived_us for birth in listed}
@@ -270,6 +277,7 @@ def _is_listed(state: GuildState, invite: r.Counter) -> bool:
 
 def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
     for code in event.gone:
+        state.targets.pop(code, None)  # they were for that invite: the code may come back as another one
         gone = state.counters.pop(code, None)
         if gone is not None:
             state.tombstones[code] = gone
@@ -322,7 +330,7 @@ def _deletion(state: GuildState, event: r.DeletionLogged) -> None:
 
 
 def _audit(state: GuildState, event: r.AuditRead) -> None:
-    state.gaps = as_read(state.gaps, event.requested_us)
+    state.gaps = as_read(state, state.gaps, event)
     _, until_us = state.unread
     if until_us + SETTLED_US <= event.requested_us:
         state.unread = (0, 0)
@@ -403,6 +411,8 @@ def _claim(state: GuildState, code: InviteCode, uses: int) -> None:
 def _close(state: GuildState, event: r.WindowClosed) -> None:
     state.unsolved = 0
     if event.abandoned or state.baseline is None:
+        if event.abandoned:
+            _break(state, "given_up", 0)  # their uses are nobody's, and are still to be seen
         state.desk = {}
         return
     gaps = _gaps_of(state, event)

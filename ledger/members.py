@@ -34,7 +34,9 @@ MAX_LEFT: Final = 10_000
 Origin = Literal["live", "update", "away"]
 
 
-def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconciled: bool) -> Iterator[r.Draft]:
+def join_drafts(
+    state: GuildState, join: m.RecordJoin, *, origin: Origin, reconciled: bool, doubted: bool = False
+) -> Iterator[r.Draft]:
     """The records of a join event: a join, a repeat, or nothing for a redelivery or a guest.
 
     Args:
@@ -42,12 +44,13 @@ def join_drafts(state: GuildState, join: m.RecordJoin, *, origin: Origin, reconc
         join: the event.
         origin: heard live, by an update that came before it, or found later.
         reconciled: whether the member list was compared in this session, so that an open membership is real.
+        doubted: whether a leave was heard before it that may have ended the open membership (``is_doubtful``).
     """
     if join.flags & GUEST_FLAG or state.is_known_join(join.user, join.joined_at_us):
         return
     periods = state.periods_of(join.user)
     current = periods[-1] if periods and periods[-1].is_open() else None
-    if current is not None and _is_repeat(current, join, reconciled=reconciled):
+    if current is not None and not doubted and _is_repeat(current, join, reconciled=reconciled):
         yield _repeat(state.name_of(join.user), current, join)
         return
     yield from _forgotten_leave(state, join.user, join.cause, join.arrived_us)
@@ -86,9 +89,16 @@ def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
     return current.opened_us >= leave.arrived_us or (current.listed and soon)
 
 
+def doubting(presence: Presence, leave: m.RecordLeave) -> Presence:
+    """Remembers a leave that only another list can tell of: who joins before that has perhaps come back."""
+    if len(presence.left) >= MAX_LEFT:
+        return presence
+    return msgspec.structs.replace(presence, left={**presence.left, leave.user: leave.arrived_us})
+
+
 def heard(presence: Presence, message: object) -> Presence:
     """While the member list is being read, remembers who left: a page may still show them."""
-    if presence.reconciled:
+    if presence.reconciled and not (isinstance(message, m.RecordJoin) and message.user in presence.left):
         return presence
     if isinstance(message, m.RecordLeave) and len(presence.left) < MAX_LEFT:
         return msgspec.structs.replace(presence, left={**presence.left, message.user: message.arrived_us})

@@ -220,10 +220,13 @@ class ReviewMembers(_Message, frozen=True):
 
 
 class AuditArrived(_Logged, frozen=True, kw_only=True):
-    """The audit log, whole from the ``since_us`` that was asked for up to ``requested_us``, by request ``number``."""
+    """The audit log, by request ``number``: which invites were made or deleted, whole from ``since_us`` to
+    ``requested_us``.
+    """
 
     number: int
     requested_us: int
+    since_us: int = 0
 
 
 class AuditFailed(_Message, frozen=True):

@@ -2,9 +2,10 @@
 
 import msgspec
 
+from ledger.forgetting import person
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Report
-from ledger.samples import LOGGED
+from ledger.samples import LOGGED, SKEW_US
 from ledger.state import DeskJoin, GapSource, GuildState
 from ledger.windows import Finding
 
@@ -36,15 +37,26 @@ def origin_in(state: GuildState, code: InviteCode, finding: Finding) -> Origin:
 
 
 def origin_told(state: GuildState, code: InviteCode, at_us: int, report: Report) -> Origin:
-    """By what the second witness and the counters know of an invite, of a join that no window can tell of."""
+    """By what the second witness and the counters know of an invite, of a join that no window can tell of.
+
+    Who made it the witness says best: the code may be another invite's by now.
+    """
     assignment = state.assignment_at(code, at_us)
-    known = state.counters.get(code) or state.tombstones.get(code)
+    listed = state.counters.get(code) or state.tombstones.get(code)
+    was_there = listed is not None and listed.created_at_us <= at_us + SKEW_US
+    known = listed if listed and was_there and may_be_of(state, listed.inviter, report) else None
     maker = known.inviter if known else report.inviter
     inviter = state.name_at(maker, at_us) if maker and code != VANITY else None
     bot = known.inviter_is_bot if known else inviter is not None and _is_bot(state, inviter)
     staff = assignment.staff if assignment else None if bot else inviter
     created_us = known.created_at_us if known else None
     return Origin(code, created_us, inviter, staff, assignment.version if assignment else 0)
+
+
+def may_be_of(state: GuildState, maker: UserId | None, report: Report) -> bool:
+    """Whether the witness may speak of an invite of this person; it need not say whose it was."""
+    said = report.inviter
+    return said is None or (maker is not None and person(state, said) == person(state, maker))
 
 
 def _is_bot(state: GuildState, user: UserId) -> bool:

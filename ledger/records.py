@@ -293,12 +293,13 @@ class CreationLogged(_Event, frozen=True, tag="creation_logged"):
 
 
 class AuditRead(_Event, frozen=True, tag="audit_read"):
-    """The audit log was read whole, asked for at ``requested_us``.
+    """The audit log was read whole from ``since_us`` on (0 = from its beginning), asked for at ``requested_us``.
 
-    Whatever vanished 5 s before that without a deletion that was logged was used up (assumption P1).
+    Whatever vanished since then, and 5 s before that, without a deletion that was logged was used up (assumption P1).
     """
 
     requested_us: int
+    since_us: int = 0
 
 
 class WitnessHeard(_Event, frozen=True, tag="witness_heard"):

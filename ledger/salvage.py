@@ -19,7 +19,7 @@ from ledger.credits import with_upgrades
 from ledger.evolve import evolve
 from ledger.forgetting import era_key, person
 from ledger.ids import SessionId, UserId, is_tombstone, tombstone
-from ledger.members import MAX_SEEDS, was_there_before
+from ledger.members import MAX_SEEDS, SAME_JOIN_US, was_there_before
 from ledger.state import LEFT_UNKNOWN, GuildState, Period
 from ledger.taking_in import SALVAGED, is_open_question
 from ledger.verdicts import plain_verdict, pronounce
@@ -120,7 +120,7 @@ class Salvaging:
         who, at_us = self._who(event.user), event.joined_at_us
         periods = self.state.periods_of(who)
         held = next((each for each in periods if each.began_at(at_us)), None)
-        if at_us < self.state.ours_from_us or (held and held.counted and held.opened_us == at_us):
+        if at_us < self.state.ours_from_us or (held and held.counted and _is_same_join(held, at_us)):
             return
         name = self.state.holder_of(who, held.opened_us) if held else self._name(who)
         newest = not held and all(each.opened_us < at_us for each in periods)
@@ -240,6 +240,11 @@ class Salvaging:
                 left_us = max(period.left_us, period.opened_us + 1)
                 leave = r.LeaveRecorded(user=user, arrived_us=left_us, inferred=period.left_us == LEFT_UNKNOWN)
                 self._leave(leave, f"leave/{user}/{period.opened_us}")
+
+
+def _is_same_join(held: Period, joined_at_us: int) -> bool:
+    """Whether it is what this membership began with, told again within seconds, perhaps with another time."""
+    return abs(joined_at_us - held.opened_us) <= SAME_JOIN_US
 
 
 def _joined_from(state: GuildState, from_us: int) -> Sequence[tuple[UserId, Period]]:

@@ -16,8 +16,8 @@ from ledger.records import Counter, CreationLogged, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
 SKEW_US: Final = 2_000_000
-LATE_DEATH_US: Final = 10_000_000
-"""How far Discord's clock and ours may differ, and how late a death may be told."""
+LATE_DEATH_US: Final = 600_000_000
+"""How far Discord's clock and ours may differ; and how late a death may be told: a RESUME replays what is old."""
 LOG_AHEAD_US: Final = 1_000_000
 """An entry of the log may be dated before what it tells of: both by Discord's clocks, which differ little."""
 UNLIMITED: Final = -1
@@ -60,14 +60,32 @@ def next_number(state: GuildState) -> int:
 
 
 def is_overtaken(state: GuildState, sample: Sample) -> bool:
-    """Whether the baseline was asked for later: two people refresh at once, or a person's answer was slow."""
+    """Whether Discord may have looked at this one before it looked at the baseline: it was asked for before that was
+    answered, by two people who refresh at once.
+    """
     before = state.baseline
-    return before is not None and before.session == sample.session and sample.requested_us < before.requested_us
+    return before is not None and before.session == sample.session and sample.requested_us < before.answered_us
 
 
 def is_stale(state: GuildState, sample: Sample) -> bool:
     """Whether a counter of a live code is lower than before: counters never fall, so the list is an old one."""
     return any(_fell(state, each) for each in sample.counters) or _vanity_fell(state.vanity, sample.vanity)
+
+
+def shown_again(gaps: tuple[Gap, ...], taken: SampleTaken) -> tuple[Gap, ...]:
+    """The gaps, where a sample lists an invite that had seemed to vanish: an earlier list was not complete.
+
+    It may have been used by whoever joined there, but it was neither used up nor did it go.
+    """
+    shown = {identity(each) for each in taken.changed}
+
+    def corrected(source: GapSource) -> GapSource:
+        if source.why not in ("gone", "used_up") or identity(source) not in shown:
+            return source
+        return msgspec.structs.replace(source, exact=False, why="gone", left=UNLIMITED, dead_us=0)
+
+    changed = [msgspec.structs.replace(gap, sources=tuple(map(corrected, gap.sources))) for gap in gaps]
+    return tuple(gap if new == gap else new for gap, new in zip(gaps, changed, strict=True))
 
 
 def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
@@ -77,7 +95,7 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
     changed_session = () if closed.session == state.baseline.session else ("session",)
     seen = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
-    sources = tuple(_applied(each) for each in seen) if taken.approval else seen
+    sources = tuple(_applied(each) for each in seen) if taken.approval or state.approval else seen
     return Gap(state.baseline, closed, state.broken + changed_session, (*sources, *_logged(state, taken)))
 
 
@@ -277,5 +295,6 @@ def _source(
         inviter=of.inviter,
         inviter_is_bot=of.inviter_is_bot,
         roles=of.roles,
+        channel=of.channel,
         targets=of.targets or tuple(person(state, each) for each in state.targets.get(of.code, ())),
     )

@@ -197,6 +197,7 @@ class GapSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
     roles: tuple[RoleId, ...] = ()
     targets: tuple[UserId, ...] = ()
     anywhere: bool = False
+    channel: ChannelId | None = None
 
 
 class Gap(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -264,6 +265,8 @@ class Posted(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class GuildState(msgspec.Struct, kw_only=True):
     """Everything durable that is known of a guild, as of the record ``seq``.
 
+    ``broken``: why continuity does not hold since the baseline; ``broken_us``: the newest time of that, else 0;
+    ``approval``: members were approved by hand when the baseline was taken.
     ``unclaimed``: uses by code that no join explains; ``unclaimed_lately``: those of windows that may be worked out
     again, by the number of the last sample. ``logged``: invites that only the audit log has told of, which the next
     sample should show. ``deletions``: when the audit log says that an invite was deleted;
@@ -290,6 +293,8 @@ class GuildState(msgspec.Struct, kw_only=True):
     deaths: dict[InviteCode, Death] = {}
     logged: dict[str, CreationLogged] = {}
     broken: tuple[str, ...] = ()
+    broken_us: int = 0
+    approval: bool = False
     gaps: tuple[Gap, ...] = ()
     unsolved: int = 0
     desk: dict[str, DeskJoin] = {}

@@ -13,7 +13,7 @@ import msgspec
 from ledger.credits import move_credit
 from ledger.ids import NO_COUNTER, InviteCode, UserId
 from ledger.judging import Judgement, judge, said, testify
-from ledger.origins import Origin, origin_in, origin_told
+from ledger.origins import Origin, may_be_of, origin_in, origin_told
 from ledger.records import Cause, Draft, Evidence, Report, Status, VerdictReached, WindowClosed
 from ledger.state import GuildState, Period
 from ledger.testimony import Hearing, Joined, hear, names, of
@@ -109,7 +109,7 @@ def verdict_of(user: UserId, period: Period, judged: Judgement) -> VerdictReache
 def _verdict(
     state: GuildState, findings: Findings, finding: Finding, period: Period, hearing: Hearing
 ) -> VerdictReached:
-    origins = _Origins(state, finding)
+    origins = _Origins(state, finding, hearing.reports.get(of(finding)))
     judged = testify(judge(findings, finding, origins), findings, finding, hearing, origins)
     verdict = verdict_of(state.holder_of(*of(finding)), period, judged)
     if not _is_news(period, verdict):
@@ -122,15 +122,19 @@ def _verdict(
 class _Origins(Mapping[InviteCode, Origin]):
     """Who stands behind each code that a join may have used; looked up when asked for: few verdicts need all."""
 
-    def __init__(self, state: GuildState, finding: Finding) -> None:
+    def __init__(self, state: GuildState, finding: Finding, report: Report | None) -> None:
         self._state = state
         self._finding = finding
+        self._report = report
         self._codes = finding.feasible - {NO_COUNTER}
 
     def __getitem__(self, code: InviteCode) -> Origin:
         if code not in self._codes:
             raise KeyError(code)
-        return origin_in(self._state, code, self._finding)
+        origin, report = origin_in(self._state, code, self._finding), self._report
+        if report is None or report.code != code or origin.assignment:
+            return origin
+        return origin if may_be_of(self._state, origin.inviter, report) else Origin(code)  # another one of that code
 
     def __iter__(self) -> Iterator[InviteCode]:
         return iter(self._codes)

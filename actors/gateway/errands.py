@@ -119,6 +119,7 @@ class Errands:
         return m.AuditArrived(
             number=effect.number,
             requested_us=requested_us,
+            since_us=effect.invites_since_us,
             deletions=deletions_in(read[Action.INVITE_DELETED]),
             creations=creations_in(read[Action.INVITE_CREATED]),
             bots=bots_in(read[Action.BOT_ADDED]),

@@ -13,13 +13,14 @@ from ledger.state import GuildState
 A_BREAK = {r.EventUnreadable: "unreadable_event", r.GuildLeft: "left"}
 
 
-def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one arm an event, nothing else
+def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901, PLR0912, PLR0915 -- one arm an event, nothing else
     """The simple facts, each by its name in ``GuildState``."""
     counters: dict[str, r.Counter] = {}
     tombstones: dict[str, r.Counter] = {}
     births: dict[tuple[str, int], tuple[r.Counter, int]] = {}
     deaths: dict[str, tuple[int, str]] = {}
     broken: list[str] = []
+    broken_us = 0
     windows: dict[int, Mapping[InviteCode, int]] = {}
     breaks = unsolved = assigned = seq = counting = 0
     baseline = vanity = None
@@ -36,7 +37,7 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
             case r.InviteDied() as event:
                 at_us, how = deaths.get(event.code, (event.arrived_us, event.how))
                 heard = [invite for (code, _), (invite, _) in births.items() if code == event.code]
-                young = event.code in counters and counters[event.code].created_at_us >= at_us - 12_000_000
+                young = event.code in counters and counters[event.code].created_at_us >= at_us - 602_000_000
                 session = getattr(record.cause, "session", baseline and baseline[3])
                 lost = bool(broken) or (baseline is not None and session != baseline[3])
                 again = bool(heard) or young or lost
@@ -45,6 +46,7 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
             case r.ContinuityBroken() | r.EventUnreadable() | r.GuildLeft() as event:
                 breaks += 1
                 broken.append(event.reason if isinstance(event, r.ContinuityBroken) else A_BREAK[type(event)])
+                broken_us = max(broken_us, event.at_us)
             case r.SampleTaken() as event:
                 for code in event.gone:
                     tombstones[code] = counters.pop(code)
@@ -67,10 +69,14 @@ def read(records: Iterable[r.Record]) -> dict[str, object]:  # noqa: C901 -- one
                     for code, death in deaths.items()
                     if death[0] >= max(event.requested_us, shown.get(code, 0))
                 }
-                broken, vanity, unsolved = [], event.vanity, unsolved + 1
+                broken = broken if broken_us > event.requested_us else []
+                broken_us, vanity, unsolved = 0, event.vanity, unsolved + 1
                 baseline = (event.number, event.requested_us, event.answered_us, event.session)
             case r.WindowClosed() as event:
                 unsolved = unsolved if event.again else 0
+                if event.abandoned and not event.again:
+                    breaks += 1
+                    broken.append("given_up")
                 windows = {
                     at: left for at, left in windows.items() if not event.first_sample < at <= event.last_sample
                 }

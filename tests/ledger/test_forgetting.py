@@ -362,20 +362,14 @@ def heard_of(world: World, number: int, joined_us: int, user: UserId) -> None:
     world.tell(join)
 
 
-def unreadable_join(world: World, number: int, user: UserId) -> None:
-    """Somebody joins now, and nobody will ask what the counters say of it."""
+def bot_joins(world: World, number: int, user: UserId) -> None:
+    """They join now, and nobody asks what the counters say of it."""
     world.now_us += 60 * SECOND
     cause = r.GatewayCause(session=world.session, number=900 + number, lane="members")
+    joined_us, now_us = world.now_us - 1, world.now_us
     world.tell(
-        m.NoteUnreadable(
-            cause=cause,
-            session=world.session,
-            name="GUILD_MEMBER_ADD",
-            digest="d",
-            reason="unreadable_event",
-            at_us=world.now_us,
-            user=user,
-            joined_at_us=world.now_us - 1,
+        m.RecordJoin(
+            cause=cause, session=world.session, user=user, joined_at_us=joined_us, arrived_us=now_us, bot=True
         )
     )
 
@@ -416,7 +410,7 @@ def test_an_old_gap_names_no_inviter_by_id_who_was_forgotten_and_came_back(world
     born_and_gone(world, INVITER)
     world.tell(m.ForgetMember(user=INVITER))
     assert INVITER not in str(world.state.gaps)
-    unreadable_join(world, 2, INVITER)
+    bot_joins(world, 2, INVITER)
     heard_of(world, 3, joined_us, BEN)
     world.run()
     assert inviters(world, BEN) == {tombstone(1)}

@@ -492,6 +492,22 @@ def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_sa
     assert not now.listed, "an event has told of it"
 
 
+def test_a_join_that_both_branches_know_by_another_time_is_one_join():
+    """Discord told of it twice, 0.4 s apart: each branch began the membership with another one of the two."""
+    life = sampled(played([GREETING]), 1)
+    first, second = at(5), at(5) + 400_000
+    winner, loser, since = life, forked(life), len(life.records)
+    for branch, joined in ((winner, (second, first)), (loser, (first, second))):
+        branch.tell(GREETING)
+        for number, at_us in enumerate(joined, start=1):
+            event = join(ANNA, 5, number)
+            branch.tell(msgspec.structs.replace(event, joined_at_us=at_us, arrived_us=second + number))
+    drafts = salvaged(winner, loser, since)
+    assert not [each for each in drafts if isinstance(each.event, r.JoinRecorded)]
+    (period,) = winner.state.members[ANNA]
+    assert (period.opened_us, period.aliases) == (second, (first,))
+
+
 def test_who_joined_in_the_branch_has_missed_no_leave_unless_they_were_here():
     winner, loser, since = begun()
     gone_on(winner, [join(ANNA, 5, 1)])

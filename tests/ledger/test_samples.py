@@ -42,10 +42,10 @@ def test_an_answer_that_a_later_one_overtook_changes_nothing(world: World):
 
 
 def test_answers_in_the_order_in_which_they_were_asked_for_are_both_taken(world: World):
-    for asked_s in (10, 12):
+    for asked_s in (10, 13):
         world.tell(sample(world, asked_s, asked_s + 3))
     assert world.state.baseline is not None
-    assert world.state.baseline.requested_us == world.now_us + 12 * SECOND
+    assert world.state.baseline.requested_us == world.now_us + 13 * SECOND
 
 
 def test_by_a_clock_that_is_ahead_an_invite_of_before_a_sample_seems_younger_than_it(world: World):
