@@ -164,6 +164,11 @@ class Oracle:
             book.promised = min(book.promised, self._in_cloud(book))
             self.acknowledged[guild] &= self._sky.joins(guild)
 
+    def rival_took_over(self) -> None:
+        """From now on two go on, until the first is told, or takes the cloud back with what it did not know of."""
+        self.seen["rival took over"] += 1
+        self.forked = True
+
     def rival_ended(self, acknowledged: Collection[tuple[GuildId, UserId, int]]) -> None:
         """Another process is over, and its folder lost; these joins it had acknowledged."""
         assert self._sky is not None, "they met there"

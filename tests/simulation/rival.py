@@ -94,7 +94,7 @@ class Rival:
                     (GuildId(str(line.fields["guild"])), UserId(str(line.fields["user"])), joined_at_ms)
                 )
             case "epoch.taken":
-                self._oracle.seen["rival took over"] += 1
+                self._oracle.rival_took_over()
             case "actor.restarted":
                 self._oracle.died(f"the rival's {line.fields['child']}", str(line.fields["why"]))
             case "letter.buried" | "job.failed":
