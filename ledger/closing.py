@@ -20,7 +20,7 @@ from ledger.effects import NO_REQUEST, SampleRequest
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
 from ledger.presence import Presence
-from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, shown_again
+from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, shown_again, targets_of
 from ledger.state import DeskJoin, Gap, GuildState
 from ledger.testimony import Joined
 from ledger.verdicts import Reopening, close_window, plain_verdict, pronounce, reported_verdict
@@ -149,9 +149,8 @@ def _settle(state: GuildState, presence: Presence, sample: Sample, request: Samp
 
 
 def _knowing(state: GuildState, taken: r.SampleTaken) -> GuildState:
-    """The state, knowing what the sample shows of invites that had seemed to vanish."""
-    gaps = shown_again(state.gaps, taken)
-    return state if gaps == state.gaps else msgspec.structs.replace(state, gaps=gaps)
+    """The state, knowing which invites are shown that had seemed to vanish, and which codes are others' now."""
+    return msgspec.structs.replace(state, gaps=shown_again(state.gaps, taken), targets=targets_of(state, taken))
 
 
 def _newest_window(state: GuildState, gap: Gap) -> Window:

@@ -261,8 +261,11 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
     )
     if not message.name.startswith("GUILD_MEMBER_"):
         return Decision(presence=presence, drafts=drafts)
-    list_again = ListMembers(session=presence.session)
-    return Decision(presence=_unsure(presence), drafts=drafts, effects=(list_again,))
+    list_again, presence = ListMembers(session=presence.session), _unsure(presence)
+    if presence.asked or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
+        return Decision(presence=presence, drafts=drafts, effects=(list_again,))
+    presence, fetch = ask_sample(presence)
+    return Decision(presence=presence, drafts=drafts, effects=(fetch, list_again))
 
 
 def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> Decision:

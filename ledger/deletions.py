@@ -44,30 +44,45 @@ def with_deletions(gaps: tuple[Gap, ...], deletions: Iterable[Deletion]) -> tupl
 def as_read(state: GuildState, gaps: tuple[Gap, ...], read: AuditRead) -> tuple[Gap, ...]:
     """The gaps after the log was read, and nothing about what is left was found.
 
-    Of what is listed again nothing is proven; nor of an invite that somebody may have used before the first gap.
+    Nothing is proven of what is listed again, of what had seemed to vanish before, nor of an invite that somebody may
+    have used before its gap.
     """
-    if not gaps:
+    undecided = [source for gap in gaps for source in gap.sources if is_undecided(source)]
+    if not undecided:
         return gaps
-    alive = {
-        identity(each) for each in (*state.counters.values(), *(birth.invite for birth in state.births.values()))
-    }
+    alive = {identity(each) for each in state.counters.values()}
+    untold_us = _newest_untold_us(state, gaps[0]) if any(source.anywhere for source in undecided) else 0
+    found: list[Gap] = []
+    vanished = set[str]()
+    for gap in gaps:
+        told = (join.joined_at_us for join in state.desk.values() if join.arrived_us < gap.opened.requested_us)
+        before_us = max(untold_us, *told, 0) if untold_us else 0
+        kept = alive | vanished
 
-    def decided(source: GapSource) -> GapSource:
-        if identity(source) in alive or (source.anywhere and _may_have_been_used_before(state, source, gaps[0])):
-            return source
-        return _used_up(source)
+        def decided(
+            source: GapSource, before_us: int = before_us, kept: frozenset[str] = frozenset(kept)
+        ) -> GapSource:
+            may_be_older = source.anywhere and source.created_at_us <= before_us
+            return source if may_be_older or identity(source) in kept else _used_up(source)
 
-    return tuple(_mapped(gap, decided) if is_settled(gap, read) else gap for gap in gaps)
+        found.append(_mapped(gap, decided) if is_settled(gap, read) else gap)
+        vanished |= {identity(source) for source in gap.sources if source.why in ("gone", "used_up")}
+    return tuple(found)
 
 
-def _may_have_been_used_before(state: GuildState, source: GapSource, oldest: Gap) -> bool:
-    """Whether somebody of whom no gap can tell joined between its birth and the first sample that is known."""
+def _newest_untold_us(state: GuildState, oldest: Gap) -> int:
+    """When somebody of whom no gap can tell joined last before the first sample that is known, by Discord's clock.
+
+    Whoever joined before all was forgotten is not known any more.
+    """
     end_us = oldest.opened.answered_us + SKEW_US
-    return source.created_at_us <= end_us and any(
-        source.created_at_us <= period.opened_us <= end_us and join_key(user, period.opened_us) not in state.desk
+    joined = (
+        period.opened_us
         for user, periods in state.members.items()
         for period in periods
+        if period.opened_us <= end_us and join_key(user, period.opened_us) not in state.desk
     )
+    return max(max(joined, default=0), state.ours_from_us, 1)
 
 
 def is_settled(gap: Gap, read: AuditRead) -> bool:

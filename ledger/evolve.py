@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, shown_again
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, shown_again, targets_of
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -227,6 +227,7 @@ def _break(state: GuildState, reason: str, at_us: int) -> None:
 
 def _sample(state: GuildState, event: r.SampleTaken) -> None:
     state.gaps = shown_again(state.gaps, event)
+    state.targets = targets_of(state, event)
     gap = close_gap(state, event)
     if gap is not None:
         oldest_us = gap.opened.answered_us - GAP_KEPT_US
@@ -330,9 +331,10 @@ def _deletion(state: GuildState, event: r.DeletionLogged) -> None:
 
 
 def _audit(state: GuildState, event: r.AuditRead) -> None:
+    since_us, until_us = state.unread
+    kept_us = state.gaps[0].opened.requested_us - LISTED_LATE_US if state.gaps else since_us
     state.gaps = as_read(state, state.gaps, event)
-    _, until_us = state.unread
-    if until_us + SETTLED_US <= event.requested_us:
+    if until_us + SETTLED_US <= event.requested_us and event.since_us <= max(since_us, kept_us):
         state.unread = (0, 0)
 
 

@@ -113,7 +113,9 @@ def unreadable_join(state: GuildState, message: m.NoteUnreadable) -> Iterator[r.
     user = message.user
     if user is None or not message.joined_at_us or message.name != "GUILD_MEMBER_ADD":
         return
-    if state.is_known_join(user, message.joined_at_us):
+    current = state.current(user)
+    told = current is not None and current.is_open() and _is_same(current, message.joined_at_us, message.at_us)
+    if told or state.is_known_join(user, message.joined_at_us):
         return
     yield from _forgotten_leave(state, user, message.cause, message.at_us)
     event = r.JoinRecorded(
@@ -149,7 +151,8 @@ def _compared(presence: Presence, page: m.ReviewMembers) -> Presence:
     """
     list_us = page.started_us if int(page.after or "0") == 0 else presence.list_us
     if page.upto == "" and page.started_us == list_us:
-        return msgspec.structs.replace(presence, reconciled=True, list_us=0, left={})
+        since = {user: at_us for user, at_us in presence.left.items() if at_us >= page.started_us}
+        return msgspec.structs.replace(presence, reconciled=True, list_us=0, left=since)
     return msgspec.structs.replace(presence, list_us=list_us)
 
 
@@ -173,7 +176,8 @@ def _newcomers(state: GuildState, presence: Presence, page: m.ReviewMembers) -> 
                 flags=member.flags,
                 roles=member.roles,
             )
-            drafts = tuple(join_drafts(state, listed, origin="away", reconciled=False))
+            doubted = member.user in presence.left
+            drafts = tuple(join_drafts(state, listed, origin="away", reconciled=False, doubted=doubted))
             yield from drafts
             if not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
                 yield from vip_drafts(state, member.user, member.roles, page.at_us, cause)
@@ -215,9 +219,11 @@ def _is_repeat(current: Period, join: m.RecordJoin, *, reconciled: bool) -> bool
 
 
 def _is_same_join(current: Period, join: m.RecordJoin) -> bool:
-    return (
-        join.joined_at_us - current.opened_us <= SAME_JOIN_US and join.arrived_us - current.arrived_us <= SAME_JOIN_US
-    )
+    return _is_same(current, join.joined_at_us, join.arrived_us)
+
+
+def _is_same(current: Period, joined_at_us: int, arrived_us: int) -> bool:
+    return joined_at_us - current.opened_us <= SAME_JOIN_US and arrived_us - current.arrived_us <= SAME_JOIN_US
 
 
 def _repeat(name: UserId, current: Period, join: m.RecordJoin) -> r.Draft:

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ledger.forgetting import person
-from ledger.ids import VANITY, SessionId
+from ledger.ids import VANITY, InviteCode, SessionId, UserId
 from ledger.records import Counter, CreationLogged, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
@@ -86,6 +86,13 @@ def shown_again(gaps: tuple[Gap, ...], taken: SampleTaken) -> tuple[Gap, ...]:
 
     changed = [msgspec.structs.replace(gap, sources=tuple(map(corrected, gap.sources))) for gap in gaps]
     return tuple(gap if new == gap else new for gap, new in zip(gaps, changed, strict=True))
+
+
+def targets_of(state: GuildState, taken: SampleTaken) -> dict[InviteCode, tuple[UserId, ...]]:
+    """For whom invites are, without those whose code has come back as another one."""
+    listed = {**state.tombstones, **state.counters} if state.targets else {}
+    reborn = {now.code for now in taken.changed if now.code in listed and identity(listed[now.code]) != identity(now)}
+    return {code: users for code, users in state.targets.items() if code not in reborn}
 
 
 def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
@@ -176,10 +183,11 @@ def _risen(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
 
 
 def _newcomer(state: GuildState, now: Counter) -> GapSource:
-    """New with a birth in this gap: all uses are of this gap. Older, but not listed before: some may be."""
+    """New with a birth in this gap: all uses are of this gap. Older, or missed by a list before: some may be."""
     assert state.baseline is not None
     born_here = identity(now) in state.births
-    if born_here or now.created_at_us > state.baseline.answered_us:
+    is_news = born_here or now.created_at_us > state.baseline.answered_us
+    if is_news and not any(identity(source) == identity(now) for gap in state.gaps for source in gap.sources):
         return _source(state, now, exact=True, uses=now.uses, why="new")
     tombstone = state.tombstones.get(now.code)
     known = tombstone.uses if tombstone and tombstone.created_at_us == now.created_at_us else 0

@@ -116,6 +116,16 @@ def test_of_uses_that_nobody_claims_those_stay_that_a_late_join_leaves(guild: Gu
     assert guild.state.unclaimed == {A: 1}
 
 
+def test_a_window_that_is_worked_out_again_counts_nothing_of_another_ones_unclaimed_uses(guild: Guild):
+    for user, at_s, uses in ((ANNA, 10, 5), (CARL, 100, 7)):
+        guild.joins(user, at_s)
+        for after_s in (1, 4):
+            guild.counters(at_s + after_s, gone=ONCE, A=uses)
+    assert guild.state.unclaimed == {A: 2}
+    guild.reads(120)
+    assert guild.state.unclaimed == {A: 2}
+
+
 def test_where_more_uses_went_missing_since_it_was_asked_for_them_it_is_asked_again(guild: Guild):
     guild.joins(ANNA, 10)
     guild.counters(11)

@@ -6,7 +6,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.closing import BLIND_FOR_US
-from ledger.effects import NO_REQUEST
+from ledger.effects import NO_REQUEST, FetchSample, ListMembers, ReadAudit
 from ledger.ids import ChannelId, InteractionId, InviteCode, UserId
 from ledger.records import Status
 from ledger.samples import Sample
@@ -116,6 +116,44 @@ def test_a_join_that_cannot_be_read_may_have_made_the_use_of_another_one(guild: 
     assert guild.said(ANNA) == (Status.CANDIDATES, None, None)
 
 
+def test_for_a_join_that_cannot_be_read_a_sample_is_asked_for(guild: Guild):
+    message = m.NoteUnreadable(
+        cause=guild.cause(),
+        session=SESSION,
+        name="GUILD_MEMBER_ADD",
+        digest="0" * 64,
+        reason="unreadable",
+        at_us=us(10),
+        user=ANNA,
+        joined_at_us=us(9.9),
+    )
+    kinds = {type(effect) for effect in guild.tell(message).effects}
+    assert kinds == {FetchSample, ListMembers}
+
+
+def test_what_cannot_be_read_of_a_join_that_is_known_is_no_second_one(guild: Guild):
+    guild.joins(ANNA, 10)
+    unreadable(guild, ANNA, 10.02, 10.1)
+    assert len(guild.state.desk) == len(guild.state.members[ANNA]) == 1
+
+
+def test_who_is_listed_anew_behind_a_leave_that_was_doubted_had_left(guild: Guild):
+    """The list that the doubt asked for is quicker than the event of the join."""
+    guild.tell(guild.event(ANNA, 12, 10.1, (), bot=False))
+    guild.leaves(ANNA, 10.5)
+    guild.lists(10.7, m.ListedMember(user=ANNA, joined_at_us=us(13)))
+    before, now = guild.state.members[ANNA]
+    assert (before.left_us, now.opened_us) == (LEFT_UNKNOWN, us(13))
+
+
+def test_a_list_that_was_begun_before_a_leave_was_doubted_does_not_settle_it(guild: Guild):
+    guild.tell(guild.event(ANNA, 12, 10.1, (), bot=False))
+    guild.leaves(ANNA, 10.5)
+    guild.lists(10.4, m.ListedMember(user=ANNA, joined_at_us=us(12)))
+    guild.tell(guild.event(ANNA, 13, 11.1, (), bot=False))
+    assert len(guild.state.members[ANNA]) == 2
+
+
 def test_what_is_missed_while_a_sample_is_on_its_way_may_lie_behind_it(guild: Guild):
     guild.tell(m.NoteGap(at_us=us(20.25)))
     looked(guild, 20.1, 20.4, *INVITES.values())
@@ -141,6 +179,18 @@ def test_for_whom_an_invite_was_says_nothing_of_the_next_one_of_its_code(guild: 
     guild.joins(BEN, 210)
     guild.counters(211, also=(msgspec.structs.replace(again, uses=1),))
     assert (guild.said(BEN)[:2], guild.period(BEN).inviter) == ((Status.CERTAIN, X), OTHER)
+
+
+def test_for_whom_an_invite_was_says_nothing_of_one_that_came_back_within_one_gap(guild: Guild):
+    made = invite(5)
+    assign = m.AssignInvite(
+        interaction=InteractionId("7"), code=X, staff=STAFF, by=ADMIN, at_us=us(5), targets=(ANNA,), made=made
+    )
+    guild.tell(assign)
+    guild.counters(6, also=(made,))
+    guild.joins(BEN, 20)
+    guild.counters(21, also=(invite(10, uses=1),))
+    assert X in guild.period(BEN).candidates
 
 
 def test_whose_an_invite_was_the_witness_says_and_not_who_has_its_code_now(guild: Guild):
@@ -194,6 +244,35 @@ def test_a_code_that_came_back_elsewhere_does_not_hide_that_its_channel_was_dele
     assert guild.said() == (Status.CANDIDATES, None, None)
 
 
+def test_a_use_that_was_seen_twice_is_proven_for_nobody(guild: Guild):
+    """The invite vanished, an old list showed it once more, and it vanished again."""
+    used_up(guild)
+    guild.counters(20)
+    guild.joins(BEN, 30)
+    for at_s in (31, 33, 38):
+        guild.counters(at_s, gone=ONCE)
+    guild.reads(50)
+    assert [guild.said(user)[0] for user in (ANNA, BEN)].count(Status.CERTAIN) == 0
+
+
+def test_an_invite_that_one_list_missed_is_not_new_by_the_next_one(guild: Guild):
+    made = invite(5, max_uses=3)
+    born(guild, 5.1, made)
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    guild.joins(BEN, 30)
+    guild.counters(31, also=(msgspec.structs.replace(made, uses=1),))
+    assert guild.said(BEN)[0] is not Status.CERTAIN
+
+
+def test_a_reading_that_went_not_far_enough_back_is_followed_by_another_one(guild: Guild):
+    used_up(guild)
+    number = guild.presence.audit.number
+    guild.tell(m.AuditArrived(number=number, since_us=us(0), requested_us=us(24)))
+    assert list(guild.asked(ReadAudit))
+
+
 @pytest.mark.parametrize(("since_s", "status"), [(-59, Status.CERTAIN), (-58.9, Status.LIKELY)])
 def test_a_log_proves_nothing_of_before_it_was_read_from(guild: Guild, since_s: float, status: Status):
     used_up(guild)
@@ -213,6 +292,20 @@ def test_an_invite_that_may_have_been_used_before_the_first_sample_is_proven_by_
     for at_s in (3, 5, 10):
         guild.counters(at_s)
     guild.reads(20)
+    assert guild.said(BEN)[0] is not Status.CERTAIN
+
+
+def test_an_invite_that_is_told_of_late_may_have_been_used_in_an_earlier_window(guild: Guild):
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    made = invite(9, max_uses=1)
+    born(guild, 18.5, made)
+    died(guild, 18.6)
+    guild.joins(BEN, 19)
+    for at_s in (20, 22, 27):
+        guild.counters(at_s)
+    guild.reads(40)
     assert guild.said(BEN)[0] is not Status.CERTAIN
 
 
