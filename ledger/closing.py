@@ -150,7 +150,7 @@ def _settle(state: GuildState, presence: Presence, sample: Sample, request: Samp
 
 def _knowing(state: GuildState, taken: r.SampleTaken) -> GuildState:
     """The state, knowing which invites are shown that had seemed to vanish, and which codes are others' now."""
-    return msgspec.structs.replace(state, gaps=shown_again(state.gaps, taken), targets=targets_of(state, taken))
+    return msgspec.structs.replace(state, gaps=shown_again(state, taken), targets=targets_of(state, taken))
 
 
 def _newest_window(state: GuildState, gap: Gap) -> Window:

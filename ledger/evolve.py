@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, shown_again, targets_of
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, is_listed, shown_again, targets_of
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -226,7 +226,7 @@ def _break(state: GuildState, reason: str, at_us: int) -> None:
 
 
 def _sample(state: GuildState, event: r.SampleTaken) -> None:
-    state.gaps = shown_again(state.gaps, event)
+    state.gaps = shown_again(state, event)
     state.targets = targets_of(state, event)
     gap = close_gap(state, event)
     if gap is not None:
@@ -255,12 +255,12 @@ def _settle(state: GuildState, event: r.SampleTaken) -> None:
             state.tombstones[birth.invite.code] = birth.invite
             state.targets.pop(birth.invite.code, None)
     _keep_newest(state.tombstones, MAX_TOMBSTONES)
-    listed = (birth for birth in state.births.values() if _is_listed(state, birth.invite))
+    listed = (birth for birth in state.births.values() if is_listed(state, birth.invite))
     shown = {birth.invite.code: birth.arrived_us for birth in listed}
     state.births = {
         key: birth
         for key, birth in state.births.items()
-        if birth.arrived_us >= event.requested_us and not _is_listed(state, birth.invite)
+        if birth.arrived_us >= event.requested_us and not is_listed(state, birth.invite)
     }
     # An earlier death was of what this sample no longer shows; where it shows the code, that is another invite. So it
     # is where the birth of what is shown was told of behind the death.
@@ -269,11 +269,6 @@ def _settle(state: GuildState, event: r.SampleTaken) -> None:
         for code, death in state.deaths.items()
         if death.arrived_us >= max(event.requested_us, shown.get(code, 0))
     }
-
-
-def _is_listed(state: GuildState, invite: r.Counter) -> bool:
-    listed = state.counters.get(invite.code)
-    return listed is not None and identity(listed) == identity(invite)
 
 
 def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:

@@ -72,25 +72,35 @@ def is_stale(state: GuildState, sample: Sample) -> bool:
     return any(_fell(state, each) for each in sample.counters) or _vanity_fell(state.vanity, sample.vanity)
 
 
-def shown_again(gaps: tuple[Gap, ...], taken: SampleTaken) -> tuple[Gap, ...]:
+def is_listed(state: GuildState, invite: Counter) -> bool:
+    """Whether the last sample listed this very invite."""
+    before = state.counters.get(invite.code)
+    return before is not None and before.created_at_us == invite.created_at_us
+
+
+def shown_again(state: GuildState, taken: SampleTaken) -> tuple[Gap, ...]:
     """The gaps, where a sample lists an invite that had seemed to vanish: an earlier list was not complete.
 
     It may have been used by whoever joined there, but it was neither used up nor did it go.
     """
-    shown = {identity(each) for each in taken.changed}
+    shown = {identity(each) for each in taken.changed if not is_listed(state, each)}
+    if not shown:
+        return state.gaps
 
     def corrected(source: GapSource) -> GapSource:
         if source.why not in ("gone", "used_up") or identity(source) not in shown:
             return source
         return msgspec.structs.replace(source, exact=False, why="gone", left=UNLIMITED, dead_us=0)
 
-    changed = [msgspec.structs.replace(gap, sources=tuple(map(corrected, gap.sources))) for gap in gaps]
-    return tuple(gap if new == gap else new for gap, new in zip(gaps, changed, strict=True))
+    changed = [msgspec.structs.replace(gap, sources=tuple(map(corrected, gap.sources))) for gap in state.gaps]
+    return tuple(gap if new == gap else new for gap, new in zip(state.gaps, changed, strict=True))
 
 
 def targets_of(state: GuildState, taken: SampleTaken) -> dict[InviteCode, tuple[UserId, ...]]:
     """For whom invites are, without those whose code has come back as another one."""
-    listed = {**state.tombstones, **state.counters} if state.targets else {}
+    if not state.targets:
+        return state.targets
+    listed = {**state.tombstones, **state.counters}
     reborn = {now.code for now in taken.changed if now.code in listed and identity(listed[now.code]) != identity(now)}
     return {code: users for code, users in state.targets.items() if code not in reborn}
 
@@ -161,8 +171,7 @@ def _is_it(made: CreationLogged, created_at_us: int) -> bool:
 
 
 def _fell(state: GuildState, now: Counter) -> bool:
-    before = state.counters.get(now.code)
-    return before is not None and before.created_at_us == now.created_at_us and now.uses < before.uses
+    return is_listed(state, now) and now.uses < state.counters[now.code].uses
 
 
 def _vanity_fell(before: Vanity | None, now: Vanity | None) -> bool:

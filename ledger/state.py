@@ -113,7 +113,7 @@ class Roll(dict[UserId, tuple[Period, ...]]):
         self.here = here
         if is_case is not was_case:
             (self.cases.add if is_case else self.cases.remove)(user)
-        super().__setitem__(user, periods)
+        dict.__setitem__(self, user, periods)  # pyright: ignore[reportUnknownMemberType] -- quicker than super()
 
     def __copy__(self) -> Self:
         copied = type(self)()

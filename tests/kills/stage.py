@@ -101,6 +101,7 @@ def small_chunks() -> Iterator[None]:
         patch.setattr(recovery, "FEED_RECORDS", 4)
         patch.setattr(guild_module, "REPLAYED_AT_ONCE", 2)
         patch.setattr(rehydration, "VERIFIED_AT_ONCE", 2)
+        patch.setattr(rehydration, "VETTED_AT_ONCE", 2)
         patch.setattr(following, "QUEUED_BYTES", 2_000)
         patch.setattr(following, "PIECE_RECORDS", 4)
         yield
