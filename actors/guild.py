@@ -191,7 +191,7 @@ class GuildActor:
         self.guild = guild
         self.incarnation = incarnation
         self.state = GuildState(guild=guild)
-        self.presence = Presence(asks=incarnation * ASKS_A_LIFE)
+        self.presence = Presence(asks=incarnation * ASKS_A_LIFE, since_us=clock.stamp_us())
         self.head: Head | None = None
         self._journal = journal
         self._outside = outside

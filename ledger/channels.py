@@ -7,6 +7,7 @@ told late, or by a sample that was on its way, or in which Discord still lists t
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,9 @@ from ledger.records import Counter, Draft, Event, InviteCreated, InviteDied, Sam
 from ledger.samples import CHANNEL_DELETED, SKEW_US, UNLIMITED
 from ledger.state import Gap, GapSource, GuildState
 from ledger.windows import GAP_KEPT_US
+
+WITH_ITS_CHANNEL_US: Final = 10_000_000
+"""So far apart at most are told the deletion of a channel and that of its invites: one connection keeps its order."""
 
 
 def codes_in(state: GuildState, channel: ChannelId, arrived_us: int) -> tuple[InviteCode, ...]:
@@ -66,7 +70,9 @@ def _without(gap: Gap, codes: Collection[InviteCode], arrived_us: int) -> Gap:
 
 
 def _died(source: GapSource, arrived_us: int) -> GapSource:
-    if source.why not in ("gone", "used_up"):
+    """What a channel takes with it dies as it does: what was told to be dead long before was gone by then."""
+    had_gone = 0 < source.dead_us < arrived_us - WITH_ITS_CHANNEL_US
+    if had_gone or source.why not in ("gone", "used_up"):
         return source
     dead_us = min(source.dead_us or arrived_us + SKEW_US, arrived_us + SKEW_US)
     return msgspec.structs.replace(source, exact=False, why=CHANNEL_DELETED, left=UNLIMITED, dead_us=dead_us)

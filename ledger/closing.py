@@ -20,8 +20,9 @@ from ledger.effects import NO_REQUEST, SampleRequest
 from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
 from ledger.presence import Presence
-from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, shown_again, targets_of
+from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, shown_again
 from ledger.state import DeskJoin, Gap, GuildState
+from ledger.taking_in import SALVAGED
 from ledger.testimony import Joined
 from ledger.verdicts import Reopening, close_window, plain_verdict, pronounce, reported_verdict
 from ledger.windows import (
@@ -149,8 +150,8 @@ def _settle(state: GuildState, presence: Presence, sample: Sample, request: Samp
 
 
 def _knowing(state: GuildState, taken: r.SampleTaken) -> GuildState:
-    """The state, knowing which invites are shown that had seemed to vanish, and which codes are others' now."""
-    return msgspec.structs.replace(state, gaps=shown_again(state, taken), targets=targets_of(state, taken))
+    """The state, knowing which invites are shown that had seemed to vanish."""
+    return msgspec.structs.replace(state, gaps=shown_again(state, taken))
 
 
 def _newest_window(state: GuildState, gap: Gap) -> Window:
@@ -179,19 +180,28 @@ def solve_again(
     before: int | None = None,
 ) -> Iterator[r.Draft]:
     """Windows that were closed before, worked out anew: those of ``gaps`` that differ from the state's, and those of
-    joins of which something was ``heard``. A window that still waits for a sample is left to that; so are those from
-    the gap ``before`` on.
+    joins of which something was ``heard``, or that were not known when they were closed. A window that still waits
+    for a sample is left to that; so are those from the gap ``before`` on.
     """
     if not gaps:
         return
     changed = {gap.number for gap, before in zip(gaps, state.gaps, strict=True) if gap != before}
     solved = min(gaps[-1].number - state.unsolved, gaps[-1].number if before is None else before - 1)
     for window in windows_of(gaps, state.desk.values()):
-        told = heard and any((join.user, join.opened_us) in heard for join in window.joins)
-        is_concerned = told or any(gap.number in changed for gap in window.gaps)
+        is_concerned = any(gap.number in changed for gap in window.gaps) or any(
+            (join.user, join.opened_us) in (heard or ()) or _is_unsolved(state, join) for join in window.joins
+        )
         if is_concerned and window.joins and window.gaps[-1].number <= solved:
             findings = work_out(window, ground_of(state, window))
             yield from close_window(state, findings, cause, Reopening(state.seq + 1, heard or {}))
+
+
+def _is_unsolved(state: GuildState, join: DeskJoin) -> bool:
+    """Whether it is of a window that was closed before the join was known: heard late, or salvaged."""
+    period = state.membership(join.user, join.opened_us)
+    if period is None:
+        return False
+    return period.status is r.Status.PENDING or (period.status is r.Status.UNKNOWN and period.reason == SALVAGED)
 
 
 def _too_early_s(state: GuildState, sample: Sample) -> float:

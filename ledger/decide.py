@@ -38,6 +38,7 @@ from ledger.phases import Phase, move
 from ledger.presence import LEFT, NO_ERRAND, Presence
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
+from ledger.samples import APPROVAL, lived_on
 from ledger.state import Assignment, GuildState
 from ledger.vip import vip_drafts
 from ledger.windows import needs_sample
@@ -171,7 +172,9 @@ def _drafts(state: GuildState, presence: Presence, message: _Dispatch) -> tuple[
             return _unless_too_many(state, len(state.births), born, message.cause)
         case m.NoteInviteDied():
             died = r.InviteDied(code=message.code, arrived_us=message.arrived_us)
-            return _unless_too_many(state, len(state.deaths), died, message.cause)
+            drafts = _unless_too_many(state, len(state.deaths), died, message.cause)
+            is_first = message.code not in state.deaths and any(draft.event == died for draft in drafts)
+            return (*drafts, *solve_again(state, lived_on(state, died), message.cause)) if is_first else drafts
         case _:
             assert_never(message)
 
@@ -276,9 +279,12 @@ def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> D
         since_us = max(message.at_us, state.ours_from_us)
         drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
         effects = (Welcome(counting_since_us=since_us),)
+    switched = _has_switched(state, presence, message)
+    if switched:
+        drafts = (*drafts, _control(state, r.ContinuityBroken(reason=APPROVAL, at_us=message.at_us), "approval"))
     same_session = state.baseline is not None and state.baseline.session == message.session
     known = presence.session == message.session
-    ready = same_session and not state.broken
+    ready = same_session and not state.broken and not switched
     presence = msgspec.structs.replace(
         _moved(presence, Phase.LIVE if ready else Phase.SYNCING),
         session=message.session,
@@ -294,6 +300,12 @@ def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> D
     if not presence.reconciled:
         effects = (*effects, ListMembers(session=message.session))
     return Decision(presence=presence, drafts=drafts, effects=effects)
+
+
+def _has_switched(state: GuildState, presence: Presence, message: m.GuildCameUp) -> bool:
+    """Whether members are approved by hand since just now, or no more: an applicant's use may lie in the gap."""
+    before = presence.approval if presence.session else state.approval
+    return state.baseline is not None and message.approval != before
 
 
 def _went_away(state: GuildState, presence: Presence, message: m.GuildWentAway) -> Decision:
@@ -319,7 +331,7 @@ def _gap(state: GuildState, presence: Presence, message: m.NoteGap) -> Decision:
 
 def _unsure(presence: Presence) -> Presence:
     """An open membership is not taken for sure until the member list was compared again."""
-    return msgspec.structs.replace(presence, reconciled=False, list_us=0, left={})
+    return msgspec.structs.replace(presence, reconciled=False, list_us=0)
 
 
 def _on_no_errand(presence: Presence) -> Presence:
@@ -341,14 +353,14 @@ def _permissions(state: GuildState, presence: Presence, message: m.NotePermissio
 
 
 def _assign(state: GuildState, presence: Presence, message: m.AssignInvite) -> Decision:
-    """A redelivery, or the same person once more, writes nothing. Label and targets stay where none are named."""
+    """A redelivery, or the same person once more, writes nothing. Its label stays where none is named."""
     held = state.assignments.get(message.code, ())
     current = held[-1] if held else None
     cause = r.InteractionCause(interaction=message.interaction)
     repeated = is_handled(state, cause)
-    label, targets = state.labels.get(message.code, ""), state.targets.get(message.code, ())
-    wanted = (message.staff, message.label or label, message.targets or targets)
-    if current is not None and (repeated or wanted == (current.staff, label, targets)):
+    label = state.labels.get(message.code, "")
+    told = current is not None and message.made is None and current.staff == message.staff
+    if current is not None and (repeated or (told and message.label in ("", label))):
         before = next(reversed(held[:-1]), None) if repeated else None
         kept = Assigned(code=message.code, label=label, assignment=current, before=before, news=repeated)
         return Decision(presence=presence, answer=kept)
@@ -360,6 +372,7 @@ def _assign(state: GuildState, presence: Presence, message: m.AssignInvite) -> D
         by=state.name_of(message.by),
         label=message.label,
         targets=message.targets,
+        made_us=message.made.created_at_us if message.made else 0,
     )
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)

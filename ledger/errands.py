@@ -62,7 +62,7 @@ def _audit(state: GuildState, presence: Presence) -> _Found:
     audit = msgspec.structs.replace(presence.audit, number=number)
     asking = msgspec.structs.replace(presence, asks=number, audit=audit)
     # Windows older than the oldest gap that is kept are worked out no more, so their invites do not matter.
-    oldest_us = state.gaps[0].opened.requested_us - LISTED_LATE_US if state.gaps else until_us
+    oldest_us = state.gaps[0].opened.requested_us - LISTED_LATE_US if state.gaps else since_us
     return asking, ReadAudit(
         number=number, since_us=since_us, invites_since_us=max(since_us, oldest_us), due_us=due_us
     )

@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, is_listed, shown_again, targets_of
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, is_listed, lived_on, shown_again
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -31,6 +31,7 @@ from ledger.state import (
     Sweep,
     Unheard,
     identity,
+    identity_of,
 )
 from ledger.taking_in import take_in
 from ledger.testimony import WAYS, names
@@ -43,6 +44,7 @@ V = TypeVar("V")
 MAX_INTERACTIONS: Final = 256
 MAX_TOMBSTONES: Final = 200
 MAX_UNHEARD: Final = 20_000
+MAX_TARGETS: Final = 2_000
 MAX_CARRIED: Final = 1_000
 HEARD_OF_US: Final = 20_000_000
 """A member younger than this is often missing in Discord's search."""
@@ -227,7 +229,6 @@ def _break(state: GuildState, reason: str, at_us: int) -> None:
 
 def _sample(state: GuildState, event: r.SampleTaken) -> None:
     state.gaps = shown_again(state, event)
-    state.targets = targets_of(state, event)
     gap = close_gap(state, event)
     if gap is not None:
         oldest_us = gap.opened.answered_us - GAP_KEPT_US
@@ -253,7 +254,6 @@ def _settle(state: GuildState, event: r.SampleTaken) -> None:
     for birth in state.births.values():
         if birth.arrived_us < event.requested_us and birth.invite.code not in state.counters:
             state.tombstones[birth.invite.code] = birth.invite
-            state.targets.pop(birth.invite.code, None)
     _keep_newest(state.tombstones, MAX_TOMBSTONES)
     listed = (birth for birth in state.births.values() if is_listed(state, birth.invite))
     shown = {birth.invite.code: birth.arrived_us for birth in listed}
@@ -273,7 +273,6 @@ def _settle(state: GuildState, event: r.SampleTaken) -> None:
 
 def _replace_counters(state: GuildState, event: r.SampleTaken) -> None:
     for code in event.gone:
-        state.targets.pop(code, None)  # they were for that invite: the code may come back as another one
         gone = state.counters.pop(code, None)
         if gone is not None:
             state.tombstones[code] = gone
@@ -294,6 +293,8 @@ def _death(state: GuildState, event: r.InviteDied, cause: r.Cause) -> None:
         again = _may_have_come_back(state, event.code, before, cause)
         at_us = (max if again else min)(death.arrived_us, before.arrived_us)
         death = Death(at_us, "channel" if "channel" in (death.how, before.how) else death.how)
+    elif event.how != "channel":
+        state.gaps = lived_on(state, event)
     state.deaths[event.code] = death
     if event.how == "channel":
         state.gaps = without_channel(state.gaps, (event.code,), event.arrived_us)
@@ -453,7 +454,8 @@ def _assign(state: GuildState, event: r.InviteAssigned) -> None:
     if event.label:
         state.labels[event.code] = event.label
     if event.targets:
-        state.targets[event.code] = event.targets
+        state.targets[identity_of(event.code, event.made_us)] = event.targets
+        _keep_newest(state.targets, MAX_TARGETS)
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)
     held = (*state.assignments.get(event.code, ()), assignment)
     state.assignments[event.code] = tuple(sorted(held, key=_since)) if event.salvaged else held

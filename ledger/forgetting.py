@@ -39,7 +39,7 @@ def forget_member(state: GuildState, event: r.MemberForgotten, seq: int) -> None
     state.outbox = {key: each for key, each in state.outbox.items() if each[0] != user}
     state.posted = {key: each for key, each in state.posted.items() if not key.startswith(f"join/{user}/")}
     state.targets = {
-        code: tuple(name if each == user else each for each in those) for code, those in state.targets.items()
+        invite: tuple(name if each == user else each for each in those) for invite, those in state.targets.items()
     }
 
 

@@ -51,7 +51,7 @@ def join_drafts(
     periods = state.periods_of(join.user)
     current = periods[-1] if periods and periods[-1].is_open() else None
     if current is not None and not doubted and _is_repeat(current, join, reconciled=reconciled):
-        yield _repeat(state.name_of(join.user), current, join)
+        yield _repeat(state.name_of(join.user), current, join, listed=origin == "away" or current.listed)
         return
     yield from _forgotten_leave(state, join.user, join.cause, join.arrived_us)
     yield from _join(state, join, periods, origin=origin, missed_leave=current is not None)
@@ -79,14 +79,16 @@ def was_there_before(state: GuildState, joined_at_us: int) -> bool:
 def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
     """Whether it may be of a membership before the open one: only another list can tell.
 
-    So it is where the open one began after it, by clocks that differ, or was shown by a list just now: lists overtake
-    dispatches.
+    So it is where the open one began after it, by clocks that differ, or was shown by a list just now, also as an
+    alias: lists overtake dispatches.
     """
     current = state.current(leave.user)
     if current is None or not current.is_open():
         return False
-    soon = leave.arrived_us - current.arrived_us < LATE_LEAVE_US
-    return current.opened_us >= leave.arrived_us or (current.listed and soon)
+    aliases = (state.desk.get(r.join_key(leave.user, at_us)) for at_us in current.aliases)
+    shown_us = [current.arrived_us] * current.listed + [each.arrived_us for each in aliases if each is not None]
+    soon = any(leave.arrived_us - at_us < LATE_LEAVE_US for at_us in shown_us)
+    return current.opened_us >= leave.arrived_us or soon
 
 
 def doubting(presence: Presence, leave: m.RecordLeave) -> Presence:
@@ -145,11 +147,12 @@ def review_members(state: GuildState, presence: Presence, page: m.ReviewMembers)
 
 
 def _compared(presence: Presence, page: m.ReviewMembers) -> Presence:
-    """A list counts when nothing was missed between its first page and its last.
+    """A list counts when nothing was missed between its first page and its last, and this life has seen it begin.
 
     Else it may lack a page, or show what was before; the list that was asked for then follows it.
     """
-    list_us = page.started_us if int(page.after or "0") == 0 else presence.list_us
+    is_first = int(page.after or "0") == 0 and page.started_us >= presence.since_us
+    list_us = page.started_us if is_first else presence.list_us
     if page.upto == "" and page.started_us == list_us:
         since = {user: at_us for user, at_us in presence.left.items() if at_us >= page.started_us}
         return msgspec.structs.replace(presence, reconciled=True, list_us=0, left=since)
@@ -160,7 +163,7 @@ def _newcomers(state: GuildState, presence: Presence, page: m.ReviewMembers) -> 
     cause = r.InternalCause(what="member_list")
     seeds: list[r.SeededMember] = []
     for member in page.members:
-        if presence.left.get(member.user, -1) >= page.started_us:
+        if presence.left.get(member.user, -1) >= page.started_us or _is_of_before(state, member):
             continue  # on a page that was asked for later, they have come back
         if not state.periods_of(member.user) and was_there_before(state, member.joined_at_us):
             name = state.name_of(member.user)  # a tombstone: forgotten as an inviter before any list was read
@@ -184,6 +187,12 @@ def _newcomers(state: GuildState, presence: Presence, page: m.ReviewMembers) -> 
     for start in range(0, len(seeds), MAX_SEEDS):
         event = r.MembersSeeded(members=tuple(seeds[start : start + MAX_SEEDS]))
         yield r.Draft(event=event, cause=cause, key=f"seeded/{state.seq + 1}/{start}")
+
+
+def _is_of_before(state: GuildState, member: m.ListedMember) -> bool:
+    """Whether the row is of a membership before the open one: they came back while the page was on its way."""
+    current = state.current(member.user)
+    return current is not None and current.is_open() and member.joined_at_us < current.opened_us - SAME_JOIN_US
 
 
 def _gone(state: GuildState, page: m.ReviewMembers) -> Iterator[r.Draft]:
@@ -226,13 +235,16 @@ def _is_same(current: Period, joined_at_us: int, arrived_us: int) -> bool:
     return joined_at_us - current.opened_us <= SAME_JOIN_US and arrived_us - current.arrived_us <= SAME_JOIN_US
 
 
-def _repeat(name: UserId, current: Period, join: m.RecordJoin) -> r.Draft:
+def _repeat(name: UserId, current: Period, join: m.RecordJoin, *, listed: bool) -> r.Draft:
+    """The open membership told again. Of a ``listed`` one, or by a list, it may be another one all the same, with a
+    use of its own: lists overtake the events of a leave and a return.
+    """
     event = r.RepeatRecorded(
         user=name,
         joined_at_us=join.joined_at_us,
         arrived_us=join.arrived_us,
         session=join.session,
-        optional_use=not join.bot and not current.bot and not _is_same_join(current, join),
+        optional_use=not join.bot and not current.bot and (listed or not _is_same_join(current, join)),
     )
     return r.Draft(event=event, cause=join.cause, key=f"repeat/{name}/{join.joined_at_us}")
 

@@ -424,7 +424,8 @@ class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
     """From ``since_us`` on the code stands for this staff member; earlier assignments stay as they were.
 
     ``salvaged``: recorded before, in a branch that lost: those with a later ``since_us`` still follow it.
-    ``label``: the campaign that the invite is for; ``targets``: the only people who can use it, nobody = everybody.
+    ``label``: the campaign that the invite is for; ``targets``: the only people who can use it, nobody = everybody;
+    ``made_us``: when that invite was made, by Discord: a code can come back. 0 = it was not made just now.
     """
 
     code: InviteCode
@@ -435,6 +436,7 @@ class InviteAssigned(_Event, frozen=True, tag="invite_assigned"):
     salvaged: bool = False
     label: str = ""
     targets: tuple[UserId, ...] = ()
+    made_us: int = 0
 
 
 class EventUnreadable(_Event, frozen=True, tag="event_unreadable"):

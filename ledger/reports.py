@@ -6,7 +6,7 @@ from ledger.answers import CodeReport, CodesReport, GuildReport, MemberReport, O
 from ledger.ids import InviteCode, UserId
 from ledger.presence import Presence
 from ledger.records import Counter, join_key
-from ledger.state import GuildState, Period
+from ledger.state import GuildState, Period, identity
 
 
 def guild_report(state: GuildState, presence: Presence) -> GuildReport:
@@ -70,7 +70,7 @@ def codes_report(state: GuildState) -> CodesReport:
                 bot=invite.inviter if invite and invite.inviter_is_bot else None,
                 assignments=state.assignments.get(code, ()),
                 label=state.labels.get(code, ""),
-                targets=state.targets.get(code, ()),
+                targets=state.targets.get(identity(invite), ()) if invite else (),
                 made_us=invite.created_at_us if invite else 0,
             )
             for code, invite in codes.items()

@@ -4,20 +4,22 @@ A sample is complete or it is none: partial and failed answers never get here. T
 docs/attribution.md, "Sources in a gap"; each is named in ``GapSource.why``. Nothing here looks at joins.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
 import msgspec
 
 from ledger.forgetting import person
-from ledger.ids import VANITY, InviteCode, SessionId, UserId
-from ledger.records import Counter, CreationLogged, SampleTaken, Vanity
+from ledger.ids import VANITY, SessionId
+from ledger.records import Counter, CreationLogged, InviteDied, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
 
 SKEW_US: Final = 2_000_000
 LATE_DEATH_US: Final = 600_000_000
 """How far Discord's clock and ours may differ; and how late a death may be told: a RESUME replays what is old."""
+TOLD_AT_ONCE_US: Final = 10_000_000
+"""What a sample does not show any more was told to be dead by so long after it, but behind a RESUME."""
 LOG_AHEAD_US: Final = 1_000_000
 """An entry of the log may be dated before what it tells of: both by Discord's clocks, which differ little."""
 UNLIMITED: Final = -1
@@ -25,6 +27,8 @@ LOGGED: Final = "logged"
 """The class of an invite that only the audit log has told of."""
 CHANNEL_DELETED: Final = "channel_deleted"
 """The class of an invite whose channel was deleted under it."""
+APPROVAL: Final = "approval"
+"""Why continuity is broken where approval by hand was switched on or off."""
 APPLIED: Final = "applied"
 """The class of uses in a guild that approves by hand: an applicant's, who may join much later or never."""
 
@@ -84,25 +88,29 @@ def shown_again(state: GuildState, taken: SampleTaken) -> tuple[Gap, ...]:
     It may have been used by whoever joined there, but it was neither used up nor did it go.
     """
     shown = {identity(each) for each in taken.changed if not is_listed(state, each)}
-    if not shown:
-        return state.gaps
+    return tuple(_lived(gap, lambda source: identity(source) in shown) for gap in state.gaps) if shown else state.gaps
+
+
+def lived_on(state: GuildState, died: InviteDied) -> tuple[Gap, ...]:
+    """The same where an invite is told to die, for the first time, well after it had seemed to vanish."""
+
+    def is_it(source: GapSource) -> bool:
+        return source.code == died.code and not source.dead_us
+
+    until_us = died.arrived_us - TOLD_AT_ONCE_US
+    return tuple(_lived(gap, is_it) if gap.closed.answered_us < until_us else gap for gap in state.gaps)
+
+
+def _lived(gap: Gap, did: Callable[[GapSource], bool]) -> Gap:
+    """The gap, where some of its sources only seemed to vanish in it."""
 
     def corrected(source: GapSource) -> GapSource:
-        if source.why not in ("gone", "used_up") or identity(source) not in shown:
+        if source.why not in ("gone", "used_up") or not did(source):
             return source
         return msgspec.structs.replace(source, exact=False, why="gone", left=UNLIMITED, dead_us=0)
 
-    changed = [msgspec.structs.replace(gap, sources=tuple(map(corrected, gap.sources))) for gap in state.gaps]
-    return tuple(gap if new == gap else new for gap, new in zip(state.gaps, changed, strict=True))
-
-
-def targets_of(state: GuildState, taken: SampleTaken) -> dict[InviteCode, tuple[UserId, ...]]:
-    """For whom invites are, without those whose code has come back as another one."""
-    if not state.targets:
-        return state.targets
-    listed = {**state.tombstones, **state.counters}
-    reborn = {now.code for now in taken.changed if now.code in listed and identity(listed[now.code]) != identity(now)}
-    return {code: users for code, users in state.targets.items() if code not in reborn}
+    sources = tuple(map(corrected, gap.sources))
+    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
 
 
 def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
@@ -112,7 +120,8 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
     changed_session = () if closed.session == state.baseline.session else ("session",)
     seen = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
-    sources = tuple(_applied(each) for each in seen) if taken.approval or state.approval else seen
+    by_hand = taken.approval or state.approval or APPROVAL in state.broken
+    sources = tuple(_applied(each) for each in seen) if by_hand else seen
     return Gap(state.baseline, closed, state.broken + changed_session, (*sources, *_logged(state, taken)))
 
 
@@ -313,5 +322,5 @@ def _source(
         inviter_is_bot=of.inviter_is_bot,
         roles=of.roles,
         channel=of.channel,
-        targets=of.targets or tuple(person(state, each) for each in state.targets.get(of.code, ())),
+        targets=of.targets or tuple(person(state, each) for each in state.targets.get(identity(of), ())),
     )

@@ -174,7 +174,12 @@ class Birth(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def identity(invite: "Counter | GapSource") -> str:
     """What tells an invite from another one of the same code."""
-    return f"{invite.code}/{invite.created_at_us}"
+    return identity_of(invite.code, invite.created_at_us)
+
+
+def identity_of(code: InviteCode, created_at_us: int) -> str:
+    """The same of an invite that was created then."""
+    return f"{code}/{created_at_us}"
 
 
 class GapSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -311,7 +316,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     unheard: dict[str, Unheard] = {}
     sweep: Sweep = Sweep()
     labels: dict[InviteCode, str] = {}
-    targets: dict[InviteCode, tuple[UserId, ...]] = {}
+    targets: dict[str, tuple[UserId, ...]] = {}
     outbox: dict[str, tuple[UserId, int]] = {}
     posted: dict[str, Posted] = {}
     members: Roll = msgspec.field(default_factory=Roll)

@@ -61,7 +61,8 @@ class Guild(Life):
             if code != gone
         )
         told = (*listed, *also)
-        sample = Sample(requested_us=us(at_s), answered_us=us(at_s) + 1, session=SESSION, counters=told)
+        session = self.presence.session
+        sample = Sample(requested_us=us(at_s), answered_us=us(at_s) + 1, session=session, counters=told)
         self.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
 
     def joins(self, user: UserId, at_s: float, *, bot: bool = False, roles: tuple[RoleId, ...] = ()) -> None:

@@ -54,10 +54,10 @@ class Life:
         self.presence, self.errands = errands(self.state, self.presence)
         return decision
 
-    def kill(self) -> None:
-        """The next life: what is durable, and request numbers of its own."""
+    def kill(self, at_us: int = 0) -> None:
+        """The next life, which begins then: what is durable, and request numbers of its own."""
         self.state = replayed(self.records)
-        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000, since_us=at_us)
 
 
 def addressed(presence: Presence, message: m.Message) -> m.Message:

@@ -484,6 +484,7 @@ def made_for(user: UserId, life: Life) -> None:
         by=UserId("8"),
         at_us=START_US,
         targets=(user,),
+        made=counter,
     )
     life.tell(assign)
 
