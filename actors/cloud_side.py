@@ -69,6 +69,7 @@ class CloudSide:
             hears=hears,
             fenced=lambda: self._is_awaited,
             overtaken=self._overtaken,
+            beaten=self._following.doubt,
             clock=clock,
             sleep=sleep,
             log=log,

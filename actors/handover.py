@@ -39,6 +39,7 @@ class Handover:
         hears: whether this process hears Discord: every guild it is in has come, or is known to be away.
         fenced: whether this process acknowledges only what the cloud has (LEDGER_ACK).
         overtaken: called when somebody has a higher epoch.
+        beaten: called behind each beat.
         clock, sleep, log: as everywhere.
     """
 
@@ -50,6 +51,7 @@ class Handover:
         hears: Callable[[], bool],
         fenced: Callable[[], bool],
         overtaken: Callable[[], None],
+        beaten: Callable[[], None],
         clock: Clock,
         sleep: Sleep,
         log: FilteringBoundLogger,
@@ -59,6 +61,7 @@ class Handover:
         self._hears = hears
         self._fenced = fenced
         self._overtaken = overtaken
+        self._beaten = beaten
         self._clock = clock
         self._sleep = sleep
         self._log = log
@@ -119,6 +122,7 @@ class Handover:
                 try:
                     async with asyncio.timeout(BEAT_S):  # one request that hangs is no silence
                         is_alone = await self._presence.beat(epoch, number)
+                    self._beaten()
                     if not is_alone:
                         self._overtaken()
                 except (StorageError, TimeoutError) as error:

@@ -136,6 +136,9 @@ class Keeper:
             records = await self._prove_records(0.0, troubles)
             guilds = await self._read_checkpoints(troubles)
             done = True
+        following = self._store.following
+        if following is not None and following.behind():
+            troubles[following.layer.name] = f"it lacks {following.behind()} records"
         if not done:
             troubles["time"] = "not done before the bot had to end"
         self._tell(records, guilds, began_s, troubles)

@@ -2,7 +2,8 @@
 
 Rules: nothing waits for it but a journal whose LEDGER_ACK names the cloud. It lets records gather for a moment, so
 that a burst costs few requests; where an acknowledgement waits, it does not. A cloud that fails is asked again and
-again, with growing pauses; one that was away when the epoch was taken is asked who writes, before it gets anything.
+again, with growing pauses; one that was away when the epoch was taken is asked who writes, before it gets anything;
+so is one that has no longer what it confirmed, because somebody put an older copy in its place.
 Another process with a higher epoch ends this one (``Stale``).
 """
 
@@ -101,6 +102,7 @@ class Uploader:
         """How many records it gave."""
         await self._probe()
         if self._following.fenced:
+            await self._following.look()
             try:
                 return await self._following.give(self._journal.frames_after)
             except Stale:

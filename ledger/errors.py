@@ -11,12 +11,13 @@
     ├── NewerFormat            written by a later release; nothing was touched
     ├── Fenced                 the writer is stale: an incarnation or a base seq was overtaken
     ├── Stale                  this process is: another one has taken over the history
-    ├── WrongHistory           the cloud holds another history than this folder
+    ├── WrongHistory           log, database and cloud hold different histories
     └── FolderInUse            another process owns the data folder
 
 Each carries ``hint``: what the operator can do, one sentence.
 """
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 
@@ -99,12 +100,16 @@ class Stale(LedgerError):
 
 
 class WrongHistory(LedgerError):
-    """The cloud's lineage is not that of the data folder: one of them belongs to another bot. Nothing was touched."""
+    """Layers are of different lineages: one is another bot's, or of before a restore. Nothing was touched."""
 
-    hint = "give each bot a LEDGER_CLOUD of its own (another prefix will do), or start with the folder it belongs to"
+    hint = (
+        "give each bot a LEDGER_DATA, a DATABASE_URL and a LEDGER_CLOUD of its own (another prefix will do); behind "
+        "`restore --at`, which begins another history, move the database of before away, and name another prefix"
+    )
 
-    def __init__(self, cloud: str, folder: str) -> None:
-        super().__init__(f"the cloud holds the history {cloud[:8]}, this folder the history {folder[:8]}")
+    def __init__(self, lineages: Mapping[str, str]) -> None:
+        """``lineages``: by what holds it."""
+        super().__init__(" and ".join(f"the {name} holds the history {each[:8]}" for name, each in lineages.items()))
 
 
 class FolderInUse(LedgerError):

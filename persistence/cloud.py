@@ -169,6 +169,9 @@ class CloudLayer:
         await self._packer.pack()
         return True
 
+    async def is_as_left(self) -> bool:
+        return await self._reader.has_newest()
+
     async def scrub(self, begin: float, share: float) -> None:
         await self._reader.scrub(begin, share)
 

@@ -72,6 +72,12 @@ class CloudReader:
         async for k, data in self._segments(self.layout.k + 1, last):
             await self._take(self.layout, k, data)
 
+    async def has_newest(self) -> bool:
+        """Whether the newest segment known is still in the store: one list, and nothing is read."""
+        async for key in self._objects.keys(SEGMENTS, after=segment_key(self.layout.k - 1)):
+            return number_of(key) == self.layout.k
+        return self.layout.k == 0
+
     async def verify(self) -> None:
         """Follows every guild's chain through the records that are new.
 

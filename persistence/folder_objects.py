@@ -118,6 +118,7 @@ class FolderObjects:
                 if self._disk.identity(unfinished) is not None:
                     self._tidy(unfinished)
                     raise
+                self._disk.make_folder(unfinished.parent)  # it goes where somebody puts a copy in the store's place
             else:
                 self._tidy(unfinished)
                 return given

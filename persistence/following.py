@@ -23,6 +23,15 @@ Source: TypeAlias = Callable[[int, int], Awaitable[Sequence[Frame]]]
 """Reads at least so many (second) frames behind a gsn (first) from the other layers."""
 
 
+class PutBack(StorageError):
+    """The cloud was emptied, or a copy of before was put in its place, while this process wrote into it."""
+
+    hint = (
+        "who put an older copy in its place, or emptied it? What this process has is given to it again now; what "
+        "only others had written there since is gone"
+    )
+
+
 class Following:
     """The cloud's seat, and what waits for it.
 
@@ -34,6 +43,7 @@ class Following:
         self.layer = layer
         self.seat = Seat(layer, trails=True)
         self.fenced = False
+        self._is_doubted = False
         self.alone = asyncio.Lock()
         self._begun = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -51,6 +61,7 @@ class Following:
         holds what it had confirmed before, whatever was found there.
         """
         self.fenced = self.seat.healthy
+        self._is_doubted = False
         self._lineage = lineage
         self._terms += 1
         self._waiting.clear()
@@ -85,7 +96,29 @@ class Following:
             await self.layer.close()
             summary = await self.layer.open()
         if self._lineage and summary.lineage not in {"", self._lineage}:
-            raise StorageError(str(WrongHistory(summary.lineage, self._lineage)))
+            lineages = {"cloud": summary.lineage, "folder": self._lineage}
+            raise StorageError(str(WrongHistory(lineages)))
+
+    def doubt(self) -> None:
+        """From time to time: whether it still has what it confirmed is to be looked at."""
+        self._is_doubted = True
+        self._notify()
+
+    async def look(self) -> None:
+        """Looks, where that is doubted; if it has not, it is asked anew before it gets anything more.
+
+        Raises:
+            StorageError: when it has not (``PutBack``), or does not answer.
+        """
+        if not self._is_doubted:
+            return
+        async with self.alone:
+            if not await self.layer.is_as_left():
+                self.fenced = False
+                self._notify()
+                raise PutBack(f"{self.layer.name} has no longer what it confirmed")
+        self._is_doubted = False
+        self._notify()
 
     async def begun(self) -> None:
         """Returns at the next epoch."""
@@ -127,8 +160,8 @@ class Following:
         self._notify()
 
     def _notify(self) -> None:
-        """Something is to be done while it lacks records, or has not been asked who writes."""
-        if self.behind() or not self.fenced:
+        """Something is to be done while it lacks records, is doubted, or has not been asked who writes."""
+        if self.behind() or self._is_doubted or not self.fenced:
             self.arrived.set()
         else:
             self.arrived.clear()

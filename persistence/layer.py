@@ -221,6 +221,10 @@ class FencedLayer(Layer, Protocol):
         """Makes long histories cheap to read, beside whoever appends. False when there is nothing to do."""
         ...
 
+    async def is_as_left(self) -> bool:
+        """Whether it still has the newest of what is known to be there; not where a copy of before was put back."""
+        ...
+
     async def scrub(self, begin: float, share: float) -> None:
         """Reads once more what ``reread`` passes over: what was written, where copies of it are read since.
 

@@ -47,6 +47,15 @@ class CloudAway(StorageError):
     hint = "look at the store that LEDGER_CLOUD names: `inviteledger doctor` tries it"
 
 
+class Unread(StorageError):
+    """A layer nearby, which may hold a history, cannot be read, and nothing else remembers any."""
+
+    hint = (
+        "make it readable (owner, mode, mount, DATABASE_URL); or, if nothing in it matters, move it away. A history "
+        "that begins beside it would be another one"
+    )
+
+
 class Appended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An append that is durable, and where: names of layers. ``size_bytes``: its frames in the log."""
 
@@ -140,11 +149,12 @@ class Store:
 
         Raises:
             NewerFormat: when a later release wrote one of them; nothing was touched.
-            WrongHistory: when the cloud holds another history than this folder; nothing was touched.
+            WrongHistory: when layers hold different histories; nothing was touched.
             Stale: when another process has taken over in the cloud.
             StorageError: when no layer can be opened, or none of those that LEDGER_ACK names; when the newest one
                 failed before another had its records, or holds less than this process has acknowledged; or when all
-                is empty here and the cloud, which may know more, is away. To be tried again.
+                that can be read is empty, and the cloud is away, or another layer cannot be read: they may know more.
+                To be tried again.
         """
         try:
             if self.following is None:
@@ -165,6 +175,7 @@ class Store:
         newest = recovery.newest(self._seats)
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
+        self._mind_near()
         await self._mind_cloud()
         wanted = self._owed = max(newest.rank(), self._owed) if self._is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
@@ -407,6 +418,19 @@ class Store:
     def _is_cloud_away(self) -> bool:
         return self.following is not None and not self.following.seat.healthy
 
+    def _mind_near(self) -> None:
+        """At the first start, before anything is touched: whether the layers nearby are of one history, and one that
+        cannot be read is no more than behind.
+        """
+        if self.leader:
+            return
+        lineages = {seat.name: seat.summary.lineage for seat in self._healthy() if seat.summary.lineage}
+        if len({*lineages.values()}) > 1:
+            raise WrongHistory(lineages)
+        remembered = any(seat.summary.epoch for seat in self._seats if seat.healthy)
+        if len(self._healthy()) < len(self._near) and not remembered:
+            raise Unread(f"{self._troubles()}; and nothing that can be read knows of an earlier start")
+
     async def _mind_cloud(self) -> None:
         """Before anything is touched: whether this folder and the cloud go together."""
         if self.following is None:
@@ -419,7 +443,7 @@ class Store:
             return
         if own and lineage and lineage not in own:
             with seat.minding():
-                self._refuse(WrongHistory(lineage, min(own)))
+                self._refuse(WrongHistory({"cloud": lineage, "folder": min(own)}))
         elif self.leader and not await self._has_term(self.following.layer, seat.summary.epoch):
             raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self._epoch}")
 
@@ -451,7 +475,7 @@ class Store:
                 continue
             strange = seat.summary.lineage not in ("", self._lineage)
             await seat.begin(self._epoch, self._lineage)
-            if strange and seat.healthy:
+            if strange and seat.healthy:  # put in its place since this process began
                 text = f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine"
                 said.append(f"{text}, and its facts are recorded anew")
                 await seat.set_aside(0, self.salvage)

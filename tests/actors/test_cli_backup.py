@@ -21,7 +21,7 @@ from actors.cli.exits import exit_code_of
 from actors.cli.restore import Wish, restore_backup
 from actors.settings import Settings
 from actors.sources import read_settings
-from ledger.errors import DiskFull, FolderInUse, NewerFormat
+from ledger.errors import DiskFull, FolderInUse, NewerFormat, WrongHistory
 from ledger.ids import GuildId, UserId
 from ledger.records import ContinuityBroken, Forgetting, Record
 from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged, becoming_whole, read_note
@@ -467,8 +467,8 @@ def test_a_cut_that_leaves_nothing_out_says_so(tmp_path: Path):
     assert "without --at it would be the same history" in said
 
 
-def test_a_cut_history_wins_over_the_layer_that_holds_what_was_cut(tmp_path: Path):
-    """The database of before lies beside the restored log: it is set aside, and brings nothing back."""
+def test_a_cut_history_does_not_start_with_the_layer_that_holds_what_was_cut(tmp_path: Path):
+    """The database of before: beside the restored log, or where DATABASE_URL says. It would bring it all back."""
     frames = write_history(tmp_path / "data", played(3))
     asyncio.run(started(tmp_path / "data"))
     back(tmp_path / "data", tmp_path / "kept")
@@ -476,9 +476,11 @@ def test_a_cut_history_wins_over_the_layer_that_holds_what_was_cut(tmp_path: Pat
     restore(tmp_path / "kept", tmp_path / "new", until_ms)
     cut = heads_in(tmp_path / "new")
     shutil.copy(tmp_path / "data" / "ledger.db", tmp_path / "new")
+    with pytest.raises(WrongHistory):
+        asyncio.run(started(tmp_path / "new"))
+    (tmp_path / "new" / "ledger.db").unlink()
     report, heads = asyncio.run(started(tmp_path / "new"))
     assert report.leader == "log"
-    assert any("LOST BRANCH" in note for note in report.notes)
     assert heads == cut
 
 

@@ -117,6 +117,45 @@ async def test_a_named_cloud_that_is_away_is_waited_for_then_answers_are_degrade
         assert [line["user"] for line in bot.events("join.acknowledged")] == ["1", "2", "3"]
 
 
+@pytest.mark.parametrize("ack", ["cloud", ""])
+@pytest.mark.parametrize("emptied", [False, True])
+async def test_a_cloud_that_an_older_copy_was_put_in_place_of_gets_all_of_it_again(ack: str, *, emptied: bool):
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack=ack)) as bot:
+        following = bot.store.following
+        assert following is not None
+        await bot.journal.open(GUILD, 1)
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        await bot.until(lambda: not following.behind())
+        before = MemoryBucket() if emptied else sky.bucket.copy()
+        await bot.journal.append(GUILD, 1, 1, (draft(2),))
+        await bot.until(lambda: not following.behind())
+        sky.bucket.roll_back(before)
+        following.doubt()
+        await bot.until(lambda: bool(bot.events("cloud.recovered")) and not following.behind())
+        (failure,) = bot.events("cloud.failed")
+        assert "no longer" in str(failure["error"])
+        assert await sky.users() == ["1", "2"]
+        await bot.journal.open(GUILD, 2)
+        assert not (await bot.journal.append(GUILD, 2, 2, (draft(3),))).degraded
+        await bot.until(lambda: not following.behind())
+    assert await sky.users() == ["1", "2", "3"]
+
+
+async def test_a_cloud_that_is_as_it_was_left_is_looked_at_and_goes_on():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        following = bot.store.following
+        assert following is not None
+        await bot.journal.open(GUILD, 1)
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        await bot.until(lambda: not following.behind())
+        following.doubt()
+        await bot.until(lambda: not following.arrived.is_set())
+        assert not bot.events("cloud.failed")
+        assert following.fenced
+
+
 async def test_all_who_wait_for_the_cloud_share_its_uploads():
     sky = Sky()
     async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:

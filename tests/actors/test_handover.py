@@ -31,6 +31,7 @@ class Side:
         self.lines = StringIO()
         self.epoch, self.hears, self.fenced, self.noticed = epoch, False, True, 0
         self.clock = clock
+        self.beats = 0
         self.before_nap = lambda: None
         log = structlog.wrap_logger(
             structlog.PrintLogger(self.lines),
@@ -43,6 +44,7 @@ class Side:
             hears=lambda: self.hears,
             fenced=lambda: self.fenced,
             overtaken=self._notice,
+            beaten=self._count,
             clock=clock,
             sleep=self.nap,
             log=log,
@@ -50,6 +52,9 @@ class Side:
 
     def _notice(self) -> None:
         self.noticed += 1
+
+    def _count(self) -> None:
+        self.beats += 1
 
     async def nap(self, seconds: float) -> None:
         self.before_nap()
@@ -228,11 +233,13 @@ async def test_the_pulse_is_shown_while_an_epoch_is_held_and_only_then():
     await turns(4)
     assert shown
     assert not any(shown)
+    assert side.beats == 0
     side.epoch, before = EPOCH, len(shown)
     await turns(8)
     life.cancel()
     assert set(shown[-1]) == {f"pulse/{EPOCH:010d}"}
     assert shown[-2] != shown[-1]
+    assert side.beats == int(shown[-1][f"pulse/{EPOCH:010d}"]) + 1 - before
     assert clock.now_s - VirtualClock().now_s == len(shown) * BEAT_S
     assert len(shown) > before + 1
 

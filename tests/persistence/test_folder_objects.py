@@ -264,3 +264,12 @@ async def test_a_lost_answer_is_known_again():
 
 def test_its_address_is_where_it_is(tmp_path: Path):
     assert objects_in(tmp_path / "a b").address == f"{tmp_path.as_uri()}/a%20b"
+
+
+async def test_a_copy_that_is_put_in_the_stores_place_is_written_into(tmp_path: Path):
+    """``mv store away; mkdir store; cp -a away/* store/``: what begins with a dot stays behind."""
+    objects = objects_in(tmp_path)
+    assert await objects.create("seg/1", ONE)
+    (tmp_path / UNFINISHED).rmdir()
+    assert await objects.create("seg/2", TWO)
+    assert await listed(objects) == ["seg/1", "seg/2"]

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError
+from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError, WrongHistory
 from ledger.ids import GuildId
 from persistence.formats import RELEASE
 from persistence.frames import Frame
@@ -21,7 +21,7 @@ from persistence.recovery import _fill, _fork, _part, leader_of, rejoin
 from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
-from persistence.store import Appended, Store
+from persistence.store import Appended, Store, Unread
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
 
@@ -595,14 +595,29 @@ async def test_what_was_acknowledged_beside_a_layer_that_could_not_be_read_is_ne
     assert tuple((await third.open_guild(RED)).tail())[1:] == acknowledged.records
 
 
-async def test_a_layer_of_another_history_is_set_aside_whole_and_given_ours(world: World):
-    await world.join(RED, 2)
+async def strange_database() -> MemoryLayer:
+    """Another bot's, or this one's before `restore --at`."""
     strangers = World()
     strangers.store = Store([strangers.database], TestClock(), TestRandomness(100))
     await strangers.store.start()
     await strangers.join(BLUE)
-    world.database = strangers.database
-    report = await world.process().start()
+    return strangers.database
+
+
+async def test_a_layer_of_another_history_is_refused_and_nothing_is_touched(world: World):
+    await world.join(RED, 2)
+    world.database = await strange_database()
+    before = [[frame.data async for frame in layer.frames_after(0)] for layer in (world.log, world.database)]
+    with pytest.raises(WrongHistory, match=r"log holds .* and the database holds"):
+        await world.process().start()
+    assert [[frame.data async for frame in layer.frames_after(0)] for layer in (world.log, world.database)] == before
+    assert world.database.quarantine == []
+
+
+async def test_one_that_is_put_in_a_layers_place_meanwhile_is_set_aside_whole_and_given_ours(world: World):
+    await world.join(RED, 2)
+    vars(world.database).update(vars(await strange_database()))
+    report = await world.store.restart_epoch()
     assert [note for note in report.notes if "LOST BRANCH" in note] == [
         "LOST BRANCH: database holds another history; it is kept in quarantine, and its facts are recorded anew"
     ]
@@ -611,6 +626,24 @@ async def test_a_layer_of_another_history_is_set_aside_whole_and_given_ours(worl
         frame.data async for frame in world.log.frames_after(0)
     ]
     assert len(world.database.quarantine) == 1
+
+
+@pytest.mark.parametrize("unread", ["log", "database"])
+async def test_no_history_begins_beside_a_layer_that_cannot_be_read(unread: str):
+    layers = {name: MemoryLayer(name) for name in ("log", "database")}
+    store = Store([*layers.values()], TestClock(), TestRandomness())
+    layers[unread].go_away(StorageError("no permission"))
+    with pytest.raises(Unread, match=f"{unread}: no permission"):
+        await store.start()
+    layers[unread].come_back()
+    assert (await store.start()).epoch == 1, "nothing was begun"
+
+
+async def test_a_layer_that_cannot_be_read_holds_up_no_history_that_another_remembers(world: World):
+    await world.join(RED, 2)
+    log = MemoryLayer("log")
+    log.go_away(StorageError("no permission"))
+    assert (await Store([log, world.database], TestClock(), TestRandomness()).start()).leader == "database"
 
 
 async def test_a_layer_that_was_brought_back_knows_the_epoch_though_nothing_was_written_in_it(world: World):
