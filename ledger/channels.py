@@ -54,9 +54,15 @@ def _told_of(state: GuildState, event: Event) -> Iterable[Counter]:
     return ()
 
 
-def without_channel(gaps: tuple[Gap, ...], codes: Collection[InviteCode], arrived_us: int) -> tuple[Gap, ...]:
-    """The gaps, knowing since ``arrived_us`` that these invites died with their channel."""
-    return tuple(_without(gap, codes, arrived_us) if _may_hold(gap, arrived_us) else gap for gap in gaps)
+def without_channel(
+    gaps: tuple[Gap, ...], codes: Collection[InviteCode], arrived_us: int, *, replayed: bool
+) -> tuple[Gap, ...]:
+    """The gaps, knowing since ``arrived_us`` that these invites died with their channel.
+
+    ``replayed``: by a RESUME, so nobody knows how long before.
+    """
+    within_us = arrived_us if replayed else WITH_ITS_CHANNEL_US
+    return tuple(_without(gap, codes, arrived_us, within_us) if _may_hold(gap, arrived_us) else gap for gap in gaps)
 
 
 def _may_hold(gap: Gap, arrived_us: int) -> bool:
@@ -64,14 +70,14 @@ def _may_hold(gap: Gap, arrived_us: int) -> bool:
     return arrived_us <= gap.closed.answered_us + GAP_KEPT_US
 
 
-def _without(gap: Gap, codes: Collection[InviteCode], arrived_us: int) -> Gap:
-    sources = tuple(_died(each, arrived_us) if each.code in codes else each for each in gap.sources)
+def _without(gap: Gap, codes: Collection[InviteCode], arrived_us: int, within_us: int) -> Gap:
+    sources = tuple(_died(each, arrived_us, within_us) if each.code in codes else each for each in gap.sources)
     return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
 
 
-def _died(source: GapSource, arrived_us: int) -> GapSource:
+def _died(source: GapSource, arrived_us: int, within_us: int) -> GapSource:
     """What a channel takes with it dies as it does: what was told to be dead long before was gone by then."""
-    had_gone = 0 < source.dead_us < arrived_us - WITH_ITS_CHANNEL_US
+    had_gone = 0 < source.dead_us < arrived_us - within_us
     if had_gone or source.why not in ("gone", "used_up"):
         return source
     dead_us = min(source.dead_us or arrived_us + SKEW_US, arrived_us + SKEW_US)

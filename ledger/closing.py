@@ -189,7 +189,9 @@ def solve_again(
     solved = min(gaps[-1].number - state.unsolved, gaps[-1].number if before is None else before - 1)
     for window in windows_of(gaps, state.desk.values()):
         is_concerned = any(gap.number in changed for gap in window.gaps) or any(
-            (join.user, join.opened_us) in (heard or ()) or _is_unsolved(state, join) for join in window.joins
+            (join.user, join.opened_us) in (heard or ()) or _is_unsolved(state, join)
+            for join in window.joins
+            if not join.optional
         )
         if is_concerned and window.joins and window.gaps[-1].number <= solved:
             findings = work_out(window, ground_of(state, window))

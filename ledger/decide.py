@@ -38,7 +38,7 @@ from ledger.phases import Phase, move
 from ledger.presence import LEFT, NO_ERRAND, Presence
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
-from ledger.samples import APPROVAL, lived_on
+from ledger.samples import APPROVAL, told_dead
 from ledger.state import Assignment, GuildState
 from ledger.vip import vip_drafts
 from ledger.windows import needs_sample
@@ -171,10 +171,11 @@ def _drafts(state: GuildState, presence: Presence, message: _Dispatch) -> tuple[
             born = r.InviteCreated(invite=message.invite, arrived_us=message.arrived_us)
             return _unless_too_many(state, len(state.births), born, message.cause)
         case m.NoteInviteDied():
-            died = r.InviteDied(code=message.code, arrived_us=message.arrived_us)
+            died = r.InviteDied(code=message.code, arrived_us=message.arrived_us, replayed=message.replayed)
             drafts = _unless_too_many(state, len(state.deaths), died, message.cause)
             is_first = message.code not in state.deaths and any(draft.event == died for draft in drafts)
-            return (*drafts, *solve_again(state, lived_on(state, died), message.cause)) if is_first else drafts
+            gaps = told_dead(state, died) if is_first else state.gaps
+            return drafts if gaps == state.gaps else (*drafts, *solve_again(state, gaps, message.cause))
         case _:
             assert_never(message)
 
@@ -200,11 +201,11 @@ def _unless_too_many(
 def _channel(state: GuildState, presence: Presence, message: m.NoteChannelDied) -> Decision:
     if is_handled(state, message.cause):
         return Decision(presence=presence)
-    arrived_us = message.arrived_us
+    arrived_us, replayed = message.arrived_us, message.replayed
     codes = codes_in(state, message.channel, arrived_us)
-    deaths = (r.InviteDied(code=code, arrived_us=arrived_us, how="channel") for code in codes)
+    deaths = (r.InviteDied(code=code, arrived_us=arrived_us, how="channel", replayed=replayed) for code in codes)
     drafts = tuple(_numbered(state, each, message.cause, f"died/{each.code}") for each in deaths)
-    gaps = without_channel(state.gaps, codes, arrived_us)
+    gaps = without_channel(state.gaps, codes, arrived_us, replayed=replayed)
     channels = deleted_lately(presence.channels, message.channel, arrived_us)
     presence = msgspec.structs.replace(presence, channels=channels)
     return Decision(presence=presence, drafts=(*drafts, *solve_again(state, gaps, message.cause)))

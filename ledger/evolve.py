@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, is_listed, lived_on, shown_again
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, is_listed, shown_again, told_dead
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -101,7 +101,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             for seed in event.members:
                 state.members[seed.user] = (_seeded(seed, arrived_us),)
         case r.RepeatRecorded():
-            _repeat(state, event)
+            _repeat(state, event, listed=isinstance(record.cause, r.InternalCause))
         case r.InviteCreated():
             state.births.setdefault(identity(event.invite), Birth(event.invite, event.arrived_us))
         case r.InviteDied():
@@ -195,7 +195,7 @@ def _leave_unread(state: GuildState, since_us: int, until_us: int) -> None:
     state.unread = (min(earlier, since_us) if later else since_us, max(later, until_us))
 
 
-def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
+def _repeat(state: GuildState, event: r.RepeatRecorded, *, listed: bool) -> None:
     period = state.current(event.user)
     if period is None:
         return
@@ -203,7 +203,12 @@ def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
     _put_period(state, event.user, aliased)
     if event.optional_use:
         state.desk[r.join_key(event.user, event.joined_at_us)] = DeskJoin(
-            person(state, event.user), period.opened_us, event.joined_at_us, event.arrived_us, optional=True
+            person(state, event.user),
+            period.opened_us,
+            event.joined_at_us,
+            event.arrived_us,
+            optional=True,
+            listed=listed,
         )
 
 
@@ -294,10 +299,10 @@ def _death(state: GuildState, event: r.InviteDied, cause: r.Cause) -> None:
         at_us = (max if again else min)(death.arrived_us, before.arrived_us)
         death = Death(at_us, "channel" if "channel" in (death.how, before.how) else death.how)
     elif event.how != "channel":
-        state.gaps = lived_on(state, event)
+        state.gaps = told_dead(state, event)
     state.deaths[event.code] = death
     if event.how == "channel":
-        state.gaps = without_channel(state.gaps, (event.code,), event.arrived_us)
+        state.gaps = without_channel(state.gaps, (event.code,), event.arrived_us, replayed=event.replayed)
 
 
 def _may_have_come_back(state: GuildState, code: InviteCode, before: Death, cause: r.Cause) -> bool:

@@ -86,7 +86,8 @@ def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
     if current is None or not current.is_open():
         return False
     aliases = (state.desk.get(r.join_key(leave.user, at_us)) for at_us in current.aliases)
-    shown_us = [current.arrived_us] * current.listed + [each.arrived_us for each in aliases if each is not None]
+    shown_us = [each.arrived_us for each in aliases if each is not None and each.listed]
+    shown_us += [current.arrived_us] * current.listed
     soon = any(leave.arrived_us - at_us < LATE_LEAVE_US for at_us in shown_us)
     return current.opened_us >= leave.arrived_us or soon
 

@@ -59,11 +59,12 @@ class NoteInviteBorn(_Message, frozen=True):
 
 
 class NoteInviteDied(_Message, frozen=True):
-    """INVITE_DELETE."""
+    """INVITE_DELETE. ``replayed``: by a RESUME, so that nobody knows how long before."""
 
     cause: GatewayCause
     code: InviteCode
     arrived_us: int
+    replayed: bool = False
 
 
 class NoteChannelDied(_Message, frozen=True):
@@ -72,6 +73,7 @@ class NoteChannelDied(_Message, frozen=True):
     cause: GatewayCause
     channel: ChannelId
     arrived_us: int
+    replayed: bool = False
 
 
 class DeletedInvite(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -235,11 +235,12 @@ class InviteCreated(_Event, frozen=True, tag="invite_created"):
 
 
 class InviteDied(_Event, frozen=True, tag="invite_died"):
-    """INVITE_DELETE (also sent for a used-up invite), or its channel was deleted."""
+    """INVITE_DELETE (also sent for a used-up invite), or its channel was deleted. ``replayed``: a RESUME told it."""
 
     code: InviteCode
     arrived_us: int
     how: Literal["deleted", "channel"] = "deleted"
+    replayed: bool = False
 
 
 class ContinuityBroken(_Event, frozen=True, tag="continuity_broken"):

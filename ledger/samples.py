@@ -4,16 +4,16 @@ A sample is complete or it is none: partial and failed answers never get here. T
 docs/attribution.md, "Sources in a gap"; each is named in ``GapSource.why``. Nothing here looks at joins.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
 import msgspec
 
 from ledger.forgetting import person
-from ledger.ids import VANITY, SessionId
+from ledger.ids import VANITY, SessionId, UserId
 from ledger.records import Counter, CreationLogged, InviteDied, SampleTaken, Vanity
-from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity
+from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity, identity_of, is_same_moment
 
 SKEW_US: Final = 2_000_000
 LATE_DEATH_US: Final = 600_000_000
@@ -79,7 +79,7 @@ def is_stale(state: GuildState, sample: Sample) -> bool:
 def is_listed(state: GuildState, invite: Counter) -> bool:
     """Whether the last sample listed this very invite."""
     before = state.counters.get(invite.code)
-    return before is not None and before.created_at_us == invite.created_at_us
+    return before is not None and is_same_moment(before.created_at_us, invite.created_at_us)
 
 
 def shown_again(state: GuildState, taken: SampleTaken) -> tuple[Gap, ...]:
@@ -91,14 +91,32 @@ def shown_again(state: GuildState, taken: SampleTaken) -> tuple[Gap, ...]:
     return tuple(_lived(gap, lambda source: identity(source) in shown) for gap in state.gaps) if shown else state.gaps
 
 
-def lived_on(state: GuildState, died: InviteDied) -> tuple[Gap, ...]:
-    """The same where an invite is told to die, for the first time, well after it had seemed to vanish."""
+def told_dead(state: GuildState, died: InviteDied) -> tuple[Gap, ...]:
+    """The gaps, where an invite that had seemed to vanish is told to die, for the first time: just behind the sample
+    that says when, well behind it that it had lived on. What a RESUME tells says neither.
+    """
+    alive = (state.counters.get(died.code), *(birth.invite for birth in state.births.values()))
+    another = {identity(each) for each in alive if each is not None and each.code == died.code}
 
     def is_it(source: GapSource) -> bool:
-        return source.code == died.code and not source.dead_us
+        return source.code == died.code and not source.dead_us and not another - {identity(source)}
 
-    until_us = died.arrived_us - TOLD_AT_ONCE_US
-    return tuple(_lived(gap, is_it) if gap.closed.answered_us < until_us else gap for gap in state.gaps)
+    def told(gap: Gap) -> Gap:
+        if died.arrived_us - gap.closed.answered_us > TOLD_AT_ONCE_US:
+            return _lived(gap, is_it)
+        return _changed(gap, lambda source: _dead(source, died.arrived_us) if is_it(source) else source)
+
+    return state.gaps if died.replayed else tuple(map(told, state.gaps))
+
+
+def _dead(source: GapSource, arrived_us: int) -> GapSource:
+    vanished = source.why in ("gone", "used_up")
+    return msgspec.structs.replace(source, dead_us=arrived_us + SKEW_US) if vanished else source
+
+
+def _changed(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
+    sources = tuple(map(change, gap.sources))
+    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
 
 
 def _lived(gap: Gap, did: Callable[[GapSource], bool]) -> Gap:
@@ -109,8 +127,7 @@ def _lived(gap: Gap, did: Callable[[GapSource], bool]) -> Gap:
             return source
         return msgspec.structs.replace(source, exact=False, why="gone", left=UNLIMITED, dead_us=0)
 
-    sources = tuple(map(corrected, gap.sources))
-    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
+    return _changed(gap, corrected)
 
 
 def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
@@ -190,7 +207,7 @@ def _vanity_fell(before: Vanity | None, now: Vanity | None) -> bool:
 def _risen(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     for now in taken.changed:
         before = state.counters.get(now.code)
-        if before is None or before.created_at_us != now.created_at_us:
+        if before is None or not is_listed(state, now):
             source = _newcomer(state, now)
         elif now.uses < before.uses:
             source = _source(state, now, exact=False, uses=UNLIMITED, why="counter_fell")
@@ -208,7 +225,8 @@ def _newcomer(state: GuildState, now: Counter) -> GapSource:
     if is_news and not any(identity(source) == identity(now) for gap in state.gaps for source in gap.sources):
         return _source(state, now, exact=True, uses=now.uses, why="new")
     tombstone = state.tombstones.get(now.code)
-    known = tombstone.uses if tombstone and tombstone.created_at_us == now.created_at_us else 0
+    is_it = tombstone is not None and is_same_moment(tombstone.created_at_us, now.created_at_us)
+    known = tombstone.uses if tombstone and is_it else 0
     return _source(state, now, exact=False, uses=max(0, now.uses - known), why="unlisted_before")
 
 
@@ -276,7 +294,7 @@ def _is_told_late(state: GuildState, birth: Birth) -> bool:
 
 def _is_reborn(state: GuildState, now: Counter) -> bool:
     before = state.counters.get(now.code)
-    return before is not None and before.created_at_us != now.created_at_us
+    return before is not None and not is_same_moment(before.created_at_us, now.created_at_us)
 
 
 def _gone(state: GuildState, last: Counter, death: Death | None, taken: SampleTaken) -> Iterator[GapSource]:
@@ -322,5 +340,10 @@ def _source(
         inviter_is_bot=of.inviter_is_bot,
         roles=of.roles,
         channel=of.channel,
-        targets=of.targets or tuple(person(state, each) for each in state.targets.get(identity(of), ())),
+        targets=of.targets or tuple(person(state, each) for each in _targets_of(state, of)),
     )
+
+
+def _targets_of(state: GuildState, invite: Counter) -> Sequence[UserId]:
+    """For whom it is alone; where Discord did not say when it was made, its code has to do."""
+    return state.targets.get(identity(invite)) or state.targets.get(identity_of(invite.code, 0), ())

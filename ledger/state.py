@@ -21,6 +21,8 @@ LEFT_UNKNOWN: Final = -1
 """``Period.left_us`` of a membership that ended while nobody looked."""
 OPEN: Final = frozenset({Status.CANDIDATES, Status.LIKELY, Status.CONFLICT})
 """Statuses that wait for a person."""
+MOMENT_US: Final = 1_000
+"""The gateway tells to the microsecond when somebody joined and an invite was made, REST to the millisecond."""
 MAY_WAIT: Final = OPEN | {Status.REPORTED}
 """Who is reported waits only where that credits nobody: ``Period.is_case``."""
 
@@ -63,7 +65,9 @@ class Period(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def began_at(self, joined_at_us: int) -> bool:
         """Whether this joined_at is one of this membership's."""
-        return joined_at_us == self.opened_us or joined_at_us in self.aliases
+        return is_same_moment(self.opened_us, joined_at_us) or any(
+            is_same_moment(at_us, joined_at_us) for at_us in self.aliases
+        )
 
     def is_case(self) -> bool:
         """Whether it is a join that waits for a person: open, or one that the owner does not let a report credit."""
@@ -179,7 +183,12 @@ def identity(invite: "Counter | GapSource") -> str:
 
 def identity_of(code: InviteCode, created_at_us: int) -> str:
     """The same of an invite that was created then."""
-    return f"{code}/{created_at_us}"
+    return f"{code}/{created_at_us // MOMENT_US}"
+
+
+def is_same_moment(one_us: int, other_us: int) -> bool:
+    """Whether Discord may have told one time of its own in these two ways."""
+    return abs(one_us - other_us) < MOMENT_US
 
 
 class GapSource(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -223,7 +232,8 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A join, or the repeated event of one (``optional``), that is being worked out.
 
     ``opened_us`` names the membership; ``limits``: reasons why nothing better than likely can be said;
-    ``roles_told``: the join's own event has told its ``roles``, so the member joined with these and no others.
+    ``roles_told``: the join's own event has told its ``roles``, so the member joined with these and no others;
+    ``listed``: a repeat that a member list told.
     """
 
     user: UserId
@@ -234,6 +244,7 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     roles: tuple[RoleId, ...] = ()
     limits: tuple[str, ...] = ()
     roles_told: bool = False
+    listed: bool = False
 
 
 class Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -338,7 +349,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     def membership(self, user: UserId, opened_us: int) -> Period | None:
         """The membership of the user that began with this joined_at."""
         for each in reversed(self.periods_of(user)):
-            if each.opened_us == opened_us:
+            if is_same_moment(each.opened_us, opened_us):
                 return each
         return None
 
@@ -363,7 +374,7 @@ class GuildState(msgspec.Struct, kw_only=True):
 
     def holder_of(self, user: UserId, opened_us: int) -> UserId:
         """The name that a membership of the user stands under."""
-        mine = any(period.opened_us == opened_us for period in self.members.get(user, ()))
+        mine = any(is_same_moment(period.opened_us, opened_us) for period in self.members.get(user, ()))
         return user if mine else self.tombstone_of(user)
 
     def open_joins(self) -> Iterator[DeskJoin]:

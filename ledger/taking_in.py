@@ -11,7 +11,7 @@ import msgspec
 
 from ledger import records as r
 from ledger.forgetting import person
-from ledger.state import LEFT_UNKNOWN, DeskJoin, GuildState, Period
+from ledger.state import LEFT_UNKNOWN, DeskJoin, GuildState, Period, is_same_moment
 from ledger.windows import oldest_request_us
 
 SALVAGED: Final = "salvaged"
@@ -26,7 +26,7 @@ def take_in(state: GuildState, event: r.JoinRecorded) -> None:
     period = Period(at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot)
     if held is None:
         periods = _put_in(state, event, periods, period)
-    elif held.opened_us == at_us:
+    elif is_same_moment(held.opened_us, at_us):
         periods = _replaced(periods, held, _counted(held, period))
     else:
         periods = _parted(periods, held, period)

@@ -102,13 +102,14 @@ class Ground(msgspec.Struct, frozen=True):
     ``listed_before``: what a join that lies before the oldest known sample may have used; ``carried``: uses seen in
     earlier windows that a join may still claim; ``pooled``: Discord has shown here that a sample can miss a use made
     before its request (P2 does not hold), so a use of any gap may lie in each; ``told``: the source that the second
-    witness names, by user and membership, where that is to be believed.
+    witness names, by user and membership, where that is to be believed; ``by_hand``: members are approved so now.
     """
 
     listed_before: Sequence[GapSource] = ()
     carried: Sequence[GapSource] = ()
     pooled: bool = False
     told: Mapping[tuple[UserId, int], InviteCode] = {}
+    by_hand: bool = False
 
 
 class Findings(msgspec.Struct, frozen=True):
@@ -197,7 +198,12 @@ def ground_of(state: GuildState, window: Window) -> Ground:
     carried = tuple(each.source for each in state.carried if oldest_us <= each.seen_us <= opened.answered_us)
     earliest_us = min(bound.answered_us for bound in bounds_of(opened, window.gaps)) + SKEW_US
     before = any(join.joined_at_us <= earliest_us for join in window.joins)  # seldom, and a server has 1,000 invites
-    return Ground(listed(state, opened) if before else (), carried, state.pooled and len(window.gaps) > 1)
+    return Ground(
+        listed(state, opened) if before else (),
+        carried,
+        state.pooled and len(window.gaps) > 1,
+        by_hand=state.approval,
+    )
 
 
 class _Named(msgspec.Struct, frozen=True):
@@ -348,12 +354,15 @@ def _impossible(join: DeskJoin, source: GapSource) -> str:
 
 def sole_likely(findings: Findings) -> frozenset[InviteCode]:
     """Codes that are likely for one join alone, although it may have used none: a vanished limited invite whose room
-    was just what the unexplained joins need, or an applicant's use in a guild that approves by hand.
+    was just what the unexplained joins need, or an applicant's use in a guild that approves by hand; a use of before
+    only while it does so.
     """
-    unexplained = findings.claims - findings.window.proven
+    unexplained, by_hand = findings.claims - findings.window.proven, findings.ground.by_hand
+    seen_here = [source for gap in findings.window.gaps for source in gap.sources]
     return frozenset(
         source.code
         for finding in findings.joins
         for source in finding.sources
-        if source.why == APPLIED or (source.left != UNLIMITED and source.left == unexplained)
+        if (source.why == APPLIED and (by_hand or source in seen_here))
+        or (source.left != UNLIMITED and source.left == unexplained)
     )

@@ -18,7 +18,7 @@ from sandbox.models import (
     TargetJob,
     User,
 )
-from sandbox.wire import JsonObject, iso
+from sandbox.wire import JsonObject, as_rest_tells, iso
 
 
 def user(who: User) -> JsonObject:
@@ -237,7 +237,7 @@ def _invite_changes(told: Invite, entry: AuditEntry) -> list[JsonObject]:
 def found_member(one: Member) -> JsonObject:
     """A row of members-search."""
     return {
-        "member": member(one) | {"unusual_dm_activity_until": None},
+        "member": as_rest_tells(member(one)) | {"unusual_dm_activity_until": None},
         "source_invite_code": one.code,
         "join_source_type": int(one.source),
         "inviter_id": str(one.inviter.id) if one.inviter else None,

@@ -10,7 +10,7 @@ from sandbox import payloads
 from sandbox.edge import MISSING_ACCESS, MISSING_PERMISSIONS, Call, DiscordError, Route
 from sandbox.faults import Faults
 from sandbox.models import AuditEntry, Channel, Guild, Permission
-from sandbox.wire import JsonObject
+from sandbox.wire import JsonObject, as_rest_tells
 from sandbox.world import World
 
 UNKNOWN_MEMBER: Final = (404, 10007, "Unknown Member")
@@ -93,14 +93,14 @@ class GuildRoutes:
         guild = require_guild(self._world, call.id("guild"))
         after, limit = call.number("after", 0), call.page(1, PAGE)
         wanted = sorted(user_id for user_id in guild.members if user_id > after)[:limit]
-        return [payloads.member(guild.members[user_id]) for user_id in wanted]
+        return [as_rest_tells(payloads.member(guild.members[user_id])) for user_id in wanted]
 
     async def _member(self, call: Call) -> JsonObject:
         guild = require_guild(self._world, call.id("guild"))
         member = guild.members.get(call.id("user"))
         if member is None:
             raise DiscordError(*UNKNOWN_MEMBER)
-        return payloads.member(member)
+        return as_rest_tells(payloads.member(member))
 
     async def _audit(self, call: Call) -> JsonObject:
         guild = require_guild(self._world, call.id("guild"), Permission.VIEW_AUDIT_LOG)

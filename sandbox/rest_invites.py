@@ -9,7 +9,7 @@ from sandbox.inviting import MAX_INVITES
 from sandbox.models import Channel, Guild, Invite, Permission, Role
 from sandbox.rest import require_guild, require_in_channel
 from sandbox.targets import read_targets
-from sandbox.wire import JsonObject, as_int, as_list
+from sandbox.wire import JsonObject, as_int, as_list, as_rest_tells
 from sandbox.world import World
 
 UNKNOWN_INVITE: Final = (404, 10006, "Unknown Invite")
@@ -48,7 +48,7 @@ class InviteRoutes:
         at_us = self._moment(call)
         return [
             payloads.invite(guild, invite)
-            | (payloads.invite_metadata(invite, at_us) if full and not call.fault.bare else {})
+            | (as_rest_tells(payloads.invite_metadata(invite, at_us)) if full and not call.fault.bare else {})
             for invite in self._world.invites_at(guild, at_us)
         ]
 
@@ -56,7 +56,7 @@ class InviteRoutes:
         guild, channel = require_in_channel(self._world, call.id("channel"), Permission.MANAGE_CHANNELS)
         at_us = self._moment(call)
         return [
-            payloads.invite(guild, invite) | payloads.invite_metadata(invite, at_us)
+            payloads.invite(guild, invite) | as_rest_tells(payloads.invite_metadata(invite, at_us))
             for invite in self._world.invites_at(guild, at_us)
             if invite.channel is channel
         ]

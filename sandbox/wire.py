@@ -52,6 +52,12 @@ def iso(at_us: int) -> str:
     return (EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="microseconds")
 
 
+def as_rest_tells(payload: JsonObject) -> JsonObject:
+    """A member or an invite as REST tells it: its times to the millisecond; the gateway tells microseconds."""
+    times = {name: f"{str(payload[name])[:-9]}000+00:00" for name in ("joined_at", "created_at") if payload.get(name)}
+    return payload | times
+
+
 def bot_token(bot_id: int, rng: Random) -> str:
     """A token of the real form: libraries and settings read the bot's id from its first part."""
     head = base64.urlsafe_b64encode(str(bot_id).encode()).decode().rstrip("=")

@@ -125,6 +125,7 @@ class Client(discord.Client):
             await self.http.close()
 
     async def on_disconnect(self) -> None:
+        self._intake.expect_replay()
         self._log.info("gateway.disconnected", session=self._intake.session)
 
     async def on_resumed(self) -> None:

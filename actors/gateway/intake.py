@@ -14,7 +14,7 @@ from actors.gateway import payloads as p
 from actors.gateway.translate import Heard, Told, Translator, Unreadable, unreadable
 from actors.mailbox import Admission
 from actors.roster import Roster
-from actors.traffic import READY, DispatchTally
+from actors.traffic import READY, RESUMED, DispatchTally
 from ledger import messages as m
 from ledger.ids import GuildId, SessionId
 from ledger.ports import Clock
@@ -65,12 +65,15 @@ class Intake:
         self._began_s = 0.0
         self._full: set[GuildId] = set()
         self._stopped = False
+        self._is_replaying = False
 
     def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
         """Takes one dispatch."""
         if self._stopped:
             return
-        heard = Heard(session=session, number=number, arrived_us=self._clock.stamp_us())
+        self._is_replaying = self._is_replaying and name not in {READY, RESUMED}
+        replayed = self._is_replaying
+        heard = Heard(session=session, number=number, arrived_us=self._clock.stamp_us(), replayed=replayed)
         self._tally.take(name, heard.arrived_us)
         if name == READY:
             self._begin(payload, heard)
@@ -81,6 +84,10 @@ class Intake:
             translation = translation.told
         for told in translation:
             self._tell(told)
+
+    def expect_replay(self) -> None:
+        """The connection was lost: until READY or RESUMED what comes may be of any time since."""
+        self._is_replaying = True
 
     def stop(self) -> None:
         """From now on nothing is taken."""

@@ -27,11 +27,15 @@ T = TypeVar("T")
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a dispatch came from: its session, its number there (``s``), and when we had it in hand."""
+    """Where a dispatch came from: its session, its number there (``s``), and when we had it in hand.
+
+    ``replayed``: behind a RESUME, so that it may be of any time since the connection was lost.
+    """
 
     session: SessionId
     number: int
     arrived_us: int
+    replayed: bool = False
 
     def cause(self, lane: Literal["members", "rest"]) -> GatewayCause:
         return GatewayCause(session=self.session, number=self.number, lane=lane)
@@ -195,7 +199,9 @@ def _invite_died(payload: object, heard: Heard) -> tuple[Told, ...]:
     invite = p.decode(payload, p.InviteGone)
     if invite.guild_id is None:
         return ()
-    died = m.NoteInviteDied(cause=heard.cause("rest"), code=invite.code, arrived_us=heard.arrived_us)
+    died = m.NoteInviteDied(
+        cause=heard.cause("rest"), code=invite.code, arrived_us=heard.arrived_us, replayed=heard.replayed
+    )
     return _one(invite.guild_id, died)
 
 
@@ -203,7 +209,9 @@ def _channel_died(payload: object, heard: Heard) -> tuple[Told, ...]:
     channel = p.decode(payload, p.ChannelGone)
     if channel.guild_id is None:
         return ()
-    died = m.NoteChannelDied(cause=heard.cause("rest"), channel=channel.id, arrived_us=heard.arrived_us)
+    died = m.NoteChannelDied(
+        cause=heard.cause("rest"), channel=channel.id, arrived_us=heard.arrived_us, replayed=heard.replayed
+    )
     return _one(channel.guild_id, died)
 
 

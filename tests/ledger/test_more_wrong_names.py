@@ -1,5 +1,6 @@
-"""Ways to a wrong name, or to a verdict that never comes, that a third adversary has found; none leads there now."""
+"""Ways to a wrong name, a lost one or a verdict that never comes, found by two more adversaries and closed since."""
 
+import msgspec
 import pytest
 
 from ledger import messages as m
@@ -284,3 +285,181 @@ def test_what_was_read_of_a_bot_before_there_is_a_gap_is_not_read_again(guild: G
     guild.tell(read)
     assert guild.period(CARL).inviter == STAFF
     assert guild.state.unread == (0, 0)
+
+
+def test_the_end_of_a_codes_next_invite_says_nothing_of_the_one_before(guild: Guild):
+    guild.counters(3, also=(invite(2, OTHER, max_uses=1),))
+    guild.joins(ANNA, 10)  # no INVITE_DELETE: Manage Channels is missing in that channel
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    guild.reads(24)
+    guild.counters(50, also=(invite(40, STAFF),))
+    died(guild, 60)
+    assert guild.said() == (Status.CERTAIN, X, OTHER)
+
+
+def test_what_a_resume_tells_late_takes_no_proof_back(guild: Guild):
+    """The connection breaks just before Anna uses the invite up; a person refreshes; all is replayed at 30 s."""
+    guild.counters(12, gone=ONCE)
+    guild.tell(guild.event(ANNA, 10, 30, (), bot=False))
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(30), replayed=True))
+    for at_s in (30.1, 31.6, 36.6):
+        guild.counters(at_s, gone=ONCE)
+    guild.reads(45)
+    assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
+
+
+def test_what_was_told_to_be_gone_just_behind_the_sample_did_not_die_with_its_channel(guild: Guild):
+    guild.counters(3, also=(invite(2, OTHER, max_uses=1, channel=HARBOUR),))
+    guild.counters(10.1)  # a person refreshes just then
+    guild.tell(guild.event(ANNA, 10, 10.15, (), bot=False))
+    died(guild, 10.16)
+    for at_s in (10.2, 11.7, 16.7):
+        guild.counters(at_s)
+    guild.reads(24)
+    guild.tell(m.NoteChannelDied(cause=guild.cause("rest"), channel=HARBOUR, arrived_us=us(500)))
+    assert guild.said() == (Status.CERTAIN, X, OTHER)
+
+
+def test_a_channel_whose_deletion_a_resume_tells_may_have_taken_its_invites_with_it(guild: Guild):
+    """The connection breaks between the two deletions; Anna came by no invite."""
+    used_up_in_the_harbour(guild, 10.1)
+    guild.tell(m.NoteChannelDied(cause=guild.cause("rest"), channel=HARBOUR, arrived_us=us(40), replayed=True))
+    assert guild.said()[:2] != (Status.CERTAIN, X)
+
+
+def test_a_purge_of_invites_solves_nothing_again(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    decision = guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=X, arrived_us=us(21)))
+    assert [type(draft.event) for draft in decision.drafts] == [r.InviteDied]
+
+
+def test_a_use_of_a_while_of_approval_names_nobody_later(guild: Guild):
+    """Anna came by it, as the witness says; a hundred days later Carl comes by no invite."""
+    guild.joins(ANNA, 10)
+    switched(guild, 10.2, on=True)
+    switched(guild, 10.4, on=False)
+    for at_s in (10.5, 12, 17):
+        guild.counters(at_s, A=4)
+    guild.hears(40, (ANNA, A, 5))
+    assert guild.said(ANNA)[1] == A
+    days_s = 100 * 24 * HOUR_S
+    guild.joins(CARL, days_s)
+    for after_s in (1, 3, 8):
+        guild.counters(days_s + after_s, A=4)
+    assert guild.said(CARL)[:2] == (Status.CANDIDATES, None)
+
+
+def test_a_repeat_of_a_salvaged_join_closes_no_window_again(guild: Guild):
+    for at_s in range(1_000, 1_040):  # the oldest sample that is known is newer than the join
+        guild.counters(at_s)
+    cause = r.GatewayCause(session=NEW, number=1, lane="members")
+    event = r.JoinRecorded(user=ANNA, joined_at_us=us(50), arrived_us=us(50.1), session=NEW)
+    draft = r.Draft(event=event, cause=cause, key=r.join_key(ANNA, us(50)))
+    guild.tell(m.Salvage(branch="x", records=tuple(numbered(0, [draft])), at_us=us(1_050), forgotten=()))
+    guild.lists(1_051, m.ListedMember(user=ANNA, joined_at_us=us(50)))
+    guild.tell(guild.event(ANNA, 1_060, 1_060, (), bot=False))  # told once more
+    guild.counters(1_061)
+    before = len(guild.records)
+    guild.counters(1_070)
+    assert [type(each.event) for each in guild.records[before:]] == [r.SampleTaken, r.WindowClosed]
+
+
+def test_a_leave_behind_a_repeat_that_was_told_live_is_no_doubt(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.tell(guild.event(ANNA, 30, 30, (), bot=False))
+    guild.counters(31, A=4)
+    guild.leaves(ANNA, 50)
+    assert not guild.period().is_open()
+
+
+def test_targets_of_an_invite_of_which_discord_did_not_say_when_it_was_made_go_by_its_code(guild: Guild):
+    assign = m.AssignInvite(
+        interaction=InteractionId("7"), code=X, staff=STAFF, by=ADMIN, at_us=us(5.1), targets=(ANNA,)
+    )
+    guild.tell(assign)
+    guild.counters(6, also=(invite(5, max_uses=1),))
+    guild.joins(BEN, 10)
+    died(guild, 10.1)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    guild.reads(24)
+    assert guild.said(BEN)[:2] != (Status.CERTAIN, X)
+
+
+# Times: the gateway tells to the microsecond what REST tells to the millisecond
+
+TOLD, LISTED = 974, 0
+"""Microseconds below the millisecond."""
+
+
+def made(at_s: float, below_us: int) -> r.Counter:
+    return msgspec.structs.replace(invite(at_s, max_uses=1), created_at_us=us(at_s) + below_us)
+
+
+def joined(guild: Guild, user: UserId, joined_s: float, at_s: float) -> None:
+    event = guild.event(user, joined_s, at_s, (), bot=False)
+    guild.tell(msgspec.structs.replace(event, joined_at_us=us(joined_s) + TOLD))
+
+
+def row(user: UserId, joined_s: float) -> m.ListedMember:
+    return m.ListedMember(user=user, joined_at_us=us(joined_s) + LISTED)
+
+
+def test_an_invite_that_is_listed_was_not_born_and_gone(guild: Guild):
+    """Nobody uses it, and it stands in each list; Ben comes by none."""
+    born(guild, 5.1, made(5.054, TOLD))
+    guild.joins(BEN, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s, also=(made(5.054, LISTED),))
+    guild.reads(24)
+    assert guild.said(BEN)[:2] == (Status.UNKNOWN, None)
+
+
+def test_who_joined_is_not_taken_for_a_rejoin_at_the_next_start(guild: Guild):
+    joined(guild, ANNA, 10.054, 10.1)
+    guild.counters(11, A=4)
+    guild.kill(us(100))
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(100)))
+    page = m.ReviewMembers(
+        session=NEW,
+        members=(row(ANNA, 10.054),),
+        after=UserId("0"),
+        upto="",
+        started_us=us(101),
+        at_us=us(101.2),
+    )
+    before = len(guild.records)
+    guild.tell(page)
+    assert len(guild.records) == before
+    assert guild.said() == (Status.CERTAIN, A, STAFF)
+
+
+def test_a_list_that_shows_a_join_of_just_now_says_nothing_new(guild: Guild):
+    joined(guild, ANNA, 10.054, 10.1)
+    guild.lists(10.3, row(ANNA, 10.054))
+    for at_s in (10.4, 12, 17):
+        guild.counters(at_s, A=4)
+    assert guild.said() == (Status.CERTAIN, A, STAFF)
+
+
+def test_whom_an_invite_is_for_is_known_of_the_invite_that_is_listed(guild: Guild):
+    assign = m.AssignInvite(
+        interaction=InteractionId("7"),
+        code=X,
+        staff=STAFF,
+        by=ADMIN,
+        at_us=us(5.1),
+        targets=(ANNA,),
+        made=made(5.054, TOLD),
+    )
+    guild.tell(assign)
+    guild.counters(6, also=(made(5.054, LISTED),))
+    guild.joins(BEN, 10)  # by nothing; Anna's event has yet to come
+    died(guild, 10.1)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    guild.reads(24)
+    assert guild.said(BEN)[:2] != (Status.CERTAIN, X)

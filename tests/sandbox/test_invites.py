@@ -42,7 +42,9 @@ async def test_an_invite_made_by_the_bot_is_full_and_announced(bot: Bot, guild: 
     (listed,) = await bot.get_guild(guild.id).invites()
     assert made.code == event["code"] == listed.code
     assert (made.max_age, made.max_uses, made.uses, made.inviter.id) == (600, 3, 0, bot.user.id)
-    assert listed.expires_at - listed.created_at == made.expires_at - made.created_at
+    assert listed.expires_at == made.expires_at
+    assert listed.created_at == made.created_at.replace(microsecond=made.created_at.microsecond // 1_000 * 1_000)
+    assert event["created_at"] == made.created_at.isoformat(timespec="microseconds")
     assert guild.audit[-1].reason == "for Ada"
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from sandbox import VANITY, Bend, Guild, Join, JoinSource, Sandbox
+from sandbox.wire import as_rest_tells
 from tests.sandbox.client import Payload, client_session
 
 
@@ -133,5 +134,6 @@ async def test_of_who_came_again_the_row_may_be_the_old_one(guild: Guild, sandbo
     sandbox.faults.bend_search(Bend.STALE)
     (stale,) = await found(sandbox, guild, again)
     (fresh,) = await found(sandbox, guild, again)
-    assert (stale["member"]["joined_at"], stale["source_invite_code"]) == (first.joined_at, invite.code)
-    assert (fresh["member"]["joined_at"], fresh["source_invite_code"]) == (again.joined_at, None)
+    old, new = (as_rest_tells({"joined_at": each.joined_at})["joined_at"] for each in (first, again))
+    assert (stale["member"]["joined_at"], stale["source_invite_code"]) == (old, invite.code)
+    assert (fresh["member"]["joined_at"], fresh["source_invite_code"]) == (new, None)

@@ -95,16 +95,22 @@ async def test_what_happened_while_the_wire_was_cut_is_replayed_in_the_same_sess
     guild: Guild, gateway: Gateway, sandbox: Sandbox, town: Town, lines: Lines
 ):
     [session] = sandbox.sessions
+    first, second, third = (sandbox.world.add_invite(guild, guild.owner) for _ in range(3))
     sandbox.world.join(guild)
+    sandbox.world.delete_invite(guild, first.code)
     await town.until_heard(guild.id, m.RecordJoin)
     sandbox.gateway.drop_all()
     await sandbox.until(lambda: not session.connected)
     sandbox.world.join(guild)
+    sandbox.world.delete_invite(guild, second.code)
     heard = await town.until_heard(guild.id, m.RecordJoin, 2)
     assert {each.session for each in heard} == {session.id}
     assert number_of(heard[0]) < number_of(heard[1])
     assert len(town.heard(guild.id, m.GuildCameUp)) == 1
     await lines.until("gateway.resumed")
+    sandbox.world.delete_invite(guild, third.code)
+    deaths = await town.until_heard(guild.id, m.NoteInviteDied, 3)
+    assert [death.replayed for death in deaths] == [False, True, False]
     assert [shard.session for shard in gateway.status().shards] == [session.id]
 
 

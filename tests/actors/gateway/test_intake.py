@@ -6,9 +6,10 @@ from structlog.typing import FilteringBoundLogger
 from actors.clock import SystemClock
 from actors.gateway.intake import Intake
 from actors.guild import GuildAddress
-from actors.mailbox import CAPACITY, Lane
+from actors.mailbox import CAPACITY, Admission, Lane
 from actors.roster import Roster
 from actors.traffic import DispatchTally
+from ledger import messages as m
 from ledger.ids import GuildId, SessionId
 from tests.actors.gateway.town import Lines
 
@@ -89,6 +90,32 @@ def test_a_guild_that_never_comes_is_awaited_for_thirty_seconds_only(ward: Ward,
     began_s = ward.clock.monotonic_s()
     monkeypatch.setattr(ward.clock, "monotonic_s", lambda: began_s + 31)
     assert ward.intake.awaited() == 0
+
+
+class Listening(Roster):
+    """Keeps what was told."""
+
+    def __init__(self, clock: SystemClock) -> None:
+        super().__init__(clock, {}.__setitem__)
+        self.told: list[m.Message] = []
+
+    def tell(self, guild: GuildId, message: m.Message) -> Admission:
+        self.told.append(message)
+        return super().tell(guild, message)
+
+
+def test_what_comes_between_a_lost_connection_and_its_end_is_a_replay(ward: Ward, log: FilteringBoundLogger):
+    roster = Listening(ward.clock)
+    ward.intake = Intake(roster=roster, clock=ward.clock, keep=ward.keep, tally=ward.tally, slot=(1, 2), log=log)
+    for end in ("RESUMED", "READY"):
+        ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
+        ward.intake.expect_replay()
+        ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
+        ward.hear("CHANNEL_DELETE", {"guild_id": "5", "id": "7"})
+        ward.hear(end, {"guilds": []})
+        ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
+    deaths = [each for each in roster.told if isinstance(each, m.NoteInviteDied | m.NoteChannelDied)]
+    assert [each.replayed for each in deaths] == [False, True, True, False] * 2
 
 
 def test_half_a_surrogate_pair_is_an_event_that_cannot_be_read(ward: Ward):

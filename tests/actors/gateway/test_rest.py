@@ -27,6 +27,7 @@ from actors.traffic import RequestOutcome
 from ledger.ids import ChannelId, GuildId, SessionId, UserId
 from ledger.records import Vanity
 from ledger.samples import Sample
+from ledger.state import is_same_moment
 from sandbox import Sandbox
 from sandbox.models import Guild, InviteFlag
 from tests.actors.gateway.town import Town
@@ -61,7 +62,8 @@ async def test_a_sample_holds_all_counters_and_its_times_enclose_the_requests(
     assert sample.vanity == Vanity(code="harbour", uses=5)
     first, second = sample.counters
     assert (first.code, first.uses, first.max_uses, first.inviter) == (invite.code, 3, 9, str(guild.owner.id))
-    assert (first.created_at_us, first.expires_at_us) == (invite.created_at_us, invite.expires_at_us)
+    assert is_same_moment(first.created_at_us, invite.created_at_us)
+    assert first.expires_at_us == invite.expires_at_us
     assert (second.code, second.inviter, second.channel) == (widget.code, None, str(guild.channel.id))
 
 
