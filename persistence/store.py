@@ -167,10 +167,10 @@ class Store:
     async def _start(self) -> StartReport:
         for seat in self._seats:
             self.doing = f"reading {seat.name}"
-            await seat.open()
+            await self._open(seat)
         for seat in self._near:
             if not seat.healthy:
-                await seat.open()  # whoever leads is found now: an error that passes shall not cost it its say
+                await self._open(seat)  # whoever leads is found now: an error that passes shall not cost it its say
         self.doing = "comparing the layers"
         newest = recovery.newest(self._seats)
         if newest is None or not self._knows_what_was_acknowledged():
@@ -180,7 +180,7 @@ class Store:
         wanted = self._owed = max(newest.rank(), self._owed) if self._is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
-        notes += await self._take_term()
+        await self._take_term()
         notes += await recovery.fill(self._seats, self.salvage)
         leader = await recovery.leader_of(self._seats)
         if leader is None:
@@ -194,6 +194,14 @@ class Store:
         self._in_doubt, self._owed = False, (0, 0)
         self.leader = self.leader or leader.name
         return self._report(leader, notes)
+
+    async def _open(self, seat: Seat) -> None:
+        """Opens it; one in whose place another history was put since this process began is as good as broken."""
+        await seat.open()
+        lineage = seat.summary.lineage
+        if seat in self._near and seat.healthy and self._lineage and lineage not in {"", self._lineage}:
+            with seat.minding():
+                raise StorageError(str(WrongHistory({seat.name: lineage, "rest": self._lineage})))
 
     async def restart_epoch(self) -> StartReport:
         """After an unknown outcome: reads every layer back and takes a new epoch (see ``start``)."""
@@ -456,8 +464,8 @@ class Store:
     async def _has_term(self, cloud: FencedLayer, newest: int) -> bool:
         return newest < self._epoch or (newest == self._epoch and await cloud.claim(newest))
 
-    async def _take_term(self) -> list[str]:
-        """An epoch above all that was seen, durable in every layer; what belongs to another history goes aside.
+    async def _take_term(self) -> None:
+        """An epoch above all that was seen, durable in every layer.
 
         And above what a layer may hold that could not be read since this process began: where it alone was written by
         the life before, it must not seem to be the newer one.
@@ -469,17 +477,9 @@ class Store:
         self._lineage = lineages[0] if lineages else self._randomness.token()
         await self._fence()
         self._refuse_to_begin_apart(lineages)
-        said: list[str] = []
         for seat in readable:
-            if seat.trails:
-                continue
-            strange = seat.summary.lineage not in ("", self._lineage)
-            await seat.begin(self._epoch, self._lineage)
-            if strange and seat.healthy:  # put in its place since this process began
-                text = f"LOST BRANCH: {seat.name} holds another history; it is kept in quarantine"
-                said.append(f"{text}, and its facts are recorded anew")
-                await seat.set_aside(0, self.salvage)
-        return said
+            if not seat.trails:
+                await seat.begin(self._epoch, self._lineage)
 
     async def _fence(self) -> None:
         """In the cloud first: an epoch that another process took is not begun anywhere."""
@@ -517,7 +517,7 @@ class Store:
 
     async def _bring_back(self, seat: Seat) -> None:
         others = self._healthy()
-        await seat.open()
+        await self._open(seat)
         if not seat.healthy:
             return
         if seat.summary.epoch > self._epoch or seat.gsn > self._gsn:

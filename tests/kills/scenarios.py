@@ -354,18 +354,6 @@ def branch_in_log(stage: Stage) -> None:
     stage.disk = lost.disk
 
 
-def another_history(stage: Stage) -> None:
-    """The database is somebody else's."""
-    other = Stage(99)
-    other.database = stage.database.emptied()
-    other.people += 500
-    lived(other)
-    lived(stage)
-    lived(stage)
-    stage.database = other.database
-    stage.acknowledged |= other.acknowledged
-
-
 def damaged_sqlite(stage: Stage) -> None:
     """A row is not what was written: the file is written anew, and the row comes from the log. So is a checkpoint."""
     lived(stage)
@@ -407,7 +395,6 @@ SCENARIOS: Final[Sequence[Scenario]] = (
     Scenario("database-behind", coming_up, database_behind),
     Scenario("branch-in-database", coming_up, branch_in_database, rivals=True),
     Scenario("branch-in-log", coming_up, branch_in_log, rivals=True),
-    Scenario("another-history", coming_up, another_history, rivals=True),
     Scenario("read-back", read_back),
     Scenario("cloud-work", at_work, acknowledged_in_the_cloud),
     Scenario("cloud-drain", draining, acknowledged_in_the_cloud, heals=False),

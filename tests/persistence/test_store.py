@@ -614,18 +614,17 @@ async def test_a_layer_of_another_history_is_refused_and_nothing_is_touched(worl
     assert world.database.quarantine == []
 
 
-async def test_one_that_is_put_in_a_layers_place_meanwhile_is_set_aside_whole_and_given_ours(world: World):
+async def test_one_that_is_put_in_a_layers_place_meanwhile_is_broken_and_left_as_it_is(world: World):
     await world.join(RED, 2)
     vars(world.database).update(vars(await strange_database()))
-    report = await world.store.restart_epoch()
-    assert [note for note in report.notes if "LOST BRANCH" in note] == [
-        "LOST BRANCH: database holds another history; it is kept in quarantine, and its facts are recorded anew"
-    ]
+    before = [frame.data async for frame in world.database.frames_after(0)]
+    await world.store.restart_epoch()
+    assert not await world.store.catch_up()
+    (health,) = (each for each in world.store.health() if each.name == "database")
+    assert "the database holds the history" in health.error
+    await world.database.open()
+    assert [frame.data async for frame in world.database.frames_after(0)] == before
     assert world.store.guilds() == (RED,)
-    assert [frame.data async for frame in world.database.frames_after(0)] == [
-        frame.data async for frame in world.log.frames_after(0)
-    ]
-    assert len(world.database.quarantine) == 1
 
 
 @pytest.mark.parametrize("unread", ["log", "database"])
