@@ -3,9 +3,11 @@
 DIR/log/, DIR/checkpoints/   as in a data folder, so that every command that reads one reads a backup
 DIR/backup.json              one sealed line, which gets its name last: a folder without it is no backup
 DIR/unfinished/              what is being written; a folder that has it only is neither backup nor data folder
+DIR/lock                     says who writes; what lies in unfinished/ without it is not ours
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +32,12 @@ PARTS: Final = ("log", "checkpoints", MARKER, NOTE)
 """What a folder gets when it becomes whole, in this order: the log makes it a data folder, the note a backup."""
 _SIGNS: Final = (MARKER, NOTE, "log/0000000001.jsonl")
 """Each shows that a folder holds a history. A ``log`` alone does not: /var has one."""
+_OWNERS: Final = re.compile(rb"inviteledger (backup|restore)\b")
+"""How the lock of one who writes here begins; it stays where that one was killed."""
+_WRITTEN: Final = re.compile(
+    r"((log/\d{10}\.jsonl|checkpoints/\d+/[^/]+\.ckpt|marker|backup\.json)(\.new)?|quarantine/[^/]+)"
+)
+"""Files that a copy writes, by their paths in ``unfinished/``."""
 _TOLD: Final = 3
 """So many names of what lies in a folder are told."""
 
@@ -101,7 +109,8 @@ def read_note(disk: Disk, folder: Path) -> Backup:
 def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
     """A place to write what the folder is to hold, which gets it at the end, or nothing at all.
 
-    Locks the folder meanwhile, so that no bot starts on it. What an earlier try left unfinished is removed.
+    Locks the folder meanwhile, so that no bot starts on it. What an earlier try left unfinished when it was killed is
+    removed: what lies there counts as left by one only beside its lock, and only files such as it writes.
 
     Raises:
         FolderNotEmpty: when it holds anything else.
@@ -131,13 +140,27 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
 
 
 def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
-    names = [name for name in disk.names(folder) if name not in (UNFINISHED, LOCK)]
+    names = _not_left_by_us(disk, folder)
     if not names:
         return
     told = ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
     owner = lock_owner(folder / LOCK)
     live = f"; it is in use by {owner}" if owner else ""
     raise FolderNotEmpty(f"{folder} is not empty ({told}){live}; nothing in it was touched")
+
+
+def _not_left_by_us(disk: Disk, folder: Path) -> list[str]:
+    """The names in a folder of all but what a try that was killed left there, or somebody's lock that is held."""
+    names, lock = disk.names(folder), folder / LOCK
+    if lock.is_file() and (lock_owner(lock) or _OWNERS.match(disk.read(lock))):
+        ours = {LOCK, UNFINISHED} if _is_written_by_us(folder / UNFINISHED) else {LOCK}
+        return [name for name in names if name not in ours]
+    return names
+
+
+def _is_written_by_us(place: Path) -> bool:
+    files = [path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()]
+    return not place.is_symlink() and all(_WRITTEN.fullmatch(str(path.relative_to(place))) for path in files)
 
 
 def _refuse_within_history(folder: Path) -> None:

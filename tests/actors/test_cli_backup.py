@@ -257,14 +257,67 @@ def test_a_folder_with_a_log_and_a_lock_of_others_is_no_data_folder(tmp_path: Pa
     assert restore(tmp_path / "var" / "backups" / "kept", tmp_path / "var" / "lib" / "new")[0] == 0
 
 
-def test_an_empty_folder_serves_and_what_an_earlier_try_left_is_removed(tmp_path: Path):
+def test_an_empty_folder_serves(tmp_path: Path):
+    write_history(tmp_path / "data", played(8))
+    back(tmp_path / "data", tmp_path / "kept")
+    (tmp_path / "new").mkdir()
+    assert restore(tmp_path / "kept", tmp_path / "new")[0] == 0
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["log", "marker"]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from persistence.backups import becoming_whole
+from persistence.disk import RealDisk
+with becoming_whole(RealDisk(), Path(sys.argv[1]), "inviteledger restore") as place:
+    for name in ("log/0000000001.jsonl", "log/0000000002.jsonl.new", "checkpoints/7/x.ckpt", "marker", "backup.json"):
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def leave_unfinished(folder: Path) -> None:
+    """What a restore leaves that is killed."""
+    assert subprocess.run((sys.executable, "-c", KILLED, str(folder)), cwd=ROOT, check=False).returncode < 0
+    assert sorted(path.name for path in folder.iterdir()) == ["lock", "unfinished"]
+
+
+def test_what_a_killed_try_left_is_removed(tmp_path: Path):
     frames = write_history(tmp_path / "data", played(8))
     back(tmp_path / "data", tmp_path / "kept")
-    (tmp_path / "new" / "unfinished" / "checkpoints" / "7").mkdir(parents=True)
-    (tmp_path / "new" / "unfinished" / "checkpoints" / "7" / "stray.ckpt").touch()
+    leave_unfinished(tmp_path / "new")
     assert restore(tmp_path / "kept", tmp_path / "new")[0] == 0
     assert len(records_in(tmp_path / "new")) == len(frames)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["log", "marker"]
+
+
+@pytest.mark.parametrize(
+    "own", ["unfinished/thesis.txt", "unfinished/log/0000000001.jsonl", "lock", "lock/file", "unfinished"]
+)
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_a_users_own_files_of_our_names_are_refused_and_left(tmp_path: Path, what: str, own: str):
+    write_history(tmp_path / "data", played(7))
+    back(tmp_path / "data", tmp_path / "kept")
+    (tmp_path / "new" / own).parent.mkdir(parents=True)
+    (tmp_path / "new" / own).write_bytes(b"mine")
+    again, source = (back, "data") if what == "backup" else (restore, "kept")
+    with pytest.raises(FolderNotEmpty, match=r"is not empty \((lock|unfinished)\); nothing in it was touched"):
+        again(tmp_path / source, tmp_path / "new")
+    assert tree(tmp_path / "new") == {Path(own): b"mine"}
+
+
+@pytest.mark.parametrize("own", ["thesis.txt", "log/thesis.txt", "checkpoints/thesis.ckpt"])
+def test_a_users_file_among_what_a_killed_try_left_is_refused_and_left(tmp_path: Path, own: str):
+    write_history(tmp_path / "data", played(7))
+    back(tmp_path / "data", tmp_path / "kept")
+    leave_unfinished(tmp_path / "new")
+    (tmp_path / "new" / "unfinished" / own).write_bytes(b"mine")
+    before = tree(tmp_path / "new")
+    with pytest.raises(FolderNotEmpty, match=r"is not empty \(unfinished\)"):
+        restore(tmp_path / "kept", tmp_path / "new")
+    assert tree(tmp_path / "new") == before
 
 
 # What goes wrong
