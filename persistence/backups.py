@@ -9,7 +9,7 @@ DIR/lock                     says who writes; what lies in unfinished/ without i
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -119,7 +119,7 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
         StorageError: when it cannot be made or written.
     """
     _refuse_unless_empty(disk, folder)
-    _refuse_within_history(folder)
+    refuse_within_history(folder)
     new = disk.identity(folder) is None
     disk.make_folder(folder)
     held = disk.lock(folder / LOCK, owner)
@@ -139,14 +139,43 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
-    names = _not_left_by_us(disk, folder)
-    if not names:
-        return
-    told = ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
+def holds_history(folder: Path) -> bool:
+    """Whether it is a data folder, or a backup."""
+    return any(os.access(folder / sign, os.F_OK) for sign in _SIGNS)
+
+
+def is_taken(folder: Path) -> bool:
+    """Whether its name is that of a file, or of a link that leads nowhere, so that no folder can be there."""
+    return os.path.lexists(folder) and not os.path.isdir(folder)  # noqa: PTH112 -- Path's raises where it may not look
+
+
+def refuse_within_history(folder: Path) -> None:
+    """What is kept in a data folder, or in a backup, goes with it, and may be taken for a part of it.
+
+    Raises:
+        InsideHistory: when the folder lies in one, at any depth.
+    """
+    for home in folder.resolve().parents:
+        if holds_history(home):
+            told = f"{folder} lies in {home}, which holds a history{in_use(home)}: nothing was written"
+            raise InsideHistory(f"{told}, for what lies there is lost with it, and may be taken for a part of it")
+
+
+def told_names(names: Sequence[str]) -> str:
+    """What lies in a folder, for a person: the first few names."""
+    return ", ".join(names[:_TOLD]) + (", …" if len(names) > _TOLD else "")
+
+
+def in_use(folder: Path) -> str:
+    """Who holds a data folder, as the end of a clause; "" = nobody."""
     owner = lock_owner(folder / LOCK)
-    live = f"; it is in use by {owner}" if owner else ""
-    raise FolderNotEmpty(f"{folder} is not empty ({told}){live}; nothing in it was touched")
+    return f", and is in use by {owner}" if owner else ""
+
+
+def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
+    if names := _not_left_by_us(disk, folder):
+        told = f"{folder} is not empty ({told_names(names)}){in_use(folder)}"
+        raise FolderNotEmpty(f"{told}; nothing in it was touched")
 
 
 def _not_left_by_us(disk: Disk, folder: Path) -> list[str]:
@@ -161,15 +190,6 @@ def _not_left_by_us(disk: Disk, folder: Path) -> list[str]:
 def _is_written_by_us(place: Path) -> bool:
     files = [path for path in place.rglob("*") if path.is_symlink() or not path.is_dir()]
     return not place.is_symlink() and all(_WRITTEN.fullmatch(str(path.relative_to(place))) for path in files)
-
-
-def _refuse_within_history(folder: Path) -> None:
-    for home in folder.resolve().parents:
-        if any(os.access(home / sign, os.F_OK) for sign in _SIGNS):
-            owner = lock_owner(home / LOCK)
-            live = f" and is in use by {owner}" if owner else ""
-            told = f"{folder} lies in {home}, which holds a history{live}: nothing was written"
-            raise InsideHistory(f"{told}, for what lies there is lost with it, and may be taken for a part of it")
 
 
 def _publish(disk: Disk, folder: Path, place: Path) -> None:

@@ -28,7 +28,7 @@ from actors.cli.restore import CLOUD, BadRestore, Wish, restore_backup, restore_
 from actors.cli.setup import set_up
 from actors.cli.times import BadTime, parse_time
 from actors.cli.tools import Tools
-from actors.cli.vault import endpoint_of, serve_vault
+from actors.cli.vault import endpoint_of, folder_of, serve_vault
 from actors.cli.verify import verify_all_layers, verify_layers
 from actors.clock import SystemClock, SystemRandomness
 from actors.command import command
@@ -119,15 +119,15 @@ def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Cal
 
 
 def _add_vault(app: App, settings: Callable[[], Settings]) -> None:
-    def vault(*, listen: str | None = None, folder: Path | None = None) -> int:
+    def vault(*, listen: str | None = None, folder: str | None = None) -> int:
         """Keep a bot's cloud layer in a folder, served over HTTP, where there is no bucket. Needs LEDGER_CLOUD_TOKEN.
 
         Args:
             listen: HOST:PORT; without it, LEDGER_HTTP.
-            folder: where it is kept; without it, `vault` in LEDGER_DATA.
+            folder: where it is kept, a folder of its own; without it, `vault` in LEDGER_DATA.
         """
         said = settings()
-        return serve_vault(said, folder or said.ledger_data / "vault", endpoint_of(said, listen))
+        return serve_vault(said, folder_of(said, folder), endpoint_of(said, listen))
 
     app.command(vault)
 

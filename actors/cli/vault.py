@@ -20,23 +20,29 @@ from actors.ops.vault import VaultServer
 from actors.outlet import Outlet
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
 from ledger.errors import FolderInUse, StorageError
+from persistence.backups import holds_history, in_use, is_taken, refuse_within_history, told_names
 from persistence.cloud import CloudLayer
-from persistence.disk import Disk, Held, RealDisk, lock_owner
-from persistence.folder_objects import FolderObjects
+from persistence.disk import Disk, Held, RealDisk
+from persistence.folder_objects import UNFINISHED, FolderObjects
 from persistence.local import hold_folder
-from persistence.marker import NAME as MARKER
 from persistence.offload import ThreadOffload
 
 LOCK: Final = ".lock"
 """In the vault's folder; no key of an object begins so."""
-_OF_A_BOT: Final = ("log", "ledger.db", MARKER)
-"""Each shows that a bot keeps its history in a folder: objects of these names are none of a vault's."""
+_OF_NOBODY: Final = frozenset({LOCK, "lost+found"})
+"""May lie in a folder that counts as empty: what an earlier vault locked, and what a disk of its own holds."""
 
 
 class VaultInUse(FolderInUse):
     """Another vault serves the folder."""
 
     hint = "stop the other vault, or name another folder with --folder"
+
+
+class NoVaultFolder(BadWords):
+    """A folder is not one to serve: whoever has the token writes over and removes what lies there."""
+
+    hint = "name a folder of the vault's own with --folder: an empty one, or one that is not there yet"
 
 
 class BadAddress(BadWords):
@@ -57,12 +63,25 @@ def endpoint_of(settings: Settings, said: str | None) -> Endpoint:
         raise BadAddress(f"{said!r} is nothing to listen on") from error
 
 
+def folder_of(settings: Settings, said: str | None) -> Path:
+    """Where a vault keeps what it serves: as said on the command line, else in LEDGER_DATA.
+
+    Raises:
+        NoVaultFolder: when an empty word was said, which were the working folder.
+    """
+    if said == "":
+        raise NoVaultFolder("--folder names nothing (a variable that is not set?), so nothing is served")
+    return settings.ledger_data / "vault" if said is None else Path(said)
+
+
 def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     """Serves until SIGTERM or Ctrl-C.
 
     Raises:
-        BadSettings: without a token on an address that others can reach; when the folder cannot be written, or is
-            a bot's.
+        BadSettings: without a token that is hard to guess on an address that others can reach; when the folder
+            cannot be written.
+        NoVaultFolder: when the folder holds anything but a vault's objects, or is a file.
+        InsideHistory: when it lies in a data folder, or in a backup.
         CannotListen: when the address cannot be had.
         VaultInUse: when another vault serves the folder, and still does 10 s later.
     """
@@ -84,8 +103,9 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
         clock=clock,
         log=log,
     )
-    _refuse_of_a_bot(folder)
+    refuse_within_history(folder)
     _check_folder(folder)
+    _refuse_of_others(folder)
     warn_of_disk(folder, settings, log)
     try:
         asyncio.run(_serve(server, folder, disk, log))
@@ -97,17 +117,20 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     return OK
 
 
-def _refuse_of_a_bot(folder: Path) -> None:
-    owner = lock_owner(folder / "lock")
-    there = [f"in use by {owner}"] if owner else []
-    there += [f"there is {name} in it" for name in _OF_A_BOT if os.access(folder / name, os.F_OK)]
-    if there:
-        why = "a vault lets whoever has its token write over and remove what lies there"
-        fix = "name another folder with --folder, best on another machine"
-        raise BadSettings([f"{folder} is a bot's data folder ({there[0]}), and {why}: {fix}."])
+def _refuse_of_others(folder: Path) -> None:
+    """A vault's folder, or a ``file://`` cloud's, has ``.unfinished`` since its first write, and else folders."""
+    disk = RealDisk()
+    names, folders = disk.names(folder), disk.folders(folder)
+    ours = {name for name in folders if not holds_history(folder / name)} if UNFINISHED in folders else set[str]()
+    if others := [name for name in names if name not in _OF_NOBODY | ours]:
+        why = f"{folder} holds what is no vault's ({told_names(others)}){in_use(folder)}"
+        copy = f"if it is a copy of a vault's folder, copy {UNFINISHED} with it"
+        raise NoVaultFolder(f"{why}, and whoever has the vault's token could remove it; nothing is served ({copy})")
 
 
 def _check_folder(folder: Path) -> None:
+    if is_taken(folder):
+        raise NoVaultFolder(f"{folder} is no folder, but a file or a link that leads nowhere; nothing is served")
     try:
         RealDisk().make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):  # permissions alone tell root nothing of a disk that is read-only

@@ -9,9 +9,10 @@
     GET    /get_discord_data_backup        everything as one JSON document, streamed
 
 Rules: a write is answered only when it is durable; a body that does not come whole leaves nothing. All but health
-needs ``Authorization: Bearer LEDGER_CLOUD_TOKEN``; without such a token it serves a loopback address only, and only
-who calls it by such a name (a web page that leads its own name here does not). 507 = the disk is full, 503 = later;
-after 500 nobody knows whether a write happened. Every answer carries ``VAULT_HEADER``: a proxy's has none.
+needs ``Authorization: Bearer LEDGER_CLOUD_TOKEN``; without such a token, or with one that is short enough to be
+guessed, it serves a loopback address only, and without one only who calls it by such a name (a web page that leads
+its own name here does not). 507 = the disk is full, 503 = later; after 500 nobody knows whether a write happened.
+Every answer carries ``VAULT_HEADER``: a proxy's has none.
 """
 
 import asyncio
@@ -45,6 +46,8 @@ PIECE_S: Final = 60.0
 DRAIN_S: Final = 5.0
 """Requests in hand have so long to end after SIGTERM; new ones are answered 503 meanwhile."""
 SHUTDOWN_S: Final = 1.0
+MIN_TOKEN_CHARS: Final = 16
+"""A token that others can try must be at least so long."""
 DENIED_EVERY_S: Final = 60.0
 """Requests without the token are told of at most that often."""
 
@@ -67,7 +70,7 @@ class VaultServer:
         log: where the real address, and what went wrong, are told.
 
     Raises:
-        BadSettings: without a token on an address that others can reach.
+        BadSettings: without a token that is hard to guess on an address that others can reach.
     """
 
     def __init__(
@@ -80,9 +83,8 @@ class VaultServer:
         clock: Clock,
         log: FilteringBoundLogger,
     ) -> None:
-        if token is None and not endpoint.is_loopback():
-            where = "in the environment, /run/secrets/ledger_cloud_token or .env"
-            raise BadSettings([f"LEDGER_CLOUD_TOKEN must be set {where}: others can reach {endpoint}."])
+        if not endpoint.is_loopback():
+            _refuse_weak(token, endpoint)
         self._endpoint = endpoint
         self._token = token
         self._objects = objects
@@ -256,6 +258,16 @@ class VaultServer:
         else:
             self._log.info("document.served", remote=request.remote, bytes=sent)
         return answer
+
+
+def _refuse_weak(token: SecretStr | None, endpoint: Endpoint) -> None:
+    if token is None:
+        where = "in the environment, /run/secrets/ledger_cloud_token or .env"
+        raise BadSettings([f"LEDGER_CLOUD_TOKEN must be set {where}: others can reach {endpoint}."])
+    if len(token.get_secret_value()) < MIN_TOKEN_CHARS:
+        why = f"others can reach {endpoint} and may guess a shorter one"
+        fix = "make one with `openssl rand -hex 32`, for the vault and the bot"
+        raise BadSettings([f"LEDGER_CLOUD_TOKEN must have {MIN_TOKEN_CHARS} characters at least: {why}; {fix}."])
 
 
 async def _sign(_request: web.Request, answer: web.StreamResponse) -> None:

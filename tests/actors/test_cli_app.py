@@ -325,23 +325,73 @@ def test_a_vault_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"The vault's folder, {tmp_path}/file/kept, must be one that can be written" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("what", ["log", "ledger.db", "marker", "lock"])
-def test_a_bots_data_folder_is_no_vault(tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str):
+def vault_told(*words: str) -> int:
+    """Ends at the address, which is taken, where the folder is not refused before."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        return Program()("vault", f"--listen=127.0.0.1:{taken.getsockname()[1]}", *words)
+
+
+SERVED = 69
+
+
+@pytest.mark.parametrize("what", ["log", "ledger.db", "marker", "lock", "thesis.txt", ".git", "seg"])
+def test_a_folder_that_holds_anything_of_others_is_no_vault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
+):
     data = tmp_path / "data"
     data.mkdir()
     held = hold_folder(RealDisk(), data, "today") if what == "lock" else None
     (data / what).touch()
-    with socket.socket() as taken:  # it would serve else
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        assert Program()("vault", "--folder", "data", f"--listen=127.0.0.1:{taken.getsockname()[1]}") == 78
+    assert vault_told("--folder", "data") == 2
     said = capsys.readouterr().err
-    why = f"in use by process {os.getpid()} on " if what == "lock" else f"there is {what} in it"
-    assert said.startswith(f"inviteledger: data is a bot's data folder ({why}")
-    assert "name another folder with --folder" in said
+    live = (
+        f", and is in use by process {os.getpid()} on " if what == "lock" else ", and whoever has the vault's token"
+    )
+    assert said.startswith(f"inviteledger: data holds what is no vault's ({what}){live}")
+    assert "name a folder of the vault's own with --folder" in said
     assert [path.name for path in data.iterdir()] == [what]
     if held is not None:
         held.release()
+
+
+@pytest.mark.parametrize("folder", ["data", "data/log", "data/checkpoints", "data/new/vault", "."])
+@pytest.mark.parametrize("sign", [(), (".unfinished", "seg")], ids=["", "served before"])
+def test_no_folder_in_which_a_history_lies_or_that_lies_in_one_is_a_vault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str, sign: tuple[str, ...]
+):
+    make_log(tmp_path / "data").close()
+    (tmp_path / "data" / "marker").touch()
+    (tmp_path / "data" / "checkpoints").mkdir()
+    for name in sign:
+        (tmp_path / folder / name).mkdir(parents=True)
+    assert vault_told("--folder", folder) == 2
+    assert re.search("which holds a history|holds what is no vault's", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("names", [(), (".lock",), ("lost+found",), (".unfinished", "seg", "of-a-later-release")])
+def test_an_empty_folder_and_one_of_a_vault_are_served(tmp_path: Path, names: tuple[str, ...]):
+    for name in names:
+        (tmp_path / "kept" / name).mkdir(parents=True) if name != ".lock" else RealDisk().make_folder(
+            tmp_path / "kept"
+        )
+    assert vault_told("--folder", "kept") == SERVED
+
+
+def test_an_empty_word_is_not_the_working_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert vault_told("--folder", "") == vault_told("--folder=") == 2
+    assert "a variable that is not set?" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_or_a_dangling_link_is_no_vaults_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    assert vault_told("--folder", "file") == vault_told("--folder", "link") == 2
+    said = capsys.readouterr().err
+    assert said.count("is no folder, but a file or a link that leads nowhere") == 2
+    assert "chown" not in said
 
 
 def test_a_vault_whose_address_is_taken_ends_with_69(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

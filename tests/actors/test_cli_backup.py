@@ -216,7 +216,7 @@ def test_the_folder_of_a_running_bot_is_refused_by_its_name(tmp_path: Path):
     write_history(tmp_path / "data", played(7))
     back(tmp_path / "data", tmp_path / "kept")
     held = hold_folder(RealDisk(), tmp_path / "data", "today")
-    with pytest.raises(FolderNotEmpty, match=f"it is in use by process {os.getpid()} on "):
+    with pytest.raises(FolderNotEmpty, match=f"is in use by process {os.getpid()} on "):
         restore(tmp_path / "kept", tmp_path / "data")
     held.release()
     empty = hold_folder(RealDisk(), tmp_path / "fresh", "today")
@@ -244,7 +244,7 @@ def test_what_lies_in_a_data_folder_is_refused_and_nothing_is_made(tmp_path: Pat
 def test_who_runs_on_the_folder_that_a_backup_would_lie_in_is_named(tmp_path: Path):
     write_history(tmp_path / "data", played(7))
     held = hold_folder(RealDisk(), tmp_path / "data", "today")
-    with pytest.raises(InsideHistory, match=f"holds a history and is in use by process {os.getpid()} on "):
+    with pytest.raises(InsideHistory, match=f"holds a history, and is in use by process {os.getpid()} on "):
         back(tmp_path / "data", tmp_path / "data" / "kept")
     held.release()
 

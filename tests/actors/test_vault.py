@@ -171,6 +171,14 @@ def test_without_a_token_it_serves_only_this_machine(objects: MemoryObjects, hos
     assert isinstance(server(objects, Lines(), at=Endpoint(host, 0)), VaultServer)
 
 
+def test_a_token_that_can_be_guessed_guards_only_this_machine(objects: MemoryObjects):
+    with pytest.raises(BadSettings, match=r"must have 16 characters at least: .* `openssl rand -hex 32`") as refused:
+        server(objects, Lines(), token="x" * 15, at=Endpoint("0.0.0.0", 0))
+    assert "xxx" not in str(refused.value)
+    assert isinstance(server(objects, Lines(), token="x" * 16, at=Endpoint("0.0.0.0", 0)), VaultServer)
+    assert isinstance(server(objects, Lines(), token="x"), VaultServer)
+
+
 async def test_without_a_token_a_web_page_that_leads_its_name_here_is_refused(objects: MemoryObjects):
     async with serving(objects, token="") as vault:
         for host, status in (("evil.example:80", 403), ("localhost:80", 200), ("127.0.0.1", 200), ("[::1]:80", 200)):
