@@ -105,6 +105,11 @@ def read_note(disk: Disk, folder: Path) -> Backup:
         raise Corrupt(str(where), f"unreadable: {error}") from error
 
 
+def is_backup(disk: Disk, folder: Path) -> bool:
+    """Whether a folder is a backup as it was made; one that a bot was started on has a marker and goes on."""
+    return disk.identity(folder / NOTE) is not None and disk.identity(folder / MARKER) is None
+
+
 @contextmanager
 def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
     """A place to write what the folder is to hold, which gets it at the end, or nothing at all.

@@ -83,7 +83,7 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
     """A copy that was read back.
 
     ``source``: what the history held; ``contents``: what the copy holds; ``left_out``: how many records were cut off;
-    ``heads``: the copy's, along every chain; ``checkpoints``: how many were copied; ``reforgotten``: how often
+    ``heads``: the copy's, along every chain; ``checkpoints``: how many the copy has; ``reforgotten``: how often
     somebody was forgotten anew in a cut; ``notes``: what is wrong with the history itself, a sentence each.
     """
 
@@ -198,7 +198,7 @@ class _Copy:
         self._log = Log(disk, folder / "log", quarantine, anchors=self._anchors)
         self._checkpoints = Checkpoints(disk, folder / "checkpoints", quarantine)
         self._until = Until(None if cut is None else cut.until_ms)
-        self._numbers = {"left_out": 0, "checkpoints": 0, "reforgotten": 0}
+        self._numbers = {"left_out": 0, "reforgotten": 0}
         self.seen, self.kept = Tally(), Tally()
 
     def begin(self) -> None:
@@ -228,7 +228,6 @@ class _Copy:
             return
         header = msgspec.structs.replace(header, lineage=self._term[1])
         self._checkpoints.save(Checkpoint(header=header, pages=checkpoint.pages))
-        self._numbers["checkpoints"] += 1
 
     def set_out(self) -> None:
         """Behind a cut, says in each guild that its history goes on from there, and whom it has to forget again.
@@ -269,7 +268,7 @@ class _Copy:
             left_out=self._numbers["left_out"],
             epoch=self._term[0],
             lineage=self._term[1],
-            checkpoints=self._numbers["checkpoints"],
+            checkpoints=sum(len(self._checkpoints.places(guild)) for guild in self.kept.guilds),
             reforgotten=self._numbers["reforgotten"],
             notes=reading.notes(),
         )

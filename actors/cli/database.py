@@ -24,6 +24,7 @@ from persistence.sqlite_records import Records
 from persistence.sqlite_vetting import Vetting
 
 NAME: Final = "database"
+OF_A_BACKUP: Final = Inspected(NAME, "none, as in every backup: the bot makes it anew from the log")
 _COUNT: Final = "SELECT count(*) FROM frames"
 
 

@@ -10,14 +10,19 @@ from typing import Final
 
 import msgspec
 
+from actors.cli.contents import sum_of
+from actors.cli.times import shown
 from actors.gateway.wording import count
 from ledger.errors import Corrupt, LedgerError
 from ledger.ids import GuildId
+from persistence.backups import NOTE, Backup, read_note
+from persistence.chains import appends
 from persistence.checkpoints import unpack
+from persistence.copying import Contents, Tally
 from persistence.disk import Disk
 from persistence.layer import CheckpointHeader
 from persistence.reading import Reading
-from persistence.scan import SegmentFile, Survey
+from persistence.scan import SegmentFile, Survey, frame_of
 from persistence.segments import Bad, lines
 
 CHECKPOINT_SUFFIX: Final = ".ckpt"
@@ -31,17 +36,21 @@ class Inspected(msgspec.Struct, frozen=True):
     wrong: tuple[str, ...] = ()
 
 
-def inspect_log(disk: Disk, found: Survey, reading: Reading, advance: Callable[[int], None]) -> Inspected:
-    """Reads the log to its end; ``advance`` is told how many bytes were read.
+def inspect_log(
+    disk: Disk, found: Survey, reading: Reading, tally: Tally, advance: Callable[[int], None]
+) -> Inspected:
+    """Reads the log to its end; ``tally`` takes all its records, ``advance`` is told how many bytes were read.
 
     Raises:
         NewerFormat: when a later release wrote it.
         StorageError: when it cannot be read.
     """
-    records = 0
-    for frame in reading:
-        records += 1
-        advance(len(frame.data) + 1)
+    for append in appends(reading.scan, frame_of):
+        reading.take(append)
+        frames = [spotted.frame for spotted in append]
+        tally.take(frames)
+        advance(sum(len(frame.data) + 1 for frame in frames))
+    records = tally.records - sum(reading.aside.values())
     heads = reading.chains.heads
     held = f"{count(records, 'record')} of {count(len(heads), 'guild')} in {count(len(found.files), 'file')}"
     return Inspected("log", f"{held}, up to gsn {reading.scan.last}", tuple(_log_faults(disk, found, reading)))
@@ -68,6 +77,38 @@ def inspect_checkpoints(disk: Disk, paths: tuple[Path, ...], reading: Reading) -
     ]
     guilds = {path.parent.name for path in paths}
     return Inspected("checkpoints", f"{len(paths)} of {count(len(guilds), 'guild')}", tuple(wrong))
+
+
+def inspect_backup(disk: Disk, folder: Path, there: Contents, checkpoints: int) -> Inspected:
+    """Compares what can be read of a backup with what was written.
+
+    Args:
+        disk: where it lies.
+        folder: the backup.
+        there: the records that can be read of it.
+        checkpoints: how many there are.
+
+    Raises:
+        NewerFormat: when a later release wrote it.
+        StorageError: when its note cannot be read.
+    """
+    try:
+        note = read_note(disk, folder)
+    except Corrupt as error:
+        return Inspected("backup", "nobody knows what it held", (f"{NOTE} is damaged: {error.why}",))
+    held = f"made {shown(note.made_ms)} of {sum_of(note.contents)}; {count(note.checkpoints, 'checkpoint')}"
+    return Inspected("backup", held, tuple(_missing_of(note, there, checkpoints)))
+
+
+def _missing_of(note: Backup, there: Contents, checkpoints: int) -> Iterator[str]:
+    if there.gsn < note.contents.gsn:
+        yield f"gsn {there.gsn + 1} to {note.contents.gsn} is not there"
+    if there != note.contents:
+        held = sum_of(note.contents)
+        told = "other records" if sum_of(there) == held else sum_of(there)
+        yield f"{told} can be read of {held}: take another backup"
+    if checkpoints < note.checkpoints:
+        yield f"{checkpoints} of {count(note.checkpoints, 'checkpoint')} are there: a bot makes them anew"
 
 
 def _log_faults(disk: Disk, found: Survey, reading: Reading) -> Iterator[str]:

@@ -10,9 +10,9 @@ from rich.progress import Progress
 
 from actors.cli.cloud_layer import NAME as CLOUD
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
-from actors.cli.database import inspect_database
+from actors.cli.database import OF_A_BACKUP, inspect_database
 from actors.cli.exits import OK, WRONG, exit_code_of
-from actors.cli.inspection import Inspected, find_checkpoints, inspect_checkpoints, inspect_log
+from actors.cli.inspection import Inspected, find_checkpoints, inspect_backup, inspect_checkpoints, inspect_log
 from actors.cli.piping import printing
 from actors.cli.progress import progress
 from actors.cli.reach import Reached
@@ -21,13 +21,15 @@ from actors.cli.tools import Tools
 from actors.gateway.wording import count
 from ledger.errors import Corrupt, NewerFormat, StorageError
 from persistence.anchors import CheckpointAnchors
+from persistence.backups import is_backup
+from persistence.copying import Tally
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 from persistence.scan import survey
 
 
 def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
-    """Inspects log, checkpoints and, unless a running bot holds it, the database.
+    """Inspects log, checkpoints and, unless a running bot holds it, the database; of a backup, what it is to hold.
 
     Returns:
         0, or 1 when anything is wrong, or nothing is recorded there.
@@ -36,7 +38,7 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
         NewerFormat: when a later release wrote something.
         StorageError: when something cannot be read.
     """
-    if not is_anything_recorded(data, database):
+    if not is_anything_recorded(data, database) and not is_backup(RealDisk(), data):
         err.write(nothing_recorded(data))
         return WRONG
     layers, _ = _inspect(data, database, err)
@@ -75,9 +77,13 @@ def _inspect(data: Path, database: Path, err: TextIO) -> tuple[Sequence[Inspecte
     checkpoints = find_checkpoints(disk, data / "checkpoints")
     found = survey(disk, data / "log")
     reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
+    tally = Tally()
     with _progress(err, [file.path for file in found.files]) as advance:
-        log = inspect_log(disk, found, reading, advance)
+        log = inspect_log(disk, found, reading, tally, advance)
     of_checkpoints = inspect_checkpoints(disk, checkpoints, reading)
+    if is_backup(disk, data):
+        of_backup = inspect_backup(disk, data, tally.contents(), len(checkpoints))
+        return (log, of_checkpoints, of_backup, OF_A_BACKUP), reading
     return (log, of_checkpoints, inspect_database(disk, data, database, reading.chains.heads)), reading
 
 

@@ -1,8 +1,10 @@
 """Backups are whole or no backups, and what is restored from them is what they held, or nothing."""
 
 import asyncio
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +21,7 @@ from actors.cli.app import make_app, perform
 from actors.cli.backup import back_up
 from actors.cli.exits import exit_code_of
 from actors.cli.restore import Wish, restore_backup
+from actors.cli.verify import verify_layers
 from actors.settings import Settings
 from actors.sources import read_settings
 from ledger.errors import DiskFull, FolderInUse, NewerFormat, WrongHistory
@@ -32,6 +35,7 @@ from persistence.frames import Frame
 from persistence.histories import FolderHistory
 from persistence.layer import Head
 from persistence.local import LocalLayer, hold_folder
+from persistence.marker import folder_id
 from persistence.offload import inline
 from persistence.reading import read_log
 from persistence.sealed import seal_line
@@ -487,6 +491,86 @@ def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path):
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(interrupted(tmp_path / "data", tmp_path / "new"))
     assert not (tmp_path / "new").exists()
+
+
+# Looking at one
+
+
+def verify(folder: Path) -> tuple[int, list[str]]:
+    out, err = io.StringIO(), io.StringIO()
+    code = verify_layers(folder, folder / "ledger.db", out, err)
+    assert err.getvalue() == ""
+    return code, out.getvalue().splitlines()
+
+
+def kept_with_checkpoint(folder: Path) -> list[Frame]:
+    """A history and its backup, with two checkpoints."""
+    frames = write_history(folder / "data", played(3))
+    for seq in (len(frames) // 2, len(frames) - 2):
+        keep_checkpoint(folder / "data", frames, seq)
+    back(folder / "data", folder / "kept")
+    return frames
+
+
+def test_a_whole_backup_has_no_fault(tmp_path: Path):
+    frames = kept_with_checkpoint(tmp_path)
+    code, lines = verify(tmp_path / "kept")
+    assert code == 0
+    assert lines[0].startswith(f"log: {len(frames)} records of 1 guild in 1 file")
+    assert lines[2].startswith("backup: made 2023-11-14 ")
+    assert f"of {len(frames)} records of 1 guild, up to 2023-11-14" in lines[2]
+    assert lines[3] == "database: none, as in every backup: the bot makes it anew from the log"
+
+
+def cut_log(kept: Path) -> None:
+    (path,) = (kept / "log").iterdir()
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-20]))
+
+
+def lose_log(kept: Path) -> None:
+    shutil.rmtree(kept / "log")
+
+
+def lose_checkpoint(kept: Path) -> None:
+    min((kept / "checkpoints" / "1").iterdir()).unlink()
+
+
+def spoil_note(kept: Path) -> None:
+    (kept / "backup.json").write_bytes((kept / "backup.json").read_bytes().replace(b"lineage", b"lineagf"))
+
+
+def exchange_log(kept: Path) -> None:
+    lose_log(kept)
+    write_history(kept, [msgspec.structs.replace(each, at_ms=each.at_ms + 1) for each in played(3)])
+
+
+@pytest.mark.parametrize(
+    ("harm", "fault"),
+    [
+        (cut_log, r"gsn \d+ to {gsn} is not there"),
+        (cut_log, r"\d+ records of 1 guild, up to .* can be read of {gsn} records"),
+        (lose_log, r"gsn 1 to {gsn} is not there"),
+        (lose_checkpoint, "1 of 2 checkpoints are there"),
+        (spoil_note, r"backup\.json is damaged"),
+        (exchange_log, "other records can be read of {gsn} records"),
+    ],
+)
+def test_a_backup_that_lacks_anything_is_at_fault_and_what_is_missing_is_named(
+    tmp_path: Path, harm: Callable[[Path], None], fault: str
+):
+    frames = kept_with_checkpoint(tmp_path)
+    harm(tmp_path / "kept")
+    code, lines = verify(tmp_path / "kept")
+    assert code == 1
+    assert re.search(f"  backup: .*{fault.format(gsn=len(frames))}", "\n".join(lines))
+
+
+def test_a_bot_that_went_on_from_a_backup_has_a_data_folder_again(tmp_path: Path):
+    kept_with_checkpoint(tmp_path)
+    folder_id(RealDisk(), tmp_path / "kept", TestRandomness())
+    asyncio.run(started(tmp_path / "kept"))
+    code, lines = verify(tmp_path / "kept")
+    assert (code, len(lines)) == (0, 3)
 
 
 # A time
