@@ -18,8 +18,8 @@ NAME: Final = "drill.json"
 class Drill(msgspec.Struct, frozen=True, kw_only=True):
     """A drill. ``at_ms``: when it ended (milliseconds since 1970); ``records``, ``guilds``: what came back.
 
-    ``lag_records``: how many the live history had, and the cloud not yet: no difference; ``differences``: a sentence
-    each, empty = what came back is the live history; ``took_s``: how long restoring and comparing took.
+    ``lag_records``: how many the live history had behind the cloud's last one: no difference; ``differences``: a
+    sentence each, empty = what came back is the live history; ``took_s``: how long restoring and comparing took.
     """
 
     source: str

@@ -33,9 +33,10 @@ DERIVED: Final = (PACKS, INDEXES)
 
 
 class InCloud(msgspec.Struct, frozen=True):
-    """The cloud after a look at it; ``layer`` is open."""
+    """The cloud after a look at it; ``layer`` is open. ``gsn``: of its last record, 0 = there is none."""
 
     inspected: Inspected
+    gsn: int
     heads: Mapping[GuildId, Head]
     layer: CloudLayer
 
@@ -83,7 +84,7 @@ class _Look:
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
         held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
         held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}"
-        return InCloud(Inspected(NAME, held, tuple(self._faults)), summary.heads, self._plain)
+        return InCloud(Inspected(NAME, held, tuple(self._faults)), summary.gsn, summary.heads, self._plain)
 
     def _step(self) -> None:
         self._done += 1
@@ -152,17 +153,25 @@ def _compared(
 
 
 async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
-    """The cloud's heads beside the log's, which was read later: what it lags by is told, another chain is a fault."""
+    """The cloud beside the log, which was read later: what the log has behind the cloud's last record is its lag.
+
+    Another chain is a fault, and so is what is missing before that record, or a cloud that holds nothing.
+    """
     faults: list[str] = []
-    behind = ahead = 0
+    if reading.scan.last and not cloud.gsn:
+        why = "is LEDGER_CLOUD, with its prefix, the bot's? One that runs with it uploads within seconds"
+        faults.append(f"no record is there, and the log has {count(reading.scan.last, 'record')}: {why}")
     for guild in sorted(cloud.heads.keys() | reading.chains.heads.keys()):
         ours, theirs = reading.chains.heads.get(guild, NO_HEAD), cloud.heads.get(guild, NO_HEAD)
-        behind, ahead = behind + max(0, ours.seq - theirs.seq), ahead + max(0, theirs.seq - ours.seq)
         seq = min(ours.seq, theirs.seq)
         if seq and reading.digest_at(guild, seq) != await _digest_at(cloud, guild, theirs, seq):
             faults.append(f"guild {guild}: stands on another chain than the log at seq {seq}")
+        elif theirs.seq < ours.seq and ours.gsn <= cloud.gsn:
+            faults.append(
+                f"guild {guild}: ends at seq {theirs.seq}, the log at {ours.seq}: what lies between is missing"
+            )
     inspected = cloud.inspected
-    held = f"{inspected.held}; {_lag(behind, ahead)}"
+    held = f"{inspected.held}; {_lag(reading.scan.last - cloud.gsn)}" if cloud.gsn else inspected.held
     return Inspected(inspected.name, held, (*inspected.wrong, *faults))
 
 
@@ -173,12 +182,10 @@ async def _digest_at(cloud: InCloud, guild: GuildId, head: Head, seq: int) -> by
     return frames[0].digest if frames else None
 
 
-def _lag(behind: int, ahead: int) -> str:
-    if not behind and not ahead:
+def _lag(behind: int) -> str:
+    """How far the cloud is behind the log (records; less than 0 = the log is behind)."""
+    if not behind:
         return "level with the log"
-    parts: list[str] = []
-    if behind:
-        parts.append(f"lags the log by {count(behind, 'record')}")
-    if ahead:
-        parts.append(f"the log lags by {count(ahead, 'record')}")
-    return ", ".join(parts)
+    return (
+        f"lags the log by {count(behind, 'record')}" if behind > 0 else f"the log lags by {count(-behind, 'record')}"
+    )

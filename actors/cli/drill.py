@@ -2,8 +2,9 @@
 
 What came back is folded as a recovery does it (newest checkpoint, records behind it); beside it the live history,
 the log of the data folder, is folded record by record up to the same place. Heads and states must be the same.
-The cloud is read first: what the log has besides is lag, and no difference. Guilds are compared one after the other,
-so that memory holds the state of one guild, and where the records lie.
+The cloud is read first: what the log has behind its last record is lag, and no difference; what it lacks before that
+is missing. Guilds are compared one after the other, so that memory holds the state of one guild, and where the
+records lie.
 """
 
 import tempfile
@@ -26,7 +27,7 @@ from ledger.errors import Corrupt
 from ledger.ids import GuildId
 from persistence.anchors import CheckpointAnchors
 from persistence.chains import NO_HEAD
-from persistence.copying import CopyDiffers, NothingThen, copy_history
+from persistence.copying import Contents, CopyDiffers, NothingThen, copy_history
 from persistence.histories import History, kept_checkpoints
 from persistence.layer import Head
 from persistence.reading import Reading
@@ -63,8 +64,8 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
             with progress(tools.err, "restoring") as advance:
                 copied = await copy_history(history, tools.disk, Path(folder), None, advance)
             live, copy = _Side(tools, data), _Side(tools, Path(folder))
-            live.read("reading the log", copied.contents.records)
-            copy.read("reading what came back", copied.contents.records)
+            live.read("reading the log", copied.contents)
+            copy.read("reading what came back", copied.contents)
             differences = tuple(_differences(tools, copied.heads, copy, live))
     except (Corrupt, CopyDiffers, NothingThen) as error:
         return Drill(source=source, differences=(f"what came back is not whole: {error}",))
@@ -74,9 +75,14 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
         records=copied.contents.records,
         guilds=len(copied.heads),
         gsn=copied.contents.gsn,
-        lag_records=max(0, live.records - copied.contents.records),
-        differences=(*copied.notes, *differences),
+        lag_records=live.behind,
+        differences=(*_missing(live.lacking), *copied.notes, *differences),
     )
+
+
+def _missing(records: int) -> Iterator[str]:
+    if records:
+        yield f"{count(records, 'record')} that the log has {'is' if records == 1 else 'are'} missing there"
 
 
 def _differences(tools: Tools, heads: Mapping[GuildId, Head], copy: "_Side", live: "_Side") -> Iterator[str]:
@@ -88,22 +94,28 @@ def _differences(tools: Tools, heads: Mapping[GuildId, Head], copy: "_Side", liv
 
 
 class _Side:
-    """A history in a folder: what came back, or the live one. ``records``: how many it has."""
+    """A history in a folder: what came back, or the live one.
+
+    ``behind``: how many records it has behind the last one that came back; ``lacking``: how many that are missing in
+    what came back.
+    """
 
     def __init__(self, tools: Tools, folder: Path) -> None:
         checkpoints = folder / "checkpoints"
         self._err = tools.err
         self._reading = Reading(tools.disk, folder / "log", CheckpointAnchors(tools.disk, checkpoints))
         self._states = States(self._reading, lambda guild: kept_checkpoints(tools.disk, checkpoints / guild, guild))
-        self.records = 0
+        self.behind = self.lacking = 0
 
-    def read(self, what: str, about: int) -> None:
-        """Finds where its records lie; ``about``: so many are expected."""
+    def read(self, what: str, came_back: Contents) -> None:
+        """Finds where its records lie, and compares which there are."""
         with progress(self._err, what) as advance:
-            for _ in self._reading:
-                self.records += 1
-                if self.records % PROGRESS_EVERY == 0:
-                    advance(self.records, max(self.records, about))
+            for number, frame in enumerate(self._reading, start=1):
+                gsn = frame.record.gsn
+                self.behind += gsn > came_back.gsn
+                self.lacking += any(first <= gsn <= last for first, last in came_back.missing)
+                if number % PROGRESS_EVERY == 0:
+                    advance(number, max(number, came_back.records))
 
     def recovered(self, guild: GuildId, head: Head) -> str:
         """The digest of the state that a recovery makes; empty = none."""

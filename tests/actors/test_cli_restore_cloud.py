@@ -24,7 +24,7 @@ from persistence.backups import SourceDamaged
 from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
-from persistence.cloud_bytes import Kind, SegmentHeader, digest_of, segment, segment_key
+from persistence.cloud_bytes import Kind, SegmentHeader, digest_of, read_header, segment, segment_key
 from persistence.copying import CopyDiffers, NothingThere
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
@@ -114,7 +114,7 @@ class Cloud:
     async def verify(self) -> Inspected:
         around, steps = Around(), list[tuple[int, int]]()
         there = await inspect_cloud(around.all, self.objects(), inline, lambda done, of: steps.append((done, of)))
-        assert steps
+        assert bool(steps) == bool(self.bucket.objects)
         assert all(done <= of for done, of in steps)
         reading = Reading(RealDisk(), self.data / "log")
         for _ in reading:
@@ -295,6 +295,29 @@ async def test_what_the_cloud_lags_is_said_and_no_difference(tmp_path: Path):
     assert lines[-1] == f"drill: {len(cloud.frames) - report.lag_records} records, digests equal"
 
 
+def lose(cloud: Cloud, first: int, last: int) -> int:
+    """Takes segments away, counted from the one that a writer begins with; how many records they held."""
+    keys = sorted(key for key in cloud.bucket.objects if key.startswith("seg/"))[first : last + 1]
+    headers = [read_header(cloud.bucket.objects.pop(key), SegmentHeader, key) for key in keys]
+    return sum(header.last_gsn - header.first_gsn + 1 for header in headers)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 2), (1, 1), (2, 3)])
+async def test_what_is_missing_in_the_cloud_is_no_lag(tmp_path: Path, first: int, last: int):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2), lag=7)
+    _, lines, report = await cloud.drill()
+    assert report is not None
+    lag, lost = report.lag_records, lose(cloud, first, last)
+    code, lines, report = await cloud.drill()
+    assert code == 1
+    assert report is not None
+    assert report.lag_records == lag
+    assert f"drill: {lost} records that the log has are missing there" in lines
+    found = await cloud.verify()
+    assert found.wrong
+    assert f"; lags the log by {lag} records" in found.held
+
+
 async def test_a_live_history_of_another_chain_is_a_difference(cloud: Cloud):
     shutil.rmtree(cloud.data)
     write_history(cloud.data, played(1), played(3))
@@ -357,6 +380,15 @@ async def test_a_whole_cloud_is_a_line(cloud: Cloud):
     assert found.wrong == ()
     assert found.held.startswith(f"{len(cloud.frames)} records of 2 guilds in ")
     assert found.held.endswith("1 checkpoint; level with the log")
+
+
+async def test_an_empty_cloud_beside_a_log_with_records_is_a_fault(tmp_path: Path):
+    frames = write_history(tmp_path / "data", played(1))
+    found = await Cloud(tmp_path / "data").verify()
+    (fault,) = found.wrong
+    assert fault.startswith(f"no record is there, and the log has {len(frames)} records: is LEDGER_CLOUD")
+    assert "lags" not in found.held
+    assert (await Cloud(tmp_path / "new").verify()).wrong == ()
 
 
 async def test_a_lag_is_told_by_how_much_and_no_fault(tmp_path: Path):
