@@ -224,7 +224,8 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
         Args:
             to: an empty folder, or one that is not there; without it, one named by the time.
         """
-        return back_up(_tools(), settings().ledger_data, to)
+        said = settings()
+        return back_up(_tools(), said.ledger_data, said.database(), to)
 
     def restore(
         *,
@@ -265,7 +266,8 @@ async def _restore(settings: Settings, tools: Tools, wish: Wish) -> int:
 
 async def _drill(settings: Settings, tools: Tools) -> int:
     async with reached(settings, tools) as cloud:
-        return await hold_drill(tools, settings.ledger_data, cloud.history(tools), cloud.objects.address)
+        data, database = settings.ledger_data, settings.database()
+        return await hold_drill(tools, data, database, cloud.history(tools), cloud.objects.address)
 
 
 async def _verify_all(settings: Settings) -> int:

@@ -17,12 +17,13 @@ from persistence.formats import RELEASE
 from persistence.histories import FolderHistory
 
 
-def back_up(tools: Tools, data: Path, to: Path | None) -> int:
+def back_up(tools: Tools, data: Path, database: Path, to: Path | None) -> int:
     """Copies what is durable in the log of ``data``, and the newest checkpoints, into ``to``.
 
     Args:
         tools: what it works with.
         data: the data folder.
+        database: the database's file: where there is no log, the bot makes one of it.
         to: an empty folder, or one that is not there; None = one named by the time, in the working folder.
 
     Returns:
@@ -33,7 +34,7 @@ def back_up(tools: Tools, data: Path, to: Path | None) -> int:
     """
     disk = tools.disk
     if not disk.names(data / "log"):
-        tools.err.write(nothing_recorded(data))
+        tools.err.write(nothing_recorded(disk, data, database))
         return WRONG
     now_ms = tools.clock.now_ms()
     folder = to or Path(f"inviteledger-backup-{compact(now_ms)}")

@@ -36,7 +36,7 @@ TOLD: Final = 20
 """So many differences are told."""
 
 
-async def drill(tools: Tools, data: Path, history: History, source: str) -> int:
+async def drill(tools: Tools, data: Path, database: Path, history: History, source: str) -> int:
     """Restores ``history``, which is named ``source``, compares it with the log of ``data``, and writes the report.
 
     Returns:
@@ -47,7 +47,7 @@ async def drill(tools: Tools, data: Path, history: History, source: str) -> int:
         NewerFormat: when a later release wrote one of them.
     """
     if not tools.disk.names(data / "log"):
-        tools.err.write(nothing_recorded(data))
+        tools.err.write(nothing_recorded(tools.disk, data, database))
         return WRONG
     began_s = tools.clock.monotonic_s()
     report = await _compared(tools, data, history, source)

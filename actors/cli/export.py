@@ -13,7 +13,7 @@ import msgspec
 from actors.cli.exits import OK, WRONG
 from actors.cli.history import GuildHistory, JoinLine
 from actors.cli.piping import printing
-from actors.cli.recorded import is_anything_recorded, nothing_recorded
+from actors.cli.recorded import nothing_recorded
 from actors.gateway.wording import count
 from ledger.ids import GuildId
 from persistence.anchors import CheckpointAnchors
@@ -32,9 +32,6 @@ def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryI
         NewerFormat: when a later release wrote the log.
         StorageError: when it cannot be read.
     """
-    if not is_anything_recorded(data, database):
-        err.write(nothing_recorded(data))
-        return WRONG
     disk = RealDisk()
     reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
     histories: dict[GuildId, GuildHistory] = {}
@@ -42,15 +39,13 @@ def export_joins(data: Path, database: Path, guild: GuildId | None, out: BinaryI
         record = frame.record
         if guild is None or record.guild == guild:
             histories.setdefault(record.guild, GuildHistory(record.guild)).take(record)
-    _note(reading, data, guild, err)
+    heads = reading.chains.heads
+    if not heads:
+        err.write(nothing_recorded(disk, data, database))
+    _note(reading, guild, err)
     _print(histories, out)
-    gone = not reading.chains.heads and database.exists()
-    if gone:
-        err.write(
-            f"{data / 'log'} holds nothing, but {database} is there: start the bot, which rebuilds its log from it\n"
-        )
-    unknown = guild is not None and guild not in reading.chains.heads
-    return WRONG if gone or unknown or reading.scan.missing else OK
+    unknown = guild is not None and guild not in heads
+    return WRONG if not heads or unknown or reading.scan.missing else OK
 
 
 def _print(histories: Mapping[GuildId, GuildHistory], out: BinaryIO) -> None:
@@ -64,11 +59,9 @@ def _place(join: tuple[int, JoinLine]) -> int:
     return join[0]
 
 
-def _note(reading: Reading, data: Path, guild: GuildId | None, err: TextIO) -> None:
+def _note(reading: Reading, guild: GuildId | None, err: TextIO) -> None:
     heads = reading.chains.heads
-    if not heads:
-        err.write(f"note: no records in {data / 'log'}\n")
-    elif guild is not None and guild not in heads:
+    if heads and guild is not None and guild not in heads:
         err.write(f"note: nothing is recorded of guild {guild}, but of {count(len(heads), 'other')}\n")
     if reading.scan.missing:
         ranges = ", ".join(f"{first} to {last}" for first, last in reading.scan.missing)

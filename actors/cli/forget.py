@@ -17,6 +17,7 @@ from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.ops.http import PROGRESS_EVERY, ForgetLine
 from actors.settings import Settings
 from ledger.errors import FolderInUse, LedgerError
+from persistence.disk import RealDisk
 
 Alone: TypeAlias = Callable[[Settings, ForgetRequest, Progress], ForgetReport]
 """Forgets where no bot runs; raises ``FolderInUse`` where one does."""
@@ -54,8 +55,9 @@ def forget_for_good(
         NoAnswer: when a bot holds the data folder and does not answer.
         LedgerError: when nothing can be recorded.
     """
-    if not is_anything_recorded(settings.ledger_data, settings.database()):
-        terminal.err.write(nothing_recorded(settings.ledger_data))
+    disk, data, database = RealDisk(), settings.ledger_data, settings.database()
+    if not is_anything_recorded(disk, data, database):
+        terminal.err.write(nothing_recorded(disk, data, database))
         return WRONG
     if not yes:
         if not terminal.keyboard.isatty():

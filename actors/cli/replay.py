@@ -8,7 +8,7 @@ import msgspec
 from actors.cli.exits import OK, WRONG
 from actors.cli.piping import printing
 from actors.cli.progress import PROGRESS_EVERY, progress
-from actors.cli.recorded import is_anything_recorded, nothing_recorded
+from actors.cli.recorded import nothing_recorded
 from actors.cli.states import States
 from actors.cli.times import shown
 from actors.cli.tools import Tools
@@ -41,11 +41,10 @@ def replay(tools: Tools, data: Path, database: Path, question: Question, *, json
         NewerFormat: when a later release wrote the log.
         StorageError: when it cannot be read.
     """
-    if not is_anything_recorded(data, database):
-        tools.err.write(nothing_recorded(data))
-        return WRONG
     run = _Run(tools, data, question)
     run.read()
+    if not run.found:
+        tools.err.write(nothing_recorded(tools.disk, data, database))
     with printing(tools.out):
         for view in run.views():
             lines = [msgspec.json.encode(view).decode()] if json else lines_of(view)
@@ -54,6 +53,8 @@ def replay(tools: Tools, data: Path, database: Path, question: Question, *, json
 
 
 class _Run:
+    """``found``: whether there is any record, of any guild and time."""
+
     def __init__(self, tools: Tools, data: Path, question: Question) -> None:
         self._tools = tools
         self._question = question
@@ -65,6 +66,7 @@ class _Run:
         self._first_ms: int | None = None
         self._end: int | None = None
         self._wrong = False
+        self.found = False
 
     def read(self) -> None:
         files = self._reading.survey.files
@@ -76,6 +78,7 @@ class _Run:
                     advance(number, max(number, of))
 
     def _take(self, frame: Frame) -> None:
+        self.found = True
         record = frame.record
         is_kept = self._until.keeps(record)
         if not is_kept and self._end is None:
@@ -98,14 +101,14 @@ class _Run:
 
     def judged(self) -> int:
         """The exit code; what is missing is said."""
-        if not self._newest:
+        if self.found and not self._newest:
             of = "" if self._question.guild is None else f" of guild {self._question.guild}"
             began = "" if self._first_ms is None else f"; the first record is of {shown(self._first_ms)}"
             self._note(f"nothing was recorded{of} by then{began}")
         missing = [gap for gap in self._reading.scan.missing if self._end is None or gap[0] < self._end]
         if missing:
             self._note(f"records {', '.join(f'{first} to {last}' for first, last in missing)} cannot be read")
-        return WRONG if self._wrong else OK
+        return WRONG if self._wrong or not self.found else OK
 
     def _note(self, text: str) -> None:
         self._wrong = True

@@ -38,8 +38,9 @@ def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
         NewerFormat: when a later release wrote something.
         StorageError: when something cannot be read.
     """
-    if not is_anything_recorded(data, database) and not is_backup(RealDisk(), data):
-        err.write(nothing_recorded(data))
+    disk = RealDisk()
+    if not is_anything_recorded(disk, data, database) and not is_backup(disk, data):
+        err.write(nothing_recorded(disk, data, database))
         return WRONG
     layers, _ = _inspect(data, database, err)
     return _told(layers, out)

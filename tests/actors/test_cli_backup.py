@@ -59,7 +59,7 @@ def played(seed: int, forgotten: list[tuple[int, str | None]] | None = None) -> 
 
 def back(data: Path, to: Path) -> str:
     around = Around()
-    assert back_up(around.all, data, to) == 0
+    assert back_up(around.all, data, data / "ledger.db", to) == 0
     assert around.err.getvalue() == ""
     return around.out.getvalue()
 
@@ -175,7 +175,7 @@ def test_records_that_were_missing_before_are_missing_in_it_and_said(tmp_path: P
     hurt = sorted((tmp_path / "data" / "log").iterdir())[3]
     hurt.write_bytes(hurt.read_bytes().replace(b'"gsn"', b'"gsm"'))
     around = Around()
-    assert back_up(around.all, tmp_path / "data", tmp_path / "kept") == 1
+    assert back_up(around.all, tmp_path / "data", tmp_path / "data" / "ledger.db", tmp_path / "kept") == 1
     assert "the log itself is not whole: gsn " in around.out.getvalue()
     note = read_note(RealDisk(), tmp_path / "kept")
     assert note.contents.missing
@@ -191,12 +191,16 @@ def test_records_that_were_missing_before_are_missing_in_it_and_said(tmp_path: P
 
 def test_a_backup_of_nothing_is_none(tmp_path: Path):
     around = Around()
-    assert back_up(around.all, tmp_path / "data", tmp_path / "kept") == 1
+    assert back_up(around.all, tmp_path / "data", tmp_path / "data" / "ledger.db", tmp_path / "kept") == 1
     assert "is LEDGER_DATA the bot's?" in around.err.getvalue()
     assert not (tmp_path / "kept").exists()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "ledger.db").touch()
+    assert back_up(around.all, tmp_path / "data", tmp_path / "data" / "ledger.db", tmp_path / "kept") == 1
+    assert "ledger.db is there: start the bot, which rebuilds its log from it" in around.err.getvalue()
     make_log(tmp_path / "data").close()
     with pytest.raises(NothingThen):
-        back_up(around.all, tmp_path / "data", tmp_path / "kept")
+        back_up(around.all, tmp_path / "data", tmp_path / "data" / "ledger.db", tmp_path / "kept")
     assert not (tmp_path / "kept").exists()
 
 
@@ -442,7 +446,7 @@ def test_where_the_disk_is_full_nothing_looks_whole(tmp_path: Path, what: str):
     keep_checkpoint(tmp_path / "data", frames, len(frames) - 1)
     back(tmp_path / "data", tmp_path / "kept")
     done: Callable[[FullDisk], object] = (
-        (lambda disk: back_up(Around(disk).all, tmp_path / "data", tmp_path / "new"))
+        (lambda disk: back_up(Around(disk).all, tmp_path / "data", tmp_path / "data" / "ledger.db", tmp_path / "new"))
         if what == "backup"
         else (lambda disk: restore(tmp_path / "kept", tmp_path / "new", disk=disk))
     )

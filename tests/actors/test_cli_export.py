@@ -192,6 +192,16 @@ def test_a_log_that_is_gone_beside_a_database_is_no_success(tmp_path: Path):
     assert "start the bot, which rebuilds its log" in notes
 
 
+@pytest.mark.parametrize("content", [b"nothing of the kind\n" * 300, b""])
+def test_a_log_of_which_nothing_can_be_read_is_no_success(tmp_path: Path, content: bytes):
+    make_log(tmp_path).append(Sealer()([[record(1, joined("5", 1))]]))
+    (path,) = (tmp_path / "log").iterdir()
+    path.write_bytes(content)
+    code, lines, notes = export(tmp_path)
+    assert (code, lines) == (1, [])
+    assert notes.startswith(f"inviteledger: no history can be read in {tmp_path}/log, and there is no database: `")
+
+
 def test_records_that_cannot_be_read_are_named_and_the_rest_comes(tmp_path: Path):
     log = make_log(tmp_path)
     seal = Sealer()

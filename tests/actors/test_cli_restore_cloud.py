@@ -108,7 +108,7 @@ class Cloud:
 
     async def drill(self) -> tuple[int, list[str], Drill | None]:
         around = Around()
-        code = await drill(around.all, self.data, a_history(self.objects()), "memory")
+        code = await drill(around.all, self.data, self.data / "ledger.db", a_history(self.objects()), "memory")
         return code, around.out.getvalue().splitlines(), last_drill(RealDisk(), self.data)
 
     async def verify(self) -> Inspected:
@@ -180,7 +180,7 @@ async def restoring(objects: Objects, to: Path) -> int:
 
 
 async def drilling(objects: Objects, data: Path) -> int:
-    return await drill(Around().all, data, a_history(ReadOnly(objects)), "memory")
+    return await drill(Around().all, data, data / "ledger.db", a_history(ReadOnly(objects)), "memory")
 
 
 async def test_a_scratch_file_that_cannot_be_written_leaves_nothing(cloud: Cloud, tmp_path: Path):
