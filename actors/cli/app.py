@@ -22,6 +22,7 @@ from actors.cli.exits import OK, USAGE, BadWords, exit_code_of, explain
 from actors.cli.export import export_joins
 from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
+from actors.cli.piping import Page
 from actors.cli.reach import reached
 from actors.cli.replay import Question, replay
 from actors.cli.restore import CLOUD, BadRestore, Wish, restore_backup, restore_history
@@ -65,6 +66,7 @@ def make_app(*, settings: Callable[[], Settings], run: Run, demo: Callable[[], i
         help="Who invited whom on your Discord server: proven, and never lost.",
         version=lambda: version("inviteledger"),
         default_parameter=Parameter(negative="", show_default=False),
+        console=Page(),
         result_action="return_value",
         exit_on_error=False,
         print_error=False,

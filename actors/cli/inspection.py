@@ -133,7 +133,7 @@ def _bad_lines(disk: Disk, file: SegmentFile, torn: int) -> Iterator[str]:
 
 
 def _checkpoint_faults(disk: Disk, path: Path, reading: Reading) -> Iterator[str]:
-    if not path.exists():  # a newer one has taken its place since
+    if disk.identity(path) is None:  # a newer one has taken its place since
         return
     try:
         header = unpack(disk.read(path), path.name).header

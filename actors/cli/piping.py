@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, TextIO
+from typing import IO, Any, BinaryIO
+
+from rich.console import Console
 
 from ledger.errors import LedgerError
 
@@ -15,7 +17,7 @@ class OutputLost(LedgerError):
 
 
 @contextmanager
-def printing(out: BinaryIO | TextIO) -> Iterator[None]:
+def printing(out: BinaryIO | IO[str]) -> Iterator[None]:
     """Flushes at the end; after an error the rest, and what is flushed at exit, goes nowhere.
 
     Raises:
@@ -31,7 +33,15 @@ def printing(out: BinaryIO | TextIO) -> Iterator[None]:
         raise OutputLost(f"the output could not be written ({error.strerror})") from error
 
 
-def _drop(out: BinaryIO | TextIO) -> None:
+class Page(Console):
+    """What help and version are printed on; raises ``OutputLost`` as ``printing`` does."""
+
+    def print(self, *objects: object, **how: Any) -> None:  # noqa: ANN401 -- the library's many options
+        with printing(self.file):
+            super().print(*objects, **how)
+
+
+def _drop(out: BinaryIO | IO[str]) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, out.fileno())
     os.close(nowhere)

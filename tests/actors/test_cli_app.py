@@ -179,6 +179,37 @@ def test_export_and_verify_read_the_folder_of_the_settings(
     assert b"database: none" in capfdbinary.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["export", "verify", "replay", "backup", "forget --user 1 --yes"])
+def test_a_folder_that_cannot_be_looked_into_ends_with_69(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+):
+    """A name that is too long is refused as a folder without rights is, but to root as well."""
+    monkeypatch.setenv("LEDGER_DATA", "x" * 300)
+    assert Program()(*command.split()) == 69
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    assert "File name too long: look at the disk" in said.err
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", "run --help", ""])
+def test_help_that_cannot_be_written_ends_with_69(words: str):
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            (sys.executable, "-m", "supervisor", *words.split()),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            timeout=50,
+        )
+    assert ended.returncode == 69
+    assert ended.stderr.startswith(
+        "inviteledger: the output could not be written (No space left on device): free space"
+    )
+    assert ended.stderr.count("\n") == 1
+
+
 def test_config_shows_every_value_and_no_secret(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     monkeypatch.setenv("DISCORD_TOKEN", TOKEN)
     monkeypatch.setenv("LEDGER_DISK", "ephemeral")
