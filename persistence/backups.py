@@ -16,7 +16,8 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt, LedgerError, StorageError
+from ledger.errors import Corrupt, DiskFull, LedgerError, StorageError
+from persistence.cloud_bytes import segment_key
 from persistence.copying import Contents
 from persistence.disk import Disk, lock_owner
 from persistence.formats import Format
@@ -30,8 +31,9 @@ UNFINISHED: Final = "unfinished"
 LOCK: Final = "lock"
 PARTS: Final = ("log", "checkpoints", MARKER, NOTE)
 """What a folder gets when it becomes whole, in this order: the log makes it a data folder, the note a backup."""
-_SIGNS: Final = (MARKER, NOTE, "log/0000000001.jsonl")
-"""Each shows that a folder holds a history. A ``log`` alone does not: /var has one."""
+_SIGNS: Final = (MARKER, NOTE, "log/0000000001.jsonl", segment_key(1))
+"""Each shows that a folder holds a history; the last, that of a cloud or vault. A ``log`` alone does not: /var has
+one."""
 _OWNERS: Final = re.compile(rb"inviteledger (backup|restore)\b")
 """How the lock of one who writes here begins; it stays where that one was killed."""
 _WRITTEN: Final = re.compile(
@@ -52,6 +54,12 @@ class InsideHistory(LedgerError):
     """What is to be written would lie in a folder that holds a history already."""
 
     hint = "name a folder outside of it, best on another disk"
+
+
+class NoRoom(DiskFull):
+    """There is no room for what is to be written, or its disk is read-only."""
+
+    hint = "free space on that disk, or name a folder on another one; nothing was kept there"
 
 
 class NoBackup(LedgerError):
@@ -118,13 +126,25 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
     removed: what lies there counts as left by one only beside its lock, and only files such as it writes.
 
     Raises:
-        FolderNotEmpty: when it holds anything else.
-        InsideHistory: when it lies in a data folder, or in a backup.
+        FolderNotEmpty: when it holds anything else, or is no folder.
+        InsideHistory: when it lies in a data folder, in a backup, or in a cloud's or vault's folder.
         FolderInUse: when another process is writing there.
+        NoRoom: when its disk is full, or read-only.
         StorageError: when it cannot be made or written.
     """
+    if is_taken(folder):
+        raise FolderNotEmpty(f"{folder} is no folder: a file, or a link that leads nowhere, is in its place")
     _refuse_unless_empty(disk, folder)
     refuse_within_history(folder)
+    try:
+        with _written_to(disk, folder, owner) as place:
+            yield place
+    except DiskFull as error:
+        raise NoRoom(str(error)) from error
+
+
+@contextmanager
+def _written_to(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
     new = disk.identity(folder) is None
     disk.make_folder(folder)
     held = disk.lock(folder / LOCK, owner)
@@ -145,20 +165,23 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
 
 
 def holds_history(folder: Path) -> bool:
-    """Whether it is a data folder, or a backup."""
+    """Whether it is a data folder, a backup, or the folder of a cloud or vault."""
     return any(os.access(folder / sign, os.F_OK) for sign in _SIGNS)
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether its name is that of a file, or of a link that leads nowhere, so that no folder can be there."""
-    return os.path.lexists(folder) and not os.path.isdir(folder)  # noqa: PTH112 -- Path's raises where it may not look
+    """Whether a file, or a link that leads nowhere, has its name, or that of a folder it were in."""
+    return any(
+        os.path.lexists(each) and not os.path.isdir(each)  # noqa: PTH112 -- Path's raises where it may not look
+        for each in (folder, *folder.parents)
+    )
 
 
 def refuse_within_history(folder: Path) -> None:
-    """What is kept in a data folder, or in a backup, goes with it, and may be taken for a part of it.
+    """What is kept where a history lies goes with it, and may be taken for a part of it.
 
     Raises:
-        InsideHistory: when the folder lies in one, at any depth.
+        InsideHistory: when the folder lies in one that holds a history, at any depth.
     """
     for home in folder.resolve().parents:
         if holds_history(home):

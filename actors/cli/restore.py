@@ -23,6 +23,10 @@ _CUT: Final = (
     "this is another history from now on: give the bot a LEDGER_CLOUD of its own (another prefix); with the one that",
     "holds what was cut off it does not start",
 )
+_NOTHING_CUT: Final = (
+    "nothing was recorded later, and yet this is another history from now on: give the bot a LEDGER_CLOUD of its own",
+    "(another prefix). To go on with the cloud of before, restore without --at, into another folder",
+)
 
 
 class BadRestore(BadWords):
@@ -57,7 +61,8 @@ async def restore_backup(tools: Tools, backup: Path, wish: Wish) -> int:
                 raise SourceDamaged(f"{backup} is damaged: {told}")
     except Corrupt as error:
         raise SourceDamaged(f"{backup} is damaged: {error}") from error
-    return _tell(tools, str(backup), copied, wish)
+    lost = 0 if wish.until_ms is not None else note.checkpoints - copied.checkpoints
+    return _tell(tools, str(backup), copied, wish, lost)
 
 
 async def restore_history(tools: Tools, history: History, name: str, wish: Wish) -> int:
@@ -81,17 +86,22 @@ async def _copy(tools: Tools, history: History, place: Path, wish: Wish) -> Copi
     return copied
 
 
-def _tell(tools: Tools, name: str, copied: Copied, wish: Wish) -> int:
+def _tell(tools: Tools, name: str, copied: Copied, wish: Wish, lost: int = 0) -> int:
+    """Says what was restored; ``lost``: so many checkpoints of the source could not be read."""
+    same = copied.source.records - copied.left_out
     with printing(tools.out):
         say = Say("restore", tools.out)
         say(
             *said_of(copied, cut=wish.until_ms is not None),
-            f"from {name} into {wish.to.absolute()}, read back, and the same as there",
+            f"from {name} into {wish.to.absolute()}, and read back: {count(same, 'record')} as they are there",
         )
+        if lost:
+            say(f"{count(lost, 'checkpoint')} could not be read there and left out: a bot makes them anew")
         if wish.until_ms is not None:
-            say(f"cut at {shown(wish.until_ms)}: {count(copied.left_out, 'later record')} left out", *_CUT)
-            if not copied.left_out:
-                say("nothing was recorded later: without --at it would be the same history, and go on with the cloud")
+            added = count(copied.contents.records - same, "record")
+            say(f"cut at {shown(wish.until_ms)}: {count(copied.left_out, 'later record')} left out")
+            say(f"{added} added: that each guild goes on from there, and who is to be forgotten")
+            say(*(_CUT if copied.left_out else _NOTHING_CUT))
         if copied.reforgotten:
             say(f"{copied.reforgotten} times somebody was forgotten later than that: so they are here, too")
         for note in copied.notes:

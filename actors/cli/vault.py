@@ -81,7 +81,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
         BadSettings: without a token that is hard to guess on an address that others can reach; when the folder
             cannot be written.
         NoVaultFolder: when the folder holds anything but a vault's objects, or is a file.
-        InsideHistory: when it lies in a data folder, or in a backup.
+        InsideHistory: when it lies in a data folder, in a backup, or in another vault's.
         CannotListen: when the address cannot be had.
         VaultInUse: when another vault serves the folder, and still does 10 s later.
     """
@@ -130,7 +130,7 @@ def _refuse_of_others(folder: Path) -> None:
 
 def _check_folder(folder: Path) -> None:
     if is_taken(folder):
-        raise NoVaultFolder(f"{folder} is no folder, but a file or a link that leads nowhere; nothing is served")
+        raise NoVaultFolder(f"{folder} is no folder: a file, or a link that leads nowhere, is in its place")
     try:
         RealDisk().make_folder(folder)
         with tempfile.TemporaryFile(dir=folder):  # permissions alone tell root nothing of a disk that is read-only

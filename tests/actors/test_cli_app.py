@@ -351,9 +351,9 @@ def test_a_vault_that_others_can_reach_needs_a_token(tmp_path: Path, capsys: pyt
 
 
 def test_a_vault_needs_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    (tmp_path / "file").touch()
-    assert Program()("vault", "--folder", str(tmp_path / "file" / "kept")) == 78
-    assert f"The vault's folder, {tmp_path}/file/kept, must be one that can be written" in capsys.readouterr().err
+    assert Program()("vault", "--folder", str(tmp_path / ("x" * 300))) == 78
+    assert f"The vault's folder, {tmp_path}/xxx" in (said := capsys.readouterr().err)
+    assert "must be one that can be written (File name too long)" in said
 
 
 def vault_told(*words: str) -> int:
@@ -419,9 +419,9 @@ def test_an_empty_word_is_not_the_working_folder(tmp_path: Path, capsys: pytest.
 def test_a_file_or_a_dangling_link_is_no_vaults_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
-    assert vault_told("--folder", "file") == vault_told("--folder", "link") == 2
+    assert [vault_told("--folder", folder) for folder in ("file", "link", "file/kept")] == [2, 2, 2]
     said = capsys.readouterr().err
-    assert said.count("is no folder, but a file or a link that leads nowhere") == 2
+    assert said.count(" is no folder: a file, or a link that leads nowhere, is in its place: name a folder") == 3
     assert "chown" not in said
 
 

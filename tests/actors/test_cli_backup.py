@@ -27,7 +27,15 @@ from actors.sources import read_settings
 from ledger.errors import DiskFull, FolderInUse, NewerFormat, WrongHistory
 from ledger.ids import GuildId, UserId
 from ledger.records import ContinuityBroken, Forgetting, Record
-from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged, becoming_whole, read_note
+from persistence.backups import (
+    FolderNotEmpty,
+    InsideHistory,
+    NoBackup,
+    NoRoom,
+    SourceDamaged,
+    becoming_whole,
+    read_note,
+)
 from persistence.checkpoints import unpack
 from persistence.copying import CopyDiffers, NothingThen, copy_history
 from persistence.disk import RealDisk, RealHandle
@@ -328,6 +336,21 @@ def test_a_users_file_among_what_a_killed_try_left_is_refused_and_left(tmp_path:
     assert tree(tmp_path / "new") == before
 
 
+@pytest.mark.parametrize("where", ["file", "link", "file/new"])
+@pytest.mark.parametrize("what", ["backup", "restore"])
+def test_what_is_no_folder_is_a_usage_error(tmp_path: Path, what: str, where: str):
+    write_history(tmp_path / "data", played(7))
+    back(tmp_path / "data", tmp_path / "kept")
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "link").symlink_to("nowhere")
+    again, source = (back, "data") if what == "backup" else (restore, "kept")
+    with pytest.raises(FolderNotEmpty, match="is no folder: a file, or a link that leads nowhere") as caught:
+        again(tmp_path / source, tmp_path / where)
+    assert exit_code_of(caught.value) == 2
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert not (tmp_path / "nowhere").exists()
+
+
 # What goes wrong
 
 
@@ -366,6 +389,17 @@ def test_a_backup_damaged_at_any_byte_is_refused_or_gives_all_that_it_held(tmp_p
     assert not is_refused(tmp_path, heads)
     frame_bytes = sum(len(frame.data) for frame in frames)
     assert refused >= {"backup.json": len(whole) - 1, "*.ckpt": 0, "*.jsonl": frame_bytes}[kind]
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_checkpoint_that_could_not_be_restored_is_told(tmp_path: Path, *, damaged: bool):
+    kept_with_checkpoint(tmp_path)
+    path = min((tmp_path / "kept" / "checkpoints" / "1").iterdir())
+    path.write_bytes(path.read_bytes()[:-9]) if damaged else path.unlink()
+    code, said = restore(tmp_path / "kept", tmp_path / "new")
+    assert code == 0
+    assert "1 checkpoint could not be read there and left out" in said
+    assert restore(tmp_path / "kept", tmp_path / "cut", START_MS + 10_000)[1].count("could not be read") == 0
 
 
 def test_a_backup_that_was_cut_short_anywhere_is_refused_or_gives_all_that_it_held(tmp_path: Path):
@@ -450,11 +484,12 @@ def test_where_the_disk_is_full_nothing_looks_whole(tmp_path: Path, what: str):
         if what == "backup"
         else (lambda disk: restore(tmp_path / "kept", tmp_path / "new", disk=disk))
     )
+    assert "LEDGER_DATA" not in NoRoom.hint, "it is another disk"
     room, failed = 0, 0
     while True:
         try:
             done(FullDisk(room))
-        except DiskFull:
+        except NoRoom:
             assert not (tmp_path / "new").exists()
             room, failed = room + 2_003, failed + 1
         else:
@@ -605,7 +640,12 @@ def test_a_cut_that_leaves_nothing_out_says_so(tmp_path: Path):
     code, said = restore(tmp_path / "kept", tmp_path / "new", records_in(tmp_path / "data")[-1].at_ms)
     assert code == 0
     assert "0 later records left out" in said
-    assert "without --at it would be the same history" in said
+    taken = len(records_in(tmp_path / "data"))
+    assert f"read back: {taken} records as they are there" in said
+    assert f"{taken + 1} records of 1 guild" in said
+    assert "1 record added: that each guild goes on from there" in said
+    assert "nothing was recorded later, and yet this is another history from now on" in said
+    assert "holds what was cut off" not in said
 
 
 def test_a_cut_history_does_not_start_with_the_layer_that_holds_what_was_cut(tmp_path: Path):

@@ -522,6 +522,21 @@ def test_a_user_restores_drills_and_verifies_with_the_cloud_of_the_settings(
     assert heads_in(tmp_path / "new") == heads_in(tmp_path / "data")
 
 
+def test_nothing_is_written_into_the_folder_of_a_cloud(
+    tmp_path: Path,
+    typed: Callable[..., int],
+    in_folder: Callable[[Sequence[Frame]], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    monkeypatch.setenv("LEDGER_CLOUD", in_folder(write_history(tmp_path / "data", played(1))))
+    before = tree(tmp_path / "cloud")
+    for words in (("restore", "--to", "cloud/new"), ("backup", "--to", "cloud/seg/new")):
+        assert typed("data", *words) == 2
+        assert "cloud, which holds a history: nothing was written" in capfd.readouterr().err
+    assert tree(tmp_path / "cloud") == before
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
