@@ -196,7 +196,8 @@ def told_names(names: Sequence[str]) -> str:
 
 def in_use(folder: Path) -> str:
     """Who holds a data folder, as the end of a clause; "" = nobody."""
-    owner = lock_owner(folder / LOCK)
+    lock = folder / LOCK
+    owner = lock_owner(lock) if _is_file(lock) else ""
     return f", and is in use by {owner}" if owner else ""
 
 
@@ -209,10 +210,15 @@ def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
 def _not_left_by_us(disk: Disk, folder: Path) -> list[str]:
     """The names in a folder of all but what a try that was killed left there, or somebody's lock that is held."""
     names, lock = disk.names(folder), folder / LOCK
-    if lock.is_file() and (lock_owner(lock) or _OWNERS.match(disk.read(lock))):
+    if _is_file(lock) and (in_use(folder) or _OWNERS.match(disk.read(lock))):
         ours = {LOCK, UNFINISHED} if _is_written_by_us(folder / UNFINISHED) else {LOCK}
         return [name for name in names if name not in ours]
     return names
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a plain one: to open a pipe waits for its other end."""
+    return os.path.isfile(path)  # noqa: PTH113 -- Path's raises where it may not look
 
 
 def _is_written_by_us(place: Path) -> bool:

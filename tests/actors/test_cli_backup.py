@@ -324,6 +324,14 @@ def test_a_users_own_files_of_our_names_are_refused_and_left(tmp_path: Path, wha
     assert tree(tmp_path / "new") == {Path(own): b"mine"}
 
 
+def test_a_pipe_that_is_named_as_our_lock_is_refused_and_not_opened(tmp_path: Path):
+    write_history(tmp_path / "data", played(7))
+    (tmp_path / "new").mkdir()
+    os.mkfifo(tmp_path / "new" / "lock")
+    with pytest.raises(FolderNotEmpty, match=r"is not empty \(lock\)"):
+        back(tmp_path / "data", tmp_path / "new")
+
+
 @pytest.mark.parametrize("own", ["thesis.txt", "log/thesis.txt", "checkpoints/thesis.ckpt"])
 def test_a_users_file_among_what_a_killed_try_left_is_refused_and_left(tmp_path: Path, own: str):
     write_history(tmp_path / "data", played(7))
