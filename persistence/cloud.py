@@ -170,7 +170,7 @@ class CloudLayer:
         return True
 
     async def is_as_left(self) -> bool:
-        return await self._reader.has_newest()
+        return await self._reader.is_as_left()
 
     async def scrub(self, begin: float, share: float) -> None:
         await self._reader.scrub(begin, share)

@@ -71,12 +71,20 @@ class CloudReader:
         last = max([number_of(key) async for key in self._objects.keys(SEGMENTS, after)], default=0)
         async for k, data in self._segments(self.layout.k + 1, last):
             await self._take(self.layout, k, data)
+        self._looked_k = self.layout.k
 
-    async def has_newest(self) -> bool:
-        """Whether the newest segment known is still in the store: one list, and nothing is read."""
-        async for key in self._objects.keys(SEGMENTS, after=segment_key(self.layout.k - 1)):
-            return number_of(key) == self.layout.k
-        return self.layout.k == 0
+    async def is_as_left(self) -> bool:
+        """Whether the segments since the last look are still in the store, by one list; where not, all is forgotten.
+
+        The newest alone tells nothing: it may have been written since older ones went.
+        """
+        before = self._looked_k
+        there = {number_of(key) async for key in self._objects.keys(SEGMENTS, after=segment_key(before - 1))}
+        if not there.issuperset(range(max(1, before), self.layout.k + 1)):
+            self._forget()
+            return False
+        self._looked_k = self.layout.k
+        return True
 
     async def verify(self) -> None:
         """Follows every guild's chain through the records that are new.
@@ -169,7 +177,7 @@ class CloudReader:
 
     def _forget(self) -> None:
         self.layout = Layout()
-        self.indexed = 0
+        self.indexed = self._looked_k = 0
         self._base = Verified()
         self._guilds: dict[str, frozenset[bytes]] = {}
         self._kept: dict[str, bytes] = {}

@@ -222,7 +222,7 @@ class FencedLayer(Layer, Protocol):
         ...
 
     async def is_as_left(self) -> bool:
-        """Whether it still has the newest of what is known to be there; not where a copy of before was put back."""
+        """Whether it still has what was written since this was last asked; where not, ``open`` reads all anew."""
         ...
 
     async def scrub(self, begin: float, share: float) -> None:

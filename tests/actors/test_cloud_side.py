@@ -119,7 +119,11 @@ async def test_a_named_cloud_that_is_away_is_waited_for_then_answers_are_degrade
 
 @pytest.mark.parametrize("ack", ["cloud", ""])
 @pytest.mark.parametrize("emptied", [False, True])
-async def test_a_cloud_that_an_older_copy_was_put_in_place_of_gets_all_of_it_again(ack: str, *, emptied: bool):
+@pytest.mark.parametrize("since", [0, 2])
+async def test_a_cloud_that_an_older_copy_was_put_in_place_of_gets_all_of_it_again(
+    ack: str, since: int, *, emptied: bool
+):
+    """``since``: so much is written into it before anybody looks."""
     sky = Sky()
     async with running(Bot(cloud=sky.layer(), ack=ack)) as bot:
         following = bot.store.following
@@ -131,15 +135,18 @@ async def test_a_cloud_that_an_older_copy_was_put_in_place_of_gets_all_of_it_aga
         await bot.journal.append(GUILD, 1, 1, (draft(2),))
         await bot.until(lambda: not following.behind())
         sky.bucket.roll_back(before)
+        for user in range(3, 3 + since):
+            await bot.journal.append(GUILD, 1, user - 1, (draft(user),))
+            await bot.until(lambda: not following.behind())
         following.doubt()
         await bot.until(lambda: bool(bot.events("cloud.recovered")) and not following.behind())
         (failure,) = bot.events("cloud.failed")
         assert "no longer" in str(failure["error"])
-        assert await sky.users() == ["1", "2"]
+        assert await sky.users() == [str(user) for user in range(1, 3 + since)]
         await bot.journal.open(GUILD, 2)
-        assert not (await bot.journal.append(GUILD, 2, 2, (draft(3),))).degraded
+        assert not (await bot.journal.append(GUILD, 2, 2 + since, (draft(9),))).degraded
         await bot.until(lambda: not following.behind())
-    assert await sky.users() == ["1", "2", "3"]
+    assert (await sky.users())[-1] == "9"
 
 
 async def test_a_cloud_that_is_as_it_was_left_is_looked_at_and_goes_on():
