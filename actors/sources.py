@@ -92,6 +92,7 @@ def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, .
         "LEDGER_DISK": settings.footing().kind,
         "LEDGER_CLOUD": settings.cloud() or "none",
         "LEDGER_CLOUD_TOKEN": _masked(settings.ledger_cloud_token),
+        "CLOUD_API_URL": settings.cloud_api_url or "none",
         "LEDGER_ACK": settings.ack(),
         "LEDGER_LOG": settings.ledger_log or "console on a terminal, else json",
         "LEDGER_HTTP": str(settings.http()),

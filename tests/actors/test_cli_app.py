@@ -219,7 +219,7 @@ def test_config_shows_every_value_and_no_secret(monkeypatch: pytest.MonkeyPatch,
     assert ["DISCORD_TOKEN", "********", "environment"] in rows
     assert ["LEDGER_DISK", "ephemeral", "environment: LEDGER_DISK says so"] in rows
     assert ["LEDGER_ACK", "database", "default"] in rows
-    assert {row[0] for row in rows} == {name.upper() for name in Settings.model_fields} - {"CLOUD_API_URL"}
+    assert {row[0] for row in rows} == {name.upper() for name in Settings.model_fields}
     assert TOKEN not in said
 
 

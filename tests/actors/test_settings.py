@@ -228,6 +228,12 @@ def test_where_the_cloud_is(say: Say, said: dict[str, str], address: str | None,
     assert row == Row("LEDGER_CLOUD", address or "none", source)
 
 
+def test_a_vaults_address_has_a_row_of_its_own(say: Say):
+    rows = described(say(CLOUD_API_URL=VAULT, LEDGER_CLOUD=CLOUD))
+    assert Row("CLOUD_API_URL", VAULT, "environment") in rows
+    assert Row("LEDGER_CLOUD", CLOUD, "environment") in rows
+
+
 @pytest.mark.parametrize(
     ("said", "layers"),
     [
