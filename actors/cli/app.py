@@ -85,7 +85,7 @@ def perform(app: App, words: Sequence[str]) -> int:
     try:
         result: object = app(words)
     except CycloptsError as error:
-        sys.stderr.write(f"inviteledger: {_in_words(error)} `{command('--help')}` lists the commands.\n")
+        sys.stderr.write(f"inviteledger: {_in_words(error)} {_help(error.command_chain or ())}\n")
         return USAGE
     except LedgerError as error:
         sys.stderr.write(explain(error))
@@ -97,6 +97,12 @@ def _in_words(error: CycloptsError) -> str:
     if isinstance(error, UnusedCliTokensError):
         return f"Too many words: {' '.join(error.unused_tokens or ())}."
     return str(error)
+
+
+def _help(words: Sequence[str]) -> str:
+    """Where it stands what can be said; ``words``: the command that was understood, if one was."""
+    lists = "lists its options." if words else "lists the commands."
+    return f"`{command(' '.join((*words, '--help')))}` {lists}"
 
 
 def _add_running(app: App, settings: Callable[[], Settings], run: Run, demo: Callable[[], int]) -> None:

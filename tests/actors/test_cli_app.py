@@ -82,14 +82,22 @@ def test_run_gets_settings_and_chaos(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(
-    "words", [["runn"], ["run", "--fast"], ["run", "now"], ["export", "--guild"], ["verify", "1"]]
+    ("words", "help_at"),
+    [
+        (["runn"], "`inviteledger --help` lists the commands."),
+        (["--fast"], "`inviteledger --help` lists the commands."),
+        (["run", "--fast"], "`inviteledger run --help` lists its options."),
+        (["run", "now"], "`inviteledger run --help` lists its options."),
+        (["export", "--guild"], "`inviteledger export --help` lists its options."),
+        (["verify", "1"], "`inviteledger verify --help` lists its options."),
+    ],
 )
-def test_what_is_no_command_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]):
+def test_what_is_no_command_ends_with_2(words: list[str], help_at: str, capsys: pytest.CaptureFixture[str]):
     assert Program()(*words) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("inviteledger: ")
-    assert said.err.endswith("`inviteledger --help` lists the commands.\n")
+    assert said.err.endswith(f" {help_at}\n")
 
 
 def test_a_word_too_many_is_named(capsys: pytest.CaptureFixture[str]):
