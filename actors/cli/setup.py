@@ -41,6 +41,10 @@ class Asked(msgspec.Struct, frozen=True):
     def is_refused(self) -> bool:
         return any(finding.topic is Topic.TOKEN and finding.stops for finding in self.preflight.findings)
 
+    def is_known(self) -> bool:
+        """Whether Discord said whose token it is."""
+        return any(finding.topic is Topic.TOKEN and not finding.stops for finding in self.preflight.findings)
+
 
 def set_up(settings: Settings, source: TextIO, out: TextIO, *, yes: bool) -> int:
     """Asks, checks, switches on and prints what is next.
@@ -66,6 +70,8 @@ def _walk(settings: Settings, out: TextIO, *, talk: bool, yes: bool) -> int:
         return USAGE
     preflight = _with_intent(asked.settings, asked.preflight, out, yes=yes)
     if asked.typed and not asked.is_refused():
+        if not asked.is_known():
+            out.write("Discord did not say whose token this is: it is unchecked, and may be a wrong one.\n")
         _offer_file(asked.settings.token(), out)
     return _tell_what_is_next(preflight, out)
 

@@ -137,6 +137,7 @@ async def test_setup_leads_from_a_token_to_a_bot_that_may_start(newcomer: Newcom
         await terminal.answer(".env? [y/N]", "y")
         assert await terminal.ended() == 0
         screen = terminal.screen
+    assert "unchecked" not in screen
     assert "inviteledger run" in screen
     assert f"client_id={newcomer.sandbox.world.bot.id}&scope=bot+applications.commands&permissions=177" in screen
     assert token not in screen
@@ -179,6 +180,17 @@ async def test_a_token_is_asked_for_until_one_can_be_used_and_a_wrong_one_is_not
         assert "client secret" in terminal.screen
         assert SECRETS not in terminal.screen
     assert list(newcomer.folder.iterdir()) == []
+
+
+async def test_a_token_that_discord_could_not_be_asked_about_is_offered_as_unchecked(newcomer: Newcomer):
+    newcomer.environ["DISCORD_API_URL"] = f"http://127.0.0.1:{free_port()}/api/v10"
+    async with Terminal(newcomer, "setup") as terminal:
+        await terminal.answer("it is not shown", "nonsense")
+        await terminal.answer(".env? [y/N]", "y")
+        assert await terminal.ended() == 69
+    unchecked, offered = terminal.screen.index("it is unchecked"), terminal.screen.index("Write the token to")
+    assert unchecked < offered
+    assert "nonsense" not in terminal.screen
 
 
 async def test_a_wrong_token_in_the_env_file_is_replaced_there(newcomer: Newcomer):
