@@ -15,6 +15,10 @@ from persistence.offload import ThreadOffload
 from persistence.probe import StoreUnfit, probe
 
 PATIENCE_S: Final = 30.0
+NO_ACCESS: Final = "HTTP 401,"
+"""What a vault says, behind its address, to whoever has not its token."""
+TRIES_IT: Final = "; `doctor` tries it"
+"""The end of a hint that helps nobody here."""
 
 
 def try_cloud(settings: Settings) -> Iterator[Finding]:
@@ -38,10 +42,21 @@ def _tried(settings: Settings, address: str) -> Finding:
         severity = Severity.AWAY if settings.footing().kind == "ephemeral" else Severity.WARNING
         return _found(severity, f"LEDGER_CLOUD cannot be reached ({error})", error.hint)
     except (Refused, StoreUnfit) as error:
-        return _found(Severity.BLOCKING, f"LEDGER_CLOUD cannot be used ({error})", error.hint)
+        if str(error).startswith(f"{address}: {NO_ACCESS}"):
+            return _token_refused(settings, address)
+        fix = error.hint.removesuffix(TRIES_IT)
+        return _found(Severity.BLOCKING, f"LEDGER_CLOUD cannot be used ({error})", fix)
     finally:
         offload.close()
     return _found(Severity.FINE, f"LEDGER_CLOUD, {address}, keeps what it is given, and two writers apart", "")
+
+
+def _token_refused(settings: Settings, vault: str) -> Finding:
+    differs = (
+        "is another than the vault's own" if settings.ledger_cloud_token else "is not set, and the vault wants it"
+    )
+    fix = "set it to the LEDGER_CLOUD_TOKEN that the vault was started with"
+    return _found(Severity.BLOCKING, f"LEDGER_CLOUD_TOKEN {differs} (LEDGER_CLOUD, {vault}, says HTTP 401)", fix)
 
 
 async def _probe(settings: Settings, offload: ThreadOffload) -> None:

@@ -14,7 +14,8 @@ from actors.cli.exits import AWAY, CONFIGURATION, OK
 from actors.cli.piping import printing
 from actors.cli.premises import look_round
 from actors.clock import SystemClock
-from actors.gateway.findings import Finding, Severity, setting_refused, token_missing, worst_first
+from actors.command import command
+from actors.gateway.findings import Finding, Severity, Topic, setting_refused, token_missing, worst_first
 from actors.gateway.permissions import LINK_NOTE
 from actors.gateway.preflight import Preflight, ask_once
 from actors.settings import Settings
@@ -23,6 +24,8 @@ from actors.sources import Reading
 MARKS: Final = {Severity.BLOCKING: "STOP", Severity.AWAY: "away", Severity.WARNING: "warn", Severity.FINE: "ok"}
 UNASKED: Final = Preflight(findings=(), grant=None)
 CLOUD_SETTINGS: Final = {"LEDGER_CLOUD", "LEDGER_CLOUD_TOKEN", "CLOUD_API_URL"}
+HELD: Final = frozenset({Topic.DISCORD, Topic.INTENT, Topic.BUDGET})
+"""What ``run`` waits for; a new token needs a restart, and what this machine lacks ends it."""
 NO_TOKEN: Final = Preflight(findings=(token_missing(),), grant=None)
 
 
@@ -66,11 +69,10 @@ def code_of(findings: Sequence[Finding]) -> int:
 
 
 def _summary(findings: Sequence[Finding]) -> str:
-    stopping = sum(finding.stops for finding in findings)
+    stopping = [finding.topic for finding in findings if finding.stops]
     if not stopping:
         return "Nothing stops the bot.\n"
-    return (
-        "One of these keeps the bot from starting.\n"
-        if stopping == 1
-        else f"{stopping} of these keep it from starting.\n"
-    )
+    told = "One of these stops the bot" if len(stopping) == 1 else f"{len(stopping)} of these stop the bot"
+    if HELD.issuperset(stopping):
+        return f"{told}: `{command('run')}` starts, holds, and goes on by itself once that is mended.\n"
+    return f"{told}.\n"

@@ -1,4 +1,4 @@
-"""What can be found out on this machine before the bot starts: the data folder, its disk, the HTTP address.
+"""What can be found out on this machine before the bot starts: data folder, its disk, database, HTTP address.
 
 Nothing is left behind and no lock is kept, so it can be asked beside a running bot.
 """
@@ -9,6 +9,7 @@ import socket
 import tempfile
 from collections.abc import Collection, Iterator
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -31,6 +32,8 @@ def look_round(settings: Settings, refused: Collection[str] = ()) -> Iterator[Fi
     if "LEDGER_DATA" not in refused:
         yield from _folder(settings)
         owner = lock_owner(data / "lock")
+    if {"LEDGER_DATA", "DATABASE_URL"}.isdisjoint(refused):
+        yield _database(settings)
     if "LEDGER_HTTP" not in refused:
         bot = _bot_at(endpoint)
         yield _address(endpoint, bot, owner)
@@ -41,15 +44,42 @@ def look_round(settings: Settings, refused: Collection[str] = ()) -> Iterator[Fi
 
 def _folder(settings: Settings) -> Iterator[Finding]:
     data = settings.ledger_data
-    there = next(each for each in (data.absolute(), *data.absolute().parents) if os.access(each, os.F_OK))
+    there = _nearest(data)
     try:
-        with tempfile.TemporaryFile(dir=there):  # permissions alone tell root nothing of a read-only or full disk
-            yield _fine(f"LEDGER_DATA, {data}, can be written")
+        _write_in(there)
+        yield _fine(f"LEDGER_DATA, {data}, can be written")
     except OSError as error:
         fix = f"give {there} to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
         yield _found(Severity.BLOCKING, f"LEDGER_DATA, {data}, cannot be written ({error.strerror})", fix)
         return
     yield _disk(settings)
+
+
+def _nearest(folder: Path) -> Path:
+    """What is there of it: itself, or the nearest folder in which it would be made."""
+    whole = folder.absolute()
+    return next(each for each in (whole, *whole.parents) if os.access(each, os.F_OK))
+
+
+def _write_in(folder: Path) -> None:
+    """Raises ``OSError`` when nothing can be: permissions alone tell root nothing of a read-only or full disk."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
+def _database(settings: Settings) -> Finding:
+    """The bot starts without it, and tries it again and again."""
+    path = settings.database().absolute()
+    try:
+        _write_in(_nearest(path.parent))
+        if os.access(path, os.F_OK):
+            path.open("r+b").close()
+    except OSError as error:
+        waits = ", and acknowledges no join" if "database" in settings.named_layers() else ""
+        what = f"The database, {path}, cannot be written ({error.strerror}): the bot goes on without it{waits}"
+        fix = f"give it and its folder to user {os.getuid()} (chown), or name another file in DATABASE_URL"
+        return _found(Severity.WARNING, what, fix)
+    return _fine(f"The database, {path}, can be written")
 
 
 def _disk(settings: Settings) -> Finding:

@@ -1,5 +1,6 @@
 """What ``doctor`` says of the store that LEDGER_CLOUD names."""
 
+import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from actors.footing import Footing
 from actors.gateway.findings import Finding, Severity
 from actors.settings import Settings, Surroundings
 from persistence.disk import RealDisk
+from persistence.memory_objects import MemoryBucket, MemoryObjects
+from tests.actors.vaults import serving
 from tests.servers import Place, free_ports
 
 
@@ -47,6 +50,7 @@ def test_a_store_that_refuses_stops_the_bot_and_no_secret_is_told(s3_address: Pl
     assert finding.severity is Severity.BLOCKING
     assert "the secret key does not belong to the access key" in finding.what
     assert "LEDGER_CLOUD" in finding.fix
+    assert "doctor" not in finding.fix, "who reads it has called it"
     assert "not-to-be-told" not in str(finding)
 
 
@@ -57,3 +61,19 @@ def test_a_store_that_is_away_stops_only_a_bot_that_knows_nothing_without_it(dis
     (finding,) = findings(variables, disk, ledger_cloud="s3://bucket")
     assert finding.severity is severity
     assert "Connection refused" in finding.what
+
+
+@pytest.mark.parametrize(
+    ("said", "differs"),
+    [
+        ({"ledger_cloud_token": "not-to-be-told"}, "LEDGER_CLOUD_TOKEN is another than the vault's own"),
+        ({}, "LEDGER_CLOUD_TOKEN is not set, and the vault wants it"),
+    ],
+)
+async def test_a_token_that_is_not_the_vaults_is_told_from_all_else(said: Mapping[str, str], differs: str):
+    async with serving(MemoryObjects(MemoryBucket())) as vault:
+        (finding,) = await asyncio.to_thread(findings, ledger_cloud=vault.address, **said)
+    assert finding.severity is Severity.BLOCKING
+    assert finding.what.startswith(differs)
+    assert "that the vault was started with" in finding.fix
+    assert "not-to-be-told" not in str(finding)

@@ -314,6 +314,18 @@ async def test_doctor_without_a_token_tells_all_the_rest(newcomer: Newcomer):
     assert not (newcomer.folder / "data").exists()
 
 
+async def test_doctor_tries_the_database_and_leaves_nothing_behind(newcomer: Newcomer):
+    newcomer.all_set()
+    where = newcomer.folder / "elsewhere" / "x.db"
+    code, said = await newcomer.run("doctor", DATABASE_URL=f"sqlite:///{where}")
+    assert (code, f"The database, {where}, can be written" in said) == (0, True), said
+    assert list(newcomer.folder.iterdir()) == []
+    where.mkdir(parents=True)
+    code, said = await newcomer.run("doctor", DATABASE_URL=f"sqlite:///{where}")
+    assert (code, f"The database, {where}, cannot be written (Is a directory)" in said) == (0, True), said
+    assert list(newcomer.folder.rglob("*")) == [where.parent, where]
+
+
 async def test_run_holds_without_an_identify_and_says_why_on_readyz(newcomer: Newcomer):
     newcomer.environ["DISCORD_TOKEN"] = newcomer.sandbox.token
     newcomer.environ["LEDGER_HTTP"] = f"127.0.0.1:{free_port()}"
@@ -349,6 +361,26 @@ async def test_run_holds_without_an_identify_and_says_why_on_readyz(newcomer: Ne
             69,
             "127.0.0.1:9 could not be reached (Connection",
         ),
+        (
+            "doctor",
+            {"DATABASE_URL": "sqlite:////proc/inviteledger/x.db"},
+            0,
+            "The database, /proc/inviteledger/x.db, can",
+        ),
+        ("doctor", {"DATABASE_URL": "sqlite:////proc/inviteledger/x.db"}, 0, "without it, and acknowledges no join"),
+        (
+            "doctor",
+            {"DATABASE_URL": "sqlite:////proc/x.db", "LEDGER_ACK": "local"},
+            0,
+            "the bot goes on without it.\n",
+        ),
+        (
+            "doctor",
+            {"DISCORD_API_URL": "http://127.0.0.1:9/api/v10"},
+            69,
+            "stops the bot: `inviteledger run` starts, holds, and goes on by itself once that is mended.",
+        ),
+        ("doctor", {"DISCORD_TOKEN": ""}, 78, "One of these stops the bot.\n"),
         ("runn", {}, 2, "`inviteledger --help`"),
     ],
 )
