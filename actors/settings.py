@@ -1,7 +1,8 @@
 """Settings: what the operator may say, and what it means. Made in ``main``, passed down, kept in no module.
 
-A validator that raises ``ValueError`` means "not what the field's description says"; ``Unusable`` says it better. No
-error and no repr holds a value: a secret may stand in the wrong place (the path of a file that is there is none).
+A validator that raises ``ValueError`` means "not what the field's description says"; ``Unusable`` says it better.
+Neither holds a value, and no repr does: a secret may stand in the wrong place (the path of a file that is there is
+none). ``actors/sources.py`` tells those that can be none.
 What does not live here: where settings are read from (``actors/sources.py``), and how it is found out on what kind of
 disk LEDGER_DATA lies (``actors/footing.py``).
 """
@@ -35,7 +36,7 @@ EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what 
 
 
 class BadSettings(LedgerError):
-    """Settings that cannot be used. ``findings``: one sentence each, with the fix; none holds a value."""
+    """Settings that cannot be used. ``findings``: one sentence each, with the fix; none holds a secret."""
 
     def __init__(self, findings: Sequence[str]) -> None:
         super().__init__("\n".join(findings))
@@ -187,13 +188,12 @@ class Settings(BaseSettings):
     @field_validator("ledger_cloud", "cloud_api_url")
     @classmethod
     def _check_cloud(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "cloud_api_url" and urlsplit(value).scheme not in {"http", "https"}:
+            raise ValueError
         try:
-            address = parse_address(value)
+            return str(parse_address(value))
         except BadAddress as error:
             raise Unusable(str(error)) from None  # the library's text may hold a part of the value
-        if info.field_name == "cloud_api_url" and address.scheme not in {"http", "https"}:
-            raise ValueError
-        return str(address)
 
     @field_validator("ledger_data")
     @classmethod

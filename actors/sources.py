@@ -29,7 +29,10 @@ ENV_FILE: Final = Path(".env")
 MASK: Final = "********"
 REFUSED: Final = "cannot be used"
 NO_CLOUD: Final = "`local` or `database` while LEDGER_CLOUD is not set"
+LONGEST_WORD: Final = 16
+"""Characters; a longer word in a wrong place may be a token."""
 _OURS: Final = "ledger_"
+_SECRETS: Final = frozenset({"discord_token", "ledger_cloud_token", "ledger_http_token"})
 _STORES: Final = frozenset(name.lower() for name in VARIABLES)
 
 
@@ -73,7 +76,7 @@ def look(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) -> Readin
         found |= news
         origins |= {name.upper(): source for name in news}
     stores = {name.upper(): str(found.pop(name)) for name in _STORES & found.keys()}
-    settings, refused = _validated(found, findings)
+    settings, refused = _validated(found, origins, findings)
     around = Surroundings(
         origins=origins,
         footing=find_footing(settings.ledger_data, settings.ledger_disk, os.environ, read_mountinfo()),
@@ -156,30 +159,41 @@ def _unknown(names: Mapping[str, object], source: str) -> Iterator[str]:
             yield f"{name.upper()} ({source}) is no setting: {fix}"
 
 
-def _validated(found: Mapping[str, object], findings: list[str]) -> tuple[Settings, frozenset[str]]:
+def _validated(
+    found: Mapping[str, object], origins: Mapping[str, str], findings: list[str]
+) -> tuple[Settings, frozenset[str]]:
     """The settings without those that cannot be used, and the names of these; each field is checked for itself."""
-    bad: set[str] = set()
+    faults: Mapping[str, str] = {}
     try:
         settings = Settings.model_validate(found)
     except ValidationError as error:
-        findings += _sentences(error)
-        bad = {str(each["loc"][0]) for each in error.errors(include_url=False, include_input=False)}
+        faults = dict(_faults(error))
     else:
         if settings.ledger_ack != "cloud" or settings.cloud() is not None:
             return settings, frozenset()
-        findings.append(f"LEDGER_ACK must be {NO_CLOUD}.")
-        bad = {"ledger_ack"}
-    usable = {name: value for name, value in found.items() if name not in bad}
-    return Settings.model_validate(usable), frozenset(name.upper() for name in bad)
+        faults = {"ledger_ack": NO_CLOUD}
+    for name, wanted in faults.items():
+        what = _told(name, found[name])
+        findings.append(f"{name.upper()} must be {wanted} ({origins[name.upper()]}{what}).")
+    usable = {name: value for name, value in found.items() if name not in faults}
+    return Settings.model_validate(usable), frozenset(name.upper() for name in faults)
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
-    """A sentence a finding: what a validator said, else what the field's description says."""
+def _faults(error: ValidationError) -> Iterator[tuple[str, str]]:
+    """Each name, and what its value must be: what a validator said, else what the field's description says."""
     for finding in error.errors(include_url=False, include_input=False):
         name = str(finding["loc"][0])
         cause = finding.get("ctx", {}).get("error")
-        said = str(cause) if isinstance(cause, Unusable) else Settings.model_fields[name].description
-        yield f"{name.upper()} must be {said}."
+        yield name, str(cause if isinstance(cause, Unusable) else Settings.model_fields[name].description)
+
+
+def _told(name: str, value: object) -> str:
+    """A value that cannot be used, where it can hold no secret: a short word, or an address without credentials."""
+    text = str(value)
+    fits = text.count(":") == 1 if "://" in text else len(text) <= LONGEST_WORD
+    if name in _SECRETS or not fits or not text.isprintable() or any(mark in text for mark in "@?#"):
+        return ""
+    return f": `{text}`"
 
 
 def _masked(secret: SecretStr | None) -> str:

@@ -133,10 +133,10 @@ def test_broken_settings_end_every_command_with_78(
     monkeypatch.setenv("LEDGER_DISC", TOKEN)
     assert Program()(command) == 78
     said = capsys.readouterr().err
-    assert said.splitlines() == [
-        "inviteledger: LEDGER_DISC (environment) is no setting: did you mean LEDGER_DISK?",
-        "inviteledger: LEDGER_CLOUD must be an address without credentials in it: they have variables of their own.",
-    ]
+    unknown, refused = said.splitlines()
+    assert unknown == "inviteledger: LEDGER_DISC (environment) is no setting: did you mean LEDGER_DISK?"
+    assert refused.startswith("inviteledger: LEDGER_CLOUD must be an address without credentials in it: they have ")
+    assert refused.endswith(" variables of their own (environment).")
 
 
 @pytest.mark.parametrize(
