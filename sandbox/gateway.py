@@ -30,6 +30,8 @@ from sandbox.world import World
 
 MAX_GUILDS_A_SHARD: Final = 2_500
 HEARTBEAT_MS: Final = 41_250
+ACK_AFTER_S: Final = 0.05
+"""As over a network: discord.py notes in another thread when it has sent; an answer of before seems late to it."""
 
 
 class Gateway:
@@ -180,7 +182,7 @@ class Conversation:
     def _heartbeat(self, _: object) -> None:
         self._connection.conduct.heartbeat()
         if self._gateway.acks:
-            self._connection.send_op(Op.ACK)
+            asyncio.get_running_loop().call_later(ACK_AFTER_S, self._connection.send_op, Op.ACK)
 
     def _ignore(self, _: object) -> None:
         """Accepted without an answer."""

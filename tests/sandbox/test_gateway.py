@@ -1,4 +1,6 @@
 import asyncio
+import json
+import time
 import zlib
 from collections.abc import Callable
 
@@ -9,8 +11,9 @@ import pytest
 import zstandard
 
 from sandbox import Guild, Sandbox
+from sandbox.gateway import ACK_AFTER_S
 from sandbox.sessions import BUFFER_EVENTS
-from tests.sandbox.client import Bot, Connect
+from tests.sandbox.client import Bot, Connect, client_session
 
 
 async def test_a_client_logs_in_and_its_guild_becomes_available(bot: Bot, guild: Guild, sandbox: Sandbox):
@@ -131,8 +134,8 @@ async def test_only_a_goodbye_with_1000_or_1001_ends_the_session(bot: Bot, sandb
 
 async def test_plain_text_frames_when_no_compression_is_asked(bot: Bot, sandbox: Sandbox):
     websocket = await discord.gateway.DiscordWebSocket.from_client(bot, compress=False)
-    await websocket.poll_event()  # the answer to the first heartbeat
-    await websocket.poll_event()
+    while websocket.session_id is None:
+        await websocket.poll_event()
     assert websocket.session_id in {session.id for session in sandbox.sessions}
     await websocket.close(code=1000)
 
@@ -143,6 +146,15 @@ async def test_heartbeats_are_answered(connect: Connect, sandbox: Sandbox):
         async with asyncio.timeout(2):
             while bot.latency == float("inf"):
                 await bot.wait_for("socket_raw_receive")
+
+
+async def test_a_heartbeat_is_answered_no_sooner_than_over_a_network(sandbox: Sandbox):
+    async with client_session() as session, session.ws_connect(sandbox.gateway_url) as socket:
+        await socket.receive()  # HELLO
+        began_s = time.monotonic()
+        await socket.send_json({"op": 1, "d": None})
+        assert json.loads((await socket.receive()).data)["op"] == 11
+        assert time.monotonic() - began_s > ACK_AFTER_S / 2
 
 
 async def test_member_chunks_hold_at_most_a_thousand(bot: Bot, guild: Guild, sandbox: Sandbox):
