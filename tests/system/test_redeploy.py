@@ -8,7 +8,8 @@ import asyncio
 import os
 import shutil
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,7 +17,9 @@ import pytest
 
 from actors.cli.bot_process import BotProcess
 from actors.cli.scoreboard import exported, truth_of
-from ledger.records import Status
+from ledger.records import CreditGranted, CreditReversed, Record, RepeatRecorded, Status
+from persistence.disk import RealDisk
+from persistence.reading import read_log
 from sandbox import Guild, Invite, Sandbox
 from tests.servers import Place
 
@@ -101,10 +104,27 @@ class Deploys:
             if line.status in {Status.CERTAIN, Status.LIKELY} and line.code != truth[join]
         ]
         assert wrong == []
+        records = [frame.record for frame in read_log(RealDisk(), self.data(name) / "log")]
+        assert [record for record in records if isinstance(record.event, RepeatRecorded)] == [], "told by both"
+        assert {join: held for join, held in credits_in(records).items() if held not in (0, 1)} == {}
 
     async def end(self) -> None:
         for bot in self.bots:
             await bot.kill()
+
+
+def credits_in(records: Sequence[Record]) -> Mapping[object, int]:
+    """How many credits each membership holds at the end, by its kind."""
+    held: Counter[object] = Counter()
+    for record in records:
+        match record.event:
+            case CreditGranted(user=user, opened_us=opened_us, kind=kind):
+                held[user, opened_us, kind] += 1
+            case CreditReversed(user=user, opened_us=opened_us, kind=kind):
+                held[user, opened_us, kind] -= 1
+            case _:
+                pass
+    return held
 
 
 @pytest.fixture
