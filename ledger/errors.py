@@ -96,7 +96,10 @@ class Stale(LedgerError):
     What this one acknowledged without the cloud lies in its folder, and is salvaged when the folder next starts.
     """
 
-    hint = "let the other process run; if it is not wanted, stop it and start this one again"
+    hint = (
+        "let the other process run; if it is not wanted, stop it and start this one again. Where both take over in "
+        "turn, one's data folder is a copy of the other's: delete `marker` in the copy, and one of them stands by"
+    )
 
 
 class WrongHistory(LedgerError):
