@@ -634,6 +634,7 @@ async def test_who_left_before_the_bot_did_and_came_back_before_it_has_a_new_joi
         )
         bot.supervisor.roster.tell(GUILD, m.RemoveGuild(at_us=bot.clock.stamp_us()))
         await bot.until(lambda: bot.supervisor.phase_of(GUILD) == "away")
+        bot.clock.now_s += 1.0
         back = m.ListedMember(user=UserId("1"), joined_at_us=bot.clock.stamp_us())
         bot.come_up()
         now_us = bot.clock.stamp_us()
