@@ -39,7 +39,7 @@ from ledger.presence import LEFT, NO_ERRAND, Presence
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
 from ledger.samples import APPROVAL, told_dead
-from ledger.state import Assignment, GuildState
+from ledger.state import Assignment, GuildState, identity_of
 from ledger.vip import vip_drafts
 from ledger.windows import needs_sample
 from ledger.witness import witness_answered, witness_failed
@@ -147,7 +147,7 @@ def _dispatch(state: GuildState, presence: Presence, message: _Dispatch) -> Deci
     cause = message.join.cause if isinstance(message, m.NoteMember) else message.cause
     if is_handled(state, cause):
         return Decision(presence=presence)
-    if isinstance(message, m.RecordLeave) and is_doubtful(state, message):
+    if isinstance(message, m.RecordLeave) and is_doubtful(state, presence, message):
         return Decision(presence=doubting(presence, message), effects=(ListMembers(session=presence.session),))
     drafts = _drafts(state, presence, message)
     presence = heard(presence, message)
@@ -354,14 +354,15 @@ def _permissions(state: GuildState, presence: Presence, message: m.NotePermissio
 
 
 def _assign(state: GuildState, presence: Presence, message: m.AssignInvite) -> Decision:
-    """A redelivery, or the same person once more, writes nothing. Its label stays where none is named."""
+    """A redelivery, or the same person once more, writes nothing. Label and targets stay where none are named."""
     held = state.assignments.get(message.code, ())
     current = held[-1] if held else None
     cause = r.InteractionCause(interaction=message.interaction)
     repeated = is_handled(state, cause)
-    label = state.labels.get(message.code, "")
-    told = current is not None and message.made is None and current.staff == message.staff
-    if current is not None and (repeated or (told and message.label in ("", label))):
+    made_us = message.made.created_at_us if message.made else 0
+    label, targets = state.labels.get(message.code, ""), state.targets.get(identity_of(message.code, made_us), ())
+    wanted = (message.staff, message.label or label, message.targets or targets)
+    if current is not None and (repeated or wanted == (current.staff, label, targets)):
         before = next(reversed(held[:-1]), None) if repeated else None
         kept = Assigned(code=message.code, label=label, assignment=current, before=before, news=repeated)
         return Decision(presence=presence, answer=kept)
@@ -373,7 +374,7 @@ def _assign(state: GuildState, presence: Presence, message: m.AssignInvite) -> D
         by=state.name_of(message.by),
         label=message.label,
         targets=message.targets,
-        made_us=message.made.created_at_us if message.made else 0,
+        made_us=made_us,
     )
     draft = r.Draft(event=event, cause=cause, key=f"assignment/{event.version}")
     assignment = Assignment(event.version, event.staff, event.since_us, event.by)

@@ -101,7 +101,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             for seed in event.members:
                 state.members[seed.user] = (_seeded(seed, arrived_us),)
         case r.RepeatRecorded():
-            _repeat(state, event, listed=isinstance(record.cause, r.InternalCause))
+            _repeat(state, event)
         case r.InviteCreated():
             state.births.setdefault(identity(event.invite), Birth(event.invite, event.arrived_us))
         case r.InviteDied():
@@ -195,7 +195,7 @@ def _leave_unread(state: GuildState, since_us: int, until_us: int) -> None:
     state.unread = (min(earlier, since_us) if later else since_us, max(later, until_us))
 
 
-def _repeat(state: GuildState, event: r.RepeatRecorded, *, listed: bool) -> None:
+def _repeat(state: GuildState, event: r.RepeatRecorded) -> None:
     period = state.current(event.user)
     if period is None:
         return
@@ -203,12 +203,7 @@ def _repeat(state: GuildState, event: r.RepeatRecorded, *, listed: bool) -> None
     _put_period(state, event.user, aliased)
     if event.optional_use:
         state.desk[r.join_key(event.user, event.joined_at_us)] = DeskJoin(
-            person(state, event.user),
-            period.opened_us,
-            event.joined_at_us,
-            event.arrived_us,
-            optional=True,
-            listed=listed,
+            person(state, event.user), period.opened_us, event.joined_at_us, event.arrived_us, optional=True
         )
 
 

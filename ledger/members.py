@@ -27,6 +27,7 @@ SAME_JOIN_US: Final = 5_000_000
 """A repeated event this soon after the join is the same join."""
 LATE_LEAVE_US: Final = 60_000_000
 """A leave that is heard so soon after a list has shown the member anew may be of the membership before."""
+NEVER: Final = -(10**18)
 MAX_SEEDS: Final = 1_000
 MAX_LEFT: Final = 10_000
 """Leaves that are remembered while a member list is read."""
@@ -76,7 +77,7 @@ def was_there_before(state: GuildState, joined_at_us: int) -> bool:
     return joined_at_us < max(state.ours_from_us, state.counting_since_us - SKEW_US)
 
 
-def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
+def is_doubtful(state: GuildState, presence: Presence, leave: m.RecordLeave) -> bool:
     """Whether it may be of a membership before the open one: only another list can tell.
 
     So it is where the open one began after it, by clocks that differ, or was shown by a list just now, also as an
@@ -85,11 +86,10 @@ def is_doubtful(state: GuildState, leave: m.RecordLeave) -> bool:
     current = state.current(leave.user)
     if current is None or not current.is_open():
         return False
-    aliases = (state.desk.get(r.join_key(leave.user, at_us)) for at_us in current.aliases)
-    shown_us = [each.arrived_us for each in aliases if each is not None and each.listed]
-    shown_us += [current.arrived_us] * current.listed
-    soon = any(leave.arrived_us - at_us < LATE_LEAVE_US for at_us in shown_us)
-    return current.opened_us >= leave.arrived_us or soon
+    listed_us = max(
+        current.arrived_us if current.listed else NEVER, presence.relisted.get(state.name_of(leave.user), NEVER)
+    )
+    return current.opened_us >= leave.arrived_us or leave.arrived_us - listed_us < LATE_LEAVE_US
 
 
 def doubting(presence: Presence, leave: m.RecordLeave) -> Presence:
@@ -139,7 +139,7 @@ def review_members(state: GuildState, presence: Presence, page: m.ReviewMembers)
     if page.session != presence.session:
         return Decision(presence=presence)  # of a session that is over: another list follows it
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
-    presence = _compared(presence, page)
+    presence = _compared(_relisted(presence, page, drafts), page)
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
     if not joined or presence.asked:
         return Decision(presence=presence, drafts=drafts)
@@ -158,6 +158,15 @@ def _compared(presence: Presence, page: m.ReviewMembers) -> Presence:
         since = {user: at_us for user, at_us in presence.left.items() if at_us >= page.started_us}
         return msgspec.structs.replace(presence, reconciled=True, list_us=0, left=since)
     return msgspec.structs.replace(presence, list_us=list_us)
+
+
+def _relisted(presence: Presence, page: m.ReviewMembers, drafts: Iterable[r.Draft]) -> Presence:
+    """Remembers whom the page shows with another joined_at than was told: they may have left and come back."""
+    fresh = {draft.event.user: page.at_us for draft in drafts if isinstance(draft.event, r.RepeatRecorded)}
+    if not fresh:
+        return presence
+    lately = {user: at_us for user, at_us in presence.relisted.items() if page.at_us - at_us < LATE_LEAVE_US}
+    return msgspec.structs.replace(presence, relisted={**lately, **fresh})
 
 
 def _newcomers(state: GuildState, presence: Presence, page: m.ReviewMembers) -> Iterator[r.Draft]:

@@ -35,11 +35,12 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``since_us``: when it began; ``session`` "": no gateway session yet; ``reconciled``: a whole member list was
     compared since the session began, and since anything was missed in it; ``list_us``: the list (``started_us``)
     whose first page came since then, 0 = none; ``left``: until it is compared, who was heard to leave and has not
-    come back, and when it was heard; ``request``: the sample request that is under way, number 0 = none; ``asks``:
-    requests so far; ``trouble``: why the phase is not live; ``audit``, ``witness``, ``sweeping``, ``announcing``:
-    the errands (``ledger/errands.py``); ``asked_for``: the joins that ``witness`` is of, by their keys; ``absent``:
-    how often the second witness did not know a join, by its key; ``channels``: when it was heard lately that they
-    were deleted.
+    come back, and when it was heard; ``relisted``: whom a list showed with another joined_at than was told, and
+    when; ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
+    ``trouble``: why the phase is not live; ``audit``, ``witness``, ``sweeping``, ``announcing``: the errands
+    (``ledger/errands.py``); ``asked_for``: the joins that ``witness`` is of, by their keys; ``absent``: how often
+    the second witness did not know a join, by its key; ``channels``: when it was heard lately that they were
+    deleted.
     """
 
     phase: Phase = Phase.COLD
@@ -50,6 +51,7 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reconciled: bool = False
     list_us: int = 0
     left: Mapping[UserId, int] = {}
+    relisted: Mapping[UserId, int] = {}
     request: SampleRequest = NO_REQUEST
     asks: int = 0
     trouble: str = ""

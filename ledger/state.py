@@ -232,8 +232,7 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A join, or the repeated event of one (``optional``), that is being worked out.
 
     ``opened_us`` names the membership; ``limits``: reasons why nothing better than likely can be said;
-    ``roles_told``: the join's own event has told its ``roles``, so the member joined with these and no others;
-    ``listed``: a repeat that a member list told.
+    ``roles_told``: the join's own event has told its ``roles``, so the member joined with these and no others.
     """
 
     user: UserId
@@ -244,7 +243,6 @@ class DeskJoin(msgspec.Struct, frozen=True, array_like=True, gc=False):
     roles: tuple[RoleId, ...] = ()
     limits: tuple[str, ...] = ()
     roles_told: bool = False
-    listed: bool = False
 
 
 class Carried(msgspec.Struct, frozen=True, array_like=True, gc=False):

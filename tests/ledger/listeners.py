@@ -19,6 +19,7 @@ from ledger.samples import Sample
 from ledger.state import Period
 from tests.ledger.lives import Life
 from tests.ledger.recordings import START_US, Answer, Born, Died, Event, Join, Joined, Left, Logged, Made, Recording
+from tests.ledger.worlds import as_rest_tells
 
 DISCOVERY: Final = 3
 INVITE: Final = 5
@@ -185,7 +186,8 @@ class Ours(Listener):
         page = m.ReviewMembers(
             session=effect.session,
             members=tuple(
-                m.ListedMember(user=user, joined_at_us=joined_us) for user, joined_us in sorted(rows, key=_id)
+                m.ListedMember(user=user, joined_at_us=as_rest_tells(joined_us))
+                for user, joined_us in sorted(rows, key=_id)
             ),
             after=UserId("0"),
             upto="",

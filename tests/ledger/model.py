@@ -43,7 +43,8 @@ class Model:
     lanes: dict[str, tuple[SessionId, int]] = field(default_factory=dict)
     interactions: set[InteractionId] = field(default_factory=set)
     deletions: dict[InviteCode, int] = field(default_factory=dict)
-    marks: dict[InviteCode, tuple[str, tuple[UserId, ...]]] = field(default_factory=dict)
+    labels: dict[InviteCode, str] = field(default_factory=dict)
+    targets: dict[tuple[InviteCode, int], tuple[UserId, ...]] = field(default_factory=dict)
     decided: dict[tuple[UserId, int], tuple[UserId | None, InviteCode | None]] = field(default_factory=dict)
     settings: r.Settings = field(default_factory=r.Settings)
     assigned: dict[InviteCode, list[tuple[UserId, int]]] = field(default_factory=dict)
@@ -54,10 +55,12 @@ class Model:
     compared: bool = False
     list_us: int | None = None
     left: dict[UserId, int] = field(default_factory=dict)
+    relisted: dict[UserId, int] = field(default_factory=dict)
 
     def dies(self) -> None:
         """The next life knows what is durable."""
         self.session, self.here = None, False
+        self.left, self.relisted = {}, {}
         self._doubts()
 
     def hears(self, message: m.Message) -> None:  # noqa: C901, PLR0912 -- one arm a message, nothing else
@@ -106,7 +109,7 @@ class Model:
 
     def _doubts(self) -> None:
         """Who is there is not sure until the member list was read again, from its first page on."""
-        self.compared, self.list_us, self.left = False, None, {}
+        self.compared, self.list_us = False, None
 
     def _comes_up(self, message: m.GuildCameUp) -> None:
         self.counting_since_us = self.counting_since_us or message.at_us
@@ -114,15 +117,13 @@ class Model:
         self.session, self.here = message.session, True
 
     def _hears_join(self, join: m.RecordJoin) -> bool:
-        if not self.compared:
-            self.left.pop(join.user, None)
-        return self._joins(join, sure=self.compared)
+        doubted = self.left.pop(join.user, None) is not None
+        return self._joins(join, sure=self.compared, doubted=doubted)
 
-    def _joins(self, join: m.RecordJoin, *, sure: bool, listed: bool = False) -> bool:
+    def _joins(self, join: m.RecordJoin, *, sure: bool, listed: bool = False, doubted: bool = False) -> bool:
         """As ``_is_repeat`` of ``ledger/members.py``; a guest's is no join, and a joined_at that is known no news."""
         before = self.stays.setdefault(join.user, [])
-        known = any(join.joined_at_us in (stay.opened_us, *stay.aliases) for stay in before)
-        if known or join.flags & 16:
+        if self._is_known(join.user, join.joined_at_us) or join.flags & 16:
             return False
         current = before[-1] if before and before[-1].left_us == 0 else None
         if current is not None:
@@ -131,7 +132,9 @@ class Model:
                 and join.arrived_us - current.arrived_us <= FIVE_SECONDS_US
             )
             has_rejoined = bool(join.flags & 1) and not current.rejoin
-            if told_again or (sure and not has_rejoined):
+            if not doubted and (told_again or (sure and not has_rejoined)):
+                if listed:
+                    self.relisted[join.user] = join.arrived_us
                 current.aliases.append(join.joined_at_us)
                 return True
             current.left_us = -1
@@ -154,7 +157,9 @@ class Model:
         current = stays[-1] if stays and not stays[-1].left_us else None
         if current is not None:
             just_listed = current.listed and leave.arrived_us - current.arrived_us < MINUTE_US
-            if just_listed or current.opened_us >= leave.arrived_us:
+            relisted = leave.user in self.relisted and leave.arrived_us - self.relisted[leave.user] < MINUTE_US
+            if just_listed or relisted or current.opened_us >= leave.arrived_us:
+                self.left[leave.user] = leave.arrived_us
                 return False
         if not self.compared:
             self.left[leave.user] = leave.arrived_us
@@ -168,7 +173,13 @@ class Model:
         user, joined_us = message.user, message.joined_at_us
         if user is not None and joined_us and message.name == "GUILD_MEMBER_ADD":
             stays = self.stays.setdefault(user, [])
-            if not any(joined_us in (stay.opened_us, *stay.aliases) for stay in stays):
+            current = stays[-1] if stays and stays[-1].left_us == 0 else None
+            told = (
+                current is not None
+                and joined_us - current.opened_us <= FIVE_SECONDS_US
+                and message.at_us - current.arrived_us <= FIVE_SECONDS_US
+            )
+            if not told and not self._is_known(user, joined_us):
                 if stays and stays[-1].left_us == 0:
                     stays[-1].left_us = -1
                 stays.append(Stay(joined_us, message.at_us, rejoin=bool(stays)))
@@ -194,7 +205,8 @@ class Model:
         if int(page.after) == 0:
             self.list_us = page.started_us
         if not page.upto and page.started_us == self.list_us:
-            self.compared, self.left = True, {}
+            self.compared = True
+            self.left = {user: at_us for user, at_us in self.left.items() if at_us >= page.started_us}
 
     def _shows(self, member: m.ListedMember, page: m.ReviewMembers) -> None:
         if not self.stays.get(member.user) and member.joined_at_us < self.counting_since_us - TWO_SECONDS_US:
@@ -210,7 +222,15 @@ class Model:
             bot=member.bot,
             flags=member.flags,
         )
-        self._joins(join, sure=False, listed=True)
+        stays = self.stays.get(member.user, [])
+        if stays and not stays[-1].left_us and member.joined_at_us < stays[-1].opened_us - FIVE_SECONDS_US:
+            return  # of a membership before
+        self._joins(join, sure=False, listed=True, doubted=member.user in self.left)
+
+    def _is_known(self, user: UserId, joined_at_us: int) -> bool:
+        """To the millisecond."""
+        said = [at_us for stay in self.stays.get(user, []) for at_us in (stay.opened_us, *stay.aliases)]
+        return any(abs(at_us - joined_at_us) < 1_000 for at_us in said)
 
     def _hears_deletion(self, deletion: m.DeletedInvite) -> bool:
         news = self.deletions.get(deletion.code) != deletion.at_us
@@ -221,7 +241,8 @@ class Model:
         """Earlier assignments stay; the same once more, or the same command again, is no news."""
         history = self.assigned.setdefault(message.code, [])
         repeated = message.interaction in self.interactions
-        label, targets = self.marks.get(message.code, ("", ()))
+        invite = (message.code, message.made.created_at_us // 1_000 if message.made else 0)
+        label, targets = self.labels.get(message.code, ""), self.targets.get(invite, ())
         same = bool(history) and (history[-1][0], label, targets) == (
             message.staff,
             message.label or label,
@@ -230,7 +251,7 @@ class Model:
         if history and (repeated or same):
             return
         history.append((message.staff, message.at_us))
-        self.marks[message.code] = (message.label or label, message.targets or targets)
+        self.labels[message.code], self.targets[invite] = message.label or label, message.targets or targets
         self.interactions.add(message.interaction)
 
     def _decides(self, message: m.DecideJoin) -> None:

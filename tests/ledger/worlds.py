@@ -296,7 +296,11 @@ class World:
 
     def _show(self, effect: FetchSample | None, requested_us: int) -> None:
         self._expire()
-        counters, vanity = tuple(self.invites.values()), self.vanity
+        counters = tuple(
+            msgspec.structs.replace(each, created_at_us=as_rest_tells(each.created_at_us))
+            for each in self.invites.values()
+        )
+        vanity = self.vanity
         self.told_of.update(self.invites)
         answered_us = self.now_us + 1 + round(self.random.random() * 0.3 * SECOND)
         sample = Sample(
@@ -311,6 +315,11 @@ class World:
 
     def _at(self, when_us: int, step: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (when_us, next(self._order), step))
+
+
+def as_rest_tells(at_us: int) -> int:
+    """A time of Discord's, to the millisecond; the gateway tells microseconds."""
+    return at_us // 1_000 * 1_000
 
 
 class NewWorld(World):
@@ -392,7 +401,7 @@ class NewWorld(World):
 
     def _show_members(self, session: SessionId, started_us: int, told_us: int) -> None:
         rows = tuple(
-            m.ListedMember(user=user, joined_at_us=joined_us, roles=self.roles[user])
+            m.ListedMember(user=user, joined_at_us=as_rest_tells(joined_us), roles=self.roles[user])
             for user, joined_us in self.here.items()
         )
         page = m.ReviewMembers(
