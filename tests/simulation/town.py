@@ -128,8 +128,8 @@ class Town:
                 del self.invites[code]
 
     def stamp_us(self) -> int:
-        """Discord's time; no two are equal."""
-        self._last_us = max(self._last_us + 1, self._now_us())
+        """Discord's time; no two are equal, nor are they as REST tells them, to the millisecond."""
+        self._last_us = max(self._last_us + 2_000, self._now_us())
         return self._last_us
 
     # What can be asked
