@@ -474,7 +474,7 @@ class Store:
         step = 1 if all(seat.known for seat in self._near) else UNREAD_EPOCHS
         self._epoch = step + max([self._epoch, *(seat.summary.epoch for seat in readable)])
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
-        self._lineage = lineages[0] if lineages else self._randomness.token()
+        self._lineage = lineages[0] if lineages else self._lineage or self._randomness.token()
         await self._fence()
         self._refuse_to_begin_apart(lineages)
         for seat in readable:

@@ -627,6 +627,29 @@ async def test_one_that_is_put_in_a_layers_place_meanwhile_is_broken_and_left_as
     assert world.store.guilds() == (RED,)
 
 
+class Shy(MemoryLayer):
+    """Has no room for its first term."""
+
+    tries = 0
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        self.tries += 1
+        if self.tries == 1:
+            raise StorageError("no room")
+        await super().begin(epoch, lineage)
+
+
+async def test_a_start_that_is_tried_again_goes_on_with_the_history_that_it_had_begun():
+    """The log failed as it was begun, the database was away when it was tried again, and came back."""
+    log, database = Shy("log"), MemoryLayer("database")
+    store = Store([log, database], TestClock(), TestRandomness())
+    await store.start()
+    database.go_away(StorageError("away"))
+    await store.restart_epoch()
+    database.come_back()
+    await Store([log, database], TestClock(), TestRandomness(100)).start()
+
+
 @pytest.mark.parametrize("unread", ["log", "database"])
 async def test_no_history_begins_beside_a_layer_that_cannot_be_read(unread: str):
     layers = {name: MemoryLayer(name) for name in ("log", "database")}
