@@ -146,8 +146,10 @@ async def a_burst(stage: Hurried) -> tuple[Join, Join]:
 
 
 async def test_a_burst_over_two_codes_is_reported_by_the_second_witness(stage: Hurried):
+    gate = stage.sandbox.faults.hang("search")
     joins = await a_burst(stage)
     assert {line.status for line in await stage.worked_out(*joins)} == {Status.CANDIDATES}
+    gate.open()
     lines = await stage.until_all(Status.REPORTED, *joins)
     assert [line.code for line in lines] == [str(join.via) for join in joins]
     assert "member search): no answer" not in await stage.debug()
