@@ -516,6 +516,18 @@ async def test_a_drain_says_what_it_could_not_prove_in_time(world: World):
         assert "not done before" in json.dumps(line["why"])
 
 
+async def test_a_drain_proves_nothing_of_a_cloud_that_was_left_behind(world: World, monkeypatch: pytest.MonkeyPatch):
+    bot = world.bot()
+    async with running(bot):
+        await bot.joined(*range(1, 10))
+        assert bot.store.following is not None
+        monkeypatch.setattr(bot.store.following, "behind", lambda: 3)
+        await bot.supervisor.drain(bot.keeper.finish)
+        assert not bot.events("backup.verified")
+        (line,) = bot.events("backup.incomplete")
+        assert line["why"] == {"cloud": "it lacks 3 records"}
+
+
 async def test_a_drain_ends_a_pass_that_is_under_way_and_mends_nothing_in_a_cloud_that_is_anothers_by_now(
     world: World,
 ):
