@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.ids import ChannelId, InviteCode
 from ledger.records import Counter, Draft, Event, InviteCreated, InviteDied, SampleTaken
-from ledger.samples import CHANNEL_DELETED, SKEW_US, UNLIMITED
+from ledger.samples import CHANNEL_DELETED, SKEW_US, UNLIMITED, mapped
 from ledger.state import Gap, GapSource, GuildState
 from ledger.windows import GAP_KEPT_US
 
@@ -71,8 +71,7 @@ def _may_hold(gap: Gap, arrived_us: int) -> bool:
 
 
 def _without(gap: Gap, codes: Collection[InviteCode], arrived_us: int, within_us: int) -> Gap:
-    sources = tuple(_died(each, arrived_us, within_us) if each.code in codes else each for each in gap.sources)
-    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
+    return mapped(gap, lambda each: _died(each, arrived_us, within_us) if each.code in codes else each)
 
 
 def _died(source: GapSource, arrived_us: int, within_us: int) -> GapSource:

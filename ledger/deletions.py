@@ -5,7 +5,7 @@ The log has to be read for that at least ``SETTLED_US`` after the sample that do
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from ledger.creations import LOGGED_LATE_US
 from ledger.ids import InviteCode
 from ledger.records import AuditRead, join_key
-from ledger.samples import LOGGED, SKEW_US, UNLIMITED
+from ledger.samples import LOGGED, SKEW_US, UNLIMITED, mapped
 from ledger.state import Gap, GapSource, GuildState, identity
 
 LISTED_LATE_US: Final = 60_000_000
@@ -38,7 +38,7 @@ def with_deletions(gaps: tuple[Gap, ...], deletions: Iterable[Deletion]) -> tupl
     told = defaultdict[InviteCode, list[int]](list)
     for each in deletions:
         told[each.code].append(each.at_us)
-    return tuple(_mapped(gap, lambda source: _deleted(source, told.get(source.code, ()))) for gap in gaps)
+    return tuple(mapped(gap, lambda source: _deleted(source, told.get(source.code, ()))) for gap in gaps)
 
 
 def as_read(state: GuildState, gaps: tuple[Gap, ...], read: AuditRead) -> tuple[Gap, ...]:
@@ -65,7 +65,7 @@ def as_read(state: GuildState, gaps: tuple[Gap, ...], read: AuditRead) -> tuple[
             may_be_older = source.anywhere and source.created_at_us <= before_us
             return source if may_be_older or identity(source) in kept else _used_up(source)
 
-        found.append(_mapped(gap, decided) if is_settled(gap, read) else gap)
+        found.append(mapped(gap, decided) if is_settled(gap, read) else gap)
         vanished |= {identity(source) for source in gap.sources if source.why in ("gone", "used_up")}
     return tuple(found)
 
@@ -94,11 +94,6 @@ def is_settled(gap: Gap, read: AuditRead) -> bool:
 def is_undecided(source: GapSource) -> bool:
     """Whether the log can tell if it was used up."""
     return source.why == "gone" and source.left != UNLIMITED
-
-
-def _mapped(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
-    sources = tuple(change(source) for source in gap.sources)
-    return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
 
 
 def _deleted(source: GapSource, told_us: Sequence[int]) -> GapSource:

@@ -104,7 +104,7 @@ def told_dead(state: GuildState, died: InviteDied) -> tuple[Gap, ...]:
     def told(gap: Gap) -> Gap:
         if died.arrived_us - gap.closed.answered_us > TOLD_AT_ONCE_US:
             return _lived(gap, is_it)
-        return _changed(gap, lambda source: _dead(source, died.arrived_us) if is_it(source) else source)
+        return mapped(gap, lambda source: _dead(source, died.arrived_us) if is_it(source) else source)
 
     return state.gaps if died.replayed else tuple(map(told, state.gaps))
 
@@ -114,7 +114,8 @@ def _dead(source: GapSource, arrived_us: int) -> GapSource:
     return msgspec.structs.replace(source, dead_us=arrived_us + SKEW_US) if vanished else source
 
 
-def _changed(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
+def mapped(gap: Gap, change: Callable[[GapSource], GapSource]) -> Gap:
+    """The gap with each of its sources changed; itself, where none is another one then."""
     sources = tuple(map(change, gap.sources))
     return gap if sources == gap.sources else msgspec.structs.replace(gap, sources=sources)
 
@@ -127,7 +128,7 @@ def _lived(gap: Gap, did: Callable[[GapSource], bool]) -> Gap:
             return source
         return msgspec.structs.replace(source, exact=False, why="gone", left=UNLIMITED, dead_us=0)
 
-    return _changed(gap, corrected)
+    return mapped(gap, corrected)
 
 
 def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
