@@ -19,12 +19,10 @@ from persistence.frames import Frame
 from persistence.layer import Checkpoint, Head, LayerSummary
 from persistence.objects import Objects
 from persistence.offload import Offload
-from persistence.scan import Scan, Survey, survey
-from persistence.segments import Batch, lines
+from persistence.scan import Scan, Survey, last_gsn, survey
 from persistence.spool import Spool
 
 CHECKPOINT_SUFFIX: Final = ".ckpt"
-_TAIL_BYTES: Final = 1024 * 1024
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +87,7 @@ class FolderHistory:
         return Opening(
             epoch=max((header.epoch for header in headers), default=0),
             lineage=headers[-1].lineage if headers else "",
-            records=self._last_gsn(),
+            records=last_gsn(self._disk, self._found),
         )
 
     async def frames(self) -> AsyncIterator[Frame]:
@@ -105,18 +103,6 @@ class FolderHistory:
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def _last_gsn(self) -> int:
-        if not self._found.files:
-            return 0
-        newest = self._found.files[-1]
-        named = [newest.first_gsn - 1]
-        for line in lines(self._disk.read(newest.path)[-_TAIL_BYTES:], newest.path.name):
-            if isinstance(line.content, Frame):
-                named.append(line.content.record.gsn)
-            elif isinstance(line.content, Batch):
-                named.append(line.content.confirmed)
-        return max(named)
 
 
 class CloudHistory:

@@ -20,6 +20,7 @@ from persistence.disk import Disk, Held
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.log import SEGMENT_BYTES, Log
+from persistence.merging import MERGE_FILES
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
 
@@ -41,13 +42,27 @@ def hold_folder(disk: Disk, data: Path, started: str, name: str = "lock") -> Hel
 class LocalLayer:
     """A ``Layer`` in files."""
 
-    def __init__(self, disk: Disk, data: Path, offload: Offload, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        disk: Disk,
+        data: Path,
+        offload: Offload,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        merge_files: int = MERGE_FILES,
+    ) -> None:
         """``offload`` belongs to the caller, as does the lock of the folder."""
         quarantine = self._quarantine = Quarantine(disk, data / "quarantine")
         self._offload = offload
         self._checkpoints = Checkpoints(disk, data / "checkpoints", quarantine)
-        anchors = self._checkpoints.anchors
-        self._log = Log(disk, data / "log", quarantine, anchors=anchors, segment_bytes=segment_bytes)
+        self._log = Log(
+            disk,
+            data / "log",
+            quarantine,
+            anchors=self._checkpoints.anchors,
+            segment_bytes=segment_bytes,
+            merge_files=merge_files,
+        )
 
     @property
     def name(self) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from ledger.errors import DiskFull, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from persistence.chains import Anchors
@@ -17,10 +19,12 @@ from persistence.disk import Disk
 from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
+from persistence.log_files import content_for, plain_path
+from persistence.merging import MERGE_FILES, tidy
 from persistence.patrol import Opening, patrol
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading, nowhere
-from persistence.scan import Scan, SegmentFile, Spotted, is_whole, next_number, pieces, runs, segment_path, survey
+from persistence.scan import Scan, SegmentFile, Spotted, is_whole, next_number, pieces, runs, survey
 from persistence.segments import SEGMENT_FORMAT, SegmentHeader
 from persistence.writing import SegmentWriter, replace, whole_segment
 
@@ -39,6 +43,7 @@ class Log:
         *,
         anchors: Anchors = nowhere,
         segment_bytes: int = SEGMENT_BYTES,
+        merge_files: int = MERGE_FILES,
     ) -> None:
         """``anchors`` tells checkpoints' digests, by which a chain goes on behind a hole."""
         self._disk = disk
@@ -46,6 +51,7 @@ class Log:
         self._quarantine = quarantine
         self._anchors = anchors
         self._segment_bytes = segment_bytes
+        self._merge_files = merge_files
         self._reading: Reading | None = None
         self._writer: SegmentWriter | None = None
         self._term = (0, "")
@@ -53,6 +59,8 @@ class Log:
 
     def open(self) -> LayerSummary:
         """Reads and verifies all files; damaged ones are copied to quarantine, and mended where nothing is missing.
+
+        Then many are merged into few (``persistence/merging.py``).
 
         Raises:
             NewerFormat: when a later release wrote one of them.
@@ -71,7 +79,8 @@ class Log:
             reading = self._read()
         self._reading = reading
         self._openings = [Opening(path=file.path, first_gsn=file.first_gsn) for file in reading.survey.files]
-        return summary
+        notes = tidy(self._disk, self._folder, reading.scan, self._merge_files)
+        return msgspec.structs.replace(summary, notes=(*summary.notes, *notes))
 
     def begin(self, epoch: int, lineage: str) -> None:
         """Begins a file of this term, with those frames of the newest one that are not known to be durable."""
@@ -164,7 +173,7 @@ class Log:
             lineage=lineage,
             release=RELEASE,
         )
-        replace(self._disk, file.path, whole_segment(header, frames))
+        replace(self._disk, file.path, content_for(file.path, whole_segment(header, frames)))
 
     def _append_or_move_on(self, writer: SegmentWriter, frames: Sequence[Frame]) -> tuple[SegmentWriter, int]:
         """The batch in the file at hand, or, where that failed, in a new one that begins with it."""
@@ -188,7 +197,7 @@ class Log:
         header = SegmentHeader(
             format=SEGMENT_FORMAT, first_gsn=first_gsn, epoch=epoch, lineage=lineage, release=RELEASE
         )
-        writer = SegmentWriter(self._disk, segment_path(self._folder, number), number, header, frames)
+        writer = SegmentWriter(self._disk, plain_path(self._folder, number), number, header, frames)
         self._openings.append(Opening(path=writer.path, first_gsn=first_gsn))
         return writer, writer.first_offset
 

@@ -13,7 +13,8 @@ from persistence.disk import Disk
 from persistence.frames import Frame, unseal
 from persistence.index import STRETCH_BYTES, Index, Spot, Stretch
 from persistence.layer import LayerSummary
-from persistence.scan import Scan, Spotted, frame_of, segment_path, survey
+from persistence.log_files import parts_of, plain_path
+from persistence.scan import Scan, Spotted, frame_of, survey
 
 
 def nowhere(guild: GuildId) -> Mapping[int, bytes]:
@@ -34,6 +35,7 @@ class Reading:
         self._folder = folder
         self._anchors = anchors
         self.survey = survey(disk, folder)
+        self._paths = {file.number: file.path for file in self.survey.files}
         self.scan = Scan(disk, self.survey.files)
         self.index = Index()
         self.chains = Chains(self._standing, anchors)
@@ -55,8 +57,8 @@ class Reading:
             StorageError: when a file cannot be read.
         """
         for some in _together(self.index.behind(guild, after_seq)):
-            path = segment_path(self._folder, some[0].number)
-            data = self._disk.read_parts(path, [(each.offset, each.length) for each in some])
+            path = self._path(some[0].number)
+            data = parts_of(self._disk, path, [(each.offset, each.length) for each in some])
             for read, each in zip(data, some, strict=True):
                 yield from map(read.__getitem__, each.parts)
 
@@ -78,8 +80,12 @@ class Reading:
         spot = self.index.at(guild, seq)
         if spot is None:
             return None
-        (data,) = self._disk.read_parts(segment_path(self._folder, spot.number), [(spot.offset, spot.length)])
+        (data,) = parts_of(self._disk, self._path(spot.number), [(spot.offset, spot.length)])
         return unseal(data, spot).digest
+
+    def _path(self, number: int) -> Path:
+        """Of two files with a number the later one holds what both do; one that was begun since is plain."""
+        return self._paths.get(number) or plain_path(self._folder, number)
 
     def summary(self) -> LayerSummary:
         """What a layer says of itself when it was opened."""

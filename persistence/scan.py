@@ -17,9 +17,9 @@ import msgspec
 
 from persistence.disk import Disk
 from persistence.frames import Frame
-from persistence.segments import Bad, Batch, Line, SegmentHeader, lines
+from persistence.log_files import all_lines, first_lines, log_files, plain_path
+from persistence.segments import Bad, Batch, Line, SegmentHeader
 
-SUFFIX: Final = ".jsonl"
 _HEAD_BYTES: Final = 4096
 """Enough for a file's header and its first batch line."""
 
@@ -50,11 +50,6 @@ def frame_of(spotted: Spotted) -> Frame:
     return spotted.frame
 
 
-def segment_path(folder: Path, number: int) -> Path:
-    """Where the file ``number`` of a log lies."""
-    return folder / f"{number:010d}{SUFFIX}"
-
-
 class Survey(msgspec.Struct, frozen=True, kw_only=True):
     """A log's files in the order in which they were begun. ``unreadable``: those in which no line can be read."""
 
@@ -72,20 +67,32 @@ def survey(disk: Disk, folder: Path) -> Survey:
     limit: int | None = None
     files: list[SegmentFile] = []
     unreadable: list[Path] = []
-    for number in sorted(_numbers(disk, folder), reverse=True):
-        path = segment_path(folder, number)
-        header, first = _opening(disk, path)
+    for each in reversed(log_files(disk, folder)):
+        header, first = _opening(disk, each.path)
         if first is None:  # it neither holds nor ends anything
-            unreadable.append(path)
+            unreadable.append(each.path)
             continue
-        files.append(SegmentFile(number=number, path=path, first_gsn=first, limit=limit, header=header))
+        files.append(SegmentFile(number=each.number, path=each.path, first_gsn=first, limit=limit, header=header))
         limit = first - 1 if limit is None else min(limit, first - 1)
     return Survey(files=tuple(reversed(files)), unreadable=tuple(unreadable))
 
 
 def next_number(disk: Disk, folder: Path) -> int:
     """The number of the next file: behind every file that is there, readable or not."""
-    return max(_numbers(disk, folder), default=0) + 1
+    return max((each.number for each in log_files(disk, folder)), default=0) + 1
+
+
+def last_gsn(disk: Disk, found: Survey) -> int:
+    """The last gsn that the newest file names, for whoever shows progress: nothing is verified; 0 = none.
+
+    Raises:
+        StorageError: when it cannot be read.
+    """
+    if not found.files:
+        return 0
+    newest = found.files[-1]
+    contents = (line.content for line in all_lines(disk, newest.path))
+    return max((each.record.gsn for each in contents if isinstance(each, Frame)), default=newest.first_gsn - 1)
 
 
 def runs(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
@@ -122,19 +129,14 @@ def _lost_first(files: Sequence[SegmentFile]) -> list[SegmentFile]:
     if not files or files[0].first_gsn == 1:
         return []
     number, limit = files[0].number - 1, files[0].first_gsn - 1
-    path = segment_path(files[0].path.parent, number)
+    path = plain_path(files[0].path.parent, number)
     return [SegmentFile(number=number, path=path, first_gsn=1, limit=limit, header=None)]
-
-
-def _numbers(disk: Disk, folder: Path) -> list[int]:
-    return [int(name[:10]) for name in disk.names(folder) if name[10:] == SUFFIX and name[:10].isdigit()]
 
 
 def _opening(disk: Disk, path: Path) -> tuple[SegmentHeader | None, int | None]:
     """A file's header and first gsn; without a header, the first line that can be read tells the gsn."""
-    head = disk.read_parts(path, [(0, _HEAD_BYTES)])[0]
-    for data in (head, None):
-        for line in lines(disk.read(path) if data is None else data, path.name):
+    for some in (first_lines(disk, path, _HEAD_BYTES), all_lines(disk, path)):
+        for line in some:
             if isinstance(line.content, SegmentHeader):
                 return line.content, line.content.first_gsn
             if isinstance(line.content, Batch):
@@ -154,7 +156,7 @@ class Scan:
 
     def __init__(self, disk: Disk, files: tuple[SegmentFile, ...]) -> None:
         self._disk = disk
-        self._files = files
+        self.files = files
         self._expected = 1
         self.missing: list[Gap] = []
         self.damaged: list[SegmentFile] = []
@@ -164,7 +166,7 @@ class Scan:
         self.torn = 0
 
     def __iter__(self) -> Iterator[Spotted]:
-        for file in self._files:
+        for file in self.files:
             if file.limit is not None and file.limit < file.first_gsn:
                 continue  # a later file holds all of it
             self._skip_to(file.first_gsn)
@@ -172,7 +174,7 @@ class Scan:
             if file.limit is None:
                 yield from self._newest(file)
             else:
-                yield from self._durable(file, lines(self._disk.read(file.path), file.path.name), file.limit)
+                yield from self._durable(file, all_lines(self._disk, file.path), file.limit)
 
     def _skip_to(self, gsn: int) -> None:
         """What lies before ``gsn`` and has not come is missing."""
@@ -199,17 +201,16 @@ class Scan:
 
     def _newest(self, file: SegmentFile) -> Iterator[Spotted]:
         """All before the batch line that confirms most was durable; behind it lies the last batch."""
-        data = self._disk.read(file.path)
-        content = list(lines(data, file.path.name))
+        content = list(all_lines(self._disk, file.path))
         named, opening = _last_confirmed(content, file.first_gsn - 1)
         yield from self._durable(file, content[:opening], named)
-        yield from self._last_batch(file, content[opening:], len(data))
+        yield from self._last_batch(file, content[opening:])
 
-    def _last_batch(self, file: SegmentFile, content: Sequence[Line], size: int) -> Iterator[Spotted]:
+    def _last_batch(self, file: SegmentFile, content: Sequence[Line]) -> Iterator[Spotted]:
         """Whole appends, up to the first line that is not the next frame; what is behind them is torn."""
         group: list[Spotted] = []
-        whole = content[0].offset if content else size
-        for line in content:
+        whole = 0
+        for number, line in enumerate(content):
             frame = line.content
             if not isinstance(frame, Frame) or frame.record.gsn != self._expected:
                 break
@@ -219,9 +220,9 @@ class Scan:
                 yield from group
                 self.unconfirmed.extend(spotted.frame for spotted in group)
                 self.last = frame.record.gsn
-                whole = line.offset + len(frame.data) + 1
+                whole = number + 1
                 group = []
-        self.torn = size - whole
+        self.torn = sum(line.size for line in content[whole:])
 
 
 def _last_confirmed(content: Sequence[Line], default: int) -> tuple[int, int]:

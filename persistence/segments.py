@@ -50,9 +50,10 @@ Content: TypeAlias = SegmentHeader | Batch | Frame | Bad
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A line and where it starts, in bytes from the file's start."""
+    """A line, where it starts in bytes from the file's start, and how many it takes."""
 
     offset: int
+    size: int
     content: Content
 
 
@@ -96,10 +97,10 @@ def lines(data: bytes, name: str) -> Iterator[Line]:
     rest = pieces.pop()
     with written_by(_release(pieces, name)):
         for piece in pieces:
-            yield Line(offset=offset, content=_read(piece, name))
+            yield Line(offset=offset, size=len(piece) + 1, content=_read(piece, name))
             offset += len(piece) + 1
     if rest:
-        yield Line(offset=offset, content=Bad(why="the line has no end"))
+        yield Line(offset=offset, size=len(rest), content=Bad(why="the line has no end"))
 
 
 def _release(pieces: Sequence[bytes], name: str) -> str:

@@ -21,9 +21,10 @@ from persistence.checkpoints import unpack
 from persistence.copying import Contents, Tally
 from persistence.disk import Disk
 from persistence.layer import CheckpointHeader
+from persistence.log_files import all_lines
 from persistence.reading import Reading
 from persistence.scan import SegmentFile, Survey, frame_of
-from persistence.segments import Bad, lines
+from persistence.segments import Bad
 
 CHECKPOINT_SUFFIX: Final = ".ckpt"
 
@@ -39,7 +40,7 @@ class Inspected(msgspec.Struct, frozen=True):
 def inspect_log(
     disk: Disk, found: Survey, reading: Reading, tally: Tally, advance: Callable[[int], None]
 ) -> Inspected:
-    """Reads the log to its end; ``tally`` takes all its records, ``advance`` is told how many bytes were read.
+    """Reads the log to its end; ``tally`` takes all its records, ``advance`` is told how many there are so far.
 
     Raises:
         NewerFormat: when a later release wrote it.
@@ -49,7 +50,7 @@ def inspect_log(
         reading.take(append)
         frames = [spotted.frame for spotted in append]
         tally.take(frames)
-        advance(sum(len(frame.data) + 1 for frame in frames))
+        advance(tally.records)
     records = tally.records - sum(reading.aside.values())
     heads = reading.chains.heads
     held = f"{count(records, 'record')} of {count(len(heads), 'guild')} in {count(len(found.files), 'file')}"
@@ -125,10 +126,11 @@ def _log_faults(disk: Disk, found: Survey, reading: Reading) -> Iterator[str]:
 
 def _bad_lines(disk: Disk, file: SegmentFile, torn: int) -> Iterator[str]:
     """Each bad line of a file, but for the torn end of the newest one."""
-    data = disk.read(file.path)
-    end = len(data) - (torn if file.limit is None else 0)
-    for line in lines(data, file.path.name):
-        if isinstance(line.content, Bad) and line.offset < end:
+    found = list(all_lines(disk, file.path))
+    left = sum(line.size for line in found) - (torn if file.limit is None else 0)
+    for line in found:
+        left -= line.size
+        if isinstance(line.content, Bad) and left >= 0:
             yield f"{file.path.name}@{line.offset}: {line.content.why}"
 
 

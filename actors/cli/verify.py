@@ -1,12 +1,9 @@
 """``inviteledger verify``: walks every chain of every layer, a line a layer, then what is wrong with it and where."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TextIO
-
-from rich.console import Console
-from rich.progress import Progress
 
 from actors.cli.cloud_layer import NAME as CLOUD
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
@@ -25,7 +22,7 @@ from persistence.backups import is_backup
 from persistence.copying import Tally
 from persistence.disk import RealDisk
 from persistence.reading import Reading
-from persistence.scan import survey
+from persistence.scan import last_gsn, survey
 
 
 def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
@@ -79,8 +76,9 @@ def _inspect(data: Path, database: Path, err: TextIO) -> tuple[Sequence[Inspecte
     found = survey(disk, data / "log")
     reading = Reading(disk, data / "log", CheckpointAnchors(disk, data / "checkpoints"))
     tally = Tally()
-    with _progress(err, [file.path for file in found.files]) as advance:
-        log = inspect_log(disk, found, reading, tally, advance)
+    of = last_gsn(disk, found)
+    with progress(err, "reading the log") as advance:
+        log = inspect_log(disk, found, reading, tally, lambda done: advance(done, max(done, of)))
     of_checkpoints = inspect_checkpoints(disk, checkpoints, reading)
     if is_backup(disk, data):
         of_backup = inspect_backup(disk, data, tally.contents(), len(checkpoints))
@@ -99,12 +97,3 @@ def _tell(layer: Inspected, out: TextIO) -> None:
     state = f"; {count(len(layer.wrong), 'fault')}:" if layer.wrong else ""
     out.write(f"{layer.name}: {layer.held}{state}\n")
     out.writelines(f"  {layer.name}: {fault}\n" for fault in layer.wrong)
-
-
-@contextmanager
-def _progress(err: TextIO, files: Sequence[Path]) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere; what it yields is told of bytes."""
-    size = sum(path.stat().st_size for path in files)
-    with Progress(console=Console(file=err), transient=True, disable=not err.isatty()) as bar:
-        task = bar.add_task("reading the log", total=size)
-        yield lambda step: bar.advance(task, step)

@@ -1,6 +1,7 @@
 """The workloads on the log, by name: what they begin with and what they do.
 
-``life`` is an ordinary one; in the others the log was damaged, or lost against the database, and is made good.
+``life`` is an ordinary one; in the others the log was damaged, or lost against the database, and is made good. In
+``merging`` it is opened often, and its files are merged by twos.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -110,11 +111,27 @@ async def _win(ground: Ground, database: MemoryLayer) -> None:
     ground.judge.started(report)
 
 
+MERGING: Final = (
+    batch((RED, 1), (BLUE, 2)),
+    close,
+    batch((RED, 4)),
+    die,
+    batch((BLUE, 3)),
+    save(BLUE),
+    close,
+    batch((RED, 1), (BLUE, 1)),
+    die,
+    batch((RED, 2)),
+    close,
+)
+
+
 CASES: Final[Mapping[str, Case]] = {
     "life": Case(Ground, LIFE),
     "holed": Case(holed, AFTERWARDS),
     "garbled": Case(garbled, AFTERWARDS),
     "beaten": Case(beaten, AFTERWARDS),
+    "merging": Case(lambda: Ground(merge_files=2), MERGING),
 }
 
 

@@ -13,12 +13,13 @@ from ledger.records import Record
 from persistence.layer import Checkpoint
 from persistence.lists import JoinRow
 from persistence.memory_database import join_rows
+from persistence.merging import NOT_MERGED
 from persistence.renaming import read_today
 from persistence.store import Append, Appended, Opened, StartReport
 from tests.persistence.making import BLUE, RED
 
 GUILDS = (RED, BLUE)
-_HARMLESS = ("never whole", " and got ")
+_HARMLESS = ("never whole", " and got ", NOT_MERGED)
 """What a report may say when nothing but power and errors went wrong: a torn tail, a layer that was fed."""
 
 

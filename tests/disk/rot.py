@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from tests.persistence.damaged import FILES as SEGMENTS
 from tests.persistence.damaged import damaged
 from tests.persistence.rotten import Original, flipped, judge
 
@@ -17,21 +18,21 @@ FILES: Final = (("closed", "ledger.db"), ("killed", "ledger.db"), ("killed", "le
 
 
 class LogRot:
-    """``places``: every byte of the log's files: the number of the file, and where."""
+    """``places``: every byte of the log's files: which file, and where."""
 
     def __init__(self) -> None:
-        self.places: list[tuple[int, int]] = []
-        for number in (0, 1):
-            _, _, data = asyncio.run(damaged(number))
-            self.places += [(number, at) for at in range(len(data))]
+        self.places: list[tuple[str, int]] = []
+        for kind in SEGMENTS:
+            _, _, data = asyncio.run(damaged(kind))
+            self.places += [(kind, at) for at in range(len(data))]
         Random(1).shuffle(self.places)
 
-    def flip(self, number: int, at: int) -> None:
+    def flip(self, kind: str, at: int) -> None:
         """Nothing is lost, whichever bit it was."""
-        asyncio.run(self._flip(number, at))
+        asyncio.run(self._flip(kind, at))
 
-    async def _flip(self, number: int, at: int) -> None:
-        world, path, data = await damaged(number)
+    async def _flip(self, kind: str, at: int) -> None:
+        world, path, data = await damaged(kind)
         world.disk.overwrite(path, flipped(data, at, at % 8))
         for _ in range(2):
             await world.judge()

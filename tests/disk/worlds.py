@@ -13,6 +13,7 @@ from typing import Final
 from persistence.layer import Layer, all_checkpoints, guild_frames
 from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
+from persistence.merging import MERGE_FILES
 from persistence.offload import Offload, inline
 from persistence.reading import read_log
 from persistence.store import Store
@@ -29,18 +30,20 @@ SEGMENT_BYTES: Final = 3_000
 class Ground:
     """What a workload begins with.
 
-    ``legible``: keys that can be read in a log that was damaged; ``number``: of the last join.
+    ``legible``: keys that can be read in a log that was damaged; ``number``: of the last join; ``merge_files``: so
+    many files of the log are merged.
     """
 
-    def __init__(self, database: MemoryLayer | None = None) -> None:
+    def __init__(self, database: MemoryLayer | None = None, merge_files: int = MERGE_FILES) -> None:
         self.disk = SimDisk()
         self.database = database
+        self.merge_files = merge_files
         self.judge = Judge()
         self.number = 0
         self.legible: set[str] = set()
 
     def copy(self) -> "Ground":
-        ground = Ground(deepcopy(self.database))
+        ground = Ground(deepcopy(self.database), self.merge_files)
         ground.disk = self.disk.crashed(Random(0), 1.0)
         ground.judge, ground.number = deepcopy(self.judge), self.number
         ground.legible = self.legible
@@ -87,7 +90,8 @@ class World(Process):
 
     def _layers(self) -> tuple[Layer, Sequence[Layer]]:
         self.trouble.sits_on(self.ground.disk)
-        log = LocalLayer(self.ground.disk, DATA, self._offload, segment_bytes=SEGMENT_BYTES)
+        merge_files = self.ground.merge_files
+        log = LocalLayer(self.ground.disk, DATA, self._offload, segment_bytes=SEGMENT_BYTES, merge_files=merge_files)
         return log, [log] if self.ground.database is None else [log, self.ground.database]
 
     def _mend(self) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from persistence.local import LocalLayer
+from persistence.log_files import is_packed
 from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.reading import read_log
@@ -12,6 +13,8 @@ from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
 
 DATA = Path("data")
+FILES = ("first", "second", "merged")
+"""Files of the log: one of two, or both in one that is packed."""
 FLIPS = (0x01, 0x20)
 """The lowest bit, and the one between upper and lower case."""
 
@@ -24,7 +27,8 @@ class Damaged:
         self.database = MemoryLayer("database")
 
     def store(self) -> Store:
-        return Store([LocalLayer(self.disk, DATA, inline), self.database], TestClock(), TestRandomness())
+        log = LocalLayer(self.disk, DATA, inline, merge_files=2)
+        return Store([log, self.database], TestClock(), TestRandomness())
 
     async def fill(self) -> None:
         for seq in (0, 2):
@@ -32,6 +36,13 @@ class Damaged:
             await store.start()
             await store.append([joins(RED, seq, seq + 1, seq + 2)])
             await store.append([joins(BLUE, seq // 2, 10 + seq)])
+
+    async def merge(self) -> None:
+        """Opens the log until its two files have become one."""
+        for _ in range(3):
+            store = self.store()
+            await store.start()
+            await store.close()
 
     async def judge(self) -> None:
         """All is there, in both layers, whichever is asked."""
@@ -49,11 +60,14 @@ class Damaged:
         return [DATA / "log" / name for name in self.disk.names(DATA / "log")]
 
 
-async def damaged(number: int) -> tuple[Damaged, Path, bytes]:
-    """The world, and one file of its log with what is in it."""
+async def damaged(kind: str) -> tuple[Damaged, Path, bytes]:
+    """The world, and one of ``FILES`` with what is in it."""
     world = Damaged()
     await world.fill()
-    path = world.log()[number]
+    if kind == "merged":
+        await world.merge()
+    path = world.log()[FILES.index(kind) % 2]
+    assert is_packed(path) == (kind == "merged")
     return world, path, world.disk.read(path)
 
 

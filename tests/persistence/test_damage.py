@@ -6,43 +6,49 @@ The log stands alone to be judged for what it notices; with a database beside it
 import pytest
 
 from ledger.errors import Corrupt
+from persistence import packed
 from persistence.checkpoints import Checkpoints, make_checkpoint, pack, unpack
 from persistence.quarantine import Quarantine
 from persistence.writing import replace
-from tests.persistence.damaged import DATA, Damaged, damaged, flip_and_read
+from tests.persistence.damaged import DATA, FILES, Damaged, damaged, flip_and_read
 from tests.persistence.making import RED, Chain, joins
 from tests.persistence.simdisk import SimDisk
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_every_flipped_byte_of_a_segment_is_noticed(number: int):
-    world, path, data = await damaged(number)
+@pytest.fixture(autouse=True)
+def _small_blocks(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(packed, "BLOCK_BYTES", 700)
+
+
+@pytest.mark.parametrize("kind", FILES)
+async def test_every_flipped_byte_of_a_segment_is_noticed(kind: str):
+    world, path, data = await damaged(kind)
     flip_and_read(world, path, data, range(len(data)))
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_after_any_flipped_byte_of_a_segment_nothing_is_lost(number: int):
-    _, _, data = await damaged(number)
+@pytest.mark.parametrize("kind", FILES)
+async def test_after_any_flipped_byte_of_a_segment_nothing_is_lost(kind: str):
+    _, _, data = await damaged(kind)
     for at in range(0, len(data), 23):
-        world, path, data = await damaged(number)
+        world, path, data = await damaged(kind)
         world.disk.overwrite(path, data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
         await world.judge()
         await world.judge()
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_after_any_truncation_of_a_segment_nothing_is_lost(number: int):
-    _, _, data = await damaged(number)
+@pytest.mark.parametrize("kind", FILES)
+async def test_after_any_truncation_of_a_segment_nothing_is_lost(kind: str):
+    _, _, data = await damaged(kind)
     for size in range(0, len(data), 17):
-        world, path, data = await damaged(number)
+        world, path, data = await damaged(kind)
         world.disk.overwrite(path, data[:size])
         await world.judge()
         await world.judge()
 
 
-@pytest.mark.parametrize("number", [0, 1])
-async def test_after_the_loss_of_a_segment_nothing_is_lost(number: int):
-    world, path, _ = await damaged(number)
+@pytest.mark.parametrize("kind", FILES)
+async def test_after_the_loss_of_a_segment_nothing_is_lost(kind: str):
+    world, path, _ = await damaged(kind)
     world.disk.remove(path)
     await world.judge()
     await world.judge()

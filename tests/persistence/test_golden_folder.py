@@ -1,7 +1,8 @@
 """A data folder and a cloud as earlier releases have left them: each of their layers alone still gives all of it.
 
 ``python -m tests.persistence.test_golden_folder NAME`` writes one with the code of now;
-those before are never changed. ``folder-1``: before headers named the release that wrote them.
+those before are never changed. ``folder-1``: before headers named the release that wrote them; ``folder-2``: before
+files of the log were merged.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId
 from ledger.records import Record
 from ledger.state import GuildState, from_pages, pages_of
-from persistence import cloud_packs
+from persistence import cloud_packs, merging
 from persistence.chains import head_of
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
@@ -59,7 +60,10 @@ def state_behind(frames: Sequence[Frame], state: GuildState) -> GuildState:
 
 
 def write(folder: Path) -> None:
-    """Two guilds in two terms, the first of which ends with a checkpoint; the cloud packs, and has an index."""
+    """Two guilds in two terms, the first of which ends with a checkpoint; the cloud packs, and has an index.
+
+    The log is opened once more, and the first term's file is merged.
+    """
     first, second = World(7, joins=12), World(8, joins=3)
     first.run()
     second.run()
@@ -71,6 +75,9 @@ def write(folder: Path) -> None:
     (folder / RECORDS).write_bytes(b"".join(frame.data + b"\n" for frame in frames))
     for name in LAYERS:
         asyncio.run(fill(layer_in(folder, name), terms))
+    for _ in range(2):
+        asyncio.run(reopen(layer_in(folder, "local")))
+    assert any((folder / "data" / "log").glob("*.zst"))
     assert any((folder / "cloud" / "pack").iterdir())
     assert any((folder / "cloud" / "index").iterdir())
 
@@ -87,6 +94,11 @@ async def fill(layer: Layer, terms: Sequence[Sequence[Sequence[Frame]]]) -> None
         if epoch == 1:
             await layer.save_checkpoint(checkpoint_of([frame for batch in batches for frame in batch]))
         await layer.close()
+
+
+async def reopen(layer: Layer) -> None:
+    await layer.open()
+    await layer.close()
 
 
 def batches_in(appends: Sequence[Sequence[Record]], epoch: int, seal: Sealer) -> list[list[Frame]]:
@@ -133,5 +145,5 @@ async def test_a_bot_starts_on_it_and_finds_all_layers_whole(release: str, tmp_p
 
 
 if __name__ == "__main__":
-    cloud_packs.PACK_SEGMENTS = 6  # or the history would have to be long
+    cloud_packs.PACK_SEGMENTS = merging.MERGE_RECORDS = 6  # or the history would have to be long
     write(FOLDER / sys.argv[1])

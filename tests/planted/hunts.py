@@ -40,7 +40,7 @@ from tests.ledger import test_audit_log, test_fates, test_model, test_salvage, t
 from tests.ledger.examples import Guild
 from tests.ledger.lives import GREETING, START_US, Script, messages, numbered, replayed, scripts
 from tests.persistence import holes, test_store
-from tests.persistence.damaged import damaged, flip_and_read
+from tests.persistence.damaged import FILES, damaged, flip_and_read
 from tests.persistence.forks import cut_short
 from tests.persistence.making import BLUE, RED, join
 from tests.persistence.ordeal import Database, ordeal, wearing
@@ -276,11 +276,11 @@ def in_a_hole(number: int) -> None:
 
 
 def on_a_damaged_log(number: int) -> None:
-    """Sixteen bytes of one of two files, each flipped."""
+    """Sixteen bytes of one of its files, each flipped."""
 
     async def flip() -> None:
-        world, path, data = await damaged(number % 2)
-        first = number // 2 * 16
+        world, path, data = await damaged(FILES[number % len(FILES)])
+        first = number // len(FILES) * 16
         flip_and_read(world, path, data, range(first, min(first + 16, len(data))))
 
     with breaking("I9"):
@@ -383,7 +383,7 @@ HUNTS: Final = {
         Hunt(name="salvage", layer="L2", runs=80, step=in_a_salvage),
         Hunt(name="holes", layer="L2", runs=2 * holes.RECORDS, step=in_a_hole),
         Hunt(name="log", layer="L2", runs=360, step=on_a_log),
-        Hunt(name="damage", layer="L2", runs=120, step=on_a_damaged_log),
+        Hunt(name="damage", layer="L2", runs=180, step=on_a_damaged_log),
         Hunt(name="pass", layer="L2", runs=18, step=in_what_a_pass_reads),
         Hunt(name="operations", layer="L2", runs=_SHARES, step=at_an_operation),
         Hunt(name=DATABASE_CUTS, layer="L2", runs=_SMALL_SHARES, step=behind_a_cut_of_the_database),

@@ -1,19 +1,26 @@
 """Bugs that only some operation of a disk brings to light: an error taken for another, a name that is not durable."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
-from persistence import checkpoints, log, quarantine, sqlite_database, sqlite_repair
+from persistence import checkpoints, log, merging, quarantine, sqlite_database, sqlite_repair
 from persistence.checkpoints import KEPT, Checkpoints, pack
+from persistence.disk import Disk
 from persistence.layer import Checkpoint
+from persistence.scan import SegmentFile
 from persistence.sqlite_repair import Files
 from persistence.writing import SegmentWriter, replace
 from tests.planted.bug import Bug, Origin, Swap
 from tests.planted.in_storage import (
     prepared_normal,
     prepared_off,
+    published_in_an_unsynced_folder,
     replaced_in_an_unsynced_folder,
     replaced_in_place,
 )
+
+_merge: Final = merging._merge
 
 
 def named_or_not(mine: SegmentWriter) -> bool:
@@ -30,6 +37,13 @@ def forgotten_without_a_sync(mine: Checkpoints, checkpoint: Checkpoint) -> None:
     for old in paths:
         if old not in paths[-KEPT:] or int(old.stem.partition("-")[2]) < header.forgot_seq:
             mine._disk.remove(old)
+
+
+def merged_and_gone(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequence[SegmentFile]) -> None:
+    """The files go at once, before the one that they were merged into has a durable name."""
+    _merge(disk, folder, files, group)
+    for file in group:
+        disk.remove(file.path)
 
 
 def thrown_away(mine: Files, why: str) -> None:
@@ -72,6 +86,17 @@ BUGS: Final = (
         origin=Origin.KERNEL,
         what="a file that is mended goes before the new one is durable",
         swaps=tuple(Swap(each, "replace", replaced_in_place) for each in (log, checkpoints, quarantine)),
+        breaks=ACKNOWLEDGED,
+        hunts=OPERATIONS,
+    ),
+    Bug(
+        name="merged-unsynced",
+        origin=Origin.KERNEL,
+        what="segments are removed before their merged one and its directory are synced",
+        swaps=(
+            Swap(merging, "publish", published_in_an_unsynced_folder),
+            Swap(merging, "_merge", merged_and_gone),
+        ),
         breaks=ACKNOWLEDGED,
         hunts=OPERATIONS,
     ),

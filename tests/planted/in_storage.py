@@ -100,9 +100,8 @@ def begun_without_a_sync(mine: Log, epoch: int, lineage: str) -> None:
     mine._writer, _ = mine._start_file(mine._opened().scan.last + 1, ())
 
 
-def all_that_can_be_read(scan: Scan, file: SegmentFile, content: Sequence[Line], size: int) -> Iterator[Spotted]:
+def all_that_can_be_read(scan: Scan, file: SegmentFile, content: Sequence[Line]) -> Iterator[Spotted]:
     """The last batch with what is behind a hole in it, and with appends that are not whole."""
-    del size
     for line in content:
         if isinstance(line.content, Frame):
             yield Spotted(line.content, file.number, line.offset)
@@ -110,10 +109,10 @@ def all_that_can_be_read(scan: Scan, file: SegmentFile, content: Sequence[Line],
             scan.last = line.content.record.gsn
 
 
-def nothing_of_the_last_batch(scan: Scan, file: SegmentFile, content: Sequence[Line], size: int) -> Iterator[Spotted]:
+def nothing_of_the_last_batch(scan: Scan, file: SegmentFile, content: Sequence[Line]) -> Iterator[Spotted]:
     """All that no batch line confirms is taken for torn."""
     del file
-    scan.torn = size - (content[0].offset if content else size)
+    scan.torn = sum(line.size for line in content)
     return iter(())
 
 

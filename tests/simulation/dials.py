@@ -16,7 +16,9 @@ import supervisor
 from actors import care, guild, handover, journal, mailbox, requests
 from ledger import errands, evolve, witness
 from persistence import following, local, recovery
+from persistence.merging import MERGE_FILES
 
+_SHORT_BYTES: Final = 10_000
 NEARBY: Final = (
     "kill_guild",
     "kill_journal",
@@ -83,6 +85,11 @@ class Dials(msgspec.Struct, frozen=True, kw_only=True):
     queued_bytes: int = 8_388_608
     piece_records: int = 10_000
     silent_s: float = 30.0
+
+    @property
+    def merge_files(self) -> int:
+        """So many files of the log are merged: where they are short, few."""
+        return 2 if self.segment_bytes < _SHORT_BYTES else MERGE_FILES
 
 
 def stream(seed: int, name: str) -> Random:

@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 from typing import Final
 
+from persistence import packed
 from tests.persistence.simdisk import SimDisk, SimHandle
 from tests.persistence.volume import File, Write
 
@@ -61,6 +62,8 @@ class Platter(SimDisk):
 
     def note(self, file: File, durable: bytes) -> None:
         """Takes what became durable in a file into the index."""
+        if packed.length_of(durable):
+            durable = b"".join(block.lines or b"" for block in packed.blocks(durable))
         for line in durable.split(b"\n"):
             self._held.setdefault(digest_in(line), []).append(file)
 

@@ -28,6 +28,7 @@ from persistence.layer import Layer, guild_frames
 from persistence.local import LocalLayer
 from persistence.log import SEGMENT_BYTES
 from persistence.memory_database import MemoryDatabase
+from persistence.merging import MERGE_FILES
 from persistence.salvage import FileSalvage
 from persistence.store import Store
 from supervisor import Supervisor
@@ -94,7 +95,7 @@ class Process:
         cloud: the third layer's store, and this folder's name there; None = there is none.
         polite: whether it waits until whoever holds the history in the cloud has gone.
         named: the layers that LEDGER_ACK names.
-        segment_bytes: a log file that is larger is not appended to.
+        segment_bytes, merge_files: a log file that is larger is not appended to; so many are merged.
         wrap, make_store, make_journal: for those that watch layers, store and journal, or cut into them.
     """
 
@@ -109,6 +110,7 @@ class Process:
         polite: bool = True,
         named: Iterable[str] = ("log", "database"),
         segment_bytes: int = SEGMENT_BYTES,
+        merge_files: int = MERGE_FILES,
         wrap: Callable[[Layer], Layer] = lambda layer: layer,
         make_store: StoreMaker = Store,
         make_journal: JournalMaker = Journal,
@@ -120,7 +122,7 @@ class Process:
         self.lines: list[Line] = []
         self.log = cast("FilteringBoundLogger", Told(hear or self.lines.append))
         self.kept: dict[str, bytes] = {}
-        self.files = LocalLayer(disk, DATA, Thread(loop), segment_bytes=segment_bytes)
+        self.files = LocalLayer(disk, DATA, Thread(loop), segment_bytes=segment_bytes, merge_files=merge_files)
         self.database: Layer = (
             Connection(database, Thread(loop)) if isinstance(database, MemoryDatabase) else database
         )

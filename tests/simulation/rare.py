@@ -44,6 +44,7 @@ RARE: Final = (
     "killed while idle",
     "killed while rehydrating",
     "log fed by the database",
+    "log merged",
     "lost answer recognised",
     "member forgotten",
     "parked",

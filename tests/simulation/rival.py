@@ -62,6 +62,7 @@ class Rival:
             polite=polite,
             named=dials.named,
             segment_bytes=dials.segment_bytes,
+            merge_files=dials.merge_files,
             wrap=lambda layer: _Noted(layer, oracle),  # type: ignore[arg-type, return-value]
         )
         self._outside = SimOutside(

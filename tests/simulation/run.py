@@ -26,6 +26,7 @@ from ledger.state import GuildState
 from persistence.cloud import CloudLayer
 from persistence.layer import Layer
 from persistence.local import LocalLayer
+from persistence.log_files import is_packed
 from persistence.memory_database import MemoryDatabase
 from persistence.memory_objects import MemoryObjects
 from persistence.store import Store
@@ -245,6 +246,7 @@ class World:
             cloud=self._cloud(loop, self.faults.weather),
             named=self.dials.named,
             segment_bytes=self.dials.segment_bytes,
+            merge_files=self.dials.merge_files,
             wrap=wrap,
             make_store=make_store,
             make_journal=make_journal,
@@ -442,6 +444,7 @@ class World:
         """What the last power cut left is opened, by one layer alone, by the cloud alone, and by
         all; and the verdicts are compared.
         """
+        self.oracle.seen["log merged"] += any(is_packed(DATA / name) for name in self.disk.names(DATA / "log"))
         self._judge_what(self.disk, self.database, (self._random.choice(NEARBY),), None)
         if self.sky is not None:
             self._judge_what(Platter(), MemoryDatabase("database"), NEARBY, Sky(self.sky.objects))

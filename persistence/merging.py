@@ -1,0 +1,114 @@
+"""Merging: many files of a log become one, packed; those that it was made of go a whole opening later.
+
+Rules: only sealed files that miss nothing are merged, never the newest. A merged file takes the number of its last
+and comes behind that, so it holds all of them by the rule of ``persistence/scan.py``, whichever are still there:
+at no moment do names have to change together. It gets its name when its content is durable. What was merged goes only
+after another opening has read the merged file whole. That is merged once more as soon as what came since is as much:
+so there are few, however often a bot is started, and each record is copied a few times at most.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from ledger.errors import StorageError
+from persistence.disk import Disk
+from persistence.formats import RELEASE
+from persistence.log_files import PACKED_SUFFIX, content_for, is_packed, packed_path
+from persistence.scan import Scan, SegmentFile, is_whole
+from persistence.segments import SEGMENT_FORMAT, SegmentHeader
+from persistence.writing import publish, whole_segment
+
+MERGE_FILES: Final = 16
+MERGE_RECORDS: Final = 32_768
+"""So many files, or records in them (about 16 MiB of lines), are merged; a merged one of so many records stays."""
+NOT_MERGED: Final = "the log's files were not merged"
+"""How what ``tidy`` gives begins."""
+_DRAFT: Final = f"{PACKED_SUFFIX}.new"
+
+
+def tidy(disk: Disk, folder: Path, scan: Scan, merge_files: int = MERGE_FILES) -> tuple[str, ...]:
+    """Takes away what was merged before ``scan`` read all the log, then merges what is due.
+
+    Nothing depends on it: what failed is tried again at the next opening. Gives what that was, as a sentence.
+    """
+    try:
+        for name in disk.names(folder):
+            if name.endswith(_DRAFT):  # of one who was killed
+                disk.remove(folder / name)
+        for path in _done_with(scan):
+            disk.remove(path)
+        for group in _due(scan, merge_files):
+            _merge(disk, folder, scan.files, group)
+    except StorageError as error:
+        return (f"{NOT_MERGED}: {error}",)
+    return ()
+
+
+def _done_with(scan: Scan) -> list[Path]:
+    """The files of which a merged one holds all, whole."""
+    whole = [n for n, file in enumerate(scan.files) if is_packed(file.path) and _is_sound(file, scan)]
+    return [
+        file.path
+        for n, file in enumerate(scan.files)
+        if any(n < merged and file.first_gsn >= scan.files[merged].first_gsn for merged in whole)
+    ]
+
+
+def _due(scan: Scan, merge_files: int) -> Iterator[Sequence[SegmentFile]]:
+    """Groups of files that follow one another, each worth to be one."""
+    group: list[SegmentFile] = []
+    for file in _tail(scan):
+        group.append(file)
+        if _records(group) >= MERGE_RECORDS:
+            yield group
+            group = []
+    if _records(group) and sum(not is_packed(file.path) for file in group) >= merge_files:
+        yield group
+
+
+def _tail(scan: Scan) -> Sequence[SegmentFile]:
+    """The sealed files at the end: plain ones, and merged ones of no more records than what follows them.
+
+    Those of which later files hold all are among them, since they go with the others.
+    """
+    tail: list[SegmentFile] = []
+    for file in reversed(scan.files[:-1]):
+        small = _records([file]) <= min(_records(tail), MERGE_RECORDS - 1)
+        if _records([file]) and (not _is_sound(file, scan) or (is_packed(file.path) and not small)):
+            break
+        tail.append(file)
+    return tail[::-1]
+
+
+def _is_sound(file: SegmentFile, scan: Scan) -> bool:
+    """Whether all that a sealed file holds was read, and no line of it was damaged."""
+    return file not in scan.damaged and is_whole(file, scan.missing)
+
+
+def _records(files: Sequence[SegmentFile]) -> int:
+    """How many these sealed files hold."""
+    return sum(max(0, file.limit - file.first_gsn + 1) for file in files if file.limit is not None)
+
+
+def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequence[SegmentFile]) -> None:
+    """Makes one of a group.
+
+    Raises:
+        DiskFull, NotConfirmed: when it could not be written; it is not there then.
+        StorageError: when not all was read again that was there when the log was opened.
+    """
+    number = group[-1].number
+    frames = [spotted.frame for spotted in Scan(disk, tuple(group))]
+    if len(frames) != _records(group):
+        raise StorageError(f"not all of {group[0].path.name} to {group[-1].path.name} can be read any more")
+    headers = [file.header for file in files if file.number <= number and file.header is not None]
+    header = SegmentHeader(
+        format=SEGMENT_FORMAT,
+        first_gsn=frames[0].record.gsn,
+        epoch=max(header.epoch for header in headers),
+        lineage=headers[-1].lineage,
+        release=RELEASE,
+    )
+    path = packed_path(folder, number)
+    publish(disk, path, content_for(path, whole_segment(header, frames))).close()
