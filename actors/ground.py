@@ -17,7 +17,7 @@ from actors.footing import Footing, find_footing, look_back, read_mountinfo
 from actors.settings import BadSettings, Settings
 from ledger.errors import FolderInUse, StorageError
 from ledger.ports import Randomness
-from persistence.disk import Disk, Held
+from persistence.disk import Disk, Held, RealDisk
 from persistence.local import hold_folder
 from persistence.objects import Objects
 from persistence.offload import Offload
@@ -54,16 +54,23 @@ def tell_of_new_history(settings: Settings, log: FilteringBoundLogger, *, earlie
     """Says so when no layer knows of an earlier start: a wrong folder or prefix looks like a new bot."""
     if earlier:
         return
-    data, cloud = str(settings.ledger_data), settings.cloud()
-    if cloud is None:
-        hint = "if this bot is not new, stop it, and start it with the LEDGER_DATA that it had"
-        log.info("history.began", data=data, cloud="", hint=hint)
-    else:
+    data, cloud = settings.ledger_data, settings.cloud()
+    aside = data / "quarantine"
+    if cloud is not None:
         hint = (
             f"nothing was found at {cloud}: if this bot is not new, stop it, check the address and prefix in "
             "LEDGER_CLOUD, move LEDGER_DATA away, and start it again"
         )
-        log.warning("history.began", data=data, cloud=cloud, hint=hint)
+        log.warning("history.began", data=str(data), cloud=cloud, hint=hint)
+    elif RealDisk().names(aside):
+        hint = (
+            f"of what lay here nothing could be read, and it is in {aside} now: stop the bot, move LEDGER_DATA away, "
+            "put a backup in its place, and start it again"
+        )
+        log.warning("history.began", data=str(data), cloud="", hint=hint)
+    else:
+        hint = "if this bot is not new, stop it, and start it with the LEDGER_DATA that it had"
+        log.info("history.began", data=str(data), cloud="", hint=hint)
 
 
 def _warn(footing: Footing, data: Path, log: FilteringBoundLogger) -> None:

@@ -112,7 +112,7 @@ def _of_folder(parts: SplitResult) -> Address:
 
 def _of_bucket(parts: SplitResult) -> Address:
     if not _BUCKET.fullmatch(parts.netloc):
-        raise BadAddress(f"{parts.scheme}:// and a bucket's name, of letters, digits, dots and hyphens")
+        raise BadAddress(f"{parts.scheme}:// and a bucket's name, of three or more letters, digits, dots, hyphens")
     prefix = parts.path.strip("/")
     if prefix:
         try:

@@ -80,11 +80,11 @@ def storing(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.IntegrityError, OverflowError) as error:
-        raise LayerRefused(f"{path.name}: {error}") from error
+        raise LayerRefused(f"{path}: {error}") from error
     except sqlite3.ProgrammingError:
         raise
     except UnicodeDecodeError as error:  # SQLite quotes a damaged schema in its message
-        raise Corrupt(path.name, "the schema is unreadable") from error
+        raise Corrupt(str(path), "the schema is unreadable") from error
     except sqlite3.DatabaseError as error:
         raise _translated(error, path) from error
 
@@ -101,7 +101,7 @@ def committing(db: sqlite3.Connection, path: Path) -> Iterator[None]:
     try:
         db.commit()
     except sqlite3.Error as error:
-        raise NotConfirmed(f"{path.name}: COMMIT: {error}") from error
+        raise NotConfirmed(f"{path}: COMMIT: {error}") from error
 
 
 def rows(db: sqlite3.Connection, sql: str, *values: Value) -> Sequence[Row]:
@@ -116,7 +116,7 @@ def _translated(error: sqlite3.DatabaseError, path: Path) -> StorageError | Corr
     code &= PRIMARY
     # A file that may be written and is read-only all the same says so in a damaged header.
     if code in _CORRUPT or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK)):
-        return Corrupt(path.name, str(error))
+        return Corrupt(str(path), str(error))
     if code == sqlite3.SQLITE_BUSY:
         return StorageError(f"{path} is in use by another process")
-    return (DiskFull if code in _FULL else StorageError)(f"{path.name}: {error}")
+    return (DiskFull if code in _FULL else StorageError)(f"{path}: {error}")

@@ -102,6 +102,16 @@ def test_an_operator_hears_of_a_history_that_begins_and_where_nothing_was_found(
     assert f"nothing was found at {cloud}" in line["hint"] or not cloud
 
 
+def test_a_history_that_begins_where_nothing_could_be_read_is_a_warning(tmp_path: Path):
+    (tmp_path / "quarantine").mkdir()
+    (tmp_path / "quarantine" / "0000000001.jsonl").write_bytes(b"garbage")
+    settings = Settings.model_validate({"ledger_data": tmp_path})
+    with capture_logs() as lines:
+        tell_of_new_history(settings, structlog.get_logger(), earlier=0)
+    assert [(line["event"], line["log_level"]) for line in lines] == [("history.began", "warning")]
+    assert f"it is in {tmp_path / 'quarantine'} now" in lines[0]["hint"]
+
+
 def test_a_place_with_a_blank_in_its_name_is_found():
     mount = mount_of(Path("/srv/my bot/data"), DISK + SPACED)
     assert mount is not None
