@@ -17,7 +17,7 @@ from ledger import records as r
 from ledger.answers import WindowReport
 from ledger.decision import Decision
 from ledger.effects import NO_REQUEST, SampleRequest
-from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, SETTLE_AFTER_S, ask_sample, retry_after_s
+from ledger.fetching import BLIND_RETRY_S, LATE_JOIN_S, RETRY_S, SETTLE_AFTER_S, ask_sample, retry_after_s
 from ledger.phases import Phase, move
 from ledger.presence import Presence
 from ledger.samples import SKEW_US, Sample, as_record, close_gap, is_overtaken, is_stale, shown_again
@@ -47,7 +47,9 @@ OPEN_FOR_US: Final = 30_000_000
 """A window whose joins never stop coming is closed after so long, though uses are missing."""
 BLIND_JOINS: Final = 1_000
 BLIND_FOR_US: Final = 24 * 3_600 * 1_000_000
-"""A blind guild's window is given up at so many open joins, or so old ones."""
+"""While the counters cannot be had a window is given up at so many open joins, or so old ones."""
+AHEAD_AGAIN_S: Final = 60.0
+"""A join that was heard later than now, since our clock was set back: so often it is looked after."""
 
 
 def sample_arrived(state: GuildState, presence: Presence, message: m.SampleArrived) -> Decision:
@@ -59,7 +61,8 @@ def sample_arrived(state: GuildState, presence: Presence, message: m.SampleArriv
     if sample.session != presence.session:
         return _again(state, presence, request, 0.0)
     if presence.vanity and sample.vanity is None:
-        return _again(state, presence, _failed_once_more(request), retry_after_s(request.failures + 1))
+        failed = m.SampleFailed(request=request, reason="vanity_empty", forbidden=False, at_us=sample.answered_us)
+        return _failed(state, presence, failed)
     if is_overtaken(state, sample):
         return Decision(presence=presence, answer=_report(state))
     if is_stale(state, sample):
@@ -79,12 +82,19 @@ def sample_failed(state: GuildState, presence: Presence, message: m.SampleFailed
     """The decision on a failed fetch: nothing is closed, nothing changes; it is tried again."""
     if message.request.number != presence.asked:
         return Decision(presence=presence)
-    request = _failed_once_more(message.request)
-    if not message.forbidden:
-        return _again(state, presence, request, retry_after_s(request.failures))
-    drafts = tuple(_give_up(state, message.reason, message.at_us))
-    presence = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.BLIND), trouble=message.reason)
-    return msgspec.structs.replace(_again(state, presence, request, BLIND_RETRY_S), drafts=drafts)
+    return _failed(state, presence, message)
+
+
+def _failed(state: GuildState, presence: Presence, failed: m.SampleFailed) -> Decision:
+    """People hear of it at once where the counters may not be read, else when it has failed some times in a row."""
+    failures = failed.request.failures + 1
+    after_s = BLIND_RETRY_S if failed.forbidden else retry_after_s(failures)
+    if failed.forbidden:
+        presence = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.BLIND))
+    if failed.forbidden or failures > len(RETRY_S):
+        presence = msgspec.structs.replace(presence, trouble=failed.reason)
+    decision = _again(state, presence, msgspec.structs.replace(failed.request, failures=failures), after_s)
+    return msgspec.structs.replace(decision, drafts=tuple(_give_up(state, failed.reason, failed.at_us)))
 
 
 def _again(state: GuildState, presence: Presence, request: SampleRequest, after_s: float, note: str = "") -> Decision:
@@ -95,10 +105,6 @@ def _again(state: GuildState, presence: Presence, request: SampleRequest, after_
 def _report(state: GuildState, note: str = "") -> WindowReport:
     """Nothing was worked out by this sample."""
     return WindowReport(worked_out=0, open=sum(1 for _ in state.open_joins()), note=note)
-
-
-def _failed_once_more(request: SampleRequest) -> SampleRequest:
-    return msgspec.structs.replace(request, failures=request.failures + 1)
 
 
 def _stale(state: GuildState, presence: Presence, sample: Sample, request: SampleRequest) -> Decision:
@@ -261,12 +267,13 @@ def _advance(state: GuildState, presence: Presence, taken: r.SampleTaken, verdic
     drafts = (sample, *verdicts)
     if not later:
         return Decision(presence=ready, drafts=drafts, answer=answer)
-    ready, fetch = ask_sample(ready)
+    soon = any(join.arrived_us <= taken.answered_us + SKEW_US for join in later)
+    ready, fetch = ask_sample(ready, 0.0 if soon else AHEAD_AGAIN_S)
     return Decision(presence=ready, drafts=drafts, effects=(fetch,), answer=answer)
 
 
 def _give_up(state: GuildState, reason: str, now_us: int) -> Iterator[r.Draft]:
-    """A blind guild's joins are called unknown when they are too many or too old."""
+    """Joins for which no counters come are called unknown when they are too many or too old."""
     waiting = list(state.open_joins())
     oldest_us = min((join.arrived_us for join in waiting), default=now_us)
     if len(waiting) >= BLIND_JOINS or now_us - oldest_us > BLIND_FOR_US:

@@ -6,6 +6,7 @@ time. What a sample means is in ``ledger/closing.py``, what the member list mean
 looks at the phase to see whether a message counts now: that is the table's business (``ledger/fates.py``).
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Final, assert_never
 
 import msgspec
@@ -38,7 +39,7 @@ from ledger.phases import Phase, move
 from ledger.presence import LEFT, NO_ERRAND, Presence
 from ledger.reports import codes_report, guild_report, member_report, open_window
 from ledger.salvage import Salvaging
-from ledger.samples import APPROVAL, told_dead
+from ledger.samples import APPROVAL, SKEW_US, broken_since, told_dead
 from ledger.state import Assignment, GuildState, identity_of
 from ledger.vip import vip_drafts
 from ledger.windows import needs_sample
@@ -272,7 +273,9 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
     return Decision(presence=presence, drafts=drafts, effects=(fetch, list_again))
 
 
-def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> Decision:
+def _came_up(
+    state: GuildState, presence: Presence, message: m.GuildCameUp, broken: Sequence[r.ContinuityBroken] = ()
+) -> Decision:
     """The guild is there: straight to live with a baseline of this session, else a first sample is needed."""
     drafts: tuple[r.Draft, ...] = ()
     effects: tuple[Effect, ...] = ()
@@ -281,9 +284,12 @@ def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> D
         drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
         effects = (Welcome(counting_since_us=since_us),)
     switched = _has_switched(state, presence, message)
-    if switched:
-        drafts = (*drafts, _control(state, r.ContinuityBroken(reason=APPROVAL, at_us=message.at_us), "approval"))
     same_session = state.baseline is not None and state.baseline.session == message.session
+    breaks = [_broken(APPROVAL, message.at_us)] if switched else []
+    if message.lost_us and not same_session:
+        lost = r.ContinuityBroken(reason="session", at_us=message.at_us, since_us=message.lost_us - SKEW_US)
+        breaks += [lost] if broken_since(state.gaps, lost) != state.gaps else []  # the open one sees to itself
+    drafts = (*drafts, *_breaks(state, (*breaks, *broken)))
     known = presence.session == message.session
     ready = same_session and not state.broken and not switched
     presence = msgspec.structs.replace(
@@ -303,6 +309,20 @@ def _came_up(state: GuildState, presence: Presence, message: m.GuildCameUp) -> D
     return Decision(presence=presence, drafts=drafts, effects=effects)
 
 
+def _broken(reason: str, at_us: int) -> r.ContinuityBroken:
+    """Continuity is broken since then; what was closed just before, as clocks differ, is doubtful as well."""
+    return r.ContinuityBroken(reason=reason, at_us=at_us, since_us=at_us - SKEW_US)
+
+
+def _breaks(state: GuildState, breaks: Sequence[r.ContinuityBroken]) -> Iterator[r.Draft]:
+    """What breaks continuity, and the windows that were closed since then, worked out anew."""
+    gaps = state.gaps
+    for each in breaks:
+        yield _control(state, each, each.reason)
+        gaps = broken_since(gaps, each)
+    yield from solve_again(state, gaps, CONTROL)
+
+
 def _has_switched(state: GuildState, presence: Presence, message: m.GuildCameUp) -> bool:
     """Whether members are approved by hand since just now, or no more: an applicant's use may lie in the gap."""
     before = presence.approval if presence.session else state.approval
@@ -310,8 +330,8 @@ def _has_switched(state: GuildState, presence: Presence, message: m.GuildCameUp)
 
 
 def _went_away(state: GuildState, presence: Presence, message: m.GuildWentAway) -> Decision:
-    draft = _control(state, r.ContinuityBroken(reason="unavailable", at_us=message.at_us), "broken")
-    return Decision(presence=_away(presence, "unavailable"), drafts=(draft,))
+    drafts = tuple(_breaks(state, (_broken("unavailable", message.at_us),)))
+    return Decision(presence=_away(presence, "unavailable"), drafts=drafts)
 
 
 def _away(presence: Presence, why: str) -> Presence:
@@ -321,13 +341,16 @@ def _away(presence: Presence, why: str) -> Presence:
 
 def _gap(state: GuildState, presence: Presence, message: m.NoteGap) -> Decision:
     """Anything may have been dropped: members, invites, the answer that was waited for, the guild's own coming."""
-    greeted = _came_up(state, presence, message.greeting) if message.greeting else Decision(presence=presence)
-    presence = _unsure(greeted.presence)
-    draft = _control(state, r.ContinuityBroken(reason="gap", at_us=message.at_us), f"gap/{len(greeted.drafts)}")
+    lost = (_broken("gap", message.at_us),)
+    if message.greeting:
+        greeted = _came_up(state, presence, message.greeting, lost)
+    else:
+        greeted = Decision(presence=presence, drafts=tuple(_breaks(state, lost)))
+    presence = msgspec.structs.replace(_unsure(greeted.presence), since_us=message.at_us)  # no list of before counts
     presence, fetch = ask_sample(presence)
     welcomes = [effect for effect in greeted.effects if isinstance(effect, Welcome)]
     effects: tuple[Effect, ...] = (*welcomes, fetch, ListMembers(session=presence.session))
-    return Decision(presence=presence, drafts=(*greeted.drafts, draft), effects=effects)
+    return Decision(presence=presence, drafts=greeted.drafts, effects=effects)
 
 
 def _unsure(presence: Presence) -> Presence:

@@ -16,7 +16,7 @@ from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
 from ledger.ids import NO_COUNTER, InviteCode, UserId, is_tombstone
-from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, close_gap, is_listed, shown_again, told_dead
+from ledger.samples import APPLIED, LATE_DEATH_US, SKEW_US, broken_since, close_gap, is_listed, shown_again, told_dead
 from ledger.state import (
     LEFT_UNKNOWN,
     Assignment,
@@ -33,7 +33,7 @@ from ledger.state import (
     identity,
     identity_of,
 )
-from ledger.taking_in import take_in
+from ledger.taking_in import put_in, take_in
 from ledger.testimony import WAYS, names
 from ledger.vip import vip_changed
 from ledger.windows import CARRIED_US, GAP_KEPT_US, MAX_KEPT_GAPS, oldest_request_us
@@ -108,6 +108,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             _death(state, event, record.cause)
         case r.ContinuityBroken():
             _break(state, event.reason, event.at_us)
+            state.gaps = broken_since(state.gaps, event)
         case r.DeletionLogged():
             _deletion(state, event)
         case r.CreationLogged():
@@ -156,13 +157,9 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
     if event.origin == "salvaged":
         take_in(state, event)
         return
-    periods = state.members.get(event.user, ())
-    if periods and periods[-1].is_open():
-        ended = msgspec.structs.replace(periods[-1], left_us=LEFT_UNKNOWN)
-        periods = (*periods[:-1], ended)
     listed = event.origin == "away"
     period = Period(event.joined_at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot, listed=listed)
-    state.members[event.user] = (*periods, period)
+    state.members[event.user] = put_in(state, event, state.members.get(event.user, ()), period)
     if event.bot:
         return
     unreadable = ("unreadable_event",) * (event.origin == "unreadable")  # a use may be theirs all the same

@@ -68,9 +68,10 @@ def testify(
         return Judgement(status, frozenset({forced}), origins[forced], ELIMINATION)
     if named is None:
         return judged
-    if hearing.clash and named in finding.feasible:
-        return Judgement(Status.CONFLICT, finding.feasible, reason=CLASH)
-    return said(finding.feasible, named, origins.get(named, Origin(named)), hearing.reports[of(finding)].way)
+    feasible = finding.feasible.union((named,) if of(finding) in hearing.unseen else ())
+    if hearing.clash and named in feasible:
+        return Judgement(Status.CONFLICT, feasible, reason=CLASH)
+    return said(feasible, named, origins.get(named, Origin(named)), hearing.reports[of(finding)].way)
 
 
 def said(feasible: frozenset[InviteCode], named: InviteCode, origin: Origin, way: int) -> Judgement:

@@ -15,7 +15,7 @@ from ledger.decision import Decision
 from ledger.fetching import ask_sample
 from ledger.ids import UserId
 from ledger.presence import Presence
-from ledger.samples import SKEW_US
+from ledger.samples import LATE_DEATH_US, SKEW_US
 from ledger.state import GuildState, Period
 from ledger.verdicts import plain_verdict, pronounce
 from ledger.vip import joined_as_vip, vip_drafts
@@ -89,7 +89,8 @@ def is_doubtful(state: GuildState, presence: Presence, leave: m.RecordLeave) -> 
     listed_us = max(
         current.arrived_us if current.listed else NEVER, presence.relisted.get(state.name_of(leave.user), NEVER)
     )
-    return current.opened_us >= leave.arrived_us or leave.arrived_us - listed_us < LATE_LEAVE_US
+    late_us = LATE_DEATH_US if leave.replayed else LATE_LEAVE_US
+    return current.opened_us >= leave.arrived_us or leave.arrived_us - listed_us < late_us
 
 
 def doubting(presence: Presence, leave: m.RecordLeave) -> Presence:

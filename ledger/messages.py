@@ -43,11 +43,12 @@ class NoteMember(_Message, frozen=True):
 
 
 class RecordLeave(_Message, frozen=True):
-    """GUILD_MEMBER_REMOVE."""
+    """GUILD_MEMBER_REMOVE. ``replayed``: by a RESUME, so that nobody knows how long before."""
 
     cause: GatewayCause
     user: UserId
     arrived_us: int
+    replayed: bool = False
 
 
 class NoteInviteBorn(_Message, frozen=True):
@@ -141,11 +142,13 @@ class GuildCameUp(_Message, frozen=True):
     """GUILD_CREATE, or the actor's own start while the guild is there.
 
     ``vanity``: it has a vanity URL; ``approval``: members are approved by hand (its feature
-    MEMBER_VERIFICATION_MANUAL_APPROVAL).
+    MEMBER_VERIFICATION_MANUAL_APPROVAL); ``lost_us``: when the session before was surely there for the last time,
+    0 = nobody knows, as at a start.
     """
 
     session: SessionId
     at_us: int
+    lost_us: int = 0
     vanity: bool = False
     approval: bool = False
 

@@ -32,14 +32,14 @@ NO_ERRAND: Final = Errand()
 class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is true of this life of the actor only, and made up anew by the next one.
 
-    ``since_us``: when it began; ``session`` "": no gateway session yet; ``reconciled``: a whole member list was
-    compared since the session began, and since anything was missed in it; ``list_us``: the list (``started_us``)
-    whose first page came since then, 0 = none; ``left``: until it is compared, who was heard to leave and has not
-    come back, and when it was heard; ``relisted``: whom a list showed with another joined_at than was told, and
-    when; ``request``: the sample request that is under way, number 0 = none; ``asks``: requests so far;
-    ``trouble``: why the phase is not live; ``audit``, ``witness``, ``sweeping``, ``announcing``: the errands
-    (``ledger/errands.py``); ``asked_for``: the joins that ``witness`` is of, by their keys; ``absent``: how often
-    the second witness did not know a join, by its key; ``channels``: when it was heard lately that they were
+    ``since_us``: when it began, or something was last missed in it; ``session`` "": no gateway session yet;
+    ``reconciled``: a whole member list was compared since the session began, and since anything was missed in it;
+    ``list_us``: the list (``started_us``) whose first page came since then, 0 = none; ``left``: until it is compared,
+    who was heard to leave and has not come back, and when it was heard; ``relisted``: whom a list showed with another
+    joined_at than was told, and when; ``request``: the sample request that is under way, number 0 = none; ``asks``:
+    requests so far; ``trouble``: why the phase is not live; ``audit``, ``witness``, ``sweeping``, ``announcing``: the
+    errands (``ledger/errands.py``); ``asked_for``: the joins that ``witness`` is of, by their keys; ``absent``: how
+    often the second witness did not know a join, by its key; ``channels``: when it was heard lately that they were
     deleted.
     """
 

@@ -244,10 +244,14 @@ class InviteDied(_Event, frozen=True, tag="invite_died"):
 
 
 class ContinuityBroken(_Event, frozen=True, tag="continuity_broken"):
-    """Something may have been missed since the last sample; nothing in this window is better than likely."""
+    """Something may have been missed since the last sample; nothing in this window is better than likely.
+
+    ``since_us``: nor in any gap that was closed since then, 0 = none: it is told late.
+    """
 
     reason: str
     at_us: int
+    since_us: int = 0
 
 
 class SampleTaken(_Event, frozen=True, tag="sample_taken"):

@@ -12,13 +12,13 @@ import msgspec
 
 from ledger.forgetting import person
 from ledger.ids import VANITY, SessionId, UserId
-from ledger.records import Counter, CreationLogged, InviteDied, SampleTaken, Vanity
+from ledger.records import ContinuityBroken, Counter, CreationLogged, InviteDied, SampleTaken, Vanity
 from ledger.state import Birth, Bound, Death, Gap, GapSource, GuildState, identity, identity_of, is_same_moment
 
 SKEW_US: Final = 2_000_000
 LATE_DEATH_US: Final = 600_000_000
 """How far Discord's clock and ours may differ; and how late a death may be told: a RESUME replays what is old."""
-TOLD_AT_ONCE_US: Final = 10_000_000
+TOLD_AT_ONCE_US: Final = 2_000_000
 """What a sample does not show any more was told to be dead by so long after it, but behind a RESUME."""
 LOG_AHEAD_US: Final = 1_000_000
 """An entry of the log may be dated before what it tells of: both by Discord's clocks, which differ little."""
@@ -136,11 +136,27 @@ def close_gap(state: GuildState, taken: SampleTaken) -> Gap | None:
     if state.baseline is None:
         return None
     closed = Bound(taken.number, taken.requested_us, taken.answered_us, taken.session)
-    changed_session = () if closed.session == state.baseline.session else ("session",)
+    changed_session = (
+        ("session",) if closed.session != state.baseline.session and "session" not in state.broken else ()
+    )
     seen = (*_risen(state, taken), *_vanished(state, taken), *_vanity_uses(state.vanity, taken.vanity))
     by_hand = taken.approval or state.approval or APPROVAL in state.broken
     sources = tuple(_applied(each) for each in seen) if by_hand else seen
     return Gap(state.baseline, closed, state.broken + changed_session, (*sources, *_logged(state, taken)))
+
+
+def broken_since(gaps: tuple[Gap, ...], broken: ContinuityBroken) -> tuple[Gap, ...]:
+    """The gaps, where a break may have been in those that were closed just before it was told."""
+
+    def doubted(gap: Gap) -> Gap:
+        if not broken.since_us or gap.closed.answered_us < broken.since_us or broken.reason in gap.broken:
+            return gap
+        known = msgspec.structs.replace(gap, broken=(*gap.broken, broken.reason))
+        if broken.reason != APPROVAL:
+            return known
+        return mapped(known, lambda each: each if each.why == LOGGED else _applied(each))
+
+    return tuple(map(doubted, gaps))
 
 
 def _applied(source: GapSource) -> GapSource:

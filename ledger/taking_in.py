@@ -25,7 +25,7 @@ def take_in(state: GuildState, event: r.JoinRecorded) -> None:
     held = next((each for each in periods if each.began_at(at_us)), None)
     period = Period(at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot)
     if held is None:
-        periods = _put_in(state, event, periods, period)
+        periods = put_in(state, event, periods, period)
     elif is_same_moment(held.opened_us, at_us):
         periods = _replaced(periods, held, _counted(held, period))
     else:
@@ -46,9 +46,10 @@ def _may_be_seen(state: GuildState, join: DeskJoin) -> bool:
     return baseline is not None and join.arrived_us >= oldest_request_us(baseline, state.gaps)
 
 
-def _put_in(
+def put_in(
     state: GuildState, event: r.JoinRecorded, periods: tuple[Period, ...], period: Period
 ) -> tuple[Period, ...]:
+    """The memberships with one more: those before it have ended, and it had before those behind it began."""
     later = (at for at, each in enumerate(periods) if each.opened_us > period.opened_us)
     at = next(later, len(periods))
     user = person(state, event.user)

@@ -36,12 +36,14 @@ Joined: TypeAlias = tuple[UserId, int]
 class Hearing(msgspec.Struct, frozen=True):
     """What the second witness says in a window.
 
-    ``reports``: by membership; ``named``: the source that each names, where it names one; ``clash``: those that name
-    a possible source cannot all be true; ``forced``: what they leave to others.
+    ``reports``: by membership; ``named``: the source that each names, where it names one; ``unseen``: those that name
+    one that no counter tells of (``may_be_unseen``); ``clash``: those that name a possible source cannot all be true;
+    ``forced``: what they leave to others.
     """
 
     reports: Mapping[Joined, Report] = {}
     named: Mapping[Joined, InviteCode] = {}
+    unseen: frozenset[Joined] = frozenset()
     clash: bool = False
     forced: Mapping[Joined, InviteCode] = {}
 
@@ -49,6 +51,7 @@ class Hearing(msgspec.Struct, frozen=True):
 def hear(state: GuildState, findings: Findings, fresh: Mapping[Joined, Report]) -> Hearing:
     """Listens to all that was said of a window's joins; ``fresh`` is not in the state yet."""
     reports, named, told = dict[Joined, Report](), dict[Joined, InviteCode](), dict[Joined, InviteCode]()
+    unseen = set[Joined]()
     for finding in findings.joins:
         joined = of(finding)
         if report := _report(state, joined, fresh):
@@ -57,14 +60,32 @@ def hear(state: GuildState, findings: Findings, fresh: Mapping[Joined, Report]) 
                 named[joined] = source
                 if source in finding.feasible:
                     told[joined] = source
+                elif may_be_unseen(state, source, finding.feasible):
+                    told[joined] = NO_COUNTER
+                    unseen.add(joined)
     if not reports:
         return Hearing()
     believed = believing(findings, told)
     if believed.solution.infeasible and not findings.solution.infeasible:
-        return Hearing(reports, named, clash=not _leave_uses_to_others(findings.window, believed.ground))
+        clash = not _leave_uses_to_others(findings.window, believed.ground)
+        return Hearing(reports, named, frozenset(unseen), clash=clash)
     free = not (findings.solution.surplus or findings.solution.infeasible)
     forced = _forced(findings, believed, named) if told and free else {}
-    return Hearing(reports, named, forced=forced)
+    return Hearing(reports, named, frozenset(unseen), forced=forced)
+
+
+def may_be_unseen(state: GuildState, named: InviteCode, feasible: frozenset[InviteCode]) -> bool:
+    """Whether a join that may have used no counter can have used this invite all the same: of one that came and went
+    between two samples nobody tells where View Audit Log is missing; and somebody who is approved by hand used theirs
+    long before, perhaps before anybody counted.
+    """
+    if NO_COUNTER not in feasible or named in (NO_COUNTER, VANITY):
+        return False
+    if state.approval:
+        return True
+    seen = {source.code for gap in state.gaps for source in gap.sources}
+    seen.update(birth.invite.code for birth in state.births.values())
+    return named not in seen and named not in state.counters and named not in state.tombstones
 
 
 def _leave_uses_to_others(window: Window, ground: Ground) -> bool:

@@ -16,7 +16,7 @@ from ledger.judging import Judgement, judge, said, testify
 from ledger.origins import Origin, may_be_of, origin_in, origin_told
 from ledger.records import Cause, Draft, Evidence, Report, Status, VerdictReached, WindowClosed
 from ledger.state import GuildState, Period
-from ledger.testimony import Hearing, Joined, hear, names, of
+from ledger.testimony import Hearing, Joined, hear, may_be_unseen, names, of
 from ledger.windows import Finding, Findings
 
 METHOD: Final = 2
@@ -81,6 +81,8 @@ def reported_verdict(state: GuildState, user: UserId, period: Period, report: Re
     named = names(state, report, feasible)
     if named is None:
         return None
+    if may_be_unseen(state, named, feasible):
+        feasible |= {named}
     origin = origin_told(state, named, period.opened_us, report)
     if period.code == named:
         origin = msgspec.structs.replace(origin, inviter=period.inviter, staff=period.staff)
@@ -129,9 +131,12 @@ class _Origins(Mapping[InviteCode, Origin]):
         self._codes = finding.feasible - {NO_COUNTER}
 
     def __getitem__(self, code: InviteCode) -> Origin:
+        report = self._report
         if code not in self._codes:
-            raise KeyError(code)
-        origin, report = origin_in(self._state, code, self._finding), self._report
+            if report is None or report.code != code:
+                raise KeyError(code)
+            return origin_told(self._state, code, self._finding.join.opened_us, report)
+        origin = origin_in(self._state, code, self._finding)
         if report is None or report.code != code or origin.assignment:
             return origin
         return origin if may_be_of(self._state, origin.inviter, report) else Origin(code)  # another one of that code

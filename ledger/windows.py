@@ -129,7 +129,7 @@ def place(join: DeskJoin, bounds: Sequence[Bound]) -> Place:
     Gap n lies before bound n; the gap behind the last bound is the open one. ``last`` ≤ the oldest bound's number
     says that the join lies before everything known.
     """
-    joined_us, arrived_us, last = join.joined_at_us - SKEW_US, join.arrived_us, bounds[-1].number + 1
+    joined_us, arrived_us, last = _joined_us(join) - SKEW_US, join.arrived_us, bounds[-1].number + 1
     for bound in bounds:
         if arrived_us < bound.requested_us:
             last = bound.number
@@ -138,6 +138,11 @@ def place(join: DeskJoin, bounds: Sequence[Bound]) -> Place:
         if joined_us > bound.answered_us:
             return Place(min(bound.number + 1, last), last, before=False)
     return Place(min(bounds[0].number + 1, last), last, before=True)
+
+
+def _joined_us(join: DeskJoin) -> int:
+    """When they joined at the latest, by our clock: Discord's may be ahead by more than we think."""
+    return min(join.joined_at_us, join.arrived_us)
 
 
 def bounds_of(baseline: Bound, gaps: Sequence[Gap]) -> tuple[Bound, ...]:
@@ -343,7 +348,7 @@ def _impossible(join: DeskJoin, source: GapSource) -> str:
     """Why the join cannot have used the source, "" where it can."""
     if source.code != VANITY and join.joined_at_us < source.created_at_us:
         return "created_after_the_join"
-    if source.dead_us and join.joined_at_us > source.dead_us:
+    if source.dead_us and (join.joined_at_us if source.why == "expired" else _joined_us(join)) > source.dead_us:
         return "dead_before_the_join"
     if source.targets and join.user not in source.targets:
         return "not_among_the_target_users"

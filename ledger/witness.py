@@ -18,7 +18,7 @@ from ledger.decision import Decision
 from ledger.ids import NO_COUNTER, UserId
 from ledger.origins import Origin, origin_told
 from ledger.presence import NO_ERRAND, Errand, Presence
-from ledger.state import GuildState, Period
+from ledger.state import GuildState, Period, is_same_moment
 from ledger.testimony import SILENT, Joined, names
 from ledger.verdicts import pronounce, reported_verdict
 from ledger.windows import oldest_request_us
@@ -73,12 +73,11 @@ def _again_us(failures: int, said_us: int) -> int:
 
 
 def _membership(state: GuildState, row: m.SearchedMember) -> Period | None:
-    joined_ms = row.joined_at_us // 1_000
     return next(
         (
             period
             for period in reversed(state.periods_of(row.user))
-            if any(at_us // 1_000 == joined_ms for at_us in (period.opened_us, *period.aliases))
+            if any(is_same_moment(at_us, row.joined_at_us) for at_us in (period.opened_us, *period.aliases))
         ),
         None,
     )

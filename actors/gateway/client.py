@@ -11,11 +11,12 @@ before its IDENTIFY, and it is a single task, which ends for everybody when one 
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from time import perf_counter
 from typing import Final, TypeAlias, cast
 
 import discord
 import yarl
-from discord.gateway import DiscordWebSocket
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
 from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.commands import Tree
@@ -101,6 +102,7 @@ class Client(discord.Client):
         for name, parse in parsers.items():
             parsers[name] = self._tapped(name, parse)
         self._socket: DiscordWebSocket | None = None
+        self._beating: KeepAliveHandler | None = None
         self._connection._update_references = self._note_socket  # type: ignore[method-assign] # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see check_library
 
     async def setup_hook(self) -> None:
@@ -125,7 +127,9 @@ class Client(discord.Client):
             await self.http.close()
 
     async def on_disconnect(self) -> None:
-        self._intake.expect_replay()
+        """A heartbeat that was answered shows that what was sent before it has come, or never will."""
+        heard_s = self._beating._last_recv if self._beating else perf_counter()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see check_library
+        self._intake.expect_replay(silent_s=perf_counter() - heard_s)
         self._log.info("gateway.disconnected", session=self._intake.session)
 
     async def on_resumed(self) -> None:
@@ -173,6 +177,7 @@ class Client(discord.Client):
 
     def _hear(self, name: str, payload: object) -> None:
         """The socket's number is this very dispatch's: it is set just before the parser is called."""
+        self._beating = self.ws._keep_alive  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see check_library
         self._intake.hear(name, payload, SessionId(self.ws.session_id or ""), self.ws.sequence or 0)
 
     def _look(self, name: str, payload: dict[str, object]) -> None:

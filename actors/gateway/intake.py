@@ -66,14 +66,20 @@ class Intake:
         self._full: set[GuildId] = set()
         self._stopped = False
         self._is_replaying = False
+        self._lost_us = 0
 
     def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
         """Takes one dispatch."""
         if self._stopped:
             return
         self._is_replaying = self._is_replaying and name not in {READY, RESUMED}
-        replayed = self._is_replaying
-        heard = Heard(session=session, number=number, arrived_us=self._clock.stamp_us(), replayed=replayed)
+        heard = Heard(
+            session=session,
+            number=number,
+            arrived_us=self._clock.stamp_us(),
+            replayed=self._is_replaying,
+            lost_us=self._lost_us,
+        )
         self._tally.take(name, heard.arrived_us)
         if name == READY:
             self._begin(payload, heard)
@@ -85,8 +91,10 @@ class Intake:
         for told in translation:
             self._tell(told)
 
-    def expect_replay(self) -> None:
-        """The connection was lost: until READY or RESUMED what comes may be of any time since."""
+    def expect_replay(self, silent_s: float) -> None:
+        """The connection was lost, after a silence: until READY or RESUMED what comes may be of any time since."""
+        if not self._is_replaying:
+            self._lost_us = self._clock.stamp_us() - round(silent_s * 1_000_000)
         self._is_replaying = True
 
     def stop(self) -> None:

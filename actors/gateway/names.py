@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import discord
-from discord.gateway import DiscordWebSocket
+from discord.gateway import DiscordWebSocket, KeepAliveHandler
 from discord.http import HTTPClient, Route
 
 from ledger.errors import LedgerError
@@ -41,8 +41,10 @@ REQUESTS: Final = (
     "get_user",
 )
 """Methods of the library's HTTP client that answer raw JSON."""
-SOCKET_STATE: Final = ("session_id", "sequence", "_discord_parsers")
+SOCKET_STATE: Final = ("session_id", "sequence", "_discord_parsers", "_keep_alive")
 """What a socket keeps of its session; ``sequence`` is set before the dispatch of that number is parsed."""
+BEATS: Final = "_last_recv"
+"""When a socket last heard of Discord, as its heart keeps it: ``time.perf_counter``'s seconds."""
 
 
 class LibraryMismatch(LedgerError):
@@ -74,6 +76,8 @@ def missing_names(client: discord.Client) -> Iterator[str]:
         yield "HTTPClient._global_over"
     used = _names_in(DiscordWebSocket.from_client) | _names_in(DiscordWebSocket.received_message)
     yield from (f"DiscordWebSocket.{name}" for name in SOCKET_STATE if name not in used)
+    if BEATS not in _names_in(KeepAliveHandler.__init__):
+        yield f"KeepAliveHandler.{BEATS}"
     if "_from_json" not in used or not hasattr(discord.utils, "_from_json"):
         yield "utils._from_json"
     if not hasattr(DiscordWebSocket, "DEFAULT_GATEWAY"):

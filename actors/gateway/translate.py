@@ -29,13 +29,15 @@ T = TypeVar("T")
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """Where a dispatch came from: its session, its number there (``s``), and when we had it in hand.
 
-    ``replayed``: behind a RESUME, so that it may be of any time since the connection was lost.
+    ``replayed``: behind a RESUME, so that it may be of any time since the connection was lost; ``lost_us``: when the
+    connection before this session was surely there for the last time, 0 = there was none.
     """
 
     session: SessionId
     number: int
     arrived_us: int
     replayed: bool = False
+    lost_us: int = 0
 
     def cause(self, lane: Literal["members", "rest"]) -> GatewayCause:
         return GatewayCause(session=self.session, number=self.number, lane=lane)
@@ -139,6 +141,7 @@ def _greeting(guild: p.GuildThere, heard: Heard) -> m.GuildCameUp:
     return m.GuildCameUp(
         session=heard.session,
         at_us=heard.arrived_us,
+        lost_us=heard.lost_us,
         vanity=guild.vanity_url_code is not None,
         approval=BY_HAND in guild.features,
     )
@@ -183,7 +186,8 @@ def _as_join(event: p.MemberEvent, heard: Heard) -> m.RecordJoin | None:
 
 def _left(payload: object, heard: Heard) -> tuple[Told, ...]:
     event = p.decode(payload, p.MemberGone)
-    leave = m.RecordLeave(cause=heard.cause("members"), user=event.user.id, arrived_us=heard.arrived_us)
+    cause = heard.cause("members")
+    leave = m.RecordLeave(cause=cause, user=event.user.id, arrived_us=heard.arrived_us, replayed=heard.replayed)
     return _one(event.guild_id, leave)
 
 

@@ -127,6 +127,8 @@ async def test_a_lost_session_is_a_new_one_to_the_guild(
     sandbox.gateway.invalidate()
     second = (await town.until_heard(guild.id, m.GuildCameUp, 2))[1]
     assert second.session != first.session
+    assert first.lost_us == 0
+    assert first.at_us < second.lost_us < second.at_us, "when the socket was last heard of"
     sandbox.world.join(guild)
     assert (await town.until_heard(guild.id, m.RecordJoin))[0].session == second.session
 

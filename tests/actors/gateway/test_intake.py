@@ -109,13 +109,29 @@ def test_what_comes_between_a_lost_connection_and_its_end_is_a_replay(ward: Ward
     ward.intake = Intake(roster=roster, clock=ward.clock, keep=ward.keep, tally=ward.tally, slot=(1, 2), log=log)
     for end in ("RESUMED", "READY"):
         ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
-        ward.intake.expect_replay()
+        ward.intake.expect_replay(silent_s=3.0)
         ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
         ward.hear("CHANNEL_DELETE", {"guild_id": "5", "id": "7"})
         ward.hear(end, {"guilds": []})
         ward.hear("INVITE_DELETE", {"guild_id": "5", "code": "abc"})
     deaths = [each for each in roster.told if isinstance(each, m.NoteInviteDied | m.NoteChannelDied)]
     assert [each.replayed for each in deaths] == [False, True, True, False] * 2
+
+
+def test_a_new_session_tells_when_the_one_before_was_last_heard_of(ward: Ward, log: FilteringBoundLogger):
+    roster = Listening(ward.clock)
+    ward.intake = Intake(roster=roster, clock=ward.clock, keep=ward.keep, tally=ward.tally, slot=(1, 2), log=log)
+    guild = {"id": "5", "features": []}
+    ward.hear("GUILD_CREATE", guild)
+    before_us = ward.clock.stamp_us()
+    ward.intake.expect_replay(silent_s=30.0)
+    after_us = ward.clock.stamp_us()
+    ward.intake.expect_replay(silent_s=0.1)  # the next socket, which is lost before its READY
+    ward.hear("READY", {"guilds": []})
+    ward.hear("GUILD_CREATE", guild)
+    first, second = (each for each in roster.told if isinstance(each, m.GuildCameUp))
+    assert first.lost_us == 0
+    assert before_us <= second.lost_us + 30_000_000 <= after_us
 
 
 def test_half_a_surrogate_pair_is_an_event_that_cannot_be_read(ward: Ward):

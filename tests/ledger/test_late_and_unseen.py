@@ -1,0 +1,216 @@
+"""What a fifth adversary found: a clock that is off, breaks that are told late, what only the second witness saw.
+
+Each is a wrong name, a lost credit, or work without end, in a sequence that Discord could produce. Times in seconds.
+"""
+
+import msgspec
+import pytest
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.effects import FetchSample
+from ledger.ids import SessionId, UserId
+from ledger.records import Status
+from ledger.samples import Sample
+from tests.ledger.examples import (
+    ANNA,
+    BEN,
+    INVITES,
+    ONCE,
+    SESSION,
+    STAFF,
+    A,
+    Guild,
+    us,
+    used_up,
+)
+from tests.ledger.lives import UNDER_WAY, Life
+from tests.ledger.test_wrong_names import X
+
+NEW = SessionId("s2")
+
+
+@pytest.fixture
+def guild() -> Guild:
+    return Guild()
+
+
+def test_an_invite_used_up_seconds_after_a_list_lacked_it(guild: Guild):
+    """Lists lacked it for some seconds; Ben uses it up 7 s behind the last of them."""
+    used_up(guild)  # Anna came by no invite
+    guild.reads(23.1)
+    assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
+    guild.joins(BEN, 25)
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(25.1)))
+    for at_s in (26, 28, 33):
+        guild.counters(at_s, gone=ONCE)
+    guild.reads(40)
+    assert guild.said()[:2] != (Status.CERTAIN, ONCE)
+
+
+def test_a_vanity_counter_that_stays_empty(guild: Guild):
+    guild.tell(m.GuildCameUp(session=SESSION, at_us=us(2), vanity=True))
+    for n in range(1200):
+        guild.joins(UserId(str(5000 + n)), 10 + n)
+    for day in range(1, 4):
+        t = us(86_400 * day + 2000)
+        sample = Sample(requested_us=t, answered_us=t + 1, session=SESSION, counters=tuple(INVITES.values()))
+        guild.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+        request = msgspec.structs.replace(guild.presence.request)
+        guild.tell(m.SampleFailed(request=request, reason="vanity_empty", forbidden=False, at_us=t + 5))
+    assert guild.presence.trouble
+    assert not [p for ps in guild.state.members.values() for p in ps if p.status is Status.PENDING]
+
+
+def test_sample_between_disconnect_and_new_session(guild: Guild):
+    guild.joins(ANNA, 9.9)  # by nothing
+    # the socket closes at 10.0; Ben joins by A at 10.05 and is kicked at 10.5: never told
+    guild.counters(10.1, A=4)
+    assert guild.said()[0] is Status.CERTAIN
+    lost = {"lost_us": us(10)} if "lost_us" in m.GuildCameUp.__struct_fields__ else {}  # the repair
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(20), **lost))
+    page = m.ReviewMembers(
+        session=NEW,
+        members=(m.ListedMember(user=ANNA, joined_at_us=us(9.9)),),
+        after=UserId("0"),
+        upto="",
+        started_us=us(20.1),
+        at_us=us(20.2),
+    )
+    guild.tell(page)
+    guild.counters(21, A=4)
+    assert guild.said()[:2] != (Status.CERTAIN, A)
+
+
+def replayed_leave_and_return(guild: Guild, joined_s: float, at_s: float) -> None:
+    guild.tell(m.RecordLeave(cause=guild.cause(), user=ANNA, arrived_us=us(at_s), replayed=True))
+    guild.tell(guild.event(ANNA, joined_s, at_s + 0.001, (), bot=False))
+
+
+@pytest.mark.parametrize("resumed_s", [40, 100])
+def test_a_leave_that_a_resume_replays_is_not_of_the_membership_that_a_list_has_shown(guild: Guild, resumed_s: float):
+    """The connection is lost from 11 s on; she leaves at 11.5 s and is back at 12 s; a list goes on being read."""
+    guild.joins(ANNA, 10)
+    guild.counters(10.5, A=4)
+    guild.lists(12.5, m.ListedMember(user=ANNA, joined_at_us=us(18)))
+    replayed_leave_and_return(guild, 18, resumed_s)
+    guild.lists(resumed_s + 1, m.ListedMember(user=ANNA, joined_at_us=us(18)))
+    assert guild.period().is_open(), "she is there"
+
+
+def test_two_joins_of_a_time_without_connection_of_which_a_list_shows_the_second(guild: Guild):
+    """Cut from 9 s on. Anna joins by A at 10, leaves at 11, is back by nothing at 20; a list at 21; RESUME at 40."""
+    guild = Guild()
+    guild.presence = msgspec.structs.replace(guild.presence, reconciled=False)
+    guild.lists(21, m.ListedMember(user=ANNA, joined_at_us=us(20)))
+    guild.presence = msgspec.structs.replace(guild.presence, reconciled=False)
+    guild.tell(guild.event(ANNA, 10, 40, (), bot=False))
+    guild.leaves(ANNA, 40.001)
+    guild.tell(guild.event(ANNA, 20, 40.002, (), bot=False))
+    for at in (41, 43, 48):
+        guild.counters(at, A=4)
+    guild.lists(50, m.ListedMember(user=ANNA, joined_at_us=us(20)))
+    assert guild.period().is_open(), "she is there"
+
+
+def test_a_list_that_was_begun_before_a_gap_makes_nobody_sure(guild: Guild):
+    guild.joins(ANNA, 10)
+    guild.counters(11, A=4)
+    guild.tell(m.NoteGap(at_us=us(20.25)))  # Anna's leave was among what was dropped, at 20.2
+    guild.lists(20.0, m.ListedMember(user=ANNA, joined_at_us=us(10)))  # asked for at 20.0, shown as of 20.05
+    assert not guild.presence.reconciled
+
+
+def test_an_approval_switch_that_is_told_just_behind_a_sample(guild: Guild):
+    """On since 10.9; Carl applies by A at 10.95 and is never let in; the sample of 11 shows it; told at 11.3."""
+    guild.joins(BEN, 10)  # by no invite
+    guild.counters(11, A=4)
+    guild.tell(m.GuildCameUp(session=SESSION, at_us=us(11.3), approval=True))
+    guild.counters(11.4, A=4)
+    guild.counters(30, A=4)
+    assert guild.said(BEN)[:2] != (Status.CERTAIN, A)
+
+
+class ByHand(Guild):
+    """Members were approved by hand before the bot came."""
+
+    def __init__(self) -> None:
+        Life.__init__(self)
+        self.number = 0
+        self.tell(m.GuildCameUp(session=SESSION, at_us=us(0), approval=True))
+        self.lists(0.5)
+        self.counters(1)
+
+
+@pytest.mark.parametrize("way", [5, 7])
+def test_who_applied_before_the_bot_came_is_credited_by_what_the_witness_says(way: int):
+    """Anna applied by A the day before the bot came, and is let in now."""
+    guild = ByHand()
+    guild.joins(ANNA, 100)
+    for at in (101, 103, 108):
+        guild.counters(at)
+    assert guild.said()[0] is not Status.CERTAIN
+    guild.hears(130, (ANNA, A, way))
+    assert guild.said() == (Status.REPORTED, A, STAFF)
+
+
+def test_a_join_from_a_host_whose_clock_was_ahead_asks_for_no_endless_samples(guild: Guild):
+    """The host's clock was ten minutes ahead; it is set right, and the process starts again."""
+    guild.tell(guild.event(ANNA, 10, 610, (), bot=False))
+    guild.kill(us(12))
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(12)))
+    at_once = 0
+    for n in range(100):
+        t = us(13 + 0.3 * n)
+        sample = Sample(requested_us=t, answered_us=t + 1, session=NEW, counters=tuple(INVITES.values()))
+        decision = guild.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+        at_once += sum(isinstance(e, FetchSample) and e.after_s == 0 for e in decision.effects)
+    assert at_once < 10
+
+
+# The host's clock is three seconds slow: it was paused, or its time service is off
+
+
+def test_a_join_that_seems_to_come_after_its_own_event(guild: Guild):
+    """Ben's event arrives at 16.9 by our clock and says 19.0 by Discord's: he joined at 16.9 at the latest."""
+    guild.tell(guild.event(ANNA, 13, 10.1, (), bot=False))  # by no invite
+    for at_s in (10.2, 11.7):
+        guild.counters(at_s)
+    guild.counters(16.7, A=4)  # Ben's use, at 16.0
+    guild.tell(guild.event(BEN, 19.0, 16.9, (), bot=False))
+    for at_s in (17, 18.5, 23.5):
+        guild.counters(at_s, A=4)
+    assert guild.said()[:2] != (Status.CERTAIN, A)
+
+
+def test_who_used_an_invite_up_did_not_join_after_its_end(guild: Guild):
+    """Anna by A at 8.5, told late; Ben uses ONCE up at 10.0, at 13.0 by Discord: two seconds behind its end."""
+    guild.tell(guild.event(ANNA, 11.5, 9.99, (), bot=False))
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(10.01)))
+    guild.tell(guild.event(BEN, 13.0, 10.05, (), bot=False))
+    for at_s in (10.2, 11.7, 16.7):
+        guild.counters(at_s, gone=ONCE, A=4)
+    guild.reads(25)
+    for who, code in ((ANNA, A), (BEN, ONCE)):
+        assert guild.said(who)[0] is not Status.CERTAIN or guild.said(who)[1] == code
+
+
+def test_what_was_dropped_just_before_a_sample_and_told_just_behind_it(guild: Guild):
+    """The mailbox was full: Ben's join by A was dropped at 10.9, and he leaves unheard."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    guild.tell(m.NoteGap(at_us=us(11.2)))
+    guild.counters(11.3, A=4)
+    assert guild.said()[:2] != (Status.CERTAIN, A)
+
+
+def test_a_witness_that_names_an_invite_which_nobody_saw_contradicts_nothing(guild: Guild):
+    """Made and used up between two samples, in a channel that the bot may not manage; View Audit Log is missing."""
+    guild.joins(ANNA, 10)  # by X, which was made at 9 for one person
+    for at in (11, 13, 18):
+        guild.counters(at)
+    guild.tell(m.AuditFailed(number=guild.presence.audit.number, reason="forbidden", forbidden=True, at_us=us(24)))
+    assert guild.period().candidates == ("NI",)
+    row = m.SearchedMember(user=ANNA, joined_at_us=us(10), report=r.Report(5, X, STAFF))
+    guild.tell(m.WitnessAnswered(number=guild.presence.witness.number, rows=(row,), at_us=us(31)))
+    assert guild.said() == (Status.REPORTED, X, STAFF)
