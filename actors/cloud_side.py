@@ -122,13 +122,18 @@ class CloudSide:
             await self.handover.await_newcomer(drain.left_s(Step.NEWCOMER))
 
     async def leave(self, drain: Drain) -> None:
-        """Nothing is recorded any more: the rest goes up, and whoever stands by may go on from there."""
+        """Nothing is recorded any more: the rest goes up, and whoever stands by may go on from there.
+
+        No goodbye to a cloud that lacks what it had confirmed: there is nothing to go on from.
+        """
         if not self._journal.is_ready():
             return
+        self._following.doubt()
         try:
             async with asyncio.timeout(drain.left_s(Step.CLOUD)):
+                await self._following.look()
                 await self._uploader.flush()
-                if not self._following.behind():
+                if self._following.fenced and not self._following.behind():
                     await self.handover.say_goodbye()
                     return
             why = "not all of it could be given"

@@ -59,8 +59,11 @@ class CloudLayer:
         return None
 
     async def open(self) -> LayerSummary:
-        """Reads what is new since the last time; changes nothing."""
+        """Reads what is new since the last time, or all where it was put back; changes nothing."""
+        if self._reader.was_put_back:
+            self._reader.forget()
         summary = await self._read()
+        self._reader.was_put_back = False
         self._found = summary.lineage
         return summary
 
@@ -170,7 +173,13 @@ class CloudLayer:
         return True
 
     async def is_as_left(self) -> bool:
+        """An older copy may have as many segments, once what was lost was given to another store; not this epoch."""
+        if not await self._epochs.is_ours(self._epoch):
+            self._reader.was_put_back = True
         return await self._reader.is_as_left()
+
+    async def is_claimed(self, epoch: int) -> bool:
+        return await self._epochs.is_claimed(epoch)
 
     async def scrub(self, begin: float, share: float) -> None:
         await self._reader.scrub(begin, share)
@@ -249,10 +258,13 @@ class CloudLayer:
         """Reads what took the slot: an earlier try of this process, or another process.
 
         Raises:
-            StorageError: when it left less than there was: a cut of this process, given up and done all the same.
+            StorageError: when it is not what this process wrote behind (``is_as_left`` says so from now on); or when
+                it left less than there was: a cut of this process, given up and done all the same.
         """
         gsn = self._reader.layout.gsn
         await self._reader.look()
+        if self._reader.was_put_back:
+            raise StorageError("the cloud has no longer what this process wrote into it")
         if self._reader.layout.gsn < gsn:
             raise StorageError(f"what lay behind gsn {self._reader.layout.gsn} was set aside meanwhile")
         await self._reader.verify()

@@ -52,6 +52,20 @@ class CloudEpochs:
 
     async def highest(self) -> int:
         """The highest epoch that anybody has claimed; 0 = none."""
-        async for key in self._objects.keys(EPOCHS, after=epoch_key(self._highest)):
-            self._highest = max(self._highest, number_of(key))
+        there = await self._from(self._highest)
+        if self._highest not in there:
+            there = await self._from(0)  # at the first time, or where a copy of before was put in the store's place
+        self._highest = max(there, default=0)
         return self._highest
+
+    async def is_claimed(self, epoch: int) -> bool:
+        """Whether anybody has claimed it."""
+        return await self._objects.get(epoch_key(epoch)) is not None
+
+    async def is_ours(self, epoch: int) -> bool:
+        """Whether this process's claim is there still; of an epoch that it did not claim nobody can tell."""
+        return epoch not in self._claims or await self._objects.get(epoch_key(epoch)) == self._claims[epoch]
+
+    async def _from(self, epoch: int) -> set[int]:
+        after = epoch_key(epoch - 1) if epoch else EPOCHS
+        return {number_of(key) async for key in self._objects.keys(EPOCHS, after=after)}

@@ -1,7 +1,8 @@
 """Which segment holds which record: what follows from the headers of all segments, in their order. Pure.
 
 Rules:
-- A segment whose epoch is lower than one before it does not count: its writer was shut out by a fence.
+- A segment whose epoch is lower than one before it does not count: its writer was shut out by a fence. Nor do
+  records of another history: whoever wrote them took this store for another one.
 - A record is held by the last segment that begins at or before it: whoever begins anew at a gsn replaces what earlier
   segments hold from there on (a branch that lost).
 - What no segment that can be read holds comes from a mend, if there is one; else it is missing.
@@ -50,10 +51,11 @@ class Layout(msgspec.Struct, kw_only=True):
     def take(self, header: SegmentHeader, digest: str, size: int) -> bool:
         """Goes on with the next segment; whether it counts."""
         self.k, self.digest = header.k, digest
-        if header.epoch < self.epoch:
+        holds = header.kind in (Kind.RECORDS, Kind.MEND)
+        if header.epoch < self.epoch or (holds and self.lineage and header.lineage != self.lineage):
             return False
         self.epoch = header.epoch
-        if not self.lineage or header.kind in (Kind.RECORDS, Kind.CUT):
+        if not self.lineage or header.kind is Kind.CUT:
             self.lineage = header.lineage
         stretch = Stretch(first=header.first_gsn, last=header.last_gsn, k=header.k, last_k=header.k, size=size)
         if header.kind is Kind.MEND:

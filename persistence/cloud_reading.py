@@ -45,7 +45,8 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 class CloudReader:
     """What is known of the cloud. ``layout``: of all segments seen; ``chains``: of all records verified.
 
-    ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index.
+    ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index;
+    ``was_put_back``: whether what was known was found to be gone; whoever has seen to that begins anew.
     """
 
     def __init__(self, objects: Objects, offload: Offload, checkpoints: CloudCheckpoints) -> None:
@@ -54,7 +55,8 @@ class CloudReader:
         self._checkpoints = checkpoints
         self._notes: list[str] = []
         self._scrubbed_k: int | None = None
-        self._forget()
+        self.was_put_back = False
+        self.forget()
 
     # What is there
 
@@ -65,7 +67,8 @@ class CloudReader:
             NewerFormat: when a later release wrote one.
         """
         if not self.layout.k or not await self._is_still_there(self.layout):
-            self._forget()
+            self.was_put_back = self.was_put_back or bool(self.layout.k)
+            self.forget()
             await self._begin_at_an_index()
         after = segment_key(self.layout.k)
         last = max([number_of(key) async for key in self._objects.keys(SEGMENTS, after)], default=0)
@@ -74,14 +77,16 @@ class CloudReader:
         self._looked_k = self.layout.k
 
     async def is_as_left(self) -> bool:
-        """Whether the segments since the last look are still in the store, by one list; where not, all is forgotten.
+        """Whether the segments since the last look are still in the store, by one list, and always were.
 
         The newest alone tells nothing: it may have been written since older ones went.
         """
+        if self.was_put_back:
+            return False
         before = self._looked_k
         there = {number_of(key) async for key in self._objects.keys(SEGMENTS, after=segment_key(before - 1))}
         if not there.issuperset(range(max(1, before), self.layout.k + 1)):
-            self._forget()
+            self.was_put_back = True
             return False
         self._looked_k = self.layout.k
         return True
@@ -175,7 +180,8 @@ class CloudReader:
 
     # How segments come in
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """The next look reads everything anew."""
         self.layout = Layout()
         self.indexed = self._looked_k = 0
         self._base = Verified()
@@ -229,13 +235,15 @@ class CloudReader:
             layout.take_unreadable(k)
             self._notes.append(f"{error}; it is left as it is")
             return
-        if layout.digest and header.previous not in ("", layout.digest):
-            layout.damaged.add(layout.k)
-            self._notes.append(f"{segment_key(layout.k)} is not the one that {key} was written behind")
+        before, previous = layout.k, layout.digest
         if not layout.take(header, digest, len(data or b"")):
-            self._notes.append(f"{key} {SHUT_OUT}: its epoch, {header.epoch}, had been shut out before")
-        elif layout is self.layout:
-            self._mind_chains(header)
+            self._notes.append(f"{key} {SHUT_OUT}: {_why_not(layout, header)}")
+        else:
+            if previous and header.previous not in ("", previous):
+                layout.damaged.add(before)
+                self._notes.append(f"{segment_key(before)} is not the one that {key} was written behind")
+            if layout is self.layout:
+                self._mind_chains(header)
         if why:
             layout.damaged.add(k)
             self._notes.append(f"{why}; it is left as it is")
@@ -366,6 +374,13 @@ class CloudReader:
             await self._take(alone, k, data)
         self.layout.replace([pack], up_to(alone.stretches, pack.last))
         self.layout.damaged |= alone.damaged
+
+
+def _why_not(layout: Layout, header: SegmentHeader) -> str:
+    """Why a segment does not count."""
+    if header.epoch < layout.epoch:
+        return f"its epoch, {header.epoch}, had been shut out before"
+    return "its records are of another history"
 
 
 def _ends(frame: Frame) -> bool:

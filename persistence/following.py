@@ -147,7 +147,11 @@ class Following:
                 self._piece = ()  # somebody else gave it meanwhile, or a new epoch begins
                 return 0
             self._piece = piece
-            await self.layer.append(piece)
+            try:
+                await self.layer.append(piece)
+            except StorageError:
+                self._is_doubted = True  # it may not be what it was
+                raise
             self._take(piece[-1].record.gsn)
         return len(piece)
 

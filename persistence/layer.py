@@ -225,6 +225,10 @@ class FencedLayer(Layer, Protocol):
         """Whether it still has what was written since this was last asked; where not, ``open`` reads all anew."""
         ...
 
+    async def is_claimed(self, epoch: int) -> bool:
+        """Whether a process has claimed an epoch there: one that was taken while it was away is no one's."""
+        ...
+
     async def scrub(self, begin: float, share: float) -> None:
         """Reads once more what ``reread`` passes over: what was written, where copies of it are read since.
 

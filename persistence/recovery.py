@@ -2,16 +2,17 @@
 
 Rules: holes are filled first, from whoever has the records; then the layer with the highest (epoch, gsn) leads, but
 of two branches with one epoch that of the layer which trails: many processes reach it, so others may have gone on
-there. A branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly; then
-whoever is behind is fed the identical bytes, but for a layer that trails: it gets them in its own time. A layer that
-fails on the way is broken, asked nothing more, decides nothing, and the others go on. No clock decides.
+there. So they may where the other's epoch jumped ahead of what could not be read (``UNREAD_EPOCHS``) and was never
+claimed there. A branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly;
+then whoever is behind is fed the identical bytes, but for a layer that trails: it gets them in its own time. A layer
+that fails on the way is broken, asked nothing more, decides nothing, and the others go on. No clock decides.
 
 Where nobody could fill a hole for a while, guilds began anew in its place. What it held then, and what lies behind it
 on no chain, is kept for its facts like any branch that lost, before the hole is filled.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
@@ -19,11 +20,13 @@ from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, Head, all_checkpoints, guild_frames
+from persistence.layer import Checkpoint, FencedLayer, Head, all_checkpoints, guild_frames
 from persistence.salvage import Salvage
 from persistence.scan import Gap
 from persistence.seats import Seat
 
+UNREAD_EPOCHS: Final = 100_000
+"""An epoch is so far above all that can be read where a layer cannot be: more than a life begins meanwhile."""
 FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
 
@@ -60,7 +63,9 @@ async def leader_of(seats: Sequence[Seat]) -> Seat | None:
     """The seat that the others have to follow, by the rules above; None = none can be read."""
     leader = newest(seats)
     for seat in seats:
-        if leader is None or not (seat.trails and seat.readable and seat.epoch() == leader.epoch()):
+        if leader is None or seat is leader or not (seat.trails and seat.readable):
+            continue
+        if seat.epoch() != leader.epoch() and not await _has_jumped(leader, seat):
             continue
         shared = await _parting(seat, leader)
         if not leader.readable:
@@ -68,6 +73,17 @@ async def leader_of(seats: Sequence[Seat]) -> Seat | None:
         if shared is not None:
             return seat
     return leader
+
+
+async def _has_jumped(seat: Seat, shared: Seat) -> bool:
+    """Whether a seat's epoch only says that something could not be read when it was taken, without the layer that
+    many processes share, which has not heard of it; where that cannot be told, it does not.
+    """
+    if seat.epoch() - shared.epoch() < UNREAD_EPOCHS // 2:  # others may have had lives since
+        return False
+    with shared.minding():
+        return not await cast("FencedLayer", shared.layer).is_claimed(seat.epoch())
+    return False
 
 
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:

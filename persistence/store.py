@@ -34,8 +34,6 @@ from persistence.seats import Seat
 
 T = TypeVar("T")
 
-UNREAD_EPOCHS: Final = 100_000
-"""More than one life begins while one of its layers cannot be written."""
 _READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers have to be read back first"
 
 __all__ = ["Append", "Appended", "LayerHealth", "LayerStart", "Opened", "StartReport", "Store"]
@@ -188,6 +186,7 @@ class Store:
         if leader.trails:
             # Others may have gone on from there, however far the branch of this folder leads.
             wanted = self._owed = leader.rank()
+            self._acknowledged = min(self._acknowledged, leader.gsn)
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
         self._go_on_from(wanted)
@@ -471,7 +470,7 @@ class Store:
         the life before, it must not seem to be the newer one.
         """
         readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
-        step = 1 if all(seat.known for seat in self._near) else UNREAD_EPOCHS
+        step = 1 if all(seat.known for seat in self._near) else recovery.UNREAD_EPOCHS
         self._epoch = step + max([self._epoch, *(seat.summary.epoch for seat in readable)])
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self._lineage = lineages[0] if lineages else self._lineage or self._randomness.token()

@@ -252,19 +252,42 @@ async def test_an_uploader_that_dies_with_an_upload_in_flight_gives_nothing_twic
         assert await sky.users() == ["1", "2"]
 
 
+def side_of(bot: Bot, sky: Sky) -> CloudSide:
+    side = CloudSide(
+        Cloud(MemoryObjects(sky.bucket), "a"),
+        bot.store,
+        hears=lambda: True,
+        randomness=SystemRandomness(),
+        clock=bot.clock,
+        sleep=asyncio.sleep,
+        log=bot.logger,
+    )
+    side.attach(bot.journal, bot.named)
+    return side
+
+
+@pytest.mark.parametrize("seen", [False, True])
+async def test_nobody_says_goodbye_to_a_cloud_that_lacks_what_it_had_confirmed(*, seen: bool):
+    """``seen``: the uploader has found it out, and no new epoch was taken yet."""
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        following = bot.store.following
+        assert following is not None
+        await bot.journal.open(GUILD, 1)
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        await bot.until(lambda: not following.behind())
+        side = side_of(bot, sky)
+        sky.bucket.objects.clear()
+        following.fenced = not seen
+        await side.leave(Drain(bot.clock))
+        assert not any(key.startswith("goodbye/") for key in sky.bucket.objects)
+        assert len(bot.events("cloud.left_behind")) == 1
+
+
 async def test_nobody_says_goodbye_before_what_came_behind_an_upload_in_flight_is_up_too():
     sky = Sky()
     async with running(Bot(cloud=sky.layer())) as bot:
-        side = CloudSide(
-            Cloud(MemoryObjects(sky.bucket), "a"),
-            bot.store,
-            hears=lambda: True,
-            randomness=SystemRandomness(),
-            clock=bot.clock,
-            sleep=asyncio.sleep,
-            log=bot.logger,
-        )
-        side.attach(bot.journal, bot.named)
+        side = side_of(bot, sky)
         await bot.journal.open(GUILD, 1)
         held, go_on = asyncio.Event(), asyncio.Event()
 

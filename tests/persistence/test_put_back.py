@@ -1,0 +1,192 @@
+"""A cloud that is not what it was: emptied and put back, another bot's, or one that others went on in meanwhile.
+
+Nothing here waits: a machine tends its cloud as the uploader does (``actors/uploader.py``), and looks when told to.
+"""
+
+from itertools import count
+
+import pytest
+
+from ledger.errors import Corrupt, Stale, StorageError, WrongHistory
+from persistence.following import PutBack
+from persistence.memory_objects import MemoryBucket
+from tests.persistence.making import RED
+from tests.persistence.test_store_cloud import Machine
+
+
+class Tending(Machine):
+    """A machine that looks after its cloud. ``told``: what it met, by the errors' names."""
+
+    def __init__(self, bucket: MemoryBucket, writer: str) -> None:
+        super().__init__(bucket, writer)
+        self.told: list[str] = []
+
+    async def tend(self) -> None:
+        """Looks, and gives the cloud what it lacks, however often it fails."""
+        following = self.store.following
+        assert following is not None
+        following.doubt()
+        for attempt in count():
+            try:
+                if following.fenced:
+                    await following.look()
+                    await following.give(self.store.frames_after)
+                else:
+                    await following.ask()
+                    await self.store.restart_epoch()
+                    self.seqs = {guild: self.store.head_of(guild).seq for guild in self.store.guilds()}
+            except (StorageError, Corrupt) as error:
+                self.told.append(type(error).__name__)
+            if attempt == 9 or (following.fenced and not following.behind()):
+                return
+
+    async def lives(self, joins: int) -> None:
+        await self.started()
+        for _ in range(joins):
+            await self.join(RED)
+            await self.tend()
+
+
+async def restored(bucket: MemoryBucket) -> list[str]:
+    """Whose joins a machine finds whose disk was wiped."""
+    return await (await Machine(bucket, "z").started()).users_of()
+
+
+async def test_a_copy_that_comes_back_after_what_was_lost_was_given_again_is_found_out():
+    """The new cloud has few segments, the copy more: by their numbers nothing is missing in it."""
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(7)
+    backup = bucket.copy()
+    await mine.join(RED)
+    await mine.tend()
+    bucket.objects.clear()
+    await mine.tend()
+    assert mine.told == [PutBack.__name__]
+    bucket.roll_back(backup)
+    for _ in range(2):
+        await mine.join(RED)
+        await mine.tend()
+    assert mine.told.count(PutBack.__name__) == 2
+    assert await restored(bucket) == await mine.users_of()
+
+
+async def test_what_is_written_before_anybody_looks_is_given_again_as_well():
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(3)
+    backup = bucket.copy()
+    for _ in range(3):
+        await mine.join(RED)
+        await mine.tend()
+    bucket.roll_back(backup)
+    await mine.join(RED)
+    await mine.upload()  # nobody has looked yet
+    await mine.tend()
+    assert await restored(bucket) == await mine.users_of()
+
+
+async def test_of_two_writers_that_have_one_epoch_the_first_finds_that_it_is_not_his_any_more():
+    bucket = MemoryBucket()
+    await Tending(bucket, "c").lives(2)
+    before = bucket.copy()
+    mine = Tending(bucket, "a")
+    await mine.lives(1)
+    bucket.roll_back(before)
+    other = Tending(bucket, "b")
+    await other.lives(1)
+    assert other.store.epoch == mine.store.epoch
+    await mine.join(RED)
+    with pytest.raises(Stale):
+        await mine.tend()
+    await other.join(RED)
+    await other.tend()
+    assert await restored(bucket) == await other.users_of()
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3, 9])
+@pytest.mark.parametrize("lives", [1, 3])
+async def test_another_bots_cloud_in_the_place_of_ones_own_is_let_alone_and_the_right_one_goes_on(
+    segments: int, lives: int
+):
+    theirs, bucket = MemoryBucket(), MemoryBucket()
+    other = Tending(theirs, "b")
+    for _ in range(lives):
+        other.process()
+        await other.lives(segments)
+    their_users = await other.users_of()
+    mine = Tending(bucket, "a")
+    await mine.lives(3)
+    own = bucket.copy()
+    bucket.roll_back(theirs)  # the wrong volume is mounted
+    await mine.join(RED)
+    await mine.tend()
+    assert StorageError.__name__ in mine.told
+    epochs = {key for key in bucket.objects if key.startswith("epoch/")}
+    assert epochs == {key for key in theirs.objects if key.startswith("epoch/")}
+    mine.process()
+    with pytest.raises(WrongHistory):
+        await mine.started()
+    theirs.roll_back(bucket)
+    bucket.roll_back(own)
+    assert await restored(theirs) == their_users, "what was written there by mistake does not count"
+    other.process()
+    await other.lives(1)
+    assert (await other.users_of())[:-1] == their_users
+    mine.process()
+    await mine.lives(1)
+    assert await restored(bucket) == await mine.users_of()
+
+
+async def test_the_right_cloud_that_comes_back_under_the_running_bot_goes_on():
+    theirs, bucket = MemoryBucket(), MemoryBucket()
+    other, mine = Tending(theirs, "b"), Tending(bucket, "a")
+    for _ in range(4):
+        other.process()
+        await other.lives(1)
+    await mine.lives(3)
+    own = bucket.copy()
+    bucket.roll_back(theirs)
+    await mine.join(RED)
+    await mine.tend()
+    bucket.roll_back(own)
+    await mine.join(RED)
+    await mine.tend()
+    assert await restored(bucket) == await mine.users_of()
+
+
+async def test_an_epoch_that_jumped_ahead_of_what_could_not_be_read_beats_nobody_who_went_on_in_the_cloud():
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(1)
+    mine.process()
+    mine.cut_off()
+    mine.database.go_away(StorageError("away"))
+    await mine.started()
+    await mine.join(RED)
+    mine.connect()
+    mine.database.come_back()
+    other = Tending(bucket, "b")
+    for _ in range(3):
+        other.process()
+        await other.lives(5)
+    mine.process()
+    await mine.started()
+    assert (await mine.users_of())[:16] == await other.users_of()
+
+
+async def test_a_branch_that_wins_may_be_shorter_than_what_two_starts_without_the_cloud_found():
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(1)
+    await mine.join(RED, 3)  # and none of it went up
+    await Tending(bucket, "b").lives(1)
+    mine.cut_off()
+    for _ in range(2):
+        mine.process()
+        await mine.started()
+    mine.connect()
+    await mine.tend()
+    assert mine.store.following is not None
+    assert mine.store.following.fenced
+    assert not mine.store.is_in_doubt()
