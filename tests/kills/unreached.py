@@ -52,7 +52,6 @@ WHY: Final[Mapping[str, str]] = {
     "actors/uploader.py:Uploader.flush": FLUSH,
     "persistence/following.py:Following.ask#1": ALONE,
     "persistence/following.py:Following.give#2": ALONE,
-    "persistence/following.py:Following.look#1": ALONE,
     "persistence/following.py:Following.ask#3": "nothing is held by a cloud's layer, so closing it never waits",
     "persistence/store.py:Store.start#2": ALONE,
     "actors/keeper.py:Keeper._end_life": KEEPER,
