@@ -17,6 +17,7 @@ from ledger.errors import NewerFormat
 from ledger.ids import GuildId
 from ledger.records import Record
 from ledger.state import GuildState, pages_of
+from persistence import merging
 from persistence.chains import head_of
 from persistence.checkpoints import Checkpoints, make_checkpoint
 from persistence.disk import RealDisk
@@ -116,6 +117,24 @@ def test_a_flipped_bit_is_named_by_file_and_offset(tmp_path: Path):
     assert f"  log: {path.name}@{start}: checksum differs" in lines
     assert f"  log: gsn {alone} to {alone} cannot be read" in lines
     assert f"  log: guild 1: {len(frames) - alone} records on no chain" in lines
+
+
+def test_merged_files_of_a_log_are_files_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(merging, "MERGE_RECORDS", 30)
+    frames = write(tmp_path, segment_bytes=100)
+    for _ in range(3):
+        make_log(tmp_path).close()
+    packed = [path for path in segments(tmp_path) if path.suffix == ".zst"]
+    assert packed
+    number, files = len(frames), len(segments(tmp_path))
+    assert verify(tmp_path)[1][0] == f"log: {number} records of 1 guild in {files} files, up to gsn {number}"
+    data = bytearray(packed[0].read_bytes())
+    data[-9] ^= 1
+    packed[0].write_bytes(data)
+    code, lines = verify(tmp_path)
+    assert code == 1
+    assert f"  log: {packed[0].name}: no line can be read" in lines
+    assert any(line.startswith("  log: gsn 1 to ") and line.endswith(" cannot be read") for line in lines)
 
 
 def test_a_torn_end_is_what_a_kill_leaves_and_no_fault(tmp_path: Path):
