@@ -78,7 +78,9 @@ class Log:
                 self._rebuild(file, (), summary.lineage)
             reading = self._read()
         self._reading = reading
-        self._openings = [Opening(path=file.path, first_gsn=file.first_gsn) for file in reading.survey.files]
+        self._openings = [
+            Opening(path=file.path, first_gsn=file.first_gsn) for file in reading.survey.files if file.holds_any()
+        ]
         notes = tidy(self._disk, self._folder, reading.scan, self._merge_files)
         return msgspec.structs.replace(summary, notes=(*summary.notes, *notes))
 

@@ -36,6 +36,10 @@ class SegmentFile(msgspec.Struct, frozen=True, kw_only=True):
     limit: int | None
     header: SegmentHeader | None
 
+    def holds_any(self) -> bool:
+        """Whether later files do not hold all of it."""
+        return self.limit is None or self.limit >= self.first_gsn
+
 
 class Spotted(msgspec.Struct, frozen=True, gc=False):
     """A frame and where it lies: file number and offset in bytes."""
@@ -167,8 +171,8 @@ class Scan:
 
     def __iter__(self) -> Iterator[Spotted]:
         for file in self.files:
-            if file.limit is not None and file.limit < file.first_gsn:
-                continue  # a later file holds all of it
+            if not file.holds_any():
+                continue
             self._skip_to(file.first_gsn)
             self._expected = file.first_gsn
             if file.limit is None:

@@ -242,6 +242,17 @@ def test_a_branch_that_lost_within_a_merged_file_is_hidden(merged: Lives):
     assert merged.disk.read(QUARANTINE / aside).splitlines() == bytes_of(lost)
 
 
+def test_a_log_without_its_beginning_is_merged_and_reread(merged: Lives):
+    merged.disk.remove(merged.path(3))
+    for _ in range(8):
+        log = merged.opened()
+        log.append(batch := merged.chain.batch(RED))
+        merged.written += batch
+        assert bytes_of([frame for piece in log.reread(0) for frame in piece]) == bytes_of(merged.written[6:])
+        log.close()
+    assert sum(is_packed(FOLDER / name) for name in merged.disk.names(FOLDER)) == 1
+
+
 def test_a_block_that_rots_under_an_open_log_is_named(merged: Lives):
     log = merged.opened()
     hurt(merged)
