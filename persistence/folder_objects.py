@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 
 from ledger.errors import NotConfirmed, StorageError
 from ledger.ports import Randomness
-from persistence.disk import Disk
+from persistence.disk import Disk, Handle
 from persistence.objects import PART, Refused, Unreachable, check_key
 from persistence.offload import Offload
 
@@ -110,22 +110,27 @@ class FolderObjects:
 
     def _give(self, data: bytes, path: Path, give: Callable[[Path, Path], bool]) -> bool:
         for _ in range(_TRIES):
-            unfinished = self._folder / UNFINISHED / self._randomness.token()
+            unfinished, handle = self._begin()
             try:
-                self._write(data, unfinished)
+                self._write(data, handle)
                 given = give(unfinished, path)
             except StorageError:
                 if self._disk.identity(unfinished) is not None:
                     self._tidy(unfinished)
                     raise
-                self._disk.make_folder(unfinished.parent)  # it goes where somebody puts a copy in the store's place
             else:
                 self._tidy(unfinished)
                 return given
         raise NotConfirmed(f"{path}: other processes keep removing what is unfinished")
 
-    def _write(self, data: bytes, path: Path) -> None:
-        handle = self._disk.append_to(path)
+    def _begin(self) -> tuple[Path, Handle]:
+        """A file for what is unfinished. Where there can be none nobody removed it: the error is the caller's."""
+        folder = self._folder / UNFINISHED
+        self._disk.make_folder(folder)  # again: it goes where somebody puts a copy in the store's place
+        unfinished = folder / self._randomness.token()
+        return unfinished, self._disk.append_to(unfinished)
+
+    def _write(self, data: bytes, handle: Handle) -> None:
         try:
             handle.write(data)
             handle.sync()

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import pytest
 
-from ledger.errors import NotConfirmed, StorageError
+from ledger.errors import DiskFull, NotConfirmed, StorageError
 from persistence.disk import RealDisk
 from persistence.folder_objects import UNFINISHED, FolderObjects
 from persistence.objects import Refused, Unreachable, create_once
@@ -196,6 +196,22 @@ async def test_what_other_processes_keep_removing_is_given_up():
     with pytest.raises(Unreachable, match="keep removing"):
         await objects_in(FOLDER, disk).create("seg/1", ONE)
     assert await listed(objects_in(FOLDER, disk)) == []
+
+
+@pytest.mark.parametrize("error", [StorageError("open: Permission denied"), DiskFull("open: Read-only file system")])
+async def test_a_folder_in_which_no_file_can_be_begun_is_told_as_it_is(error: StorageError):
+    disk = SimDisk()
+
+    def refuse(number: int, what: str) -> None:
+        del number
+        if what == "open":
+            raise error
+
+    disk.before = refuse
+    with pytest.raises(Refused, match=str(error)) as caught:
+        await objects_in(FOLDER, disk).create("seg/1", ONE)
+    assert "rights and room" in caught.value.hint
+    assert caught.value.__cause__ is error, "by which a vault tells a full disk"
 
 
 async def test_the_trace_of_a_real_folder_is_cut_anywhere(tmp_path: Path):
