@@ -29,6 +29,8 @@ BACKUP_FORMAT: Final = 1
 NOTE: Final = "backup.json"
 UNFINISHED: Final = "unfinished"
 LOCK: Final = "lock"
+OF_THE_DISK: Final = frozenset({"lost+found"})
+"""Lies in the root of a volume that nothing was written to yet."""
 PARTS: Final = ("log", "checkpoints", MARKER, NOTE)
 """What a folder gets when it becomes whole, in this order: the log makes it a data folder, the note a backup."""
 _SIGNS: Final = (MARKER, NOTE, "log/0000000001.jsonl", segment_key(1))

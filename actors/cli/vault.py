@@ -20,8 +20,9 @@ from actors.ops.vault import VaultServer
 from actors.outlet import Outlet
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
 from ledger.errors import FolderInUse, StorageError
-from persistence.backups import holds_history, in_use, is_taken, refuse_within_history, told_names
+from persistence.backups import OF_THE_DISK, holds_history, in_use, is_taken, refuse_within_history, told_names
 from persistence.cloud import CloudLayer
+from persistence.cloud_bytes import segment_key
 from persistence.disk import Disk, Held, RealDisk
 from persistence.folder_objects import UNFINISHED, FolderObjects
 from persistence.local import hold_folder
@@ -29,8 +30,10 @@ from persistence.offload import ThreadOffload
 
 LOCK: Final = ".lock"
 """In the vault's folder; no key of an object begins so."""
-_OF_NOBODY: Final = frozenset({LOCK, "lost+found"})
-"""May lie in a folder that counts as empty: what an earlier vault locked, and what a disk of its own holds."""
+_KEPT: Final = frozenset(
+    {"boundary", "checkpoint", "epoch", "goodbye", "index", "pack", "probe", "pulse", "seg", "standby"}
+)
+"""What a cloud is made of (docs/durability.md)."""
 
 
 class VaultInUse(FolderInUse):
@@ -43,6 +46,12 @@ class NoVaultFolder(BadWords):
     """A folder is not one to serve: whoever has the token writes over and removes what lies there."""
 
     hint = "name a folder of the vault's own with --folder: an empty one, or one that is not there yet"
+
+
+class NotOnlyVaults(NoVaultFolder):
+    """A vault's folder holds other things as well."""
+
+    hint = "move that away, and leave the rest where it is: with another folder the bot would have an empty cloud"
 
 
 class BadAddress(BadWords):
@@ -80,7 +89,7 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
     Raises:
         BadSettings: without a token that is hard to guess on an address that others can reach; when the folder
             cannot be written.
-        NoVaultFolder: when the folder holds anything but a vault's objects, or is a file.
+        NoVaultFolder: when the folder holds anything but a vault's objects that a key could lead to, or is a file.
         InsideHistory: when it lies in a data folder, in a backup, or in another vault's.
         CannotListen: when the address cannot be had.
         VaultInUse: when another vault serves the folder, and still does 10 s later.
@@ -118,14 +127,25 @@ def serve_vault(settings: Settings, folder: Path, endpoint: Endpoint) -> int:
 
 
 def _refuse_of_others(folder: Path) -> None:
-    """A vault's folder, or a ``file://`` cloud's, has ``.unfinished`` since its first write, and else folders."""
+    """Refuses what a key could lead to, and is no vault's.
+
+    A vault's folder, or a ``file://`` cloud's, has ``.unfinished`` since its first write, and else folders. A copy
+    may have lost that, since it is empty: it is known by its first segment, and holds what a cloud is made of alone.
+    """
     disk = RealDisk()
-    names, folders = disk.names(folder), disk.folders(folder)
-    ours = {name for name in folders if not holds_history(folder / name)} if UNFINISHED in folders else set[str]()
-    if others := [name for name in names if name not in _OF_NOBODY | ours]:
+    folders, is_copy = disk.folders(folder), os.access(folder / segment_key(1), os.F_OK)
+    is_vault = UNFINISHED in folders
+    kept = folders if is_vault else folders & _KEPT if is_copy else frozenset[str]()
+    ours = {name for name in kept if not holds_history(folder / name)}
+    if others := [name for name in disk.names(folder) if name not in ours and not _is_beside_keys(name)]:
         why = f"{folder} holds what is no vault's ({told_names(others)}){in_use(folder)}"
-        copy = f"if it is a copy of a vault's folder, copy {UNFINISHED} with it"
-        raise NoVaultFolder(f"{why}, and whoever has the vault's token could remove it; nothing is served ({copy})")
+        error = NotOnlyVaults if is_vault or is_copy else NoVaultFolder
+        raise error(f"{why}, and whoever has the vault's token could remove it; nothing is served")
+
+
+def _is_beside_keys(name: str) -> bool:
+    """Whether no key leads there: a vault leaves alone what a desktop, or a disk of its own, puts there."""
+    return (name.startswith(".") and name != UNFINISHED) or name in OF_THE_DISK
 
 
 def _check_folder(folder: Path) -> None:

@@ -4,9 +4,11 @@ import asyncio
 import io
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,10 +23,16 @@ from ledger.errors import FolderInUse, LedgerError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import InternalCause, JoinRecorded, Record
 from persistence.disk import RealDisk
+from persistence.folder_objects import UNFINISHED, FolderObjects
 from persistence.local import hold_folder
 from persistence.objects import Refused
-from persistence.probe import StoreUnfit
+from persistence.offload import inline
+from persistence.presence import Presence
+from persistence.probe import StoreUnfit, probe
 from tests.actors.written import Sealer, make_log
+from tests.persistence.making import TestRandomness
+from tests.persistence.test_golden_folder import FOLDER as GOLDEN
+from tests.persistence.test_golden_folder import FOLDERS
 
 ROOT = Path(__file__).parents[2]
 
@@ -375,7 +383,7 @@ def vault_told(*words: str) -> int:
 SERVED = 69
 
 
-@pytest.mark.parametrize("what", ["log", "ledger.db", "marker", "lock", "thesis.txt", ".git", "seg"])
+@pytest.mark.parametrize("what", ["log", "ledger.db", "marker", "lock", "thesis.txt", ".unfinished", "seg"])
 def test_a_folder_that_holds_anything_of_others_is_no_vault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], what: str
 ):
@@ -409,7 +417,57 @@ def test_no_folder_in_which_a_history_lies_or_that_lies_in_one_is_a_vault(
     assert re.search("which holds a history|holds what is no vault's", capsys.readouterr().err)
 
 
-@pytest.mark.parametrize("names", [(), (".lock",), ("lost+found",), (".unfinished", "seg", "of-a-later-release")])
+@pytest.mark.parametrize("own", ["thesis.txt", "photos"])
+@pytest.mark.parametrize("sign", [".unfinished", "seg/0000000001"])
+def test_what_lies_beside_a_vaults_objects_is_to_be_moved_and_not_the_vault(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: str, sign: str
+):
+    (tmp_path / "kept" / sign).mkdir(parents=True)
+    (tmp_path / "kept" / own).write_bytes(b"mine") if "." in own else make_log(tmp_path / "kept" / own).close()
+    assert vault_told("--folder", "kept") == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"inviteledger: kept holds what is no vault's ({own}), and whoever has the vault's token")
+    assert "move that away, and leave the rest where it is" in said
+    assert "--folder" not in said
+
+
+@pytest.mark.parametrize("own", [(), ("photos",)], ids=["only a cloud's", "others"])
+def test_a_copy_of_a_cloud_that_lost_what_is_empty_is_served_with_nothing_else_in_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], own: Sequence[str]
+):
+    shutil.copytree(GOLDEN / FOLDERS[-1] / "cloud", kept := tmp_path / "kept")
+    asyncio.run(leave_marks(kept))
+    (kept / UNFINISHED).rmdir()
+    for name in own:
+        (kept / name).mkdir()
+    assert vault_told("--folder", "kept") == (2 if own else SERVED)
+    assert ("kept holds what is no vault's (photos)" in capsys.readouterr().err) == bool(own)
+
+
+async def leave_marks(folder: Path) -> None:
+    """What a cloud may hold beside records."""
+    objects = FolderObjects(RealDisk(), folder, inline, TestRandomness())
+    await probe(objects, TestRandomness())
+    presence = Presence(objects, "folder")
+    await presence.beat(1, 1)
+    await presence.stand_by(1)
+    await presence.say_goodbye(1)
+    await objects.create("boundary/1/0000000001-1", b"word")
+
+
+@pytest.mark.parametrize("folder", ["seg", "pack", "photos"])
+def test_a_folder_without_a_first_segment_is_no_copy_of_a_cloud(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: str
+):
+    (tmp_path / "kept" / folder).mkdir(parents=True)
+    assert vault_told("--folder", "kept") == 2
+    assert "name a folder of the vault's own with --folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(), (".lock",), ("lost+found",), (".DS_Store",), (".git", ".unfinished", "seg", "of-a-later-release")],
+)
 def test_an_empty_folder_and_one_of_a_vault_are_served(tmp_path: Path, names: tuple[str, ...]):
     for name in names:
         (tmp_path / "kept" / name).mkdir(parents=True) if name != ".lock" else RealDisk().make_folder(
