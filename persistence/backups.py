@@ -210,8 +210,10 @@ def _refuse_unless_empty(disk: Disk, folder: Path) -> None:
 
 
 def _not_left_by_us(disk: Disk, folder: Path) -> list[str]:
-    """The names in a folder of all but what a try that was killed left there, or somebody's lock that is held."""
-    names, lock = disk.names(folder), folder / LOCK
+    """The names in a folder of all but what a try that was killed left there, somebody's lock that is held, or what a
+    disk of its own holds.
+    """
+    names, lock = [name for name in disk.names(folder) if name not in OF_THE_DISK], folder / LOCK
     if _is_file(lock) and (in_use(folder) or _OWNERS.match(disk.read(lock))):
         ours = {LOCK, UNFINISHED} if _is_written_by_us(folder / UNFINISHED) else {LOCK}
         return [name for name in names if name not in ours]

@@ -309,6 +309,16 @@ def test_what_a_killed_try_left_is_removed(tmp_path: Path):
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["log", "marker"]
 
 
+def test_the_root_of_a_volume_counts_as_empty(tmp_path: Path):
+    write_history(tmp_path / "data", played(7))
+    for volume in (kept := tmp_path / "kept", new := tmp_path / "new"):
+        (volume / "lost+found").mkdir(parents=True)
+    back(tmp_path / "data", kept)
+    assert restore(kept, new)[0] == 0
+    assert records_in(new) == records_in(tmp_path / "data")
+    assert sorted(path.name for path in new.iterdir()) == ["log", "lost+found", "marker"]
+
+
 @pytest.mark.parametrize(
     "own", ["unfinished/thesis.txt", "unfinished/log/0000000001.jsonl", "lock", "lock/file", "unfinished"]
 )
