@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt
+from ledger.errors import Corrupt, StorageError
 from ledger.ports import Randomness
 from persistence.disk import Disk
 from persistence.sealed import seal_line, unseal_line
@@ -43,7 +43,15 @@ def folder_id(disk: Disk, data: Path, randomness: Randomness) -> tuple[str, bool
         return folder, True
     folder = randomness.token()
     replace(disk, path, seal_line(msgspec.json.encode(Marker(folder))))
-    return folder, marked or bool(disk.names(data / "log"))
+    return folder, marked or _has_log(disk, data / "log")
+
+
+def _has_log(disk: Disk, log: Path) -> bool:
+    """Whether there is one, also where it cannot be listed: whoever opens it finds it broken, and others may lead."""
+    try:
+        return bool(disk.names(log))
+    except StorageError:
+        return True
 
 
 def _read(disk: Disk, path: Path) -> str | None:

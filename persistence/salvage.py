@@ -174,8 +174,13 @@ class FileSalvage:
         return self._folder / f"{name}{_SUFFIX}"
 
     def _find(self) -> tuple[str, ...]:
+        """Where nothing can be found, nothing can be kept either: a branch that loses then stays in its layer."""
+        try:
+            files = self._disk.names(self._folder)
+        except StorageError as error:
+            return (f"salvage/ waits for the next start: {error}",)
         said: list[str] = []
-        for file in self._disk.names(self._folder):
+        for file in files:
             if not file.endswith(_SUFFIX):
                 continue
             try:

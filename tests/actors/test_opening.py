@@ -1,6 +1,7 @@
 """The store of a data folder and its cloud, as the program opens them: what hangs in one holds up no other."""
 
 import asyncio
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,4 +33,24 @@ async def test_a_cloud_that_hangs_in_a_folder_holds_up_no_append(tmp_path: Path,
             await asyncio.sleep(0)
             (appended,) = await store.append([joins(RED, 0, 1)])
     assert isinstance(appended, Appended)
+    disk.close()
+
+
+async def test_files_in_the_place_of_folders_and_no_marker_leave_the_database(tmp_path: Path):
+    data, disk = tmp_path / "data", ThreadOffload("disk")
+    data.mkdir()
+    settings = Settings.model_validate({"ledger_data": data})
+    async with opened(settings, disk) as (store, _, _):
+        await store.start()
+        await store.append([joins(RED, 0, 1)])
+    shutil.rmtree(data / "log")
+    (data / "marker").unlink()
+    for name in ("log", "salvage"):
+        (data / name).write_bytes(b"mine")
+    async with opened(settings, disk) as (store, _, seen):
+        report = await store.start()
+        assert (report.leader, store.newest_gsn(), seen) == ("database", 1, True)
+        assert [layer.name for layer in report.layers if layer.error] == ["log"]
+        assert any("salvage/ waits" in note for note in report.notes)
+    assert [(data / name).read_bytes() for name in ("log", "salvage")] == [b"mine", b"mine"]
     disk.close()

@@ -1,17 +1,20 @@
 """Branches that lost: kept before they are set aside, handed out by guild, done when all of it is recorded anew."""
 
 from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
 from random import Random
 
 import msgspec
 import pytest
 
 from ledger import records as r
-from ledger.errors import DiskFull
+from ledger.errors import DiskFull, StorageError
 from ledger.ids import GuildId, UserId
 from persistence import salvage
+from persistence.disk import RealDisk
 from persistence.frames import GENESIS, Frame, seal
-from persistence.salvage import MemorySalvage, Salvage
+from persistence.offload import inline
+from persistence.salvage import FileSalvage, MemorySalvage, Salvage
 from tests.persistence.forks import DATA, FOLDER, cut_short, forked, joined, nothing_fails, on, salvaging
 from tests.persistence.making import BLUE, RED, Chain
 from tests.persistence.simdisk import SimDisk
@@ -116,6 +119,17 @@ async def test_a_line_that_cannot_be_read_is_said_and_the_rest_is_handed_out():
     reader = on(disk)
     assert await reader.open() == (f"salvage/{path.name}: 1 records cannot be read",)
     assert await held(reader) == {RED: [1, 3]}
+
+
+async def test_a_folder_that_cannot_be_listed_is_said_and_holds_nobody_up(tmp_path: Path):
+    place = tmp_path / "salvage"
+    place.touch()
+    keeper = FileSalvage(RealDisk(), tmp_path, inline)
+    (said,) = await keeper.open()
+    assert said == f"salvage/ waits for the next start: list {place}: Not a directory"
+    assert keeper.pending() == ()
+    with pytest.raises(StorageError, match="make folder"):
+        await keeper.keep(stream(Chain().batch(RED)))
 
 
 async def test_a_long_file_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch):
