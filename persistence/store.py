@@ -132,6 +132,8 @@ class Store:
         self._gsn = 0
         self._acknowledged = 0
         self._epoch = 0
+        self._is_unused = False
+        """Whether only starts that did not get through have had the epoch, so that no record has it."""
         self._lineage = ""
         self._owed = (0, 0)
         """The rank that a start has found and did not live to reach; the cloud may be away at the next one."""
@@ -190,7 +192,8 @@ class Store:
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
         self._go_on_from(wanted)
-        self._in_doubt, self._owed = False, (0, 0)
+        self._in_doubt = self._is_unused = False
+        self._owed = (0, 0)
         self.leader = self.leader or leader.name
         return self._report(leader, notes)
 
@@ -203,7 +206,7 @@ class Store:
                 raise StorageError(str(WrongHistory({seat.name: lineage, "rest": self._lineage})))
 
     async def restart_epoch(self) -> StartReport:
-        """After an unknown outcome: reads every layer back and takes a new epoch (see ``start``)."""
+        """After an unknown outcome: reads every layer back and takes an epoch that no record has (see ``start``)."""
         self._in_doubt = True
         return await self.start()
 
@@ -464,14 +467,9 @@ class Store:
         return newest < self._epoch or (newest == self._epoch and await cloud.claim(newest))
 
     async def _take_term(self) -> None:
-        """An epoch above all that was seen, durable in every layer.
-
-        And above what a layer may hold that could not be read since this process began: where it alone was written by
-        the life before, it must not seem to be the newer one.
-        """
+        """An epoch above all that was seen, durable in every layer."""
         readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
-        step = 1 if all(seat.known for seat in self._near) else recovery.UNREAD_EPOCHS
-        self._epoch = step + max([self._epoch, *(seat.summary.epoch for seat in readable)])
+        self._epoch, self._is_unused = self._next_epoch(readable), True
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self._lineage = lineages[0] if lineages else self._lineage or self._randomness.token()
         await self._fence()
@@ -479,6 +477,17 @@ class Store:
         for seat in readable:
             if not seat.trails:
                 await seat.begin(self._epoch, self._lineage)
+
+    def _next_epoch(self, readable: Sequence[Seat]) -> int:
+        """Above all that was seen, or the one that an earlier try took in vain: each is for ever in the cloud.
+
+        And above what a layer may hold that could not be read since this process began: where it alone was written by
+        the life before, it must not seem to be the newer one.
+        """
+        newest = max([self._epoch, *(seat.summary.epoch for seat in readable)])
+        if self._is_unused and newest == self._epoch and all(seat.epoch() < newest for seat in readable):
+            return newest
+        return newest + (1 if all(seat.known for seat in self._near) else recovery.UNREAD_EPOCHS)
 
     async def _fence(self) -> None:
         """In the cloud first: an epoch that another process took is not begun anywhere."""

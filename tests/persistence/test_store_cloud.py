@@ -114,6 +114,96 @@ async def test_an_empty_folder_that_got_nothing_from_the_cloud_does_not_go_on_wi
     assert await new.users_of(RED) == await old.users_of(RED)
 
 
+class Full(MemoryLayer):
+    """A disk that can be read, and at times not written."""
+
+    is_full = False
+
+    async def begin(self, epoch: int, lineage: str) -> None:
+        self._refuse()
+        await super().begin(epoch, lineage)
+
+    async def append(self, frames: Sequence[Frame]) -> None:
+        self._refuse()
+        await super().append(frames)
+
+    def _refuse(self) -> None:
+        if self.is_full:
+            raise DiskFull("No space left on device")
+
+
+class FullMachine(Machine):
+    """A folder whose disk is full at times."""
+
+    def __init__(self, bucket: MemoryBucket, writer: str) -> None:
+        self.disk = Full("log"), Full("database")
+        super().__init__(bucket, writer)
+
+    def near(self) -> Sequence[Layer]:
+        return self.disk
+
+    def fill(self, *, full: bool) -> None:
+        for layer in self.disk:
+            layer.is_full = full
+
+    async def try_in_vain(self) -> None:
+        with pytest.raises(StorageError, match="No space left"):
+            await self.store.restart_epoch()
+
+
+async def test_a_full_disk_costs_the_cloud_one_epoch_however_often_it_is_tried():
+    bucket = MemoryBucket()
+    full = await FullMachine(bucket, "a").started()
+    await full.join(RED, 2)
+    await full.upload()
+    full.fill(full=True)
+    for _ in range(5):
+        await full.try_in_vain()
+    full.fill(full=False)
+    assert (await full.store.restart_epoch()).epoch == 2
+    kept = [key async for key in full.objects.keys("")]
+    assert [key for key in kept if key.startswith("epoch/")] == [f"epoch/{epoch:010d}" for epoch in (1, 2)]
+    assert len([key for key in kept if key.startswith("seg/")]) == 3, "two fences, and the records"
+    await full.join(RED)
+    await full.upload()
+    assert (await full.store.restart_epoch()).epoch == 3, "a record has the one before"
+    assert await (await Machine(bucket, "b").started()).users_of(RED) == await full.users_of(RED)
+
+
+async def test_who_was_overtaken_while_its_disk_was_full_is_stale():
+    bucket = MemoryBucket()
+    full = await FullMachine(bucket, "a").started()
+    full.fill(full=True)
+    await full.try_in_vain()
+    await Machine(bucket, "b").started()
+    for is_full in (True, False):
+        full.fill(full=is_full)
+        with pytest.raises(Stale):
+            await full.store.restart_epoch()
+
+
+@pytest.mark.parametrize("records", [0, 2])
+async def test_an_epoch_that_was_taken_in_vain_without_the_cloud_is_whose_it_is_there(records: int):
+    bucket = MemoryBucket()
+    full = await FullMachine(bucket, "a").started()
+    await full.join(BLUE)
+    await full.upload()
+    full.process()
+    full.cut_off()
+    full.fill(full=True)
+    await full.try_in_vain()
+    other = await Machine(bucket, "b").started()
+    assert other.store.epoch == full.store.epoch == 2
+    if records:
+        await other.join(RED, records)
+        await other.upload()
+    full.connect()
+    full.fill(full=False)
+    await full.started()
+    assert full.store.epoch == 3
+    assert len(await full.users_of(RED)) == records
+
+
 async def test_a_start_that_was_killed_is_owed_what_it_had_found():
     bucket = MemoryBucket()
     old = await Machine(bucket, "a").started()
