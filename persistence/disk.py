@@ -21,7 +21,8 @@ import msgspec
 
 from ledger.errors import DiskFull, FolderInUse, NotConfirmed, StorageError
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says where there is no room."""
 _UNLINKED: Final = frozenset({errno.ENOENT, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS})
 _OWNER_BYTES: Final = 4096
 
@@ -132,7 +133,7 @@ def _changing(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         text = f"{what} {path}: {error.strerror}"
-        raise (DiskFull if error.errno in _FULL else NotConfirmed)(text) from error
+        raise (DiskFull if error.errno in FULL else NotConfirmed)(text) from error
 
 
 @contextmanager
@@ -141,7 +142,7 @@ def _reading(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         text = f"{what} {path}: {error.strerror}"
-        raise (DiskFull if error.errno in _FULL else StorageError)(text) from error
+        raise (DiskFull if error.errno in FULL else StorageError)(text) from error
 
 
 def _flush(descriptor: int) -> None:

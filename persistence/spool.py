@@ -7,11 +7,12 @@ from the last one; only then are their records read. Memory stays flat, and nobo
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from ledger.errors import StorageError
+from ledger.errors import DiskFull, StorageError
+from persistence.disk import FULL
 from persistence.objects import Objects
 from persistence.offload import Offload
 from persistence.read_only import ReadOnly
@@ -30,6 +31,7 @@ class Spool(ReadOnly):
         """Keeps what is read from now on in a file that has no name, where there must be room for all of it.
 
         Raises:
+            DiskFull: when there is no room.
             StorageError: when there can be no file.
         """
         with _kept():
@@ -39,6 +41,7 @@ class Spool(ReadOnly):
         """See ``Objects``.
 
         Raises:
+            DiskFull: when there is no room.
             StorageError: when the scratch file cannot be written or read.
         """
         if key in self._places:
@@ -51,7 +54,8 @@ class Spool(ReadOnly):
     def end(self) -> None:
         """Lets go of the file, if there is one; the store beneath belongs to whoever opened it."""
         if self._file is not None:
-            self._file.close()
+            with suppress(OSError):  # what there was no room for is tried once more, and nobody needs it now
+                self._file.close()
 
     def _write(self, data: bytes) -> tuple[int, int]:
         file = self._begun()
@@ -77,4 +81,5 @@ def _kept() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"what was read of the cloud cannot be kept in a scratch file: {error}") from error
+        text = f"what was read of the cloud cannot be kept in a scratch file: {error}"
+        raise (DiskFull if error.errno in FULL else StorageError)(text) from error

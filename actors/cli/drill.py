@@ -9,6 +9,7 @@ records lie.
 
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +24,7 @@ from actors.cli.states import States, state_digest
 from actors.cli.tools import Tools
 from actors.drills import Drill, keep_drill
 from actors.gateway.wording import count
-from ledger.errors import Corrupt
+from ledger.errors import Corrupt, DiskFull
 from ledger.ids import GuildId
 from persistence.anchors import CheckpointAnchors
 from persistence.chains import NO_HEAD
@@ -36,6 +37,12 @@ TOLD: Final = 20
 """So many differences are told."""
 
 
+class NoScratch(DiskFull):
+    """There is no room for what comes back."""
+
+    hint = "free space there, or name a folder on another disk in TMPDIR, with room for the log and what is read"
+
+
 async def drill(tools: Tools, data: Path, database: Path, history: History, source: str) -> int:
     """Restores ``history``, which is named ``source``, compares it with the log of ``data``, and writes the report.
 
@@ -43,6 +50,7 @@ async def drill(tools: Tools, data: Path, database: Path, history: History, sour
         0 when they are the same, 1 when not, or nothing is recorded in ``data``.
 
     Raises:
+        NoScratch: when there is no room for the scratch folder; then there is no report.
         StorageError: when the cloud, the log or the scratch folder cannot be used; then there is no report.
         NewerFormat: when a later release wrote one of them.
     """
@@ -60,10 +68,10 @@ async def drill(tools: Tools, data: Path, database: Path, history: History, sour
 
 async def _compared(tools: Tools, data: Path, history: History, source: str) -> Drill:
     try:
-        with tempfile.TemporaryDirectory(prefix="inviteledger-drill-") as folder:
+        with _scratch() as folder:
             with progress(tools.err, "restoring") as advance:
-                copied = await copy_history(history, tools.disk, Path(folder), None, advance)
-            live, copy = _Side(tools, data), _Side(tools, Path(folder))
+                copied = await copy_history(history, tools.disk, folder, None, advance)
+            live, copy = _Side(tools, data), _Side(tools, folder)
             live.read("reading the log", copied.contents)
             copy.read("reading what came back", copied.contents)
             differences = tuple(_differences(tools, copied.heads, copy, live))
@@ -78,6 +86,20 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
         lag_records=live.behind,
         differences=(*_missing(live.lacking), *copied.notes, *differences),
     )
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder below TMPDIR, which goes at the end."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="inviteledger-drill-")
+    except OSError as error:
+        raise NoScratch(f"there can be no scratch folder: {error}") from error
+    try:
+        with folder as name:
+            yield Path(name)
+    except DiskFull as error:
+        raise NoScratch(str(error)) from error
 
 
 def _missing(records: int) -> Iterator[str]:

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 import msgspec
 import pytest
 
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
-from actors.cli.drill import drill
+from actors.cli.drill import NoScratch, drill
 from actors.cli.exits import exit_code_of
 from actors.cli.inspection import Inspected
 from actors.cli.restore import Wish, restore_history
@@ -36,7 +38,7 @@ from persistence.objects import Objects, Unreachable
 from persistence.offload import inline
 from persistence.read_only import ReadOnly
 from persistence.reading import Reading
-from tests.actors.test_cli_backup import heads_in, played, records_in, tree, typed
+from tests.actors.test_cli_backup import FullDisk, heads_in, played, records_in, tree, typed
 from tests.actors.written import Around, make_log, write_history
 from tests.persistence.making import TestClock, TestRandomness
 
@@ -283,6 +285,32 @@ async def test_a_drill_of_a_whole_cloud_ends_with_equal_digests(cloud: Cloud):
     assert (report.records, report.guilds, report.differences) == (len(cloud.frames), 2, ())
     assert report.at_ms > 0
     assert json.loads((cloud.data / NAME).read_text())["source"] == "memory"
+
+
+def without_room(dir: Path) -> IO[bytes]:  # noqa: A002 -- tempfile's word
+    del dir
+    return Path("/dev/full").open("r+b")
+
+
+@pytest.mark.parametrize("what", ["what comes back", "what is read", "the folder"])
+async def test_a_drill_without_room_names_where_there_is_none(
+    cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+):
+    scratch, full = tmp_path / "scratch", "No space left on device"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    if what == "what is read":
+        monkeypatch.setattr(tempfile, "TemporaryFile", without_room)
+    elif what == "the folder":
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch / "nowhere"))
+        full = "there can be no scratch folder"
+    disk = FullDisk(0) if what == "what comes back" else RealDisk()
+    with pytest.raises(NoScratch, match=full) as caught:
+        await drill(Around(disk).all, cloud.data, cloud.data / "ledger.db", a_history(cloud.objects()), "memory")
+    assert "TMPDIR" in caught.value.hint
+    assert "LEDGER_DATA" not in caught.value.hint
+    assert list(scratch.iterdir()) == []
+    assert last_drill(RealDisk(), cloud.data) is None
 
 
 async def test_what_the_cloud_lags_is_said_and_no_difference(tmp_path: Path):
