@@ -41,6 +41,9 @@ _LEDGER: Final = (
     "tests/ledger/test_salvage.py",
     "tests/ledger/test_vips.py",
     "tests/ledger/test_deaths.py",
+    "tests/ledger/test_wrong_names.py",
+    "tests/ledger/test_more_wrong_names.py",
+    "tests/ledger/test_late_and_unseen.py",
 )
 _OF_ONE_LIFE: Final = tuple(
     f"tests/test_invariants.py::{name}"
@@ -118,6 +121,7 @@ GROUPS: Final = (
             "tests/persistence/test_rehydration.py",
             "tests/persistence/test_store.py",
             "tests/persistence/test_store_cloud.py",
+            "tests/persistence/test_put_back.py",
             "tests/persistence/test_chains.py",
             "tests/persistence/test_log.py",
             "tests/persistence/test_golden.py",
