@@ -49,7 +49,7 @@ BLIND_JOINS: Final = 1_000
 BLIND_FOR_US: Final = 24 * 3_600 * 1_000_000
 """While the counters cannot be had a window is given up at so many open joins, or so old ones."""
 AHEAD_AGAIN_S: Final = 60.0
-"""A join that was heard later than now, since our clock was set back: so often it is looked after."""
+"""A join that was heard later than now by more, since our clock was set back: so often it is looked after."""
 
 
 def sample_arrived(state: GuildState, presence: Presence, message: m.SampleArrived) -> Decision:
@@ -91,14 +91,16 @@ def _failed(state: GuildState, presence: Presence, failed: m.SampleFailed) -> De
     after_s = BLIND_RETRY_S if failed.forbidden else retry_after_s(failures)
     if failed.forbidden:
         presence = msgspec.structs.replace(presence, phase=move(presence.phase, Phase.BLIND))
-    if failed.forbidden or failures > len(RETRY_S):
+    is_lasting = failed.forbidden or failures > len(RETRY_S)
+    if is_lasting:
         presence = msgspec.structs.replace(presence, trouble=failed.reason)
     decision = _again(state, presence, msgspec.structs.replace(failed.request, failures=failures), after_s)
-    return msgspec.structs.replace(decision, drafts=tuple(_give_up(state, failed.reason, failed.at_us)))
+    drafts = tuple(_give_up(state, failed.reason, failed.at_us)) if is_lasting else ()
+    return msgspec.structs.replace(decision, drafts=drafts)
 
 
 def _again(state: GuildState, presence: Presence, request: SampleRequest, after_s: float, note: str = "") -> Decision:
-    presence, fetch = ask_sample(presence, after_s, request)
+    presence, fetch = ask_sample(presence, after_s, msgspec.structs.replace(request, idle=False))
     return Decision(presence=presence, effects=(fetch,), answer=_report(state, note))
 
 
@@ -166,7 +168,9 @@ def _newest_window(state: GuildState, gap: Gap) -> Window:
 
 def _straddles(state: GuildState, window: Window) -> bool:
     """Whether the window goes on with the next sample."""
-    return bool(window.straddlers) and state.unsolved + 1 < MAX_STRADDLED_SAMPLES
+    now_us = window.gaps[-1].closed.answered_us
+    waited_for = any(_is_of_now(join, now_us) for join in window.straddlers)
+    return waited_for and state.unsolved + 1 < MAX_STRADDLED_SAMPLES
 
 
 def _take(state: GuildState, presence: Presence, taken: r.SampleTaken, window: Window) -> Decision:
@@ -267,9 +271,19 @@ def _advance(state: GuildState, presence: Presence, taken: r.SampleTaken, verdic
     drafts = (sample, *verdicts)
     if not later:
         return Decision(presence=ready, drafts=drafts, answer=answer)
-    soon = any(join.arrived_us <= taken.answered_us + SKEW_US for join in later)
-    ready, fetch = ask_sample(ready, 0.0 if soon else AHEAD_AGAIN_S)
+    if any(_is_of_now(join, taken.answered_us) for join in later):
+        soon = any(join.arrived_us <= taken.answered_us + SKEW_US for join in later)
+        ready, fetch = ask_sample(ready, 0.0 if soon else SETTLE_AFTER_S[0])
+    else:
+        ready, fetch = ask_sample(ready, AHEAD_AGAIN_S, SampleRequest(number=0, idle=True))
     return Decision(presence=ready, drafts=drafts, effects=(fetch,), answer=answer)
+
+
+def _is_of_now(join: DeskJoin, now_us: int) -> bool:
+    """Whether our clock can have been right of late. A sample may wait for seconds while joins that come later are
+    handled: members come first.
+    """
+    return join.arrived_us <= now_us + round(AHEAD_AGAIN_S * 1_000_000)
 
 
 def _give_up(state: GuildState, reason: str, now_us: int) -> Iterator[r.Draft]:

@@ -153,7 +153,7 @@ def _dispatch(state: GuildState, presence: Presence, message: _Dispatch) -> Deci
     drafts = _drafts(state, presence, message)
     presence = heard(presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
-    if not joined or presence.asked:
+    if not joined or presence.busy:
         return Decision(presence=presence, drafts=drafts)
     presence, effect = ask_sample(presence)
     return Decision(presence=presence, drafts=drafts, effects=(effect,))
@@ -266,8 +266,10 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
     )
     if not message.name.startswith("GUILD_MEMBER_"):
         return Decision(presence=presence, drafts=drafts)
+    if message.name == "GUILD_MEMBER_ADD" and len(drafts) == 1:  # of whose join nothing is known that could take part
+        drafts = (*drafts, *_breaks_late(state, _broken("unreadable_event", message.at_us)))
     list_again, presence = ListMembers(session=presence.session), _unsure(presence)
-    if presence.asked or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
+    if presence.busy or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
         return Decision(presence=presence, drafts=drafts, effects=(list_again,))
     presence, fetch = ask_sample(presence)
     return Decision(presence=presence, drafts=drafts, effects=(fetch, list_again))
@@ -285,9 +287,11 @@ def _came_up(
         effects = (Welcome(counting_since_us=since_us),)
     switched = _has_switched(state, presence, message)
     same_session = state.baseline is not None and state.baseline.session == message.session
-    breaks = [_broken(APPROVAL, message.at_us)] if switched else []
+    was_lost = message.lost_us and (message.replayed or not same_session)
+    since_us = message.lost_us if was_lost else message.at_us
+    breaks = [_broken(APPROVAL, message.at_us, since_us)] if switched else []
     if message.lost_us and not same_session:
-        lost = r.ContinuityBroken(reason="session", at_us=message.at_us, since_us=message.lost_us - SKEW_US)
+        lost = _broken("session", message.at_us, message.lost_us)
         breaks += [lost] if broken_since(state.gaps, lost) != state.gaps else []  # the open one sees to itself
     drafts = (*drafts, *_breaks(state, (*breaks, *broken)))
     known = presence.session == message.session
@@ -309,9 +313,15 @@ def _came_up(
     return Decision(presence=presence, drafts=drafts, effects=effects)
 
 
-def _broken(reason: str, at_us: int) -> r.ContinuityBroken:
+def _broken(reason: str, at_us: int, since_us: int = 0) -> r.ContinuityBroken:
     """Continuity is broken since then; what was closed just before, as clocks differ, is doubtful as well."""
-    return r.ContinuityBroken(reason=reason, at_us=at_us, since_us=at_us - SKEW_US)
+    return r.ContinuityBroken(reason=reason, at_us=at_us, since_us=(since_us or at_us) - SKEW_US)
+
+
+def _breaks_late(state: GuildState, broken: r.ContinuityBroken) -> Iterator[r.Draft]:
+    """The same of what breaks the open gap by itself: nothing where no gap was closed since."""
+    if broken_since(state.gaps, broken) != state.gaps:
+        yield from _breaks(state, (broken,))
 
 
 def _breaks(state: GuildState, breaks: Sequence[r.ContinuityBroken]) -> Iterator[r.Draft]:
@@ -456,7 +466,7 @@ def _salvage(state: GuildState, presence: Presence, message: m.Salvage) -> Decis
             presence, effects = up.presence, up.effects
     elif salvaging.drafts:
         presence, effects = _unsure(presence), (ListMembers(session=presence.session),)
-        if salvaging.joins and not presence.asked and needs_sample(salvaging.state):
+        if salvaging.joins and not presence.busy and needs_sample(salvaging.state):
             presence, fetch = ask_sample(presence)
             effects = (fetch, *effects)
     answer = Salvaged(facts=len(salvaging.drafts), joins=salvaging.joins)

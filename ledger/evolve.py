@@ -99,7 +99,7 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             # A guild that was forgotten whole may count from a moment that, by our clock, has yet to come.
             arrived_us = min(state.counting_since_us, record.at_ms * 1_000)
             for seed in event.members:
-                state.members[seed.user] = (_seeded(seed, arrived_us),)
+                state.members[seed.user] = (_seeded(seed, arrived_us, bot=seed.user in event.bots),)
         case r.RepeatRecorded():
             _repeat(state, event)
         case r.InviteCreated():
@@ -139,12 +139,13 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
             assert_never(event)
 
 
-def _seeded(seed: r.SeededMember, arrived_us: int) -> Period:
+def _seeded(seed: r.SeededMember, arrived_us: int, *, bot: bool) -> Period:
     return Period(
         seed.joined_at_us,
         arrived_us,
         counted=False,
         rejoin=seed.rejoin,
+        bot=bot,
         status=r.Status.UNKNOWN,
         reason="no_baseline",
         listed=True,

@@ -142,7 +142,7 @@ def review_members(state: GuildState, presence: Presence, page: m.ReviewMembers)
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
     presence = _compared(_relisted(presence, page, drafts), page)
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
-    if not joined or presence.asked:
+    if not joined or presence.busy:
         return Decision(presence=presence, drafts=drafts)
     presence, fetch = ask_sample(presence)
     return Decision(presence=presence, drafts=drafts, effects=(fetch,))
@@ -195,8 +195,10 @@ def _newcomers(state: GuildState, presence: Presence, page: m.ReviewMembers) -> 
             yield from drafts
             if not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
                 yield from vip_drafts(state, member.user, member.roles, page.at_us, cause)
+    bots = {member.user for member in page.members if member.bot}
     for start in range(0, len(seeds), MAX_SEEDS):
-        event = r.MembersSeeded(members=tuple(seeds[start : start + MAX_SEEDS]))
+        some = tuple(seeds[start : start + MAX_SEEDS])
+        event = r.MembersSeeded(members=some, bots=tuple(each.user for each in some if each.user in bots))
         yield r.Draft(event=event, cause=cause, key=f"seeded/{state.seq + 1}/{start}")
 
 
@@ -270,7 +272,7 @@ def _forgotten_leave(state: GuildState, user: UserId, cause: r.Cause, at_us: int
 def _join(
     state: GuildState, join: m.RecordJoin, periods: tuple[Period, ...], *, origin: Origin, missed_leave: bool
 ) -> Iterator[r.Draft]:
-    rejoin = bool(periods) or bool(join.flags & REJOINED_FLAG)
+    rejoin = any(each.opened_us < join.joined_at_us for each in periods) or bool(join.flags & REJOINED_FLAG)
     event = r.JoinRecorded(
         user=join.user,
         joined_at_us=join.joined_at_us,

@@ -143,12 +143,13 @@ class GuildCameUp(_Message, frozen=True):
 
     ``vanity``: it has a vanity URL; ``approval``: members are approved by hand (its feature
     MEMBER_VERIFICATION_MANUAL_APPROVAL); ``lost_us``: when the session before was surely there for the last time,
-    0 = nobody knows, as at a start.
+    0 = nobody knows, as at a start; ``replayed``: by a RESUME, so that it may be of any time since then.
     """
 
     session: SessionId
     at_us: int
     lost_us: int = 0
+    replayed: bool = False
     vanity: bool = False
     approval: bool = False
 

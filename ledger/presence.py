@@ -67,3 +67,8 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def asked(self) -> int:
         """The number of the request that is under way, 0 = none."""
         return self.request.number
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way, or soon will be, that a join of just now can wait for."""
+        return self.asked != 0 and not self.request.idle

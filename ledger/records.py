@@ -175,9 +175,13 @@ class GuildAdopted(_Event, frozen=True, tag="guild_adopted"):
 
 
 class MembersSeeded(_Event, frozen=True, tag="members_seeded"):
-    """Members (at most 1,000 a record) who were there when we began to count, or whose join we cannot date."""
+    """Members (at most 1,000 a record) who were there when we began to count, or whose join we cannot date.
+
+    ``bots``: those of them that are none: nobody is credited for what they invite.
+    """
 
     members: tuple[SeededMember, ...]
+    bots: tuple[UserId, ...] = ()
 
 
 class JoinRecorded(_Event, frozen=True, tag="join_recorded"):

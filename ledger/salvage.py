@@ -106,6 +106,7 @@ class Salvaging:
 
     def _seed(self, event: r.MembersSeeded) -> None:
         seeds: dict[UserId, r.SeededMember] = {}
+        bots = {self._name(user) for user in event.bots}
         for seed in event.members:
             name = self._name(seed.user)
             is_new = not self.state.periods_of(self._who(seed.user))
@@ -113,7 +114,8 @@ class Salvaging:
                 seeds.setdefault(name, msgspec.structs.replace(seed, user=name))
         members = tuple(seeds.values())
         for start in range(0, len(members), MAX_SEEDS):
-            seeded = r.MembersSeeded(members=members[start : start + MAX_SEEDS])
+            some = members[start : start + MAX_SEEDS]
+            seeded = r.MembersSeeded(members=some, bots=tuple(each.user for each in some if each.user in bots))
             self._write(seeded, f"seeded/{self.state.seq + 1}/{start}")
 
     def _join(self, event: r.JoinRecorded) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Report
+from ledger.samples import APPROVAL
 from ledger.state import GuildState
 from ledger.windows import Finding, Findings, Ground, Window, believing, with_uses_as_limits, work_out
 
@@ -79,10 +80,12 @@ def may_be_unseen(state: GuildState, named: InviteCode, feasible: frozenset[Invi
     between two samples nobody tells where View Audit Log is missing; and somebody who is approved by hand used theirs
     long before, perhaps before anybody counted.
     """
-    if NO_COUNTER not in feasible or named in (NO_COUNTER, VANITY):
+    if NO_COUNTER not in feasible or named == NO_COUNTER:
         return False
-    if state.approval:
+    if state.approval or any(APPROVAL in broken for broken in (state.broken, *(gap.broken for gap in state.gaps))):
         return True
+    if named == VANITY:
+        return False
     seen = {source.code for gap in state.gaps for source in gap.sources}
     seen.update(birth.invite.code for birth in state.births.values())
     return named not in seen and named not in state.counters and named not in state.tombstones

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from ledger.credits import move_credit
-from ledger.ids import NO_COUNTER, InviteCode, UserId
+from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.judging import Judgement, judge, said, testify
 from ledger.origins import Origin, may_be_of, origin_in, origin_told
 from ledger.records import Cause, Draft, Evidence, Report, Status, VerdictReached, WindowClosed
@@ -133,7 +133,7 @@ class _Origins(Mapping[InviteCode, Origin]):
     def __getitem__(self, code: InviteCode) -> Origin:
         report = self._report
         if code not in self._codes:
-            if report is None or report.code != code:
+            if report is None or code not in (report.code, VANITY):
                 raise KeyError(code)
             return origin_told(self._state, code, self._finding.join.opened_us, report)
         origin = origin_in(self._state, code, self._finding)

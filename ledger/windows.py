@@ -202,7 +202,7 @@ def ground_of(state: GuildState, window: Window) -> Ground:
     oldest_us = window.gaps[-1].closed.answered_us - CARRIED_US
     carried = tuple(each.source for each in state.carried if oldest_us <= each.seen_us <= opened.answered_us)
     earliest_us = min(bound.answered_us for bound in bounds_of(opened, window.gaps)) + SKEW_US
-    before = any(join.joined_at_us <= earliest_us for join in window.joins)  # seldom, and a server has 1,000 invites
+    before = any(_joined_us(join) <= earliest_us for join in window.joins)  # seldom, and a server has 1,000 invites
     return Ground(
         listed(state, opened) if before else (),
         carried,

@@ -127,10 +127,13 @@ class Client(discord.Client):
             await self.http.close()
 
     async def on_disconnect(self) -> None:
+        self.note_loss()
+        self._log.info("gateway.disconnected", session=self._intake.session)
+
+    def note_loss(self) -> None:
         """A heartbeat that was answered shows that what was sent before it has come, or never will."""
         heard_s = self._beating._last_recv if self._beating else perf_counter()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] -- see check_library
         self._intake.expect_replay(silent_s=perf_counter() - heard_s)
-        self._log.info("gateway.disconnected", session=self._intake.session)
 
     async def on_resumed(self) -> None:
         self._log.info("gateway.resumed", session=self._intake.session)

@@ -39,6 +39,7 @@ class Intake:
         keep: where payloads go that do not decode.
         tally: counts the dispatches of all shards.
         slot: a READY speaks for this shard's guilds only.
+        lost_us: when the connections of before were surely there for the last time, 0 = there were none.
         log: for what could not be read.
     """
 
@@ -51,6 +52,7 @@ class Intake:
         tally: DispatchTally,
         slot: Slot,
         log: FilteringBoundLogger,
+        lost_us: int = 0,
     ) -> None:
         self.session = SessionId("")
         self._roster = roster
@@ -66,7 +68,7 @@ class Intake:
         self._full: set[GuildId] = set()
         self._stopped = False
         self._is_replaying = False
-        self._lost_us = 0
+        self.lost_us = lost_us
 
     def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
         """Takes one dispatch."""
@@ -78,7 +80,7 @@ class Intake:
             number=number,
             arrived_us=self._clock.stamp_us(),
             replayed=self._is_replaying,
-            lost_us=self._lost_us,
+            lost_us=self.lost_us,
         )
         self._tally.take(name, heard.arrived_us)
         if name == READY:
@@ -94,7 +96,7 @@ class Intake:
     def expect_replay(self, silent_s: float) -> None:
         """The connection was lost, after a silence: until READY or RESUMED what comes may be of any time since."""
         if not self._is_replaying:
-            self._lost_us = self._clock.stamp_us() - round(silent_s * 1_000_000)
+            self.lost_us = self._clock.stamp_us() - round(silent_s * 1_000_000)
         self._is_replaying = True
 
     def stop(self) -> None:

@@ -115,6 +115,7 @@ class Gateway:
         self._log = log
         self._shards: tuple[Shard, ...] = ()
         self._lives: set[asyncio.Task[None]] = set()
+        self._lost_us = 0
         self._dispatches = DispatchTally()
         self._pacer = Pacer(clock, sleep)
         self._restraint = Restraint(self._pacer, clock, sleep, log)
@@ -155,7 +156,8 @@ class Gateway:
             try:
                 await self._live()
             except GatewayRefused as refused:
-                self._shards = ()
+                lost = (shard.intake.lost_us for shard in self._shards if shard.intake.session)
+                self._lost_us, self._shards = min(lost, default=self._lost_us), ()
                 self._entry.refuse(refused)
 
     def stop_intake(self) -> None:
@@ -195,6 +197,7 @@ class Gateway:
             tally=self._dispatches,
             slot=slot,
             log=log,
+            lost_us=self._lost_us,
         )
         return Shard(
             slot=slot,

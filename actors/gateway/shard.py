@@ -139,6 +139,8 @@ class Shard:
             return why_lost(error)
         except FAULTS as error:
             return self._stumbled(client, error)
+        finally:
+            client.note_loss()  # what ends the library's reader by surprise ends without its "disconnect"
         return "the connection ended"
 
     async def _login(self, client: Client) -> None:

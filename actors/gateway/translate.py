@@ -142,6 +142,7 @@ def _greeting(guild: p.GuildThere, heard: Heard) -> m.GuildCameUp:
         session=heard.session,
         at_us=heard.arrived_us,
         lost_us=heard.lost_us,
+        replayed=heard.replayed,
         vanity=guild.vanity_url_code is not None,
         approval=BY_HAND in guild.features,
     )

@@ -137,10 +137,21 @@ class Model:
                     self.relisted[join.user] = join.arrived_us
                 current.aliases.append(join.joined_at_us)
                 return True
-            current.left_us = -1
-        rejoin = bool(before) or bool(join.flags & 1)
-        before.append(Stay(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=join.bot, listed=listed))
+        rejoin = any(stay.opened_us < join.joined_at_us for stay in before) or bool(join.flags & 1)
+        self._begins(join.user, Stay(join.joined_at_us, join.arrived_us, rejoin=rejoin, bot=join.bot, listed=listed))
         return True
+
+    def _begins(self, user: UserId, stay: Stay) -> None:
+        """Ends whichever was there before; one that began before another that is known had ended by then."""
+        stays = self.stays.setdefault(user, [])
+        at = next((at for at, each in enumerate(stays) if each.opened_us > stay.opened_us), None)
+        if at is None:
+            for each in stays:
+                each.left_us = each.left_us or -1
+            stays.append(stay)
+        else:
+            stay.left_us = -1
+            stays.insert(at, stay)
 
     def _hears_of_member(self, join: m.RecordJoin) -> bool:
         """Somebody is there: news only of somebody who is not known to be, and joined since we count."""
@@ -180,9 +191,7 @@ class Model:
                 and message.at_us - current.arrived_us <= FIVE_SECONDS_US
             )
             if not told and not self._is_known(user, joined_us):
-                if stays and stays[-1].left_us == 0:
-                    stays[-1].left_us = -1
-                stays.append(Stay(joined_us, message.at_us, rejoin=bool(stays)))
+                self._begins(user, Stay(joined_us, message.at_us, rejoin=bool(stays)))
         if message.name.startswith("GUILD_MEMBER_"):
             self._doubts()
         return True

@@ -1,4 +1,4 @@
-"""What a fifth adversary found: a clock that is off, breaks that are told late, what only the second witness saw.
+"""What a fifth and a sixth adversary found: clocks that are off, breaks told late, what only the second witness saw.
 
 Each is a wrong name, a lost credit, or work without end, in a sequence that Discord could produce. Times in seconds.
 """
@@ -9,7 +9,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.effects import FetchSample
-from ledger.ids import SessionId, UserId
+from ledger.ids import InviteCode, SessionId, UserId
 from ledger.records import Status
 from ledger.samples import Sample
 from tests.ledger.examples import (
@@ -20,14 +20,16 @@ from tests.ledger.examples import (
     SESSION,
     STAFF,
     A,
+    B,
     Guild,
     us,
     used_up,
 )
-from tests.ledger.lives import UNDER_WAY, Life
+from tests.ledger.lives import GREETING, UNDER_WAY, Life
 from tests.ledger.test_wrong_names import X
 
 NEW = SessionId("s2")
+BOT = UserId("777")
 
 
 @pytest.fixture
@@ -214,3 +216,162 @@ def test_a_witness_that_names_an_invite_which_nobody_saw_contradicts_nothing(gui
     row = m.SearchedMember(user=ANNA, joined_at_us=us(10), report=r.Report(5, X, STAFF))
     guild.tell(m.WitnessAnswered(number=guild.presence.witness.number, rows=(row,), at_us=us(31)))
     assert guild.said() == (Status.REPORTED, X, STAFF)
+
+
+def test_a_join_whose_event_cannot_be_read_at_all_may_have_made_a_use_that_was_just_counted(guild: Guild):
+    """Ben joins by A at 10.9, nothing of his event can be read; it is heard at 11.2, behind the sample of 11."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    unreadable = m.NoteUnreadable(
+        cause=guild.cause(),
+        session=SESSION,
+        name="GUILD_MEMBER_ADD",
+        digest="0" * 64,
+        reason="unreadable",
+        at_us=us(11.2),
+    )
+    guild.tell(unreadable)
+    guild.counters(11.4, A=4)
+    assert guild.said()[:2] != (Status.CERTAIN, A)
+
+
+def test_an_approval_switch_that_a_resume_replays(guild: Guild):
+    """Cut at 10.5; on since 10.9; Carl applies by A at 10.95 and is never let in; RESUME at 40."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)  # on its way since she joined
+    assert guild.said()[0] is Status.CERTAIN
+    guild.tell(m.GuildCameUp(session=SESSION, at_us=us(40), lost_us=us(10.5), replayed=True, approval=True))
+    guild.counters(40.2, A=4)
+    assert guild.said()[:2] != (Status.CERTAIN, A)
+
+
+def test_an_approval_switch_that_a_new_session_shows(guild: Guild):
+    """The same, but the session is a new one: the applicant's use is a possibility, no more."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(40), lost_us=us(10.5), approval=True))
+    guild.counters(40.2, A=4)
+    assert guild.said()[:2] == (Status.CANDIDATES, None) or guild.said()[0] is Status.LIKELY
+
+
+class BesideABot(Guild):
+    """A bot was there before."""
+
+    def __init__(self) -> None:
+        Life.__init__(self)
+        self.number = 0
+        self.tell(GREETING)
+        self.lists(0.5, m.ListedMember(user=BOT, joined_at_us=us(-86_400), bot=True))
+        self.counters(1)
+
+
+def test_a_bot_that_was_there_before_is_not_credited_for_an_unseen_invite():
+    """A ticket bot makes an invite for one use in a hidden channel; it comes and goes between two samples."""
+    guild = BesideABot()
+    guild.joins(ANNA, 10)
+    for at in (11, 13, 18):
+        guild.counters(at)
+    guild.tell(m.AuditFailed(number=guild.presence.audit.number, reason="forbidden", forbidden=True, at_us=us(24)))
+    row = m.SearchedMember(user=ANNA, joined_at_us=us(10), report=r.Report(5, X, BOT))
+    guild.tell(m.WitnessAnswered(number=guild.presence.witness.number, rows=(row,), at_us=us(31)))
+    assert guild.said()[2] is None, "a bot is nobody's staff"
+
+
+def test_one_failure_gives_up_nobody_of_a_raid(guild: Guild):
+    """A thousand people by A within ten seconds; the first request for the counters gets a 502."""
+    people = [UserId(str(5000 + n)) for n in range(1000)]
+    for n, user in enumerate(people):
+        guild.joins(user, 10 + n / 100)
+    guild.tell(m.SampleFailed(request=UNDER_WAY, reason="http_502", forbidden=False, at_us=us(20)))
+    for at in (26, 28, 33):
+        guild.counters(at, A=1003)
+    assert guild.said(people[500])[:2] == (Status.CERTAIN, A)
+
+
+def test_a_join_that_was_recorded_while_the_turn_before_hung(guild: Guild):
+    """The disk hangs for 3 s: the sample of 10.1 waits, and Ben's event of 12.8 is taken before it."""
+    guild.joins(ANNA, 10)
+    guild.joins(BEN, 12.8)
+    sample = Sample(
+        requested_us=us(10.1),
+        answered_us=us(10.3),
+        session=SESSION,
+        counters=(msgspec.structs.replace(INVITES[A], uses=4), INVITES[B], INVITES[ONCE]),
+    )
+    decision = guild.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+    (fetch,) = [each for each in decision.effects if isinstance(each, FetchSample)]
+    assert fetch.after_s < 5
+
+
+def test_who_joins_while_a_join_of_the_future_waits_is_asked_for_at_once(guild: Guild):
+    """The host's clock was ten minutes ahead; it is set right, and the process starts again."""
+    guild.tell(guild.event(ANNA, 10, 610, (), bot=False))
+    guild.kill(us(12))
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(12)))
+    guild.counters(13)
+    cause = r.GatewayCause(session=NEW, number=1, lane="members")
+    join = m.RecordJoin(cause=cause, session=NEW, user=BEN, joined_at_us=us(20), arrived_us=us(20))
+    decision = guild.tell(join)
+    assert [each.after_s for each in decision.effects if isinstance(each, FetchSample)] == [0.0]
+
+
+def test_the_first_of_two_joins_that_are_told_out_of_order_is_no_rejoin(guild: Guild):
+    """Cut from 9 s on. Anna joins by A at 10, leaves at 11, is back at 20; a list at 21; RESUME at 40."""
+    guild.presence = msgspec.structs.replace(guild.presence, reconciled=False)
+    guild.lists(21, m.ListedMember(user=ANNA, joined_at_us=us(20), flags=1))
+    guild.presence = msgspec.structs.replace(guild.presence, reconciled=False)
+    guild.tell(guild.event(ANNA, 10, 40, (), bot=False))
+    first, _ = guild.state.members[ANNA]
+    assert (first.opened_us, first.rejoin) == (us(10), False)
+
+
+def test_who_joined_about_the_first_sample_by_a_slow_clock(guild: Guild):
+    """By A just before the first sample, heard just behind it; Discord's clock is 3 s ahead."""
+    guild.tell(guild.event(ANNA, 3.9, 1.2, (), bot=False))  # joined at 0.9 by our clock
+    for at in (1.4, 2.9, 7.9):
+        guild.counters(at)
+    assert guild.period().candidates != ("NI",), guild.period()
+    guild.hears(30, (ANNA, A, 5))
+    assert guild.said()[:2] == (Status.REPORTED, A)
+
+
+class ByHandAndVanity(Guild):
+    """Members are approved by hand, and there is a vanity URL."""
+
+    def __init__(self) -> None:
+        Life.__init__(self)
+        self.number = 0
+        self.tell(m.GuildCameUp(session=SESSION, at_us=us(0), approval=True, vanity=True))
+        self.lists(0.5)
+        self.counters(1)
+
+    def counters(
+        self, at_s: float, gone: InviteCode | None = None, also: tuple[r.Counter, ...] = (), **uses: int
+    ) -> None:
+        del gone, also, uses
+        t, vanity = us(at_s), r.Vanity(code="acme", uses=5)
+        sample = Sample(
+            requested_us=t, answered_us=t + 1, session=SESSION, counters=tuple(INVITES.values()), vanity=vanity
+        )
+        self.tell(m.SampleArrived(sample=sample, request=UNDER_WAY))
+
+
+def test_who_applied_by_the_vanity_url_before_the_bot_came():
+    guild = ByHandAndVanity()
+    guild.joins(ANNA, 100)
+    for at in (101, 103, 108):
+        guild.counters(at)
+    guild.hears(130, (ANNA, InviteCode("acme"), 6))
+    assert guild.said()[0] is Status.REPORTED
+
+
+def test_approval_that_is_switched_off_before_the_witness_speaks():
+    """Anna applied by A before the bot came and is let in at 100; nobody is approved by hand from 115 on."""
+    guild = ByHandAndVanity()
+    guild.joins(ANNA, 100)
+    for at in (101, 103, 108):
+        guild.counters(at)
+    guild.tell(m.GuildCameUp(session=SESSION, at_us=us(115), approval=False, vanity=True))
+    guild.counters(116)
+    guild.hears(130, (ANNA, A, 5))
+    assert guild.said() == (Status.REPORTED, A, STAFF)
