@@ -266,8 +266,9 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
     )
     if not message.name.startswith("GUILD_MEMBER_"):
         return Decision(presence=presence, drafts=drafts)
-    if message.name == "GUILD_MEMBER_ADD" and len(drafts) == 1:  # of whose join nothing is known that could take part
-        drafts = (*drafts, *_breaks_late(state, _broken("unreadable_event", message.at_us)))
+    lost = _broken("unreadable_event", message.at_us)
+    if message.name == "GUILD_MEMBER_ADD" and len(drafts) == 1 and _is_late(state, lost):
+        drafts = (*drafts, *_breaks(state, (lost,)))  # of a join of which too little is known to be taken in
     list_again, presence = ListMembers(session=presence.session), _unsure(presence)
     if presence.busy or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
         return Decision(presence=presence, drafts=drafts, effects=(list_again,))
@@ -286,16 +287,9 @@ def _came_up(
         drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
         effects = (Welcome(counting_since_us=since_us),)
     switched = _has_switched(state, presence, message)
-    same_session = state.baseline is not None and state.baseline.session == message.session
-    was_lost = message.lost_us and (message.replayed or not same_session)
-    since_us = message.lost_us if was_lost else message.at_us
-    breaks = [_broken(APPROVAL, message.at_us, since_us)] if switched else []
-    if message.lost_us and not same_session:
-        lost = _broken("session", message.at_us, message.lost_us)
-        breaks += [lost] if broken_since(state.gaps, lost) != state.gaps else []  # the open one sees to itself
-    drafts = (*drafts, *_breaks(state, (*breaks, *broken)))
+    drafts = (*drafts, *_breaks(state, (*_broken_before(state, message, switched=switched), *broken)))
     known = presence.session == message.session
-    ready = same_session and not state.broken and not switched
+    ready = _is_of_baseline(state, message) and not state.broken and not switched
     presence = msgspec.structs.replace(
         _moved(presence, Phase.LIVE if ready else Phase.SYNCING),
         session=message.session,
@@ -313,15 +307,31 @@ def _came_up(
     return Decision(presence=presence, drafts=drafts, effects=effects)
 
 
+def _is_of_baseline(state: GuildState, message: m.GuildCameUp) -> bool:
+    return state.baseline is not None and state.baseline.session == message.session
+
+
+def _broken_before(state: GuildState, message: m.GuildCameUp, *, switched: bool) -> Iterator[r.ContinuityBroken]:
+    """What was broken before the guild came up: told by a RESUME or in a new session, it may be since the connection
+    was lost.
+    """
+    is_new = not _is_of_baseline(state, message)
+    if switched:
+        since_us = message.lost_us if is_new or message.replayed else 0
+        yield _broken(APPROVAL, message.at_us, since_us)
+    lost = _broken("session", message.at_us, message.lost_us)
+    if message.lost_us and is_new and _is_late(state, lost):
+        yield lost
+
+
+def _is_late(state: GuildState, broken: r.ContinuityBroken) -> bool:
+    """Whether a gap was closed before it was told, which it makes doubtful; the open one sees to itself."""
+    return broken_since(state.gaps, broken) != state.gaps
+
+
 def _broken(reason: str, at_us: int, since_us: int = 0) -> r.ContinuityBroken:
     """Continuity is broken since then; what was closed just before, as clocks differ, is doubtful as well."""
     return r.ContinuityBroken(reason=reason, at_us=at_us, since_us=(since_us or at_us) - SKEW_US)
-
-
-def _breaks_late(state: GuildState, broken: r.ContinuityBroken) -> Iterator[r.Draft]:
-    """The same of what breaks the open gap by itself: nothing where no gap was closed since."""
-    if broken_since(state.gaps, broken) != state.gaps:
-        yield from _breaks(state, (broken,))
 
 
 def _breaks(state: GuildState, breaks: Sequence[r.ContinuityBroken]) -> Iterator[r.Draft]:

@@ -58,12 +58,15 @@ def _done_with(scan: Scan) -> list[Path]:
 def _due(scan: Scan, merge_files: int) -> Iterator[Sequence[SegmentFile]]:
     """Groups of files that follow one another, each worth to be one."""
     group: list[SegmentFile] = []
+    records = plain = 0
     for file in _tail(scan):
         group.append(file)
-        if _records(group) >= MERGE_RECORDS:
+        records += _records(file)
+        plain += not is_packed(file.path)
+        if records >= MERGE_RECORDS:
             yield group
-            group = []
-    if _records(group) and sum(not is_packed(file.path) for file in group) >= merge_files:
+            group, records, plain = [], 0, 0
+    if records and plain >= merge_files:
         yield group
 
 
@@ -73,11 +76,14 @@ def _tail(scan: Scan) -> Sequence[SegmentFile]:
     Those of which later files hold all are among them, since they go with the others.
     """
     tail: list[SegmentFile] = []
+    behind = 0
     for file in reversed(scan.files[:-1]):
-        small = _records([file]) <= min(_records(tail), MERGE_RECORDS - 1)
-        if _records([file]) and (not _is_sound(file, scan) or (is_packed(file.path) and not small)):
+        records = _records(file)
+        is_large = is_packed(file.path) and records > min(behind, MERGE_RECORDS - 1)
+        if records and (is_large or not _is_sound(file, scan)):
             break
         tail.append(file)
+        behind += records
     return tail[::-1]
 
 
@@ -86,9 +92,9 @@ def _is_sound(file: SegmentFile, scan: Scan) -> bool:
     return file not in scan.damaged and is_whole(file, scan.missing)
 
 
-def _records(files: Sequence[SegmentFile]) -> int:
-    """How many these sealed files hold."""
-    return sum(max(0, file.limit - file.first_gsn + 1) for file in files if file.limit is not None)
+def _records(file: SegmentFile) -> int:
+    """How many a sealed file holds."""
+    return 0 if file.limit is None else max(0, file.limit - file.first_gsn + 1)
 
 
 def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequence[SegmentFile]) -> None:
@@ -100,7 +106,7 @@ def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequen
     """
     number = group[-1].number
     frames = [spotted.frame for spotted in Scan(disk, tuple(group))]
-    if len(frames) != _records(group):
+    if len(frames) != sum(map(_records, group)):
         raise StorageError(f"not all of {group[0].path.name} to {group[-1].path.name} can be read any more")
     headers = [file.header for file in files if file.number <= number and file.header is not None]
     header = SegmentHeader(
