@@ -22,7 +22,6 @@ LEFT_UNKNOWN: Final = -1
 OPEN: Final = frozenset({Status.CANDIDATES, Status.LIKELY, Status.CONFLICT})
 """Statuses that wait for a person."""
 MOMENT_US: Final = 1_000
-_SECOND_US: Final = 1_000_000
 """The gateway tells to the microsecond when somebody joined and an invite was made, REST to the millisecond."""
 MAY_WAIT: Final = OPEN | {Status.REPORTED}
 """Who is reported waits only where that credits nobody: ``Period.is_case``."""
@@ -183,8 +182,8 @@ def identity(invite: "Counter | GapSource") -> str:
 
 
 def identity_of(code: InviteCode, created_at_us: int) -> str:
-    """The same of an invite that was created then, to the second: Discord's ways to tell a time of its own differ."""
-    return f"{code}/{created_at_us // _SECOND_US}"
+    """The same of an invite that was created then."""
+    return f"{code}/{created_at_us // MOMENT_US}"
 
 
 def is_same_moment(one_us: int, other_us: int) -> bool:
