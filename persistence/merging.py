@@ -104,11 +104,10 @@ def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequen
         DiskFull, NotConfirmed: when it could not be written; it is not there then.
         StorageError: when not all was read again that was there when the log was opened.
     """
-    number = group[-1].number
     frames = [spotted.frame for spotted in Scan(disk, tuple(group))]
     if len(frames) != sum(map(_records, group)):
         raise StorageError(f"not all of {group[0].path.name} to {group[-1].path.name} can be read any more")
-    headers = [file.header for file in files if file.number <= number and file.header is not None]
+    headers = [file.header for file in files if file.header is not None]
     header = SegmentHeader(
         format=SEGMENT_FORMAT,
         first_gsn=frames[0].record.gsn,
@@ -116,5 +115,5 @@ def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequen
         lineage=headers[-1].lineage,
         release=RELEASE,
     )
-    path = packed_path(folder, number)
+    path = packed_path(folder, group[-1].number)
     publish(disk, path, content_for(path, whole_segment(header, frames))).close()

@@ -177,6 +177,17 @@ def test_what_a_merged_file_was_made_of_stays_while_that_is_damaged():
     assert read(lives.disk) == bytes_of(lives.written)
 
 
+def test_and_while_it_is_cut_short_between_two_blocks_where_no_line_is_damaged():
+    lives = Lives()
+    for _ in range(5):
+        lives.live()
+    data = lives.disk.read(lives.path(3))
+    lives.disk.overwrite(lives.path(3), data[: [block.end for block in packed.blocks(data)][1]])
+    lives.opened().close()
+    assert "cannot be read" in lives.notes[0]
+    assert {"1.jsonl", "2.jsonl", "3.jsonl", "3.jsonl.zst"} <= set(lives.names())
+
+
 def hurt(lives: Lives) -> None:
     data = lives.disk.read(lives.path(3))
     lives.disk.overwrite(lives.path(3), data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
