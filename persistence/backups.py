@@ -39,7 +39,7 @@ one."""
 _OWNERS: Final = re.compile(rb"inviteledger (backup|restore)\b")
 """How the lock of one who writes here begins; it stays where that one was killed."""
 _WRITTEN: Final = re.compile(
-    r"((log/\d{10}\.jsonl(\.zst)?|checkpoints/\d+/[^/]+\.ckpt|marker|backup\.json)(\.new)?|quarantine/[^/]+)"
+    r"((log/\d{10}\.jsonl|checkpoints/\d+/[^/]+\.ckpt|marker|backup\.json)(\.new)?|quarantine/[^/]+)"
 )
 """Files that a copy writes, by their paths in ``unfinished/``."""
 _TOLD: Final = 3
