@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Where this is set, each of the hundred processes that the tests start would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo setup test run bench stress prove simulate fencing kills disk chaos planted mutate cases fmt lock clean
 

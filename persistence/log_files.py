@@ -31,7 +31,7 @@ class LogFile(msgspec.Struct, frozen=True, order=True):
 
     number: int
     packed: bool
-    path: Path
+    name: str
 
 
 def plain_path(folder: Path, number: int) -> Path:
@@ -50,7 +50,7 @@ def log_files(disk: Disk, folder: Path) -> list[LogFile]:
     for name in disk.names(folder):
         digits, suffix = name[:_DIGITS], name[_DIGITS:]
         if digits.isdigit() and suffix in (SUFFIX, PACKED_SUFFIX):
-            found.append(LogFile(int(digits), suffix == PACKED_SUFFIX, folder / name))
+            found.append(LogFile(int(digits), suffix == PACKED_SUFFIX, name))
     return sorted(found)
 
 

@@ -72,11 +72,12 @@ def survey(disk: Disk, folder: Path) -> Survey:
     files: list[SegmentFile] = []
     unreadable: list[Path] = []
     for each in reversed(log_files(disk, folder)):
-        header, first = _opening(disk, each.path)
+        path = folder / each.name
+        header, first = _opening(disk, path)
         if first is None:  # it neither holds nor ends anything
-            unreadable.append(each.path)
+            unreadable.append(path)
             continue
-        files.append(SegmentFile(number=each.number, path=each.path, first_gsn=first, limit=limit, header=header))
+        files.append(SegmentFile(number=each.number, path=path, first_gsn=first, limit=limit, header=header))
         limit = first - 1 if limit is None else min(limit, first - 1)
     return Survey(files=tuple(reversed(files)), unreadable=tuple(unreadable))
 

@@ -3,6 +3,7 @@
 ``mutants``: as dev, but the same examples each time, and none is made smaller: all that counts is that one fails.
 """
 
+import gc
 import os
 
 import pytest
@@ -27,3 +28,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 def pytest_xdist_auto_num_workers() -> int:
     """Two more than there are cores: half of the tests wait for sockets and processes most of their time."""
     return (os.cpu_count() or 1) + 2
+
+
+def pytest_collection_finish() -> None:
+    """The collector does not look at modules and tests again and again: a tenth of all time would go there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 10)

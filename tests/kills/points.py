@@ -80,9 +80,10 @@ def inventory(patterns: Sequence[str]) -> dict[Position, Point]:
     found: dict[Position, Point] = {}
     for path in sorted(path for pattern in patterns for path in ROOT.glob(pattern)):
         source = path.read_text(encoding="utf-8")
+        lines = source.splitlines()
         module = str(path.relative_to(ROOT))
         for function, number, node, where in _numbered(ast.parse(source)):
-            text = _first_line(source, node)
+            text = _first_line(lines, node)
             point = Point(
                 module, function, number, node.lineno, f"{text}{where and f' ({where})'}", _waits(node, where)
             )
@@ -165,5 +166,7 @@ AT_ONCE: Final = {
 """What is entered, or left, without waiting, by how its text begins."""
 
 
-def _first_line(source: str, node: ast.expr | ast.stmt) -> str:
-    return (ast.get_source_segment(source, node) or "").partition("\n")[0]
+def _first_line(lines: Sequence[str], node: ast.expr | ast.stmt) -> str:
+    """As ``ast.get_source_segment`` gives it, which splits the whole file each time; our lines are ASCII there."""
+    end = node.end_col_offset if node.end_lineno == node.lineno else None
+    return lines[node.lineno - 1][node.col_offset : end]

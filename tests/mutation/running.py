@@ -221,6 +221,7 @@ def path_of(module: str) -> Path:
 def functions_by_file() -> dict[str, list[FunctionType]]:
     """All functions that there are; looked for once, by the parent: the children inherit what was found."""
     found: dict[str, list[FunctionType]] = {}
+    gc.unfreeze()  # else what was collected by then is not among the objects
     for each in gc.get_objects():
         if isinstance(each, FunctionType):
             found.setdefault(each.__code__.co_filename, []).append(each)

