@@ -99,6 +99,7 @@ class CloudLayer:
         await self._reader.look()
         while self._reader.layout.epoch < epoch and not await self._write(Kind.FENCE):
             await self._reader.look()
+        self._reader.begin()
         summary = await self._read()
         await self._refuse_if_overtaken()
         if summary.lineage not in (self._found, lineage):
@@ -173,9 +174,6 @@ class CloudLayer:
         return True
 
     async def is_as_left(self) -> bool:
-        """An older copy may have as many segments, once what was lost was given to another store; not this epoch."""
-        if not await self._epochs.is_ours(self._epoch):
-            self._reader.was_put_back = True
         return await self._reader.is_as_left()
 
     async def is_claimed(self, epoch: int) -> bool:

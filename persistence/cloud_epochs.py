@@ -62,10 +62,6 @@ class CloudEpochs:
         """Whether anybody has claimed it."""
         return await self._objects.get(epoch_key(epoch)) is not None
 
-    async def is_ours(self, epoch: int) -> bool:
-        """Whether this process's claim is there still; of an epoch that it did not claim nobody can tell."""
-        return epoch not in self._claims or await self._objects.get(epoch_key(epoch)) == self._claims[epoch]
-
     async def _from(self, epoch: int) -> set[int]:
         after = epoch_key(epoch - 1) if epoch else EPOCHS
         return {number_of(key) async for key in self._objects.keys(EPOCHS, after=after)}

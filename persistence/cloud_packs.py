@@ -39,6 +39,8 @@ class Packer:
         """Whether there is enough to pack."""
         layout = self._reader.layout
         loose = sum(stretch.size for stretch in _tail(layout) if not stretch.packed)
+        if self._reader.has_shut_out:
+            return True
         return layout.k - self._reader.indexed >= PACK_SEGMENTS or loose >= PACK_BYTES
 
     async def pack(self) -> None:
@@ -104,15 +106,21 @@ class Packer:
         return packing
 
     async def _write_index(self) -> None:
-        """Writes the index of all segments that were read; of the older ones one stays."""
+        """Writes the index of all segments that were read; of the older ones one stays.
+
+        Raises:
+            StorageError: when they are gone: an index that came into an emptied store would be believed there.
+        """
         layout, verified = self._reader.layout.copy(), self._reader.chains.verified.copy()
         index = Index(layout=layout, verified=verified)
         put_id = self._randomness.token()
         data = await self._offload(lambda: index_bytes(index, put_id))
         key = index_key(layout.k)
+        if await self._reader.newest_there() is None:
+            raise StorageError("the cloud has no longer what was written into it: no index is made of that")
         await self._objects.put(key, data)  # there may be one: damaged, or of before the newest pack
         await self._read_back(key, data)
-        self._reader.indexed = layout.k
+        self._reader.indexed, self._reader.has_shut_out = layout.k, False
         for key in (await index_keys(self._objects))[:-KEPT_INDEXES]:
             await self._objects.delete(key)
 

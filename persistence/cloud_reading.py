@@ -47,6 +47,8 @@ class CloudReader:
 
     ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index;
     ``was_put_back``: whether what was known was found to be gone; whoever has seen to that begins anew.
+    ``has_shut_out``: whether segments that do not count were met behind the last index that was written: one of what
+    they were may lie there, and be the newer one.
     """
 
     def __init__(self, objects: Objects, offload: Offload, checkpoints: CloudCheckpoints) -> None:
@@ -55,7 +57,7 @@ class CloudReader:
         self._checkpoints = checkpoints
         self._notes: list[str] = []
         self._scrubbed_k: int | None = None
-        self.was_put_back = False
+        self.was_put_back = self.has_shut_out = False
         self.forget()
 
     # What is there
@@ -66,7 +68,7 @@ class CloudReader:
         Raises:
             NewerFormat: when a later release wrote one.
         """
-        if not self.layout.k or not await self._is_still_there(self.layout):
+        if not self.layout.k or not await self._has(self.layout.k, self.layout.digest):
             self.was_put_back = self.was_put_back or bool(self.layout.k)
             self.forget()
             await self._begin_at_an_index()
@@ -77,19 +79,34 @@ class CloudReader:
         self._looked_k = self.layout.k
 
     async def is_as_left(self) -> bool:
-        """Whether the segments since the last look are still in the store, by one list, and always were.
+        """Whether the segments are those that were read and written; what others wrote behind them is read.
 
-        The newest alone tells nothing: it may have been written since older ones went.
+        Asked by whoever writes.
         """
         if self.was_put_back:
             return False
-        before = self._looked_k
-        there = {number_of(key) async for key in self._objects.keys(SEGMENTS, after=segment_key(before - 1))}
-        if not there.issuperset(range(max(1, before), self.layout.k + 1)):
-            self.was_put_back = True
-            return False
+        newest = await self.newest_there()
+        self.was_put_back = newest is None
+        if newest is not None and newest > self.layout.k:
+            await self.look()
+            await self.verify()
         self._looked_k = self.layout.k
-        return True
+        return not self.was_put_back
+
+    async def newest_there(self) -> int | None:
+        """The number of the newest segment, by one list; None = of those since the last look not all are there.
+
+        The newest alone tells nothing: it may have been written since older ones went. Nor do numbers alone: an older
+        copy may have been laid over what is there. So the one with which the epoch began is compared.
+        """
+        before, k = self._looked_k, self.layout.k
+        there = {number_of(key) async for key in self._objects.keys(SEGMENTS, after=segment_key(before - 1))}
+        has_all = there.issuperset(range(max(1, before), k + 1)) and await self._has(*self._begun)
+        return max(there, default=0) if has_all else None
+
+    def begin(self) -> None:
+        """An epoch begins behind what was read: that has to stay what it is."""
+        self._begun = self.layout.k, self.layout.digest
 
     async def verify(self) -> None:
         """Follows every guild's chain through the records that are new.
@@ -184,6 +201,7 @@ class CloudReader:
         """The next look reads everything anew."""
         self.layout = Layout()
         self.indexed = self._looked_k = 0
+        self._begun = 0, ""
         self._base = Verified()
         self._guilds: dict[str, frozenset[bytes]] = {}
         self._kept: dict[str, bytes] = {}
@@ -194,7 +212,7 @@ class CloudReader:
         found = await newest_index(self._objects, self._offload, self._notes)
         if found is None:
             return
-        if not await self._is_still_there(found.layout):
+        if not await self._has(found.layout.k, found.layout.digest):
             if not await self._is_damaged(found.layout.k):
                 self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
                 return
@@ -203,9 +221,10 @@ class CloudReader:
         self.indexed = found.layout.k
         self._restart_chains(self._base.gsn)
 
-    async def _is_still_there(self, layout: Layout) -> bool:
-        data = await self._objects.get(segment_key(layout.k))
-        return data is not None and layout.digest in ("", digest_of(data))
+    async def _has(self, k: int, digest: str) -> bool:
+        """Whether a segment is there and the one of that digest ("" = nobody knows it); none (0) is always there."""
+        data = await self._objects.get(segment_key(k)) if k else b""
+        return data is not None and digest in ("", digest_of(data))
 
     async def _is_damaged(self, k: int) -> bool:
         """Whether a segment is there and not what anybody wrote: it tells nothing against the index behind it."""
@@ -237,6 +256,7 @@ class CloudReader:
             return
         before, previous = layout.k, layout.digest
         if not layout.take(header, digest, len(data or b"")):
+            self.has_shut_out = True
             self._notes.append(f"{key} {SHUT_OUT}: {_why_not(layout, header)}")
         else:
             if previous and header.previous not in ("", previous):

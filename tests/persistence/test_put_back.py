@@ -8,6 +8,7 @@ from itertools import count
 import pytest
 
 from ledger.errors import Corrupt, Stale, StorageError, WrongHistory
+from persistence import cloud_packs
 from persistence.following import PutBack
 from persistence.memory_objects import MemoryBucket
 from tests.persistence.making import RED
@@ -42,9 +43,16 @@ class Tending(Machine):
 
     async def lives(self, joins: int) -> None:
         await self.started()
+        await self.goes_on(joins)
+
+    async def goes_on(self, joins: int) -> None:
         for _ in range(joins):
             await self.join(RED)
             await self.tend()
+
+    async def packs(self) -> bool:
+        assert self.store.following is not None
+        return await self.store.following.layer.pack()
 
 
 async def restored(bucket: MemoryBucket) -> list[str]:
@@ -190,3 +198,47 @@ async def test_a_branch_that_wins_may_be_shorter_than_what_two_starts_without_th
     assert mine.store.following is not None
     assert mine.store.following.fenced
     assert not mine.store.is_in_doubt()
+
+
+@pytest.mark.parametrize("loss", ["emptied", "put back"])
+@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize("meanwhile", [0, 2, 12])
+@pytest.mark.parametrize("is_laid_over", [False, True])
+async def test_a_copy_that_is_laid_among_what_was_given_again_is_found_out(
+    loss: str, meanwhile: int, monkeypatch: pytest.MonkeyPatch, *, is_indexed: bool, is_laid_over: bool
+):
+    """As `aws s3 sync` or `cp -r` put a copy back, or, with what is there left alone, who undeletes versions."""
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(2)
+    earlier = bucket.copy()
+    await mine.goes_on(5)
+    if is_indexed:
+        with monkeypatch.context() as patch:
+            patch.setattr(cloud_packs, "PACK_SEGMENTS", 4)
+            assert await mine.packs()
+    backup = bucket.copy()
+    await mine.goes_on(3)
+    bucket.roll_back(MemoryBucket() if loss == "emptied" else earlier)
+    await mine.tend()
+    await mine.goes_on(meanwhile)
+    under, over = (bucket, backup) if is_laid_over else (backup, bucket)
+    bucket.objects = under.objects | over.objects
+    await mine.tend()
+    await mine.packs()
+    assert await restored(bucket) == await mine.users_of()
+
+
+async def test_no_index_of_what_is_gone_comes_into_an_emptied_cloud(monkeypatch: pytest.MonkeyPatch):
+    """It would be believed there: its last segment is."""
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 4)
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(5)
+    bucket.objects.clear()
+    await mine.join(RED)
+    await mine.upload()  # nobody has looked yet
+    with pytest.raises(StorageError, match="no index"):
+        await mine.packs()
+    await mine.tend()
+    assert await restored(bucket) == await mine.users_of()
