@@ -292,9 +292,25 @@ async def _feed(seat: Seat, source: Seat) -> str:
             break
         seat.took(batch)
         seat.fed += len(batch)
+    if source.readable and _is_all_missing(source, seat.gsn):
+        seat.do_without(source.gsn)
     if seat.gsn == source.gsn:
         seat.learn(msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads))
     return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
+
+
+def _is_all_missing(seat: Seat, after_gsn: int) -> bool:
+    """Whether a seat cannot read anything that it holds behind a gsn: its newest records have rotted."""
+    return any(first <= after_gsn + 1 and last == seat.gsn for first, last in _united(seat.summary.missing))
+
+
+def _united(gaps: Sequence[Gap]) -> list[Gap]:
+    """The same ranges, those that touch as one."""
+    united: list[Gap] = []
+    for first, last in gaps:
+        begin = united.pop()[0] if united and united[-1][1] + 1 == first else first
+        united.append((begin, last))
+    return united
 
 
 async def _lend_checkpoints(seat: Seat, source: Seat) -> None:

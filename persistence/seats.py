@@ -86,11 +86,15 @@ class Seat:
 
     def took(self, frames: Sequence[Frame]) -> None:
         """Notes a batch that is in the layer now; the gsns that it jumped over are missing there."""
-        first = frames[0].record.gsn
-        if first > self.gsn + 1:
-            missing = (*self.summary.missing, (self.gsn + 1, first - 1))
-            self.summary = msgspec.structs.replace(self.summary, missing=missing)
+        self.do_without(frames[0].record.gsn - 1)
         self.gsn = frames[-1].record.gsn
+
+    def do_without(self, gsn: int) -> None:
+        """Notes that what the layer has not yet, up to a gsn, nobody can give it: it goes on behind that."""
+        if gsn > self.gsn:
+            missing = (*self.summary.missing, (self.gsn + 1, gsn))
+            self.summary = msgspec.structs.replace(self.summary, missing=missing)
+            self.gsn = gsn
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""

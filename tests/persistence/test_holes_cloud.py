@@ -162,3 +162,32 @@ async def test_a_cloud_that_breaks_while_it_feeds_a_wiped_folder_leaves_no_hole_
     await new.join(RED)
     assert len(await bytes_in(new.log)) == 4
     assert await bytes_in(new.database) == await bytes_in(new.log)
+
+
+@pytest.mark.parametrize("fences", [0, 1, 2])
+@pytest.mark.parametrize("rotten", [1, 2])
+async def test_a_wiped_folder_starts_also_where_the_newest_records_in_the_cloud_have_rotted(rotten: int, fences: int):
+    bucket = MemoryBucket()
+    old = await Machine(bucket, "a").started()
+    for _ in range(4):
+        await old.join(RED)
+        await old.upload()
+    segments = sorted(key for key in bucket.objects if key.startswith("seg/"))
+    for life in range(fences):
+        await Machine(bucket, f"b{life}").started()
+    for key in segments[-rotten:]:
+        bucket.objects[key] = bucket.objects[key][:-1] + b"?"
+    new = Machine(bucket, "c")
+    for _ in range(2):
+        new.process()
+        report = await new.store.start()
+        assert report.missing == ((5 - rotten, 4),)
+    assert new.store.head_of(RED).seq == 4 - rotten
+    new.seqs = {RED: 4 - rotten}
+    assert (await new.join(RED)).head.gsn == 5, "no number is given twice"
+    await new.upload()
+    users = await new.users_of()
+    assert len(users) == 5 - rotten
+    assert await (await Machine(bucket, "d").started()).users_of() == users
+    assert await bytes_in(new.database) == await bytes_in(new.log) == await bytes_in(cloud_of(new))
+    await come_back(new.store)
