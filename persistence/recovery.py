@@ -20,7 +20,7 @@ from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, FencedLayer, Head, all_checkpoints, guild_frames
+from persistence.layer import Checkpoint, FencedLayer, Head, LayerSummary, all_checkpoints, guild_frames
 from persistence.salvage import Salvage
 from persistence.scan import Gap
 from persistence.seats import Seat
@@ -294,14 +294,25 @@ async def _feed(seat: Seat, source: Seat) -> str:
         seat.fed += len(batch)
     if source.readable and _is_all_missing(source, seat.gsn):
         seat.do_without(source.gsn)
-    if seat.gsn == source.gsn:
-        seat.learn(msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads))
+    if seat.healthy and seat.gsn == source.gsn:
+        with seat.minding():
+            seat.learn(await _summary_behind(seat, source))
     return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
 
 
 def _is_all_missing(seat: Seat, after_gsn: int) -> bool:
     """Whether a seat cannot read anything that it holds behind a gsn: its newest records have rotted."""
     return any(first <= after_gsn + 1 and last == seat.gsn for first, last in _united(seat.summary.missing))
+
+
+async def _summary_behind(seat: Seat, source: Seat) -> LayerSummary:
+    """What a seat holds that has got all from another.
+
+    Where that has a hole which the seat has not, the seat knows better where chains lead: it is read anew.
+    """
+    if _united(seat.summary.missing) != _united(source.summary.missing):
+        return await seat.layer.fill(())
+    return msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads)
 
 
 def _united(gaps: Sequence[Gap]) -> list[Gap]:

@@ -318,3 +318,24 @@ async def test_what_only_a_cloud_that_was_away_has_comes_back_with_it(gsn: int, 
     await machine.upload()
     other = await Machine(bucket, "b").started()
     await joining.judge(other.store)
+
+
+@pytest.mark.parametrize("before", [1, 2])
+async def test_who_has_what_the_winner_lost_right_before_their_branches_part_goes_on_from_there(before: int):
+    """It cannot be told whose the winner's lost record was; but the chain through it leads to the winner's newest."""
+    log, database, joining = MemoryLayer("log"), MemoryLayer("database"), Joining()
+    both = Store((log, database), TestClock(), TestRandomness())
+    await both.start()
+    await joining.join(both, RED, before)
+    for layer, lives in ((database, 1), (log, 2)):
+        for _ in range(lives):
+            alone = Store((layer,), TestClock(), TestRandomness())
+            await alone.start()
+        await joining.join(alone, RED)
+        await joining.join(alone, BLUE)
+    log.lose(before, before)
+    store = Store((log, database), TestClock(), TestRandomness())
+    await store.start()
+    assert store.head_of(RED).seq == before + 1
+    await handed_out(store)
+    await joining.judge(store)
