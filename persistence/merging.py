@@ -1,10 +1,11 @@
 """Merging: many files of a log become one, packed; those that it was made of go a whole opening later.
 
-Rules: only sealed files that miss nothing are merged, never the newest. A merged file takes the number of its last
-and comes behind that, so it holds all of them by the rule of ``persistence/scan.py``, whichever are still there:
-at no moment do names have to change together. It gets its name when its content is durable. What was merged goes only
-after another opening has read the merged file whole. That is merged once more as soon as what came since is as much:
-so there are few, however often a bot is started, and each record is copied a few times at most.
+Rules: only sealed files that miss nothing are merged, never the newest. A merged file takes the number of the last
+that holds any of its records, a plain one, so that no other has taken it; it comes behind that, so it holds all of
+them by the rule of ``persistence/scan.py``, whichever are still there: at no moment do names have to change together.
+It gets its name when its content is durable. What was merged goes only after another opening has read the merged file
+whole. That is merged once more as soon as what came since is as much: so there are few, however often a bot is
+started, and each record is copied a few times at most.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,14 +57,14 @@ def _done_with(scan: Scan) -> list[Path]:
 
 
 def _due(scan: Scan, merge_files: int) -> Iterator[Sequence[SegmentFile]]:
-    """Groups of files that follow one another, each worth to be one."""
+    """Groups of files that follow one another, each worth to be one; the last that holds records is a plain one."""
     group: list[SegmentFile] = []
     records = plain = 0
     for file in _tail(scan):
         group.append(file)
         records += _records(file)
         plain += not is_packed(file.path)
-        if records >= MERGE_RECORDS:
+        if records >= MERGE_RECORDS and _records(file) and not is_packed(file.path):
             yield group
             group, records, plain = [], 0, 0
     if records and plain >= merge_files:
@@ -115,5 +116,5 @@ def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequen
         lineage=headers[-1].lineage,
         release=RELEASE,
     )
-    path = packed_path(folder, group[-1].number)
+    path = packed_path(folder, max(file.number for file in group if _records(file)))
     publish(disk, path, content_for(path, whole_segment(header, frames))).close()

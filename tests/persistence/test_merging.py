@@ -90,6 +90,25 @@ def test_who_reads_sees_no_difference():
     assert read(lives.disk) == bytes_of(lives.written)
 
 
+def test_no_merged_file_takes_the_place_of_another(monkeypatch: pytest.MonkeyPatch):
+    """What this opening has read of it lies elsewhere in the new one; and one that cannot be kept goes again."""
+    monkeypatch.setattr(merging, "MERGE_RECORDS", 20)
+    lives = Lives()
+    for batches in (8, 0, 0, 0, 3, 0, 0, 0, 5, 0, 0):
+        before = [(path, lives.disk.identity(path)) for path in merged_paths(lives)]
+        log = lives.opened()
+        assert all(lives.disk.identity(path) in {identity, None} for path, identity in before)
+        assert log.guild_lines(RED, 0) == bytes_of([frame for frame in lives.written if frame.record.guild == RED])
+        for _ in range(batches):
+            log.append(batch := lives.chain.batch(RED, BLUE))
+            lives.written += batch
+        log.close()
+
+
+def merged_paths(lives: Lives) -> list[Path]:
+    return [FOLDER / name for name in lives.disk.names(FOLDER) if is_packed(FOLDER / name)]
+
+
 def test_however_often_a_bot_is_started_there_are_few_files_and_records_are_copied_seldom():
     lives, copied, most = Lives(), 0, 0
     for _ in range(200):
