@@ -60,11 +60,14 @@ def blocks(data: bytes) -> Iterator[Block]:
 
 
 def length_of(head: bytes) -> int:
-    """How many bytes a block takes, by its first ``HEAD_BYTES``; 0 = these are no block's."""
+    """How many bytes a block takes, by its first ``HEAD_BYTES``; 0 = these are no block's.
+
+    One of nothing is never written; where a disk left zeros, their checksum would be that of nothing.
+    """
     if len(head) < HEAD_BYTES or not head.startswith(_MAGIC):
         return 0
     length: int = _SEAL.unpack_from(head, len(_MAGIC))[0]
-    return HEAD_BYTES + length
+    return HEAD_BYTES + length if length else 0
 
 
 def block_at(data: bytes, offset: int) -> Block:

@@ -68,3 +68,11 @@ def test_garbage_is_one_damaged_block():
 def test_an_address_tells_block_and_byte(block: int, within: int):
     assert split(address(block, within)) == (block, within)
     assert address(block, within) < 1 << 64, "the index keeps it in so many bits"
+
+
+def test_zeros_that_a_disk_left_from_anywhere_on_are_damage():
+    data = pack(DATA)
+    for size in range(len(data.rstrip(b"\0"))):
+        ends = [block.end for block in blocks(data) if block.end <= size]
+        left = unpacked(data[:size] + bytes(len(data) - size))
+        assert left == [*unpacked(data)[: len(ends)], None]
