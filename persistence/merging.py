@@ -1,14 +1,13 @@
 """Merging: many files of a log become one, packed; those that it was made of go a whole opening later.
 
-Rules: only sealed files that miss nothing are merged, never the newest. A merged file takes the number of the last
-that holds any of its records, a plain one, so that no other has taken it; it comes behind that, so it holds all of
-them by the rule of ``persistence/scan.py``, whichever are still there: at no moment do names have to change together.
-It gets its name when its content is durable. What was merged goes only after another opening has read the merged file
-whole. That is merged once more as soon as what came since is as much: so there are few, however often a bot is
-started, and each record is copied a few times at most.
+Rules: only sealed files that miss nothing are merged, never the newest. A merged file takes the number of its last
+and comes behind that, where no other lies, so it holds all of them by the rule of ``persistence/scan.py``, whichever
+are still there: at no moment do names have to change together. It gets its name when its content is durable. What was
+merged goes only after another opening has read the merged file whole. That is merged once more as soon as what came
+since is as much: so there are few, however often a bot is started, and each record is copied a few times at most.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -57,18 +56,29 @@ def _done_with(scan: Scan) -> list[Path]:
 
 
 def _due(scan: Scan, merge_files: int) -> Iterator[Sequence[SegmentFile]]:
-    """Groups of files that follow one another, each worth to be one; the last that holds records is a plain one."""
+    """Groups of files that follow one another, each worth to be one, which may have its last one's number."""
+    taken = {file.path for file in scan.files}
     group: list[SegmentFile] = []
     records = plain = 0
     for file in _tail(scan):
         group.append(file)
         records += _records(file)
         plain += not is_packed(file.path)
-        if records >= MERGE_RECORDS and _records(file) and not is_packed(file.path):
+        if records >= MERGE_RECORDS and _may_end(file, taken):
             yield group
             group, records, plain = [], 0, 0
-    if records and plain >= merge_files:
+    while group and not _may_end(group[-1], taken):
+        group.pop()
+    if group and plain >= merge_files:
         yield group
+
+
+def _may_end(file: SegmentFile, taken: Container[Path]) -> bool:
+    """Whether a merged file may take its number: what it holds is to come there, and no other file lies there.
+
+    That other may be one that was merged already, or what is left of a damaged one, of which this one holds the rest.
+    """
+    return _records(file) > 0 and packed_path(file.path.parent, file.number) not in taken
 
 
 def _tail(scan: Scan) -> Sequence[SegmentFile]:
@@ -116,5 +126,5 @@ def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequen
         lineage=headers[-1].lineage,
         release=RELEASE,
     )
-    path = packed_path(folder, max(file.number for file in group if _records(file)))
+    path = packed_path(folder, group[-1].number)
     publish(disk, path, content_for(path, whole_segment(header, frames))).close()

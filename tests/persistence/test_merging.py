@@ -105,6 +105,23 @@ def test_no_merged_file_takes_the_place_of_another(monkeypatch: pytest.MonkeyPat
         log.close()
 
 
+@pytest.mark.parametrize("merge_records", range(2, 8))
+def test_nor_that_of_what_is_left_of_a_damaged_one(merge_records: int, monkeypatch: pytest.MonkeyPatch):
+    """All but its last block has rotted while the file of the same number is still there, and holds some of that."""
+    lives = Lives()
+    for _ in range(5):
+        lives.live(2)
+    (merged,) = merged_paths(lives)
+    data = bytearray(lives.disk.read(merged))
+    for block in list(packed.blocks(bytes(data)))[:-1]:
+        data[block.end - 1] ^= 1
+    lives.disk.overwrite(merged, bytes(data))
+    monkeypatch.setattr(merging, "MERGE_RECORDS", merge_records)
+    for _ in range(5):
+        lives.live()
+        assert read(lives.disk) == bytes_of(lives.written)
+
+
 def merged_paths(lives: Lives) -> list[Path]:
     return [FOLDER / name for name in lives.disk.names(FOLDER) if is_packed(FOLDER / name)]
 
