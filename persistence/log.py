@@ -127,7 +127,7 @@ class Log:
 
     def reread(self, gsn: int) -> Iterator[list[Frame]]:
         """The same a piece at a time, and a line that is not what was written ends it (``persistence/patrol.py``)."""
-        return patrol(self._disk, lambda: self._openings, gsn)
+        return patrol(self._disk, lambda: self._openings, gsn, self._opened().scan.missing)
 
     def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         """Puts frames back into the holes, file by file, each replaced at once; then reads all anew."""

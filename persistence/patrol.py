@@ -1,8 +1,8 @@
 """Going through a log's files once more while it is written: piece by piece, each read from the disk anew.
 
 Where ``persistence/scan.py`` works out what may be believed of files that an earlier process left, here all of a log
-is known to be durable: a line that is not what was written is damage. Only what a later file does not hold counts.
-Blocking.
+is known to be durable: a line that is not what was written is damage, but where a hole is known, which nobody could
+fill: damage is left there as it is. Only what a later file does not hold counts. Blocking.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +14,7 @@ from ledger.errors import Corrupt
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.log_files import piece_at
+from persistence.scan import Gap
 from persistence.segments import Bad
 
 
@@ -24,17 +25,20 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
     first_gsn: int
 
 
-def patrol(disk: Disk, openings: Callable[[], Sequence[Opening]], gsn: int) -> Iterator[list[Frame]]:
+def patrol(
+    disk: Disk, openings: Callable[[], Sequence[Opening]], gsn: int, holes: Sequence[Gap]
+) -> Iterator[list[Frame]]:
     """The frames behind a gsn that count, in order; a list for each piece of a file, empty where none was wanted.
 
     ``openings``: all files in the order in which they were begun, as they are now: files may be begun meanwhile.
+    ``holes``: what was found to be missing when the log was opened.
 
     Raises:
         Corrupt: at a line that is not what was written.
         StorageError: when a file cannot be read.
     """
     while (number := _holder(openings(), gsn + 1)) is not None:
-        for piece in _pieces(disk, openings, number):
+        for piece in _pieces(disk, openings, number, holes):
             wanted = [frame for frame in piece if frame.record.gsn > gsn]
             gsn = wanted[-1].record.gsn if wanted else gsn
             yield wanted
@@ -44,7 +48,9 @@ def patrol(disk: Disk, openings: Callable[[], Sequence[Opening]], gsn: int) -> I
         gsn = max(gsn, limit)
 
 
-def _pieces(disk: Disk, openings: Callable[[], Sequence[Opening]], number: int) -> Iterator[list[Frame]]:
+def _pieces(
+    disk: Disk, openings: Callable[[], Sequence[Opening]], number: int, holes: Sequence[Gap]
+) -> Iterator[list[Frame]]:
     """The frames of a file that count, from its beginning on."""
     file = openings()[number]
     at = file.first_gsn - 1
@@ -55,7 +61,7 @@ def _pieces(disk: Disk, openings: Callable[[], Sequence[Opening]], number: int) 
         for line in found:
             if limit is not None and at >= limit:
                 break
-            if isinstance(line.content, Bad):
+            if isinstance(line.content, Bad) and not any(first - 1 <= at <= last for first, last in holes):
                 raise Corrupt(f"{file.path.name}@{line.offset}", line.content.why)
             if isinstance(line.content, Frame):
                 at = line.content.record.gsn

@@ -11,7 +11,7 @@ from typing import Final
 
 from ledger.errors import Corrupt
 from persistence.frames import Frame
-from persistence.scan import Gap
+from persistence.scan import Gap, united
 from persistence.seats import Seat
 
 WITNESSED_RECORDS: Final = 1_000_000
@@ -102,4 +102,4 @@ class Walk:
 
 
 def _is_known(gap: Gap, holes: Sequence[Gap]) -> bool:
-    return any(first <= gap[0] and gap[1] <= last for first, last in holes)
+    return any(first <= gap[0] and gap[1] <= last for first, last in united(holes))

@@ -22,7 +22,7 @@ from persistence.chains import NO_HEAD
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, FencedLayer, Head, LayerSummary, all_checkpoints, guild_frames
 from persistence.salvage import Salvage
-from persistence.scan import Gap
+from persistence.scan import Gap, united
 from persistence.seats import Seat
 
 UNREAD_EPOCHS: Final = 100_000
@@ -302,7 +302,7 @@ async def _feed(seat: Seat, source: Seat) -> str:
 
 def _is_all_missing(seat: Seat, after_gsn: int) -> bool:
     """Whether a seat cannot read anything that it holds behind a gsn: its newest records have rotted."""
-    return any(first <= after_gsn + 1 and last == seat.gsn for first, last in _united(seat.summary.missing))
+    return any(first <= after_gsn + 1 and last == seat.gsn for first, last in united(seat.summary.missing))
 
 
 async def _summary_behind(seat: Seat, source: Seat) -> LayerSummary:
@@ -310,18 +310,9 @@ async def _summary_behind(seat: Seat, source: Seat) -> LayerSummary:
 
     Where that has a hole which the seat has not, the seat knows better where chains lead: it is read anew.
     """
-    if _united(seat.summary.missing) != _united(source.summary.missing):
+    if united(seat.summary.missing) != united(source.summary.missing):
         return await seat.layer.fill(())
     return msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads)
-
-
-def _united(gaps: Sequence[Gap]) -> list[Gap]:
-    """The same ranges, those that touch as one."""
-    united: list[Gap] = []
-    for first, last in gaps:
-        begin = united.pop()[0] if united and united[-1][1] + 1 == first else first
-        united.append((begin, last))
-    return united
 
 
 async def _lend_checkpoints(seat: Seat, source: Seat) -> None:

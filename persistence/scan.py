@@ -106,6 +106,15 @@ def runs(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
     return [frames[start:end] for start, end in pairwise([0, *jumps, len(frames)])]
 
 
+def united(gaps: Sequence[Gap]) -> list[Gap]:
+    """The same ranges, in order; those that touch as one."""
+    whole: list[Gap] = []
+    for first, last in gaps:
+        begin = whole.pop()[0] if whole and whole[-1][1] + 1 == first else first
+        whole.append((begin, last))
+    return whole
+
+
 def pieces(
     files: Sequence[SegmentFile], missing: Sequence[Gap], frames: Sequence[Frame]
 ) -> list[tuple[SegmentFile, list[Frame]]]:

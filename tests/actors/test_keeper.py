@@ -243,6 +243,21 @@ async def test_a_bit_that_flips_in_an_old_record_is_found_by_the_scrub_and_mende
         assert not bot.events("bot.stopped")
 
 
+async def test_what_is_in_no_layer_any_more_is_a_fault_of_no_scrub(world: World):
+    async with kept(world) as bot:
+        await bot.joined(*range(1, 20))
+        frames = await everything(bot.counting)
+    for layer in LAYERS:
+        world.flip(layer, mark_of(frames[0]), first=True)
+    async with kept(world) as bot:
+        await bot.joined(100)
+        assert {bytes(frame) for frame in frames} - {*await everything(bot.counting)} == {frames[0]}
+        await scrubbed(bot)
+        await scrubbed(bot)
+        assert not bot.events("backup.differs")
+        assert not bot.events("layer.failed")
+
+
 async def test_a_line_of_the_log_that_holds_no_record_is_looked_at_as_well(world: World):
     async with kept(world) as bot:
         await bot.joined(*range(1, 10))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ledger.errors import DiskFull, LayerRefused, StorageError
+from ledger.errors import Corrupt, DiskFull, LayerRefused, StorageError
 from ledger.ids import GuildId
 from persistence.disk import RealDisk
 from persistence.layer import LayerSummary
@@ -17,12 +17,14 @@ from persistence.local import LocalLayer
 from persistence.memory import MemoryLayer
 from persistence.memory_objects import MemoryBucket
 from persistence.offload import inline
+from persistence.proofs import Walk
 from persistence.salvage import FileSalvage
 from persistence.sqlite import SqliteLayer
 from persistence.store import Store
-from tests.persistence.forks import handed_out, nothing_fails
-from tests.persistence.holes import BEFORE, GOING_ON, RECORDS, Hole, Joining, come_back, cut_through, through
+from tests.persistence.forks import DATA, handed_out, nothing_fails
+from tests.persistence.holes import BEFORE, GOING_ON, RECORDS, Hole, Joining, come_back, cut_through, rot, through
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
+from tests.persistence.simdisk import SimDisk
 from tests.persistence.test_store import FailsOnce
 from tests.persistence.test_store_cloud import Machine
 
@@ -339,3 +341,30 @@ async def test_who_has_what_the_winner_lost_right_before_their_branches_part_goe
     assert store.head_of(RED).seq == before + 1
     await handed_out(store)
     await joining.judge(store)
+
+
+@pytest.mark.parametrize("rotten", [(1,), (2,), (3, 4), (1, 2, 3), (4, 5), (6,), (2, 5)])
+async def test_a_walk_through_the_log_passes_what_is_known_to_be_missing_and_nothing_else(rotten: tuple[int, ...]):
+    """Two files of three records each; the last one of a file may have rotted, and the first one of the next."""
+    disk, joining = SimDisk(), Joining()
+    for _ in range(2):
+        store = Store((LocalLayer(disk, DATA, inline),), TestClock(), TestRandomness())
+        await store.start()
+        for _ in range(3):
+            await joining.join(store, RED)
+        await store.close()
+    lines = [frame.data async for frame in LocalLayer(disk, DATA, inline).frames_after(0)]
+    rot(disk, DATA / "log", *(lines[gsn - 1] for gsn in rotten))
+    store = Store((LocalLayer(disk, DATA, inline),), TestClock(), TestRandomness())
+    await store.start()
+    await walked(store)
+    rot(disk, DATA / "log", *(line for line in lines if lines.index(line) + 1 not in rotten))
+    with pytest.raises(Corrupt):
+        await walked(store)
+
+
+async def walked(store: Store) -> None:
+    """Once through the log."""
+    walk = Walk(store.witness, 0)
+    while walk.gsn < store.newest_gsn():
+        await store.look_into("log", lambda seat: walk.step(seat, store.newest_gsn()))
