@@ -297,6 +297,7 @@ async def _feed(seat: Seat, source: Seat) -> str:
     if seat.healthy and seat.gsn == source.gsn:
         with seat.minding():
             seat.learn(await _summary_behind(seat, source))
+            seat.do_without(source.gsn)  # whoever was read anew ends where its records do
     return f"{seat.name} ended at gsn {start} and got {seat.fed} records from {source.name}"
 
 

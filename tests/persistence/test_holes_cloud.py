@@ -191,3 +191,27 @@ async def test_a_wiped_folder_starts_also_where_the_newest_records_in_the_cloud_
     assert await (await Machine(bucket, "d").started()).users_of() == users
     assert await bytes_in(new.database) == await bytes_in(new.log) == await bytes_in(cloud_of(new))
     await come_back(new.store)
+
+
+async def test_a_folder_that_has_what_the_winner_in_the_cloud_lost_first_starts_without_what_that_lost_last():
+    """Its own branch parts right behind what only it has; the newest record of all is in no layer."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    mine.cut_off()
+    await mine.join(RED)
+    other = await Machine(bucket, "b").started()
+    for guild in (RED, BLUE, RED):
+        await other.join(guild)
+        await other.upload()
+    held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
+    for key in (held[0], held[-1]):
+        bucket.objects[key] = bucket.objects[key][:-1] + b"?"
+    mine.connect()
+    mine.process()
+    report = await mine.store.start()
+    assert (4, 4) in report.missing
+    assert mine.store.head_of(RED).seq == 2
+    await handed_out(mine.store)
+    assert sorted(user for _, user in await joined(mine.store)) == ["10001", "10002", "11001", "11002"]
