@@ -240,3 +240,31 @@ async def test_whoever_abandons_the_history_begins_a_new_one_and_the_cloud_keeps
     with pytest.raises(StorageError):
         await following.ask()
     assert sorted(ledger.sky.rglob("*")) == before
+
+
+async def test_an_empty_folder_and_a_cloud_whose_newest_records_have_rotted(ledger: Ledger):
+    store = await ledger.start()
+    (appended,) = await store.append([joins(RED, 3, 4)])
+    assert isinstance(appended, Appended)
+    await ledger.upload()
+    await store.close()
+    segment = max((ledger.sky / "seg").iterdir())
+    segment.write_bytes(segment.read_bytes()[:-1] + b"?")
+    ledger.lose_all_here()
+    for _ in range(3):
+        store = await ledger.start()
+        assert await ledger.seqs() == KNOWN
+        assert ledger.report is not None
+        assert ledger.report.missing == ((6, 6),)
+        await store.close()
+    store = await ledger.start()
+    (appended,) = await store.append([joins(RED, 3, 5)])
+    assert isinstance(appended, Appended)
+    assert appended.records[0].gsn == 7
+    await ledger.upload()
+    await store.close()
+    for layer in (ledger.lose_log, ledger.lose_database, ledger.lose_all_here):
+        layer()
+        store = await ledger.start()
+        assert await ledger.seqs() == {**KNOWN, RED: 4}
+        await store.close()
