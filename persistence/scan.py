@@ -123,7 +123,7 @@ def pieces(
     For what lies before the first file, a file that has to be made stands in the list.
     """
     found: list[tuple[SegmentFile, list[Frame]]] = []
-    for file in (*_lost_first(files), *files):
+    for file in _from_the_first_on(files):
         last = -1 if file.limit is None else file.limit
         gaps = [gap for gap in missing if file.first_gsn <= gap[0] <= last]
         wanted = [frame for frame in frames if any(a <= frame.record.gsn <= b for a, b in gaps)]
@@ -139,12 +139,16 @@ def is_whole(file: SegmentFile, missing: Sequence[Gap]) -> bool:
     return not any(first <= file.limit and last >= file.first_gsn for first, last in missing)
 
 
-def _lost_first(files: Sequence[SegmentFile]) -> list[SegmentFile]:
+def _from_the_first_on(files: Sequence[SegmentFile]) -> Sequence[SegmentFile]:
+    """The files, and before them one that has to be made; where no number is left for it, the first holds it all."""
     if not files or files[0].first_gsn == 1:
-        return []
-    number, limit = files[0].number - 1, files[0].first_gsn - 1
-    path = plain_path(files[0].path.parent, number)
-    return [SegmentFile(number=number, path=path, first_gsn=1, limit=limit, header=None)]
+        return files
+    first = files[0]
+    if first.number == 0:
+        return [msgspec.structs.replace(first, first_gsn=1, header=None), *files[1:]]
+    number, limit = first.number - 1, first.first_gsn - 1
+    path = plain_path(first.path.parent, number)
+    return [SegmentFile(number=number, path=path, first_gsn=1, limit=limit, header=None), *files]
 
 
 def _opening(disk: Disk, path: Path) -> tuple[SegmentHeader | None, int | None]:

@@ -230,3 +230,21 @@ def test_a_superseded_file_that_began_later_makes_no_hole():
     reading = read_log(disk, FOLDER)
     assert [frame.record.epoch for frame in reading] == [1, 1, 2]
     assert reading.notes() == ()
+
+
+def test_the_beginning_of_a_log_may_be_lost_again_and_again():
+    """What was lost first lies in a file before the first one; of that the beginning may rot as well."""
+    disk, chain = SimDisk(), Chain()
+    log = opened(disk)
+    written = [frame for _ in range(6) for frame in chain.batch(RED)]
+    log.append(written)
+    log.close()
+    for number, lost in ((1, 3), (0, 2), (0, 1)):
+        path = FOLDER / f"{number:010d}.jsonl"
+        data = disk.read(path)
+        at = data.find(written[lost].data) - 1
+        disk.overwrite(path, b"?" * at + data[at:])
+        log = opened(disk)
+        log.fill(written)
+        log.close()
+        assert read(disk) == bytes_of(written)
