@@ -36,11 +36,11 @@ class Packer:
         self._reader = reader
 
     def is_due(self) -> bool:
-        """Whether there is enough to pack."""
+        """Whether there is enough to pack, or an index to be renewed."""
         layout = self._reader.layout
-        loose = sum(stretch.size for stretch in _tail(layout) if not stretch.packed)
         if self._reader.has_shut_out:
             return True
+        loose = sum(stretch.size for stretch in _tail(layout) if not stretch.packed)
         return layout.k - self._reader.indexed >= PACK_SEGMENTS or loose >= PACK_BYTES
 
     async def pack(self) -> None:
