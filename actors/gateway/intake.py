@@ -1,6 +1,7 @@
 """From a dispatch to the guild's mailbox: stamped, translated, told. It never raises and never waits.
 
-It also knows which guilds READY has announced, and tells those that READY no longer names that we were removed.
+It also knows which guilds READY has announced, and tells those that READY no longer names that we were removed; and,
+of each that has not come since, when the connection was lost on which it was last there.
 What a dispatch means is ``translate``'s business, where it comes from ``client``'s.
 """
 
@@ -69,6 +70,7 @@ class Intake:
         self._stopped = False
         self._is_replaying = False
         self.lost_us = lost_us
+        self._lost_of: dict[GuildId, int] = {}
 
     def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
         """Takes one dispatch."""
@@ -117,17 +119,26 @@ class Intake:
             return
         self._awaited, self._began_s = set(listed), self._clock.monotonic_s()
         self._log.info("gateway.session_began", session=heard.session, guilds=len(listed))
-        for guild in self._roster.here():
-            if guild not in listed and self._is_ours(guild):
+        for guild in filter(self._is_ours, self._roster.here()):
+            self._lost_of.setdefault(guild, self.lost_us)
+            if guild not in listed:
                 self._tell(Told(guild=guild, message=m.RemoveGuild(at_us=heard.arrived_us)))
 
     def _tell(self, told: Told) -> None:
         match told.message:
-            case m.GuildCameUp() | m.GuildWentAway() | m.RemoveGuild():
+            case m.GuildCameUp():
+                self._awaited.discard(told.guild)
+                told = msgspec.structs.replace(told, message=self._since_its_loss(told.guild, told.message))
+            case m.GuildWentAway() | m.RemoveGuild():
                 self._awaited.discard(told.guild)
             case _:
                 pass
         self._mind(told.guild, self._roster.tell(told.guild, told.message))
+
+    def _since_its_loss(self, guild: GuildId, greeting: m.GuildCameUp) -> m.GuildCameUp:
+        """A connection may be lost again before all of READY's guilds have come: for those the first loss counts."""
+        lost_us = self._lost_of.pop(guild, greeting.lost_us)
+        return msgspec.structs.replace(greeting, lost_us=min(lost_us, greeting.lost_us))
 
     def _mind(self, guild: GuildId, admission: Admission) -> None:
         """Says that a guild's mailbox takes nothing, once until it takes something again; it counts by itself."""

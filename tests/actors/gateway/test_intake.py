@@ -35,9 +35,9 @@ class Ward:
     def keep(self, digest: str, payload: bytes) -> None:
         self.kept[digest] = payload
 
-    def hear(self, name: str, payload: object) -> None:
+    def hear(self, name: str, payload: object, session: str = "s") -> None:
         self.number += 1
-        self.intake.hear(name, payload, SessionId("s"), self.number)
+        self.intake.hear(name, payload, SessionId(session), self.number)
 
     def waiting(self, guild: str) -> tuple[int, int, int]:
         return self.addresses[GuildId(guild)].statistics().waiting
@@ -132,6 +132,25 @@ def test_a_new_session_tells_when_the_one_before_was_last_heard_of(ward: Ward, l
     first, second = (each for each in roster.told if isinstance(each, m.GuildCameUp))
     assert first.lost_us == 0
     assert before_us <= second.lost_us + 30_000_000 <= after_us
+
+
+def test_a_guild_that_a_session_never_told_of_was_lost_with_the_session_before(ward: Ward, log: FilteringBoundLogger):
+    """READY is there, but the connection is lost again before this guild's GUILD_CREATE: a shard has thousands."""
+    roster = Listening(ward.clock)
+    ward.intake = Intake(roster=roster, clock=ward.clock, keep=ward.keep, tally=ward.tally, slot=(1, 2), log=log)
+    late, soon = ({"id": str(1 << 22), "features": []}, {"id": str(3 << 22), "features": []})
+    for guild in (late, soon):
+        ward.hear("GUILD_CREATE", guild, "s1")
+    ward.intake.expect_replay(silent_s=30.0)
+    ward.hear("READY", {"guilds": [late, soon]}, "s2")
+    ward.hear("GUILD_CREATE", soon, "s2")
+    ward.intake.expect_replay(silent_s=10.0)
+    ward.hear("READY", {"guilds": [late, soon]}, "s3")
+    for guild in (late, soon, late):
+        ward.hear("GUILD_CREATE", guild, "s3")
+    told = [each for each in roster.told if isinstance(each, m.GuildCameUp)]
+    now_us = ward.clock.stamp_us()
+    assert [round((now_us - each.lost_us) / 1_000_000) for each in told[2:]] == [30, 30, 10, 10]
 
 
 def test_half_a_surrogate_pair_is_an_event_that_cannot_be_read(ward: Ward):
