@@ -266,7 +266,7 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
     )
     if not message.name.startswith("GUILD_MEMBER_"):
         return Decision(presence=presence, drafts=drafts)
-    lost = _broken("unreadable_event", message.at_us)
+    lost = _broken("unreadable_event", message.at_us, message.lost_us)
     if message.name == "GUILD_MEMBER_ADD" and len(drafts) == 1 and _is_late(state, lost):
         drafts = (*drafts, *_breaks(state, (lost,)))  # of a join of which too little is known to be taken in
     list_again, presence = ListMembers(session=presence.session), _unsure(presence)
@@ -350,7 +350,7 @@ def _has_switched(state: GuildState, presence: Presence, message: m.GuildCameUp)
 
 
 def _went_away(state: GuildState, presence: Presence, message: m.GuildWentAway) -> Decision:
-    drafts = tuple(_breaks(state, (_broken("unavailable", message.at_us),)))
+    drafts = tuple(_breaks(state, (_broken("unavailable", message.at_us, message.lost_us),)))
     return Decision(presence=_away(presence, "unavailable"), drafts=drafts)
 
 

@@ -125,7 +125,8 @@ class NoteLogged(_Logged, frozen=True, kw_only=True):
 class NoteUnreadable(_Message, frozen=True):
     """An event that could not be decoded or handled; ``digest``: SHA-256 of the payload in quarantine/.
 
-    ``joined_at_us``: of the join that could not be handled, 0 where there was none to be read.
+    ``joined_at_us``: of the join that could not be handled, 0 where there was none to be read. ``lost_us``: since
+    when it may have happened, told by a RESUME; 0 = just now.
     """
 
     cause: GatewayCause | InternalCause
@@ -136,6 +137,7 @@ class NoteUnreadable(_Message, frozen=True):
     at_us: int
     user: UserId | None = None
     joined_at_us: int = 0
+    lost_us: int = 0
 
 
 class GuildCameUp(_Message, frozen=True):
@@ -155,9 +157,10 @@ class GuildCameUp(_Message, frozen=True):
 
 
 class GuildWentAway(_Message, frozen=True):
-    """GUILD_DELETE with ``unavailable``: an outage."""
+    """GUILD_DELETE with ``unavailable``: an outage. ``lost_us``: since when it may be, by a RESUME; 0 = just now."""
 
     at_us: int
+    lost_us: int = 0
 
 
 class RemoveGuild(_Message, frozen=True):

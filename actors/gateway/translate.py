@@ -39,6 +39,11 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
     replayed: bool = False
     lost_us: int = 0
 
+    @property
+    def since_us(self) -> int:
+        """When it may have happened at the earliest; 0 = just now."""
+        return self.lost_us if self.replayed else 0
+
     def cause(self, lane: Literal["members", "rest"]) -> GatewayCause:
         return GatewayCause(session=self.session, number=self.number, lane=lane)
 
@@ -124,6 +129,7 @@ def unreadable(name: str, payload: object, heard: Heard, reason: str) -> Unreada
         at_us=heard.arrived_us,
         user=about.user.id if about else None,
         joined_at_us=p.micros(joined.joined_at) if joined else 0,
+        lost_us=heard.since_us,
     )
     guild = _guild_of(name, payload)
     told = (Told(guild=guild, message=note),) if guild else ()
@@ -151,7 +157,7 @@ def _greeting(guild: p.GuildThere, heard: Heard) -> m.GuildCameUp:
 def _guild_gone(payload: object, heard: Heard) -> tuple[Told, ...]:
     guild = p.decode(payload, p.GuildGone)
     if guild.unavailable:
-        return _one(guild.id, m.GuildWentAway(at_us=heard.arrived_us))
+        return _one(guild.id, m.GuildWentAway(at_us=heard.arrived_us, lost_us=heard.since_us))
     return _one(guild.id, m.RemoveGuild(at_us=heard.arrived_us))
 
 

@@ -375,3 +375,30 @@ def test_approval_that_is_switched_off_before_the_witness_speaks():
     guild.counters(116)
     guild.hears(130, (ANNA, A, 5))
     assert guild.said() == (Status.REPORTED, A, STAFF)
+
+
+@pytest.mark.parametrize("resumed_s", [12, 40])
+def test_an_outage_that_a_resume_replays(guild: Guild, resumed_s: float):
+    """Cut at 10.5; an outage since 10.8, in which Ben came by A and left again; a sample of 11; RESUME."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    assert guild.said()[0] is Status.CERTAIN
+    guild.tell(m.GuildWentAway(at_us=us(resumed_s), lost_us=us(10.5)))
+    assert guild.said() == (Status.LIKELY, A, None)
+
+
+def test_a_join_that_a_resume_replays_and_of_which_nothing_can_be_read(guild: Guild):
+    """Cut at 10.5; Ben joins by A at 10.8, a sample at 11, and he leaves; RESUME at 40."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    unreadable = m.NoteUnreadable(
+        cause=guild.cause(),
+        session=SESSION,
+        name="GUILD_MEMBER_ADD",
+        digest="0" * 64,
+        reason="unreadable",
+        at_us=us(40),
+        lost_us=us(10.5),
+    )
+    guild.tell(unreadable)
+    assert guild.said() == (Status.LIKELY, A, None)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -170,6 +171,17 @@ def test_outage_removal_and_arrival_are_told_apart():
     assert read("GUILD_CREATE", {"id": "5", "unavailable": True}) == ()
     [told] = told_of("GUILD_CREATE", {"id": "5", "unavailable": False, "vanity_url_code": "x", "name": "y"})
     assert told.message == m.GuildCameUp(session=SessionId("s1"), at_us=1_000, vanity=True)
+
+
+@pytest.mark.parametrize(("replayed", "lost_us"), [(False, 0), (True, 400)])
+def test_what_a_resume_tells_of_may_have_been_since_the_loss(*, replayed: bool, lost_us: int):
+    heard = msgspec.structs.replace(HEARD, replayed=replayed, lost_us=400)
+    outage, join = {"id": "5", "unavailable": True}, {"guild_id": "5"}
+    away = Translator(lambda _: None).translate("GUILD_DELETE", outage, heard)
+    assert away == (Told(guild=GuildId("5"), message=m.GuildWentAway(at_us=1_000, lost_us=lost_us)),)
+    unread = Translator(lambda _: None).translate("GUILD_MEMBER_ADD", join, heard)
+    assert isinstance(unread, Unreadable)
+    assert [each.message.lost_us for each in unread.told if isinstance(each.message, m.NoteUnreadable)] == [lost_us]
 
 
 def test_what_is_no_concern_of_ours_says_nothing():
