@@ -41,12 +41,17 @@ class Roster:
         self._start = start
         self._addresses: dict[GuildId, GuildAddress] = {}
         self._greetings: dict[GuildId, m.GuildCameUp] = {}
+        self._missing: dict[GuildId, int] = {}
         self._deadlines = Deadlines()
 
     def tell(self, guild: GuildId, message: m.Message) -> Admission:
         """Routes a message; never waits."""
         self._remember(guild, message)
         return self._address(guild).tell(message, lane_of(message))
+
+    def note_missing(self, guild: GuildId, since_us: int) -> None:
+        """What was dropped may have happened since then; the guild hears of it once there is room."""
+        self._missing[guild] = min(since_us, self._missing.get(guild, since_us))
 
     async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[Answer]:
         """Routes a question and waits for its outcome."""
@@ -85,7 +90,8 @@ class Roster:
         return address
 
     def _gap_notice(self, guild: GuildId) -> m.NoteGap:
-        return m.NoteGap(at_us=self._clock.stamp_us(), greeting=self._greetings.get(guild))
+        now_us, since_us = self._clock.stamp_us(), self._missing.pop(guild, 0)
+        return m.NoteGap(at_us=now_us, since_us=since_us, greeting=self._greetings.get(guild))
 
     def _remember(self, guild: GuildId, message: m.Message) -> None:
         match message:

@@ -361,7 +361,7 @@ def _away(presence: Presence, why: str) -> Presence:
 
 def _gap(state: GuildState, presence: Presence, message: m.NoteGap) -> Decision:
     """Anything may have been dropped: members, invites, the answer that was waited for, the guild's own coming."""
-    lost = (_broken("gap", message.at_us),)
+    lost = (_broken("gap", message.at_us, message.since_us),)
     if message.greeting:
         greeted = _came_up(state, presence, message.greeting, lost)
     else:

@@ -178,10 +178,12 @@ class NotePermissions(_Message, frozen=True):
 class NoteGap(_Message, frozen=True):
     """A message was dropped because its lane was full; the member list and a fresh sample make it good.
 
-    ``greeting``: that the guild is there, in which session, since this may be what was dropped.
+    ``since_us``: when what was dropped may have happened, 0 = just now; ``greeting``: that the guild is there, in
+    which session, since this may be what was dropped.
     """
 
     at_us: int
+    since_us: int = 0
     greeting: GuildCameUp | None = None
 
 

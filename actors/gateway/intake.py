@@ -144,7 +144,10 @@ class Intake:
         """Says that a guild's mailbox takes nothing, once until it takes something again; it counts by itself."""
         if admission in (Admission.ACCEPTED, Admission.COALESCED):
             self._full.discard(guild)
-        elif guild not in self._full:
+            return
+        if admission is Admission.GAP:
+            self._roster.note_missing(guild, self.lost_us if self._is_replaying else self._clock.stamp_us())
+        if guild not in self._full:
             self._full.add(guild)
             self._log.warning("dispatch.dropped", guild=guild, why=admission.value)
 

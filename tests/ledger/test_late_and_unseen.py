@@ -402,3 +402,11 @@ def test_a_join_that_a_resume_replays_and_of_which_nothing_can_be_read(guild: Gu
     )
     guild.tell(unreadable)
     assert guild.said() == (Status.LIKELY, A, None)
+
+
+def test_what_was_dropped_while_a_resume_replayed_a_raid(guild: Guild):
+    """Cut at 10.5; Ben joins by A at 10.8, a sample at 11, he is banned; RESUME at 40, his events find no room."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    guild.tell(m.NoteGap(at_us=us(44), since_us=us(10.5)))
+    assert guild.said() == (Status.LIKELY, A, None)

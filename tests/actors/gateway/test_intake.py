@@ -63,6 +63,27 @@ def test_a_full_mailbox_is_said_once_until_it_takes_something_again(ward: Ward, 
     assert len(lines.named("dispatch.dropped")) == 2
 
 
+@pytest.mark.parametrize("silent_s", [0.0, 30.0])
+def test_a_guild_hears_since_when_what_a_full_mailbox_dropped_may_have_happened(ward: Ward, silent_s: float):
+    """A RESUME replays a raid at once; else since the first was dropped, however late there is room."""
+    for user in range(CAPACITY[Lane.MEMBERS]):
+        ward.hear("GUILD_MEMBER_ADD", a_join("5", user))
+    if silent_s:
+        ward.intake.expect_replay(silent_s)
+    before_us = ward.clock.stamp_us()
+    ward.hear("GUILD_MEMBER_ADD", a_join("5", 1))
+    after_us = ward.clock.stamp_us()
+    ward.hear("GUILD_MEMBER_ADD", a_join("5", 2))
+    address = ward.addresses[GuildId("5")]
+    holder = address.hand_over()
+    while (envelope := address.take(holder)) and not isinstance(envelope.message, m.NoteGap):
+        address.finish(holder, envelope)
+    assert envelope is not None
+    assert isinstance(envelope.message, m.NoteGap)
+    silent_us = round(silent_s * 1_000_000)
+    assert before_us - 1_000_000 < envelope.message.since_us + silent_us < after_us < envelope.message.at_us
+
+
 def test_ready_speaks_for_the_guilds_of_its_shard_only(ward: Ward):
     mine, also_mine, others = (str((1 << 22) | 1), str(3 << 22), str(2 << 22))
     for guild in (mine, also_mine, others):
