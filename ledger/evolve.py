@@ -233,6 +233,8 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
         oldest_us = gap.opened.answered_us - GAP_KEPT_US
         kept = [each for each in state.gaps if each.closed.answered_us >= oldest_us]
         state.gaps = (*kept, gap)[-MAX_KEPT_GAPS:]
+        if gap.closed.requested_us < gap.opened.answered_us:
+            _forget_times(state, gap)
         if state.desk and any(is_undecided(source) for source in gap.sources):
             _leave_unread(state, gap.opened.requested_us - LISTED_LATE_US, gap.closed.answered_us)
     state.unsolved += 1
@@ -246,6 +248,16 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
     if state.logged:
         state.logged = {key: made for key, made in state.logged.items() if awaits(state, made)}
+
+
+def _forget_times(state: GuildState, gap: Gap) -> None:
+    """Our clock was set back in this gap: no time of before tells what came first. Joins that are worked out stay as
+    they are; those that are not lie in this gap, or before it, or in any until the clock has passed them.
+    """
+    opened = msgspec.structs.replace(gap.opened, requested_us=0, answered_us=gap.closed.requested_us)
+    state.gaps = (msgspec.structs.replace(gap, opened=opened),)
+    waiting = {id(join) for join in state.open_joins()}
+    state.desk = {key: join for key, join in state.desk.items() if join.optional or id(join) in waiting}
 
 
 def _settle(state: GuildState, event: r.SampleTaken) -> None:

@@ -1,4 +1,4 @@
-"""What a fifth and a sixth adversary found: clocks that are off, breaks told late, what only the second witness saw.
+"""What the last three adversaries found: clocks that are off, breaks told late, what only the second witness saw.
 
 Each is a wrong name, a lost credit, or work without end, in a sequence that Discord could produce. Times in seconds.
 """
@@ -15,6 +15,7 @@ from ledger.samples import Sample
 from tests.ledger.examples import (
     ANNA,
     BEN,
+    CARL,
     INVITES,
     ONCE,
     SESSION,
@@ -410,3 +411,45 @@ def test_what_was_dropped_while_a_resume_replayed_a_raid(guild: Guild):
     guild.counters(11, A=4)
     guild.tell(m.NoteGap(at_us=us(44), since_us=us(10.5)))
     assert guild.said() == (Status.LIKELY, A, None)
+
+
+# The host's clock was ten seconds ahead when the baseline was read; it is set right, and the next process begins
+
+
+@pytest.fixture
+def set_back(guild: Guild) -> Guild:
+    guild.joins(CARL, 1.4)
+    guild.counters(1.5, B=8)
+    guild.kill(us(-9))
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(-9)))
+    guild.counters(-8.9, B=8)
+    return guild
+
+
+def in_the_new_session(user: UserId, at_s: float) -> m.RecordJoin:
+    cause = r.GatewayCause(session=NEW, number=round(at_s * 100) + 1_000, lane="members")
+    return m.RecordJoin(cause=cause, session=NEW, user=user, joined_at_us=us(at_s), arrived_us=us(at_s))
+
+
+def test_who_joins_after_the_clock_was_set_back_is_worked_out_as_ever(set_back: Guild):
+    set_back.tell(in_the_new_session(ANNA, -5))
+    set_back.counters(-4.9, A=4, B=8)
+    assert set_back.said() == (Status.CERTAIN, A, STAFF)
+
+
+def test_who_joined_before_the_clock_was_set_back_keeps_their_credit(set_back: Guild):
+    said = set_back.said(CARL)
+    set_back.tell(in_the_new_session(ANNA, 1.3))
+    for at_s in (1.45, 3, 8):
+        set_back.counters(at_s, A=4, B=8)
+    assert said == set_back.said(CARL)
+
+
+def test_two_joins_about_the_baseline_of_a_clock_that_was_set_back(set_back: Guild):
+    """Anna by A, Ben by no invite: neither came before a sample that was read ten seconds earlier."""
+    set_back.tell(in_the_new_session(ANNA, 1.45))
+    set_back.tell(in_the_new_session(BEN, 1.55))
+    for at_s in (1.6, 3.1, 8.1):
+        set_back.counters(at_s, A=4, B=8)
+    assert set_back.said(BEN)[:2] != (Status.CERTAIN, A)
+    assert A in set_back.period(ANNA).candidates
