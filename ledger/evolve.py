@@ -256,8 +256,8 @@ def _forget_times(state: GuildState, gap: Gap) -> None:
     """
     opened = msgspec.structs.replace(gap.opened, requested_us=0, answered_us=gap.closed.requested_us)
     state.gaps = (msgspec.structs.replace(gap, opened=opened),)
-    waiting = {id(join) for join in state.open_joins()}
-    state.desk = {key: join for key, join in state.desk.items() if join.optional or id(join) in waiting}
+    waiting = set(state.open_joins())
+    state.desk = {key: join for key, join in state.desk.items() if join.optional or join in waiting}
 
 
 def _settle(state: GuildState, event: r.SampleTaken) -> None:
