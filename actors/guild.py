@@ -240,6 +240,8 @@ class GuildActor:
                 await asyncio.sleep(0)
             self._replay(islice(tail, REPLAYED_AT_ONCE))
         self.head = opened.head
+        # It begins here: while it waited for its turn, another process may have recorded.
+        self.presence = msgspec.structs.replace(self.presence, since_us=self._clock.stamp_us())
         self.restored = Restored(
             layer=opened.layer if opened.head else "", seq=self.state.seq, records=len(opened.lines)
         )

@@ -17,6 +17,7 @@ from ledger.announcing import announced, announcing_failed
 from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
 from ledger.audit import audit_arrived, audit_failed, note_logged
 from ledger.channels import codes_in, deleted_lately, with_deaths, without_channel
+from ledger.clocks import SET_BACK, was_set_back
 from ledger.closing import sample_arrived, sample_failed, solve_again
 from ledger.credits import with_upgrades
 from ledger.decision import Decision
@@ -287,7 +288,12 @@ def _came_up(
         drafts = (_control(state, r.GuildAdopted(counting_since_us=since_us), "adopted"),)
         effects = (Welcome(counting_since_us=since_us),)
     switched = _has_switched(state, presence, message)
-    drafts = (*drafts, *_breaks(state, (*_broken_before(state, message, switched=switched), *broken)))
+    if was_set_back(state, presence):
+        broken = (r.ContinuityBroken(reason=SET_BACK, at_us=message.at_us), *broken)
+        kept = msgspec.structs.replace(state, gaps=())  # what the set-back leaves: no gap that can be doubted
+    else:
+        kept = state
+    drafts = (*drafts, *_breaks(kept, (*_broken_before(kept, message, switched=switched), *broken)))
     known = presence.session == message.session
     ready = _is_of_baseline(state, message) and not state.broken and not switched
     presence = msgspec.structs.replace(

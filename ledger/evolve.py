@@ -12,6 +12,7 @@ import msgspec
 from ledger import records as r
 from ledger.announcing import shown, to_be_shown
 from ledger.channels import without_channel
+from ledger.clocks import SET_BACK, set_back
 from ledger.creations import awaits, entry, with_creation, with_end
 from ledger.deletions import LISTED_LATE_US, SETTLED_US, as_read, is_undecided, with_deletions
 from ledger.forgetting import forget_guild, forget_member, person
@@ -107,6 +108,8 @@ def _apply(state: GuildState, record: r.Record) -> None:  # noqa: C901, PLR0912,
         case r.InviteDied():
             _death(state, event, record.cause)
         case r.ContinuityBroken():
+            if event.reason == SET_BACK:
+                set_back(state, event.at_us)
             _break(state, event.reason, event.at_us)
             state.gaps = broken_since(state.gaps, event)
         case r.DeletionLogged():
@@ -233,8 +236,6 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
         oldest_us = gap.opened.answered_us - GAP_KEPT_US
         kept = [each for each in state.gaps if each.closed.answered_us >= oldest_us]
         state.gaps = (*kept, gap)[-MAX_KEPT_GAPS:]
-        if gap.closed.requested_us < gap.opened.answered_us:
-            _forget_times(state, gap)
         if state.desk and any(is_undecided(source) for source in gap.sources):
             _leave_unread(state, gap.opened.requested_us - LISTED_LATE_US, gap.closed.answered_us)
     state.unsolved += 1
@@ -248,16 +249,6 @@ def _sample(state: GuildState, event: r.SampleTaken) -> None:
     state.baseline = Bound(event.number, event.requested_us, event.answered_us, event.session)
     if state.logged:
         state.logged = {key: made for key, made in state.logged.items() if awaits(state, made)}
-
-
-def _forget_times(state: GuildState, gap: Gap) -> None:
-    """Our clock was set back in this gap: no time of before tells what came first. Joins that are worked out stay as
-    they are; those that are not lie in this gap, or before it, or in any until the clock has passed them.
-    """
-    opened = msgspec.structs.replace(gap.opened, requested_us=0, answered_us=gap.closed.requested_us)
-    state.gaps = (msgspec.structs.replace(gap, opened=opened),)
-    waiting = set(state.open_joins())
-    state.desk = {key: join for key, join in state.desk.items() if join.optional or join in waiting}
 
 
 def _settle(state: GuildState, event: r.SampleTaken) -> None:

@@ -25,6 +25,7 @@ BROKEN: Final[Mapping[str, str]] = {
     "too_many_invites": "too many invites came and went between two looks at the counters",
     "left": "I had been removed from this server",
     "given_up": "earlier joins were given up, since Discord showed me no counters",
+    "clock": "my clock had been ahead, and was set back",
     "salvaged": "joins of another store came in later",
     "away": "I found the member in the list after I had been away",
     "missed_leave": "I missed that they had left before",

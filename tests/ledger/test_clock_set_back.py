@@ -1,0 +1,130 @@
+"""The host's clock was ahead, and is set right between two processes (NTP, a time zone mended, another host).
+
+From the first thing that the new process hears on, no time of before may be compared with a time of now: that named
+people wrongly, took credits back, and let joins wait until the clock was there again. Times in seconds.
+"""
+
+import pytest
+
+from ledger import messages as m
+from ledger import records as r
+from ledger.effects import ReadAudit
+from ledger.ids import InteractionId, SessionId, UserId
+from ledger.records import Status
+from tests.ledger.examples import ADMIN, ANNA, BEN, CARL, OTHER, STAFF, A, Guild, us
+from tests.ledger.lives import in_bytes, restored
+
+NEW = SessionId("s2")
+
+
+@pytest.fixture
+def guild() -> Guild:
+    return Guild()
+
+
+def begin_anew(guild: Guild, at_s: float) -> None:
+    """A new process, whose clock says so."""
+    guild.kill(us(at_s))
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(at_s)))
+
+
+def joins_now(guild: Guild, user: UserId, at_s: float) -> None:
+    cause = r.GatewayCause(session=NEW, number=round(at_s * 100) + 10**12, lane="members")
+    guild.tell(m.RecordJoin(cause=cause, session=NEW, user=user, joined_at_us=us(at_s), arrived_us=us(at_s)))
+
+
+def test_who_joins_before_the_first_sample_of_the_new_process_is_worked_out(guild: Guild):
+    begin_anew(guild, -9)
+    joins_now(guild, ANNA, -8.95)
+    for at_s in (-8.9, -7.4, -2.4):
+        guild.counters(at_s, A=4)
+    assert guild.said() == (Status.LIKELY, A, None)
+
+
+def test_who_joins_now_has_not_used_what_was_used_before(guild: Guild):
+    """A use of A was left over at 200 (somebody on the server took a role invite). Anna joins by no invite."""
+    guild.counters(100)
+    for at_s in (200, 202):
+        guild.counters(at_s, A=4)
+    begin_anew(guild, 195)
+    joins_now(guild, ANNA, 195.05)
+    for at_s in (195.1, 196.6, 201.6):
+        guild.counters(at_s, A=4)
+    assert guild.said()[:2] != (Status.CERTAIN, A)
+    assert guild.said()[0] is not Status.PENDING
+
+
+def test_who_was_credited_before_keeps_that(guild: Guild):
+    guild.joins(CARL, 199.9)
+    for at_s in (200, 204):
+        guild.counters(at_s, B=8)
+    begin_anew(guild, 195)
+    joins_now(guild, ANNA, 195.05)
+    for at_s in (195.1, 196.6, 201.6):
+        guild.counters(at_s, A=4, B=8)
+    assert guild.said(CARL)[2] == OTHER
+    assert A in guild.period().candidates
+
+
+@pytest.mark.parametrize("ahead_s", [10, 3_600, 10 * 365 * 86_400])
+def test_a_join_that_waited_is_called_what_it_may_be_and_stands_in_nobodys_way(guild: Guild, ahead_s: float):
+    guild.joins(BEN, 20)
+    begin_anew(guild, 20 - ahead_s)
+    for at_s in (0.1, 1.6, 6.6, 8):
+        guild.counters(20 - ahead_s + at_s, B=8)
+    assert guild.said(BEN)[0] in (Status.LIKELY, Status.CANDIDATES)
+    joins_now(guild, ANNA, 30 - ahead_s)
+    for at_s in (30.1, 31.6, 36.6):
+        guild.counters(at_s - ahead_s, A=4, B=8)
+    assert guild.said() == (Status.CERTAIN, A, STAFF)
+    assert guild.presence.request.number == 0
+
+
+def test_what_is_to_be_read_in_the_audit_log_is_read_now(guild: Guild):
+    guild.joins(BEN, 20)
+    for at_s in (20.1, 21.6, 26.6):
+        guild.counters(at_s)
+    begin_anew(guild, 26.6 - 3_600)
+    (reading,) = guild.asked(ReadAudit)
+    assert reading.due_us < us(60 - 3_600)
+
+
+def test_who_is_not_in_the_list_has_left(guild: Guild):
+    guild.joins(BEN, 20)
+    begin_anew(guild, -3_580)
+    guild.tell(no_members(-3_579))
+    assert not guild.period(BEN).is_open()
+
+
+def test_what_was_assigned_before_holds_now(guild: Guild):
+    guild.tell(m.AssignInvite(interaction=InteractionId("1"), code=A, staff=OTHER, by=ADMIN, at_us=us(10)))
+    begin_anew(guild, -3_600)
+    for at_s in (-3_599.9, -3_590):
+        guild.counters(at_s)
+    joins_now(guild, ANNA, -3_580)
+    guild.counters(-3_579.9, A=4)
+    assert guild.said() == (Status.CERTAIN, A, OTHER)
+
+
+def test_a_checkpoint_tells_what_the_records_tell(guild: Guild):
+    guild.joins(BEN, 20)
+    guild.joins(BEN, 27)
+    kept = restored(guild.state)
+    begin_anew(guild, -3_580)
+    assert in_bytes(restored(guild.state)) == in_bytes(guild.state)
+    assert in_bytes(kept) != in_bytes(guild.state)
+
+
+def test_a_process_that_stood_by_while_another_one_counted_has_the_right_time(guild: Guild):
+    """It has heard of the guild at 5, and begins when the other one ends, at 30."""
+    guild.joins(ANNA, 20)
+    guild.counters(20.1, A=4)
+    guild.kill(us(30))
+    guild.tell(m.GuildCameUp(session=NEW, at_us=us(5)))
+    assert not any(isinstance(each.event, r.ContinuityBroken) for each in guild.records)
+
+
+def no_members(at_s: float) -> m.ReviewMembers:
+    return m.ReviewMembers(
+        session=NEW, members=(), after=UserId("0"), upto="", started_us=us(at_s), at_us=us(at_s) + 1
+    )
