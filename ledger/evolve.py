@@ -163,8 +163,7 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
         return
     listed = event.origin == "away"
     period = Period(event.joined_at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot, listed=listed)
-    periods = state.members.get(event.user)
-    state.members[event.user] = put_in(state, event, periods, period) if periods else (period,)
+    state.members[event.user] = put_in(state, event, state.members.get(event.user, ()), period)
     if event.bot:
         return
     unreadable = ("unreadable_event",) * (event.origin == "unreadable")  # a use may be theirs all the same

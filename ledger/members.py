@@ -16,7 +16,7 @@ from ledger.fetching import ask_sample
 from ledger.ids import UserId
 from ledger.presence import Presence
 from ledger.samples import LATE_DEATH_US, SKEW_US
-from ledger.state import GuildState, Period
+from ledger.state import GuildState, Period, is_same_moment
 from ledger.verdicts import plain_verdict, pronounce
 from ledger.vip import joined_as_vip, vip_drafts
 from ledger.windows import oldest_request_us
@@ -27,6 +27,8 @@ SAME_JOIN_US: Final = 5_000_000
 """A repeated event this soon after the join is the same join."""
 LATE_LEAVE_US: Final = 60_000_000
 """A leave that is heard so soon after a list has shown the member anew may be of the membership before."""
+JUST_NOW_US: Final = 3_600_000_000
+"""Who joined so lately, by a clock that is fast by so much at most, and is told to join, joins now."""
 NEVER: Final = -(10**18)
 MAX_SEEDS: Final = 1_000
 MAX_LEFT: Final = 10_000
@@ -47,7 +49,11 @@ def join_drafts(
         reconciled: whether the member list was compared in this session, so that an open membership is real.
         doubted: whether a leave was heard before it that may have ended the open membership (``is_doubtful``).
     """
-    if join.flags & GUEST_FLAG or state.is_known_join(join.user, join.joined_at_us):
+    if join.flags & GUEST_FLAG:
+        return
+    if state.is_known_join(join.user, join.joined_at_us):
+        if origin == "live" and _is_seed(state, join):
+            yield from _join(state, join, (), origin=origin, missed_leave=False)
         return
     periods = state.periods_of(join.user)
     current = periods[-1] if periods and periods[-1].is_open() else None
@@ -60,6 +66,14 @@ def join_drafts(
         period = Period(join.joined_at_us, join.arrived_us)
         verdict = plain_verdict(join.user, period, r.Status.UNKNOWN, "no_baseline")
         yield from pronounce(state, period, verdict, join.cause)
+
+
+def _is_seed(state: GuildState, join: m.RecordJoin) -> bool:
+    """Whether a list had shown them as of before, just before their join is told: by a clock that is fast."""
+    held = state.members.get(join.user, ())  # who was forgotten stays so
+    seeds = (each for each in held if each.is_open() and not each.counted)
+    is_seed = any(is_same_moment(each.opened_us, join.joined_at_us) for each in seeds)
+    return is_seed and join.arrived_us - join.joined_at_us < JUST_NOW_US
 
 
 def leave_drafts(state: GuildState, leave: m.RecordLeave) -> Iterator[r.Draft]:

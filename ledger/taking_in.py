@@ -24,10 +24,8 @@ def take_in(state: GuildState, event: r.JoinRecorded) -> None:
     periods = state.members.get(event.user, ())
     held = next((each for each in periods if each.began_at(at_us)), None)
     period = Period(at_us, event.arrived_us, rejoin=event.rejoin, bot=event.bot)
-    if held is None:
+    if held is None or is_same_moment(held.opened_us, at_us):
         periods = put_in(state, event, periods, period)
-    elif is_same_moment(held.opened_us, at_us):
-        periods = _replaced(periods, held, _counted(held, period))
     else:
         periods = _parted(periods, held, period)
     state.members[event.user] = periods
@@ -49,7 +47,13 @@ def _may_be_seen(state: GuildState, join: DeskJoin) -> bool:
 def put_in(
     state: GuildState, event: r.JoinRecorded, periods: tuple[Period, ...], period: Period
 ) -> tuple[Period, ...]:
-    """The memberships with one more: those before it have ended, and it had before those behind it began."""
+    """The memberships with one more: those before it have ended, and it had before those behind it began.
+
+    One that a list had shown becomes this one.
+    """
+    held = next((each for each in periods if is_same_moment(each.opened_us, period.opened_us)), None)
+    if held is not None:
+        return _replaced(periods, held, _counted(held, period))
     later = (at for at, each in enumerate(periods) if each.opened_us > period.opened_us)
     at = next(later, len(periods))
     user = person(state, event.user)

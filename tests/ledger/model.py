@@ -17,13 +17,14 @@ from ledger.ids import InteractionId, InviteCode, SessionId, UserId
 TWO_SECONDS_US = 2_000_000
 FIVE_SECONDS_US = 5_000_000
 MINUTE_US = 60_000_000
+HOUR_US = 3_600_000_000
 
 
 @dataclass
 class Stay:
     """A membership: all joined_at that were said of it, and how it ended (0: it did not, -1: nobody knows when).
 
-    ``listed``: a list showed it, before any event told of it.
+    ``listed``: a list showed it, before any event told of it; ``seed``: it seemed to have begun before we counted.
     """
 
     opened_us: int
@@ -33,6 +34,7 @@ class Stay:
     aliases: list[int] = field(default_factory=list)
     left_us: int = 0
     listed: bool = False
+    seed: bool = False
 
 
 @dataclass
@@ -118,6 +120,12 @@ class Model:
 
     def _hears_join(self, join: m.RecordJoin) -> bool:
         doubted = self.left.pop(join.user, None) is not None
+        seeds = [each for each in self.stays.get(join.user, []) if each.seed and not each.left_us]
+        lately = join.arrived_us - join.joined_at_us < HOUR_US
+        if not join.flags & 16 and lately and any(abs(each.opened_us - join.joined_at_us) < 1_000 for each in seeds):
+            seeds[0].opened_us, seeds[0].arrived_us, seeds[0].seed = join.joined_at_us, join.arrived_us, False
+            seeds[0].rejoin, seeds[0].bot, seeds[0].listed = bool(join.flags & 1), join.bot, False
+            return True
         return self._joins(join, sure=self.compared, doubted=doubted)
 
     def _joins(self, join: m.RecordJoin, *, sure: bool, listed: bool = False, doubted: bool = False) -> bool:
@@ -220,6 +228,7 @@ class Model:
     def _shows(self, member: m.ListedMember, page: m.ReviewMembers) -> None:
         if not self.stays.get(member.user) and member.joined_at_us < self.counting_since_us - TWO_SECONDS_US:
             was_here = Stay(member.joined_at_us, self.counting_since_us, rejoin=bool(member.flags & 1), listed=True)
+            was_here.seed = True
             self.stays[member.user] = [was_here]
             return
         join = m.RecordJoin(

@@ -12,7 +12,7 @@ from ledger.effects import ReadAudit
 from ledger.ids import InteractionId, SessionId, UserId
 from ledger.records import Status
 from tests.ledger.examples import ADMIN, ANNA, BEN, CARL, OTHER, STAFF, A, Guild, us
-from tests.ledger.lives import in_bytes, restored
+from tests.ledger.lives import GREETING, Life, in_bytes, restored
 
 NEW = SessionId("s2")
 
@@ -128,3 +128,41 @@ def no_members(at_s: float) -> m.ReviewMembers:
     return m.ReviewMembers(
         session=NEW, members=(), after=UserId("0"), upto="", started_us=us(at_s), at_us=us(at_s) + 1
     )
+
+
+# A clock that is ten seconds fast when the server is counted for the first time: the baseline is of 1
+
+
+@pytest.fixture
+def fast() -> Guild:
+    guild = Guild.__new__(Guild)
+    Life.__init__(guild)
+    guild.number = 0
+    guild.tell(GREETING)
+    guild.counters(1)
+    return guild
+
+
+def test_who_is_listed_before_their_join_is_told_leaves_no_use_to_others(fast: Guild):
+    """Ben joins by no invite, Anna by A; the list shows her before her event comes."""
+    fast.tell(fast.event(BEN, -8.8, 1.2, (), bot=False))
+    fast.lists(1.4, m.ListedMember(user=ANNA, joined_at_us=us(-8.7)), m.ListedMember(user=BEN, joined_at_us=us(-8.8)))
+    fast.tell(fast.event(ANNA, -8.7, 1.5, (), bot=False))
+    for at_s in (1.6, 3.1, 8.1):
+        fast.counters(at_s, A=4)
+    assert fast.said(BEN)[:2] != (Status.CERTAIN, A)
+    assert (fast.period().counted, A in fast.period().candidates) == (True, True)
+    assert len(fast.state.members[ANNA]) == 1
+
+
+def test_a_join_told_again_of_somebody_who_came_long_before_is_none(fast: Guild):
+    fast.lists(1.4, m.ListedMember(user=ANNA, joined_at_us=us(-86_400)))
+    fast.tell(fast.event(ANNA, -86_400, 5, (), bot=False))
+    assert not fast.period().counted
+
+
+def test_who_was_forgotten_is_counted_by_no_event_told_again(fast: Guild):
+    fast.lists(1.4, m.ListedMember(user=ANNA, joined_at_us=us(-8.7)))
+    fast.tell(m.ForgetMember(user=ANNA))
+    fast.tell(fast.event(ANNA, -8.7, 1.5, (), bot=False))
+    assert ANNA not in fast.state.members
