@@ -26,6 +26,8 @@ from ledger.verdicts import plain_verdict, pronounce
 CAUSE: Final = r.InternalCause(what="audit")
 AGAIN_US: Final = 30_000_000
 """Where people keep coming by no invite the log is not read more often than that."""
+TOO_LONG_AGAIN_US: Final = 300_000_000
+"""Ten pages for each try, and the log grows: it becomes short enough as gaps get too old for what it says."""
 FORBIDDEN_AGAIN_US: Final = 3_600_000_000
 """A change of permissions is heard of at once; this is for what is not."""
 
@@ -58,7 +60,9 @@ def audit_failed(presence: Presence, message: m.AuditFailed) -> Decision:
     if message.number != presence.audit.number:
         return Decision(presence=presence)
     failures = presence.audit.failures + 1
-    wait_us = FORBIDDEN_AGAIN_US if message.forbidden else round(retry_after_s(failures) * 1_000_000)
+    wait_us = round(retry_after_s(failures) * 1_000_000)
+    if message.forbidden or message.too_long:
+        wait_us = FORBIDDEN_AGAIN_US if message.forbidden else TOO_LONG_AGAIN_US
     audit = Errand(trouble=message.reason, failures=failures, from_us=message.at_us + wait_us)
     return Decision(presence=msgspec.structs.replace(presence, audit=audit))
 

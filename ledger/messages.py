@@ -241,12 +241,13 @@ class AuditArrived(_Logged, frozen=True, kw_only=True):
 
 
 class AuditFailed(_Message, frozen=True):
-    """It could not be read. ``forbidden``: not until permissions change."""
+    """It could not be read. ``forbidden``: not until permissions change; ``too_long``: nor so far back for now."""
 
     number: int
     reason: str
     forbidden: bool
     at_us: int
+    too_long: bool = False
 
 
 class SearchedMember(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.gateway.announcing import Announcer
 from actors.gateway.evidence import Action, Audited, Searched, bots_in, creations_in, deletions_in
-from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, NotReady, reason
+from actors.gateway.failures import Failure, Forbidden, Limited, Malformed, NotReady, TooLong, reason
 from actors.gateway.rest import Rest
 from actors.roster import Roster
 from actors.runtime import Jobs
@@ -142,7 +142,13 @@ class Errands:
         why, at_us = reason(failure), self._clock.stamp_us()
         match effect:
             case ReadAudit(number=number):
-                return m.AuditFailed(number=number, reason=why, forbidden=isinstance(failure, Forbidden), at_us=at_us)
+                return m.AuditFailed(
+                    number=number,
+                    reason=why,
+                    forbidden=isinstance(failure, Forbidden),
+                    too_long=isinstance(failure, TooLong),
+                    at_us=at_us,
+                )
             case AskWitness(number=number) | SweepMembers(number=number):
                 return m.WitnessFailed(number=number, reason=why, at_us=at_us, again_s=_again_s(failure))
             case AnnounceJoin(number=number):

@@ -1,5 +1,7 @@
 """Errands by example: what was asked before an absence or a forgetting is asked anew, never waited for in vain."""
 
+import pytest
+
 from ledger import messages as m
 from ledger import records as r
 from ledger.effects import AnnounceJoin, AskWitness, ReadAudit
@@ -84,3 +86,22 @@ def test_what_a_person_decided_of_a_member_of_before_is_not_credited_to_another_
     assert (period.status, period.staff, period.credited) == (r.Status.MANUAL, CLEO, CLEO)
     granted = [each.event.staff for each in life.records if isinstance(each.event, r.CreditGranted)]
     assert granted == [CLEO]
+
+
+@pytest.mark.parametrize(("too_long", "times"), [(False, 60), (True, 12)])
+def test_a_log_that_is_too_long_costs_its_ten_pages_less_often_than_one_that_fails(*, too_long: bool, times: int):
+    """Asked whenever it may be, for an hour."""
+    life = guild(r.Settings())
+    cause = r.GatewayCause(session=GREETING.session, number=1, lane="members")
+    life.tell(m.RecordJoin(cause=cause, session=GREETING.session, user=ANNA, joined_at_us=at(5), arrived_us=at(5)))
+    sampled(life, 6)
+    for at_s in (8, 13):
+        sampled(life, at_s)
+    asked: list[int] = []
+    while life.presence.audit.from_us < at(3_600):
+        asked.append(life.presence.audit.from_us)
+        failed = m.AuditFailed(
+            number=-1, reason="x", forbidden=False, at_us=max(at(20), asked[-1]), too_long=too_long
+        )
+        life.tell(failed)
+    assert times <= len(asked) <= times + 5

@@ -88,6 +88,14 @@ async def test_a_log_that_cannot_be_read_whole_is_a_failure(
     assert (failed.number, failed.reason, failed.forbidden) == (7, "status_503", False)
 
 
+async def test_a_log_that_is_too_long_is_told_as_such(here: Gateway, guild: Guild, sandbox: Sandbox, town: Town):
+    for _ in range(1_000):
+        sandbox.world.add_invite(guild)
+    here.outside.run_errand(name(guild), an_audit())
+    [failed] = await town.until_heard(guild.id, m.AuditFailed)
+    assert (failed.too_long, failed.forbidden, failed.reason) == (True, False, "longer_than_10_pages")
+
+
 async def test_without_view_audit_log_the_log_is_forbidden(
     here: Gateway, guild: Guild, sandbox: Sandbox, town: Town, lines: Lines
 ):
