@@ -41,6 +41,7 @@ class Intake:
         tally: counts the dispatches of all shards.
         slot: a READY speaks for this shard's guilds only.
         lost_us: when the connections of before were surely there for the last time, 0 = there were none.
+        lost_of: the same of each guild that has not come since, kept over all ways in.
         log: for what could not be read.
     """
 
@@ -54,6 +55,7 @@ class Intake:
         slot: Slot,
         log: FilteringBoundLogger,
         lost_us: int = 0,
+        lost_of: dict[GuildId, int] | None = None,
     ) -> None:
         self.session = SessionId("")
         self._roster = roster
@@ -68,9 +70,9 @@ class Intake:
         self._began_s = 0.0
         self._full: set[GuildId] = set()
         self._stopped = False
-        self._is_replaying = False
+        self._is_replaying = lost_us > 0  # what was lost before stays lost since then, until READY
         self.lost_us = lost_us
-        self._lost_of: dict[GuildId, int] = {}
+        self._lost_of = {} if lost_of is None else lost_of
 
     def hear(self, name: str, payload: object, session: SessionId, number: int) -> None:
         """Takes one dispatch."""
@@ -129,8 +131,13 @@ class Intake:
             case m.GuildCameUp():
                 self._awaited.discard(told.guild)
                 told = msgspec.structs.replace(told, message=self._since_its_loss(told.guild, told.message))
-            case m.GuildWentAway() | m.RemoveGuild():
+            case m.GuildWentAway():
                 self._awaited.discard(told.guild)
+                lost_us = self._lost_of.get(told.guild, told.message.lost_us)
+                told = msgspec.structs.replace(told, message=msgspec.structs.replace(told.message, lost_us=lost_us))
+            case m.RemoveGuild():
+                self._awaited.discard(told.guild)
+                self._lost_of.pop(told.guild, None)
             case _:
                 pass
         self._mind(told.guild, self._roster.tell(told.guild, told.message))

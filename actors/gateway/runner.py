@@ -116,6 +116,7 @@ class Gateway:
         self._shards: tuple[Shard, ...] = ()
         self._lives: set[asyncio.Task[None]] = set()
         self._lost_us = 0
+        self._lost_of: dict[GuildId, int] = {}
         self._dispatches = DispatchTally()
         self._pacer = Pacer(clock, sleep)
         self._restraint = Restraint(self._pacer, clock, sleep, log)
@@ -156,7 +157,8 @@ class Gateway:
             try:
                 await self._live()
             except GatewayRefused as refused:
-                lost = (shard.intake.lost_us for shard in self._shards if shard.intake.session)
+                # one that has had no session since the refusal before still misses what it missed then
+                lost = (each.intake.lost_us for each in self._shards if each.intake.session or self._lost_us)
                 self._lost_us, self._shards = min(lost, default=self._lost_us), ()
                 self._entry.refuse(refused)
 
@@ -198,6 +200,7 @@ class Gateway:
             slot=slot,
             log=log,
             lost_us=self._lost_us,
+            lost_of=self._lost_of,
         )
         return Shard(
             slot=slot,

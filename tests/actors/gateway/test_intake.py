@@ -1,5 +1,7 @@
 """The way in: it never raises and never waits, whatever the mailbox or the payload does."""
 
+from collections.abc import Callable
+
 import pytest
 from structlog.typing import FilteringBoundLogger
 
@@ -12,6 +14,8 @@ from actors.traffic import DispatchTally
 from ledger import messages as m
 from ledger.ids import GuildId, SessionId
 from tests.actors.gateway.town import Lines
+
+GUILD = {"id": str(1 << 22), "features": []}
 
 
 class Ward:
@@ -31,6 +35,9 @@ class Ward:
             log=log,
         )
         self.number = 0
+
+        self.listening = Listening(clock)
+        self.way_in: Callable[[int], Intake] = lambda _: self.intake
 
     def keep(self, digest: str, payload: bytes) -> None:
         self.kept[digest] = payload
@@ -172,6 +179,67 @@ def test_a_guild_that_a_session_never_told_of_was_lost_with_the_session_before(w
     told = [each for each in roster.told if isinstance(each, m.GuildCameUp)]
     now_us = ward.clock.stamp_us()
     assert [round((now_us - each.lost_us) / 1_000_000) for each in told[2:]] == [30, 30, 10, 10]
+
+
+@pytest.fixture
+def later(ward: Ward, log: FilteringBoundLogger) -> Ward:
+    """A guild was there, its connection was lost, and READY is there; then all shards begin anew (4011)."""
+    roster, lost_of = Listening(ward.clock), dict[GuildId, int]()
+
+    def way_in(lost_us: int) -> Intake:
+        return Intake(
+            roster=roster,
+            clock=ward.clock,
+            keep=ward.keep,
+            tally=ward.tally,
+            slot=(1, 2),
+            log=log,
+            lost_us=lost_us,
+            lost_of=lost_of,
+        )
+
+    ward.intake = way_in(0)
+    ward.hear("GUILD_CREATE", GUILD, "s1")
+    ward.intake.expect_replay(silent_s=30.0)
+    ward.hear("READY", {"guilds": [GUILD]}, "s2")
+    ward.listening, ward.way_in = roster, way_in
+    return ward
+
+
+def lost_ago_s(ward: Ward) -> int:
+    last = [each for each in ward.listening.told if isinstance(each, m.GuildCameUp | m.GuildWentAway)][-1]
+    return round((ward.clock.stamp_us() - last.lost_us) / 1_000_000)
+
+
+def test_a_guild_that_has_not_come_before_all_shards_begin_anew_was_lost_before(later: Ward):
+    later.intake.expect_replay(silent_s=10.0)
+    later.intake = later.way_in(later.intake.lost_us)
+    later.hear("READY", {"guilds": [GUILD]}, "s3")
+    later.hear("GUILD_CREATE", GUILD, "s3")
+    assert lost_ago_s(later) == 30
+
+
+def test_a_connect_that_is_refused_makes_no_loss_of_before_a_later_one(later: Ward):
+    later.hear("GUILD_CREATE", GUILD, "s2")
+    later.intake.expect_replay(silent_s=10.0)
+    later.intake = later.way_in(later.intake.lost_us)
+    later.intake.expect_replay(silent_s=0.0)
+    later.hear("READY", {"guilds": [GUILD]}, "s3")
+    later.hear("GUILD_CREATE", GUILD, "s3")
+    assert lost_ago_s(later) == 10
+
+
+def test_an_outage_in_place_of_a_guild_that_was_awaited_tells_since_when_it_was_lost(later: Ward):
+    later.hear("GUILD_DELETE", GUILD | {"unavailable": True}, "s2")
+    assert lost_ago_s(later) == 30
+
+
+def test_nothing_is_kept_of_a_guild_that_removed_us(later: Ward):
+    later.hear("GUILD_DELETE", GUILD, "s2")
+    later.intake.expect_replay(silent_s=0.0)
+    later.hear("READY", {"guilds": []}, "s3")
+    later.hear("GUILD_CREATE", GUILD, "s3")
+    assert lost_ago_s(later) == 0
 
 
 def test_half_a_surrogate_pair_is_an_event_that_cannot_be_read(ward: Ward):
