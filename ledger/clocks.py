@@ -9,7 +9,8 @@ from typing import Final, TypeVar
 from msgspec.structs import replace
 
 from ledger.presence import Presence
-from ledger.state import Birth, Death, GuildState, Period
+from ledger.state import Birth, Death, Gap, GuildState, Period
+from ledger.windows import bounds_of, place
 
 HeardT = TypeVar("HeardT", Birth, Death, Period)
 
@@ -20,6 +21,20 @@ SET_BACK: Final = "clock"
 def was_set_back(state: GuildState, presence: Presence) -> bool:
     """Whether this life, of which nothing is recorded yet, began before what is: our clock was ahead then."""
     return not presence.session and 0 < presence.since_us < _newest_us(state)
+
+
+def doubted(state: GuildState) -> tuple[Gap, ...]:
+    """The gaps in which joins may lie that wait: the last time that the two can be compared is now."""
+    if state.baseline is None or not state.gaps:
+        return state.gaps
+    bounds = bounds_of(state.baseline, state.gaps)
+    places = [place(join, bounds) for join in state.open_joins()]
+    return tuple(
+        replace(gap, broken=(*gap.broken, SET_BACK))
+        if any(each.first <= gap.number <= each.last for each in places)
+        else gap
+        for gap in state.gaps
+    )
 
 
 def set_back(state: GuildState, now_us: int) -> None:

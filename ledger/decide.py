@@ -17,7 +17,7 @@ from ledger.announcing import announced, announcing_failed
 from ledger.answers import Assigned, Forgot, Salvaged, SettingsReport
 from ledger.audit import audit_arrived, audit_failed, note_logged
 from ledger.channels import codes_in, deleted_lately, with_deaths, without_channel
-from ledger.clocks import SET_BACK, was_set_back
+from ledger.clocks import SET_BACK, doubted, was_set_back
 from ledger.closing import sample_arrived, sample_failed, solve_again
 from ledger.credits import with_upgrades
 from ledger.decision import Decision
@@ -289,6 +289,7 @@ def _came_up(
         effects = (Welcome(counting_since_us=since_us),)
     switched = _has_switched(state, presence, message)
     if was_set_back(state, presence):
+        drafts = (*drafts, *solve_again(msgspec.structs.replace(state, unsolved=0), doubted(state), CONTROL))
         broken = (r.ContinuityBroken(reason=SET_BACK, at_us=message.at_us), *broken)
         kept = msgspec.structs.replace(state, gaps=())  # what the set-back leaves: no gap that can be doubted
     else:

@@ -80,6 +80,21 @@ def test_a_join_that_waited_is_called_what_it_may_be_and_stands_in_nobodys_way(g
     assert guild.presence.request.number == 0
 
 
+def test_who_waited_may_have_used_what_was_given_to_another(guild: Guild):
+    """Carl by no invite; Ben by A just before the sample, heard just behind it. His other counters never came."""
+    guild.joins(CARL, 199.9)
+    guild.counters(200, A=4)
+    guild.tell(guild.event(BEN, 199.95, 200.2, (), bot=False))
+    assert guild.said(CARL)[0] is Status.CERTAIN
+    begin_anew(guild, 195)
+    guild.counters(195.1, A=4)
+    assert guild.said(CARL)[0] in (Status.LIKELY, Status.CANDIDATES)
+    assert guild.said(CARL)[2] is None
+    for at_s in (196.6, 201.6):
+        guild.counters(at_s, A=4)
+    assert A in guild.period(BEN).candidates
+
+
 def test_what_is_to_be_read_in_the_audit_log_is_read_now(guild: Guild):
     guild.joins(BEN, 20)
     for at_s in (20.1, 21.6, 26.6):
