@@ -100,7 +100,14 @@ def dead_letter(guild: GuildId, message: m.Message, reason: str, at_us: int) -> 
     match message:
         case m.NoteMember():
             return dead_letter(guild, message.join, reason, at_us)
-        case m.RecordJoin() | m.RecordLeave() | m.NoteInviteBorn() | m.NoteInviteDied():
+        case (
+            m.RecordJoin()
+            | m.RecordLeave()
+            | m.NoteInviteBorn()
+            | m.NoteInviteDied()
+            | m.NoteChannelDied()
+            | m.NoteLogged()
+        ):
             join = message if isinstance(message, m.RecordJoin) else None
             return m.NoteUnreadable(
                 cause=InternalCause(what="dead_letter"),
@@ -127,6 +134,8 @@ DISPATCH_OF: Final[Mapping[type[m.Message], str]] = {
     m.RecordLeave: "GUILD_MEMBER_REMOVE",
     m.NoteInviteBorn: "INVITE_CREATE",
     m.NoteInviteDied: "INVITE_DELETE",
+    m.NoteChannelDied: "CHANNEL_DELETE",
+    m.NoteLogged: "GUILD_AUDIT_LOG_ENTRY_CREATE",
 }
 
 
