@@ -69,7 +69,12 @@ def join_drafts(
 
 
 def _is_seed(state: GuildState, join: m.RecordJoin) -> bool:
-    """Whether a list had shown them as of before, just before their join is told: by a clock that is fast."""
+    """Whether a list had shown them as of before, just before their join is told: by a clock that is fast.
+
+    Who joined before the guild was forgotten whole stays of before, also where their join is told again.
+    """
+    if join.joined_at_us < state.ours_from_us:
+        return False
     held = state.members.get(join.user, ())  # who was forgotten stays so
     seeds = (each for each in held if each.is_open() and not each.counted)
     is_seed = any(is_same_moment(each.opened_us, join.joined_at_us) for each in seeds)

@@ -181,3 +181,12 @@ def test_who_was_forgotten_is_counted_by_no_event_told_again(fast: Guild):
     fast.tell(m.ForgetMember(user=ANNA))
     fast.tell(fast.event(ANNA, -8.7, 1.5, (), bot=False))
     assert ANNA not in fast.state.members
+
+
+def test_who_joined_before_the_server_was_forgotten_is_counted_by_no_event_told_again(fast: Guild):
+    """The join is in the records of before; a list shows the member, and a RESUME tells of it again."""
+    fast.tell(fast.event(ANNA, 2, 2.2, (), bot=False))
+    fast.tell(m.ForgetGuild(at_us=us(5)))
+    fast.lists(6, m.ListedMember(user=ANNA, joined_at_us=us(2)))
+    fast.tell(fast.event(ANNA, 2, 7, (), bot=False))
+    assert sum(isinstance(each.event, r.JoinRecorded) for each in fast.records) == 1
