@@ -15,14 +15,20 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._last_us = 0
+        self._monotonic_us = 0
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
 
     def stamp_us(self) -> int:
-        """Rises by at least one at each call, also when the wall clock is set back."""
-        self._last_us = max(self._last_us + 1, time.time_ns() // 1_000)
-        return self._last_us
+        """Rises by at least one at each call. While the wall clock is behind, since it was set back, stamps go on at
+        half its pace until it is there: what waits for a time to pass must not wait for all of that.
+        """
+        wall_us, monotonic_us = time.time_ns() // 1_000, time.monotonic_ns() // 1_000
+        if wall_us <= self._last_us:
+            wall_us = self._last_us + max(1, (monotonic_us - self._monotonic_us) // 2)
+        self._last_us, self._monotonic_us = wall_us, monotonic_us
+        return wall_us
 
     def monotonic_s(self) -> float:
         return time.monotonic()
