@@ -20,7 +20,7 @@ from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
 from persistence.log_files import content_for, plain_path
-from persistence.merging import MERGE_FILES, tidy
+from persistence.merging import MERGE_FILES, beneath_merged, tidy
 from persistence.patrol import Opening, patrol
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading, nowhere
@@ -58,7 +58,7 @@ class Log:
         self._openings: list[Opening] = []
 
     def open(self) -> LayerSummary:
-        """Reads and verifies all files; damaged ones are copied to quarantine, and mended where nothing is missing.
+        """Reads and verifies all files; damaged ones are copied to quarantine, and mended as far as the log can.
 
         Then many are merged into few (``persistence/merging.py``).
 
@@ -73,16 +73,14 @@ class Log:
             self._quarantine.move(path, "no line can be read")
         for file in reading.scan.damaged:
             self._quarantine.copy(file.path, "lines are damaged where all was durable")
-        if whole := [file for file in reading.scan.damaged if is_whole(file, reading.scan.missing)]:
-            for file in whole:
-                self._rebuild(file, (), summary.lineage)
-            reading = self._read()
-        self._reading = reading
+        mended = self._read() if self._mend(reading.scan, summary.lineage) else reading
+        self._reading = mended
         self._openings = [
-            Opening(path=file.path, first_gsn=file.first_gsn) for file in reading.survey.files if file.holds_any()
+            Opening(path=file.path, first_gsn=file.first_gsn) for file in mended.survey.files if file.holds_any()
         ]
+        # What was mended just now is not read whole by a later opening yet.
         notes = tidy(self._disk, self._folder, reading.scan, self._merge_files)
-        return msgspec.structs.replace(summary, notes=(*summary.notes, *notes))
+        return msgspec.structs.replace(mended.summary(), notes=(*summary.notes, *notes))
 
     def begin(self, epoch: int, lineage: str) -> None:
         """Begins a file of this term, with those frames of the newest one that are not known to be durable."""
@@ -163,6 +161,15 @@ class Log:
         for _ in reading:
             pass
         return reading
+
+    def _mend(self, scan: Scan, lineage: str) -> bool:
+        """Writes damaged files anew, of which nothing is missing, or what lies beneath has it; whether there were any."""
+        held = list(beneath_merged(self._disk, scan))
+        due = pieces(scan.files, scan.missing, held)
+        due += [(file, []) for file in scan.damaged if is_whole(file, scan.missing)]
+        for file, wanted in due:
+            self._rebuild(file, wanted, lineage)
+        return bool(due)
 
     def _rebuild(self, file: SegmentFile, wanted: Sequence[Frame], lineage: str) -> None:
         there = self._disk.identity(file.path) is not None

@@ -11,11 +11,14 @@ from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from ledger.errors import StorageError
 from persistence.disk import Disk
 from persistence.formats import RELEASE
+from persistence.frames import Frame
 from persistence.log_files import PACKED_SUFFIX, content_for, is_packed, packed_path
-from persistence.scan import Scan, SegmentFile, is_whole
+from persistence.scan import Gap, Scan, SegmentFile, is_whole
 from persistence.segments import SEGMENT_FORMAT, SegmentHeader
 from persistence.writing import publish, whole_segment
 
@@ -43,6 +46,29 @@ def tidy(disk: Disk, folder: Path, scan: Scan, merge_files: int = MERGE_FILES) -
     except StorageError as error:
         return (f"{NOT_MERGED}: {error}",)
     return ()
+
+
+def beneath_merged(disk: Disk, scan: Scan) -> Iterator[Frame]:
+    """What merged files miss, and those that they were made of have, where these are all there still."""
+    for number, file in enumerate(scan.files):
+        if is_packed(file.path) and _records(file) and not is_whole(file, scan.missing):
+            beneath = Scan(disk, _without_later(scan.files[:number], file.limit))
+            found = [spotted.frame for spotted in beneath]
+            if is_whole(file, beneath.missing):
+                yield from (frame for frame in found if _is_among(frame.record.gsn, scan.missing))
+
+
+def _without_later(files: Sequence[SegmentFile], limit: int | None) -> tuple[SegmentFile, ...]:
+    """Files as they were read before there were later ones, up to a gsn."""
+    found: list[SegmentFile] = []
+    for file in reversed(files):
+        found.append(msgspec.structs.replace(file, limit=limit))
+        limit = file.first_gsn - 1 if limit is None else min(limit, file.first_gsn - 1)
+    return tuple(reversed(found))
+
+
+def _is_among(gsn: int, gaps: Sequence[Gap]) -> bool:
+    return any(first <= gsn <= last for first, last in gaps)
 
 
 def _done_with(scan: Scan) -> list[Path]:

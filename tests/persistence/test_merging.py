@@ -224,6 +224,30 @@ def test_and_while_it_is_cut_short_between_two_blocks_where_no_line_is_damaged()
     assert {"1.jsonl", "2.jsonl", "3.jsonl", "3.jsonl.zst"} <= set(lives.names())
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
+@pytest.mark.parametrize("gone", [(), ("1",), ("2",), ("3",)])
+def test_what_a_damaged_merged_file_misses_comes_from_those_that_it_was_made_of_if_they_are_all_there(
+    gone: tuple[str, ...], *, is_cut: bool
+):
+    lives = Lives()
+    for _ in range(5):
+        lives.live()
+    data = lives.disk.read(lives.path(3))
+    end = [block.end for block in packed.blocks(data)][1]
+    lives.disk.overwrite(lives.path(3), data[:end] if is_cut else data[:end] + b"?" + data[end + 1 :])
+    for number in gone:
+        lives.disk.remove(lives.path(int(number), ".jsonl"))
+    lives.live()
+    assert "cannot be read" in " ".join(lives.notes), "it is said all the same"
+    assert (read(lives.disk) == bytes_of(lives.written)) == (not gone)
+    if not gone:
+        assert {"1.jsonl", "2.jsonl", "3.jsonl", "3.jsonl.zst"} <= set(lives.names()), "it was not read again yet"
+        lives.live()
+        assert lives.notes == ()
+        assert "1.jsonl" not in lives.names()
+        assert read(lives.disk) == bytes_of(lives.written)
+
+
 def hurt(lives: Lives) -> None:
     data = lives.disk.read(lives.path(3))
     lives.disk.overwrite(lives.path(3), data[:-20] + bytes([data[-20] ^ 1]) + data[-19:])
