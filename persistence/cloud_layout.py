@@ -95,6 +95,10 @@ class Layout(msgspec.Struct, kw_only=True):
             at = piece.last + 1
         return tuple([*gaps, (at, self.gsn)] if at <= self.gsn else gaps)
 
+    def missing_up_to(self, gsn: int) -> int:
+        """How many of the records up to a gsn cannot be read."""
+        return sum(max(0, min(last, gsn) - first + 1) for first, last in self.missing())
+
     def replace(self, old: Sequence[Stretch], new: Sequence[Stretch]) -> None:
         """Other objects for the records of stretches that follow one another."""
         at = self.stretches.index(old[0])

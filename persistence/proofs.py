@@ -11,7 +11,7 @@ from typing import Final
 
 from ledger.errors import Corrupt
 from persistence.frames import Frame
-from persistence.scan import Gap, united
+from persistence.scan import is_known
 from persistence.seats import Seat
 
 WITNESSED_RECORDS: Final = 1_000_000
@@ -90,7 +90,7 @@ class Walk:
 
     def _pass(self, seat: Seat, gsn: int) -> None:
         """Goes on to a gsn up to which nothing has come."""
-        if gsn > self.gsn and not _is_known((self.gsn + 1, gsn), seat.summary.missing):
+        if gsn > self.gsn and not is_known((self.gsn + 1, gsn), seat.summary.missing):
             raise Corrupt(f"{seat.name}, gsn {self.gsn + 1} to {gsn}", "they cannot be read any more")
         self.gsn = max(self.gsn, gsn)
 
@@ -99,7 +99,3 @@ class Walk:
             self._opening = seat.openings
             return seat.layer.reread(self.gsn)
         return self._pieces
-
-
-def _is_known(gap: Gap, holes: Sequence[Gap]) -> bool:
-    return any(first <= gap[0] and gap[1] <= last for first, last in united(holes))

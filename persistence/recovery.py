@@ -22,7 +22,7 @@ from persistence.chains import NO_HEAD
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, FencedLayer, Head, LayerSummary, all_checkpoints, guild_frames
 from persistence.salvage import Salvage
-from persistence.scan import Gap, united
+from persistence.scan import Gap, is_known, united
 from persistence.seats import Seat
 
 UNREAD_EPOCHS: Final = 100_000
@@ -292,6 +292,9 @@ async def _feed(seat: Seat, source: Seat) -> str:
             break
         seat.took(batch)
         seat.fed += len(batch)
+    found = [gap for gap in seat.summary.missing if not is_known(gap, source.summary.missing)]
+    if found and source.trails and source.readable:
+        await source.open()  # which did not know it either, until it was read
     if source.readable and _is_all_missing(source, seat.gsn):
         seat.do_without(source.gsn)
     if seat.healthy and seat.gsn == source.gsn:

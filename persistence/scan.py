@@ -115,6 +115,11 @@ def united(gaps: Sequence[Gap]) -> list[Gap]:
     return whole
 
 
+def is_known(gap: Gap, holes: Sequence[Gap]) -> bool:
+    """Whether all of a range lies in one of these, or in some that touch."""
+    return any(first <= gap[0] and gap[1] <= last for first, last in united(holes))
+
+
 def pieces(
     files: Sequence[SegmentFile], missing: Sequence[Gap], frames: Sequence[Frame]
 ) -> list[tuple[SegmentFile, list[Frame]]]:

@@ -13,6 +13,7 @@ from ledger.errors import Corrupt, StorageError
 from persistence.frames import Frame
 from persistence.layer import Layer, LayerSummary
 from persistence.salvage import Salvage
+from persistence.scan import runs
 
 
 class Seat:
@@ -85,9 +86,10 @@ class Seat:
             self.learn(await self.layer.set_aside(after_gsn))
 
     def took(self, frames: Sequence[Frame]) -> None:
-        """Notes a batch that is in the layer now; the gsns that it jumped over are missing there."""
-        self.do_without(frames[0].record.gsn - 1)
-        self.gsn = frames[-1].record.gsn
+        """Notes a batch that is in the layer now; the gsns that it jumps over are missing there."""
+        for run in runs(frames):
+            self.do_without(run[0].record.gsn - 1)
+            self.gsn = run[-1].record.gsn
 
     def do_without(self, gsn: int) -> None:
         """Notes that what the layer has not yet, up to a gsn, nobody can give it: it goes on behind that."""

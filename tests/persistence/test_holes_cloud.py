@@ -6,17 +6,19 @@ from contextlib import suppress
 import pytest
 
 from ledger.errors import StorageError
-from persistence import recovery
+from persistence import cloud_packs, recovery
 from persistence.cloud import CloudLayer
 from persistence.frames import Frame
 from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.memory_objects import MemoryBucket
 from persistence.offload import inline
+from persistence.store import StartReport
 from tests.persistence.forks import DATA, handed_out, joined
 from tests.persistence.holes import come_back, rot
 from tests.persistence.making import BLUE, RED
 from tests.persistence.simdisk import SimDisk
+from tests.persistence.test_put_back import Tending
 from tests.persistence.test_store_cloud import Machine
 
 
@@ -215,3 +217,40 @@ async def test_a_folder_that_has_what_the_winner_in_the_cloud_lost_first_starts_
     assert mine.store.head_of(RED).seq == 2
     await handed_out(mine.store)
     assert sorted(user for _, user in await joined(mine.store)) == ["10001", "10002", "11001", "11002"]
+
+
+@pytest.mark.parametrize("lives", [1, 2])
+@pytest.mark.parametrize("lost", [1, 2, 4])
+async def test_a_wiped_folder_starts_from_a_cloud_in_which_records_beneath_an_index_have_rotted(
+    lost: int, lives: int, monkeypatch: pytest.MonkeyPatch
+):
+    """Nobody reads them before they are given to the folder, and the index tells where their chains lead."""
+    bucket = MemoryBucket()
+    old = Tending(bucket, "a")
+    for _ in range(lives):
+        old.process()
+        await old.lives(4)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud_packs, "PACK_SEGMENTS", 1)
+        assert await old.packs()
+    held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
+    for key in (held[lost - 1], *(key for key in bucket.objects if key.startswith("pack/"))):
+        bucket.objects[key] = bucket.objects[key][:-1] + b"?"
+    new, users = LogMachine(bucket, "b"), (await old.users_of())[: lost - 1]
+    for _ in range(3):
+        new.process()
+        report = await started_at_last(new)
+        assert report.missing == ((lost, lost),)
+        assert await new.users_of() == users
+        new.seqs = {RED: new.store.head_of(RED).seq}
+        assert (await new.join(RED)).head.gsn > 4 * lives
+        users = await new.users_of()
+        await come_back(new.store)
+
+
+async def started_at_last(machine: Machine) -> StartReport:
+    """As the journal does: what a try has found out is known to the next one."""
+    for _ in range(2):
+        with suppress(StorageError):
+            return await machine.store.restart_epoch()
+    return await machine.store.restart_epoch()
