@@ -25,7 +25,10 @@ from persistence.frames import Frame
 
 
 def look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
-    """A segment's header, the digest of all of it, and what is wrong with its body ("" = nothing)."""
+    """A segment's header, the digest of all of it, and what is wrong with its body ("" = nothing).
+
+    Of one that is damaged there is no digest: whoever writes behind it shall not say that it was so.
+    """
     key = segment_key(k)
     if data is None:
         raise Corrupt(key, "it is gone")
@@ -35,7 +38,7 @@ def look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
     try:
         body_of(data, header.sha256, key)
     except Corrupt as error:
-        return header, digest_of(data), str(error)
+        return header, "", str(error)
     return header, digest_of(data), ""
 
 

@@ -7,7 +7,7 @@ piece at a time, so that memory stays flat however long the history is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from math import ceil
@@ -223,6 +223,8 @@ class CloudReader:
                 self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
                 return
             found.layout.take_unreadable(found.layout.k)
+        if found.layout.missing() and await self._has_come_back(found.layout.damaged):
+            return
         self.layout, self._base = found.layout, found.verified
         self.indexed = found.layout.k
         self._restart_chains(self._base.gsn)
@@ -244,6 +246,14 @@ class CloudReader:
         if why:
             self._notes.append(f"{why}; it is left as it is")
         return bool(why)
+
+    async def _has_come_back(self, damaged: Iterable[int]) -> bool:
+        """Whether one of these segments can be read by now: somebody put it back, or only the answer was garbled."""
+        for k in sorted(damaged):
+            if await self._has(k, "") and not await self._is_damaged(k):
+                self._notes.append(f"{segment_key(k)} can be read again; no index is believed that leaves it out")
+                return True
+        return False
 
     async def _segments(self, first: int, last: int) -> AsyncIterator[tuple[int, bytes | None]]:
         for start in range(first, last + 1, AHEAD_OBJECTS):

@@ -242,3 +242,29 @@ async def test_no_index_of_what_is_gone_comes_into_an_emptied_cloud(monkeypatch:
         await mine.packs()
     await mine.tend()
     assert await restored(bucket) == await mine.users_of()
+
+
+@pytest.mark.parametrize("rotten", [1, 2, 3, 4])
+@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_an_object_that_is_put_back_as_it_was_counts_again(
+    rotten: int, monkeypatch: pytest.MonkeyPatch, *, is_indexed: bool, is_gone: bool
+):
+    """It was damaged, or only its answer was garbled, while another process wrote behind it, and made an index."""
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(4)
+    key = sorted(key for key in bucket.objects if key.startswith("seg/"))[rotten]
+    whole = bucket.objects[key]
+    bucket.objects[key] = whole[:-1] + b"?"
+    if is_gone and rotten < 4:
+        del bucket.objects[key]
+    other = Tending(bucket, "b")
+    await other.started()
+    if is_indexed:
+        with monkeypatch.context() as patch:
+            patch.setattr(cloud_packs, "PACK_SEGMENTS", 1)
+            assert await other.packs()
+    assert len(await restored(bucket)) == rotten - 1
+    bucket.objects[key] = whole
+    assert await restored(bucket) == await mine.users_of()
