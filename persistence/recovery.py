@@ -115,8 +115,11 @@ async def follow(seat: Seat, leader: Seat, salvage: Salvage) -> list[str]:
     if shared is not None:
         said += await _part(seat, leader, shared, salvage)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
-    if behind.healthy and ahead.readable and behind.gsn < ahead.gsn and not behind.trails:
-        said.append(await _feed(behind, ahead))
+    if behind.healthy and ahead.readable and behind.gsn < ahead.gsn:
+        if not behind.trails:
+            said.append(await _feed(behind, ahead))
+        elif _is_all_missing(ahead, behind.gsn):
+            behind.do_without(ahead.gsn)  # nobody would ever give it that
     return said
 
 
