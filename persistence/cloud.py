@@ -79,6 +79,7 @@ class CloudLayer:
         """Behind ``look``: all records, a piece at a time, each once; then ``summary`` is what ``open`` says."""
         async for chunk in self._reader.followed(0):
             yield chunk
+        await self._reader.verify()  # again, where something was found to have rotted
 
     async def begin(self, epoch: int, lineage: str) -> None:
         """``claim`` and ``fence``, for whoever takes it for a layer like any other.

@@ -177,6 +177,34 @@ async def test_every_object_is_asked_for_once(
         del cloud.bucket.objects[key]  # not of those that the fixture knows
 
 
+@pytest.mark.parametrize("lost", [1, 3])
+async def test_what_has_rotted_beneath_an_index_is_left_out_and_said(tmp_path: Path, lost: int):
+    """In its pack and in its segment: the index tells where the chains led."""
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    await pack_all(cloud)
+    held = [key for key in sorted(cloud.bucket.objects) if b'"kind":"records"' in cloud.bucket.objects[key][:200]]
+    for key in (held[lost], *(key for key in cloud.bucket.objects if key.startswith("pack/"))):
+        cloud.bucket.objects[key] = cloud.bucket.objects[key][:-1] + b"?"
+    code, said = await cloud.restore(tmp_path / "new")
+    assert code == 1
+    assert "the history was not whole" in said
+    gone = read_header(cloud.bucket.objects[held[lost]], SegmentHeader, "")
+    left = [frame.record for frame in cloud.frames if not gone.first_gsn <= frame.record.gsn <= gone.last_gsn]
+    assert all_in(tmp_path / "new") == left
+    wrong = " ".join((await cloud.verify()).wrong)
+    assert f"gsn {gone.first_gsn} to {gone.last_gsn} cannot be read" in wrong
+    code, told, report = await cloud.drill()
+    assert code == 1
+    assert report is not None
+    assert report.differences
+    assert "differs" in " ".join(told) or "missing" in " ".join(told), told
+
+
+def all_in(folder: Path) -> list[Record]:
+    reading = Reading(RealDisk(), folder / "log")
+    return [spotted.frame.record for spotted in reading.scan]
+
+
 async def restoring(objects: Objects, to: Path) -> int:
     return await restore_history(Around().all, a_history(ReadOnly(objects)), "memory", Wish(to=to, until_ms=None))
 
