@@ -109,7 +109,8 @@ class Handover:
         """
         holder = await self._presence.holder()
         if holder is not None and not holder.gone and not self._presence.is_ours(holder):
-            raise HeldElsewhere(f"the history is held by the bot with the folder {holder.writer[:8]}")
+            who = f"the bot with the folder {holder.writer[:8]}" if holder.writer else "a bot whose claim is damaged"
+            raise HeldElsewhere(f"the history is held by {who}")
 
     async def run(self) -> None:
         """One life of the pulse, while this process holds the history.

@@ -33,7 +33,8 @@ from persistence.until import Until
 
 BATCH_RECORDS: Final = 5_000
 """So many are written with one fsync, at least; an append is not split."""
-
+_TOLD: Final = 3
+"""So many reasons why there is nothing to copy."""
 
 RESTORE: Final = InternalCause(what="restore")
 
@@ -159,7 +160,9 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
     finally:
         copy.end()
     if not copy.kept.records:
-        raise NothingThen("nothing was recorded by then") if copy.seen.records else NothingThere("no record is there")
+        if copy.seen.records:
+            raise NothingThen("nothing was recorded by then")
+        raise NothingThere("; ".join(("no record is there", *history.notes()[:_TOLD])))
     for guild in sorted(copy.kept.guilds):
         for checkpoint in reversed(await history.checkpoints(guild)):
             copy.keep(checkpoint)

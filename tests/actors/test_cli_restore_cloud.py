@@ -182,13 +182,14 @@ async def test_what_has_rotted_beneath_an_index_is_left_out_and_said(tmp_path: P
     """In its pack and in its segment: the index tells where the chains led."""
     cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
     await pack_all(cloud)
-    held = [key for key in sorted(cloud.bucket.objects) if b'"kind":"records"' in cloud.bucket.objects[key][:200]]
-    for key in (held[lost], *(key for key in cloud.bucket.objects if key.startswith("pack/"))):
-        cloud.bucket.objects[key] = cloud.bucket.objects[key][:-1] + b"?"
+    objects = cloud.bucket.objects
+    held = [key for key in sorted(objects) if b'"kind":"records"' in objects[key][:200]]
+    for key in (held[lost], *(key for key in objects if key.startswith("pack/"))):
+        objects[key] = objects[key][:-1] + b"?"
     code, said = await cloud.restore(tmp_path / "new")
     assert code == 1
     assert "the history was not whole" in said
-    gone = read_header(cloud.bucket.objects[held[lost]], SegmentHeader, "")
+    gone = read_header(objects[held[lost]], SegmentHeader, "")
     left = [frame.record for frame in cloud.frames if not gone.first_gsn <= frame.record.gsn <= gone.last_gsn]
     assert all_in(tmp_path / "new") == left
     wrong = " ".join((await cloud.verify()).wrong)
@@ -226,6 +227,13 @@ async def test_an_empty_cloud_restores_nothing(tmp_path: Path):
     assert not (tmp_path / "new").exists()
     assert exit_code_of(caught.value) == 2
     assert "LEDGER_CLOUD with its prefix" in caught.value.hint
+
+
+async def test_a_cloud_in_which_nothing_can_be_read_says_why(cloud: Cloud, tmp_path: Path):
+    for key in [key for key in cloud.bucket.objects if key.startswith("seg/")]:
+        cloud.bucket.objects[key] = b"?" + cloud.bucket.objects[key][1:]
+    with pytest.raises(NothingThere, match=r"no record is there; .*seg/0000000001"):
+        await cloud.restore(tmp_path / "new")
 
 
 async def test_a_cloud_that_goes_away_leaves_nothing_that_looks_whole(cloud: Cloud, tmp_path: Path):

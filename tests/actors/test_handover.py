@@ -177,11 +177,13 @@ async def test_a_holder_whose_claim_was_damaged_is_waited_for_like_any_other():
     new = Side(bucket, clock, "new")
     await new.handover.await_turn()
     assert clock.now_s - VirtualClock().now_s >= SILENT_S
+    with pytest.raises(HeldElsewhere, match="by a bot whose claim is damaged"):
+        await Side(bucket, clock, "tool").handover.expect_nobody()
 
 
 async def test_a_tool_that_writes_is_refused_while_somebody_else_holds_the_history():
     bucket, clock = claimed("old"), VirtualClock()
-    with pytest.raises(HeldElsewhere, match="old"):
+    with pytest.raises(HeldElsewhere, match="by the bot with the folder old"):
         await Side(bucket, clock, "tool").handover.expect_nobody()
     await Side(bucket, clock, "old").handover.expect_nobody()
     await Side(bucket, clock, "old", EPOCH).handover.say_goodbye()
