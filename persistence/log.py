@@ -163,7 +163,7 @@ class Log:
         return reading
 
     def _mend(self, scan: Scan, lineage: str) -> bool:
-        """Writes damaged files anew that miss nothing, or what lies beneath them has still; whether there were any."""
+        """Writes damaged files anew that miss nothing, or only what still lies beneath; whether there are any."""
         held = list(beneath_merged(self._disk, scan))
         due = pieces(scan.files, scan.missing, held)
         due += [(file, []) for file in scan.damaged if is_whole(file, scan.missing)]
