@@ -62,15 +62,17 @@ class CloudLayer:
         """Reads what is new since the last time, or all where it was put back; changes nothing."""
         if self._reader.was_put_back:
             self._reader.forget()
-        summary = await self._read()
+        await self._look()
+        self._reader.recount()
+        await self._reader.verify()
+        summary = await self.summary()
         self._reader.was_put_back = False
         self._found = summary.lineage
         return summary
 
     async def look(self) -> LayerSummary:
         """What is there, before its records are read: without heads, notes and what is missing."""
-        await self._checkpoints.look()
-        await self._reader.look()
+        await self._look()
         layout = self._reader.layout
         epoch = max(await self._epochs.highest(), layout.epoch)
         return LayerSummary(epoch=epoch, lineage=layout.lineage, gsn=layout.gsn, heads={}, notes=(), missing=())
@@ -79,7 +81,8 @@ class CloudLayer:
         """Behind ``look``: all records, a piece at a time, each once; then ``summary`` is what ``open`` says."""
         async for chunk in self._reader.followed(0):
             yield chunk
-        await self._reader.verify()  # again, where something was found to have rotted
+        self._reader.recount()
+        await self._reader.verify()
 
     async def begin(self, epoch: int, lineage: str) -> None:
         """``claim`` and ``fence``, for whoever takes it for a layer like any other.
@@ -207,10 +210,13 @@ class CloudLayer:
         )
 
     async def _read(self) -> LayerSummary:
-        await self._checkpoints.look()
-        await self._reader.look()
+        await self._look()
         await self._reader.verify()
         return await self.summary()
+
+    async def _look(self) -> None:
+        await self._checkpoints.look()
+        await self._reader.look()
 
     async def _write(self, kind: Kind, frames: Sequence[Frame] = (), first_gsn: int = 0) -> bool:
         """Tries to write the next segment; False when the slot is taken."""

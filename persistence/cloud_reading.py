@@ -111,17 +111,19 @@ class CloudReader:
     async def verify(self) -> None:
         """Follows every guild's chain through the records that are new.
 
-        Through all of them, where more or fewer can be read than when they were verified, perhaps by whoever wrote
-        the index.
-
         Raises:
             NewerFormat: when a later release wrote one.
+        """
+        async for _ in self.followed(self.chains.verified.gsn):
+            pass
+
+    def recount(self) -> None:
+        """Where more or fewer records can be read than when they were verified, perhaps by whoever wrote the index,
+        ``verify`` goes through all of them.
         """
         verified = self.chains.verified
         if self.layout.missing_up_to(verified.gsn) != verified.missing:
             self._restart_chains(0)
-        async for _ in self.followed(self.chains.verified.gsn):
-            pass
 
     async def own(self, header: SegmentHeader, data: bytes, frames: Sequence[Frame]) -> None:
         """Takes a segment that was written just now."""

@@ -39,6 +39,7 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/store.py:Store.open_guild#2": "no near layer has it whole: tests/persistence/test_store_cloud.py",
     "actors/cloud_side.py:CloudSide.leave#4": FLUSH,
     "persistence/recovery.py:_feed#4": HOLES,
+    "persistence/recovery.py:_feed#5": HOLES,
     "persistence/recovery.py:_summary_behind": HOLES,
     "persistence/recovery.py:_keep_replaced#2": HOLES,
     "persistence/recovery.py:_replaced#2": HOLES,
