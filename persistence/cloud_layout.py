@@ -35,6 +35,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Layout(msgspec.Struct, kw_only=True):
     """What the segments up to ``k`` say; ``digest`` is that of the segment ``k`` (SHA-256, hex; "" = unreadable).
 
+    ``first``: that of segment 1, likewise ("" also where whoever wrote an index did not note it);
     ``epoch``: the highest of a segment; ``lineage``: of the records; ``gsn``: the last record; ``stretches``: in the
     order of their gsns and segments; ``damaged``: segments that cannot be read.
     """
@@ -47,10 +48,13 @@ class Layout(msgspec.Struct, kw_only=True):
     stretches: list[Stretch] = []
     mends: list[Stretch] = []
     damaged: set[int] = set()
+    first: str = ""
 
     def take(self, header: SegmentHeader, digest: str, size: int) -> bool:
         """Goes on with the next segment; whether it counts."""
         self.k, self.digest = header.k, digest
+        if header.k == 1:
+            self.first = digest
         holds = header.kind in (Kind.RECORDS, Kind.MEND)
         if header.epoch < self.epoch or (holds and self.lineage and header.lineage != self.lineage):
             return False

@@ -97,11 +97,13 @@ class CloudReader:
         """The number of the newest segment, by one list; None = of those since the last look not all are there.
 
         The newest alone tells nothing: it may have been written since older ones went. Nor do numbers alone: an older
-        copy may have been laid over what is there. So the one with which the epoch began is compared.
+        copy may have been laid over what is there. So the one with which the epoch began is compared, and the first
+        one: what was given to an emptied store again has another, whenever that was.
         """
         before, k = self._looked_k, self.layout.k
         there = {number_of(key) async for key in self._objects.keys(SEGMENTS, after=segment_key(before - 1))}
         has_all = there.issuperset(range(max(1, before), k + 1)) and await self._has(*self._begun)
+        has_all = has_all and not await self._has_other(1, self.layout.first)
         return max(there, default=0) if has_all else None
 
     def begin(self) -> None:
@@ -225,6 +227,8 @@ class CloudReader:
                 self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
                 return
             found.layout.take_unreadable(found.layout.k)
+        if self.was_put_back and await self._has_other(1, found.layout.first):
+            return
         if found.layout.missing() and await self._has_come_back(found.layout.damaged):
             return
         self.layout, self._base = found.layout, found.verified
@@ -235,6 +239,12 @@ class CloudReader:
         """Whether a segment is there and the one of that digest ("" = nobody knows it); none (0) is always there."""
         data = await self._objects.get(segment_key(k)) if k else b""
         return data is not None and digest in ("", digest_of(data))
+
+    async def _has_other(self, k: int, digest: str) -> bool:
+        """Whether a whole segment is there, and not the one of that digest."""
+        if await self._has(k, digest) or not await self._has(k, ""):
+            return False
+        return not await self._is_damaged(k)
 
     async def _is_damaged(self, k: int) -> bool:
         """Whether a segment is there and not what anybody wrote: it tells nothing against the index behind it."""

@@ -269,3 +269,61 @@ async def test_an_object_that_is_put_back_as_it_was_counts_again(
     assert len(await restored(bucket)) == rotten - 1
     bucket.objects[key] = whole
     assert await restored(bucket) == await mine.users_of()
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+@pytest.mark.parametrize("is_indexed", [False, True])
+@pytest.mark.parametrize("segments", [1, 2, 4, 7])
+async def test_a_copy_that_ends_before_the_epoch_began_is_found_out_by_its_first_segment(
+    segments: int, monkeypatch: pytest.MonkeyPatch, *, is_indexed: bool, is_down: bool
+):
+    """The bot has filled an emptied cloud again, and was started since; then yesterday's copy is laid over it."""
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(6)
+    backup = {key: data for key, data in bucket.objects.items() if key <= f"seg/{segments:010d}"}
+    await mine.goes_on(2)
+    bucket.objects.clear()
+    await mine.tend()
+    await mine.goes_on(8)
+    mine.process()
+    await mine.lives(1)
+    if is_indexed:
+        with monkeypatch.context() as patch:
+            patch.setattr(cloud_packs, "PACK_SEGMENTS", 1)
+            assert await mine.packs()
+    if is_down:
+        mine.process()
+        bucket.objects |= backup
+        await mine.started()
+    else:
+        bucket.objects |= backup
+    await mine.tend()
+    await mine.goes_on(1)
+    for key in [key for key in bucket.objects if key.startswith(("pack/", "index/"))]:
+        del bucket.objects[key]  # which may be done without
+    assert await restored(bucket) == await mine.users_of()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+async def test_a_first_segment_that_is_gone_or_damaged_is_no_copy_of_before(
+    monkeypatch: pytest.MonkeyPatch, *, is_gone: bool
+):
+    """A store may be told to let go of what is old; packs hold it."""
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 1)
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(4)
+    assert await mine.packs()
+    mine.process()
+    await mine.lives(1)
+    first = bucket.objects.pop("seg/0000000001")
+    if not is_gone:
+        bucket.objects["seg/0000000001"] = first[:-1] + b"?"
+    await mine.goes_on(1)
+    mine.process()
+    await mine.lives(1)
+    assert mine.told == []
+    for key in ("seg/0000000002", "seg/0000000003"):
+        del bucket.objects[key]
+    assert await restored(bucket) == await mine.users_of()
