@@ -12,7 +12,7 @@ CPU_S = 50.0
 TELLING = {
     "overtaken-and-goes-on": 142,
     "history-begun-apart": 71,
-    "start-without-the-cloud": 41,
+    "start-without-the-cloud": 191,
     "empty-folder-begins-anew": 28,
     "last-candidate-left-out": 7,
     "T2: last-candidate-left-out": 7,
