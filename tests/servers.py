@@ -90,6 +90,15 @@ def s3_address(seaweed: S3) -> Place:
     return Place(seaweed.address(), seaweed.environ)
 
 
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port on which nobody listens, nor can anybody: it is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        yield port
+
+
 def free_ports(number: int) -> list[int]:
     """Ports that nobody listens on just now."""
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ from actors.settings import Settings, Surroundings
 from persistence.disk import RealDisk
 from persistence.memory_objects import MemoryBucket, MemoryObjects
 from tests.actors.vaults import serving
-from tests.servers import Place, free_ports
+from tests.servers import Place
 
 
 def findings(environ: Mapping[str, str] | None = None, disk: str = "lasting", **said: str) -> list[Finding]:
@@ -55,8 +55,10 @@ def test_a_store_that_refuses_stops_the_bot_and_no_secret_is_told(s3_address: Pl
 
 
 @pytest.mark.parametrize(("disk", "severity"), [("lasting", Severity.WARNING), ("ephemeral", Severity.AWAY)])
-def test_a_store_that_is_away_stops_only_a_bot_that_knows_nothing_without_it(disk: str, severity: Severity):
-    endpoint = f"http://127.0.0.1:{free_ports(1)[0]}"
+def test_a_store_that_is_away_stops_only_a_bot_that_knows_nothing_without_it(
+    deaf_port: int, disk: str, severity: Severity
+):
+    endpoint = f"http://127.0.0.1:{deaf_port}"
     variables = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "secret"}
     (finding,) = findings(variables, disk, ledger_cloud="s3://bucket")
     assert finding.severity is severity

@@ -27,7 +27,7 @@ from persistence.stores import open_objects
 from persistence.vault_objects import VaultObjects
 from tests.persistence.careless_s3 import careless_s3
 from tests.persistence.making import TestRandomness
-from tests.servers import Place, free_ports
+from tests.servers import Place
 
 SECRET: Final = "never-to-be-told"
 VARIABLES: Final = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": SECRET}
@@ -254,11 +254,11 @@ async def test_a_store_that_is_silent_is_unreachable(monkeypatch: pytest.MonkeyP
             await opened("s3://bucket", environ).create("seg/1", b"x")
 
 
-async def test_who_has_no_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch):
+async def test_who_has_no_credentials_is_told_so(monkeypatch: pytest.MonkeyPatch, deaf_port: int):
     """Obstore then asks the machine for its role, here one that has none."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
+    monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{deaf_port}")
     with pytest.raises(Refused, match="there are no credentials"):
         await opened("s3://bucket", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}).get("seg/1")
 
@@ -275,8 +275,8 @@ def self_signed(path: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_a_store_that_is_not_there_is_unreachable():
-    environ = {**VARIABLES, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{free_ports(1)[0]}"}
+async def test_a_store_that_is_not_there_is_unreachable(deaf_port: int):
+    environ = {**VARIABLES, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{deaf_port}"}
     with pytest.raises(Unreachable, match=r"no answer \(Connection refused"):
         await opened("s3://bucket", environ).get("seg/1")
 

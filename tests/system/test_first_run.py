@@ -182,8 +182,10 @@ async def test_a_token_is_asked_for_until_one_can_be_used_and_a_wrong_one_is_not
     assert list(newcomer.folder.iterdir()) == []
 
 
-async def test_a_token_that_discord_could_not_be_asked_about_is_offered_as_unchecked(newcomer: Newcomer):
-    newcomer.environ["DISCORD_API_URL"] = f"http://127.0.0.1:{free_port()}/api/v10"
+async def test_a_token_that_discord_could_not_be_asked_about_is_offered_as_unchecked(
+    newcomer: Newcomer, deaf_port: int
+):
+    newcomer.environ["DISCORD_API_URL"] = f"http://127.0.0.1:{deaf_port}/api/v10"
     async with Terminal(newcomer, "setup") as terminal:
         await terminal.answer("it is not shown", "nonsense")
         await terminal.answer(".env? [y/N]", "y")
