@@ -66,6 +66,12 @@ class Newcomer:
         return process.returncode, said.decode()
 
 
+def is_asleep(process: int) -> bool:
+    """Whether a process waits in the kernel (Linux)."""
+    state = Path(f"/proc/{process}/stat").read_text(encoding="utf-8")
+    return state.rpartition(")")[2].split()[0] == "S"
+
+
 class Terminal:
     """A command on a pseudo-terminal, and a person before it."""
 
@@ -114,6 +120,16 @@ class Terminal:
             while words not in self.screen:
                 self._more.clear()
                 await self._more.wait()
+
+    async def interrupt(self, question: str) -> None:
+        """Ctrl-C at a question, once the command waits there: Python sees a signal that comes right before it begins
+        to wait only when something is typed.
+        """
+        await self.until(question)
+        async with asyncio.timeout(WAIT_S):
+            while not is_asleep(self._process.pid):  # noqa: ASYNC110 -- nobody else can tell
+                await asyncio.sleep(0.01)
+        self.send(signal.SIGINT)
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
@@ -212,14 +228,12 @@ async def test_a_wrong_token_in_the_env_file_is_replaced_there(newcomer: Newcome
 
 async def test_ctrl_c_at_a_question_is_a_sentence_and_130(newcomer: Newcomer):
     async with Terminal(newcomer, "setup") as terminal:
-        await terminal.until("it is not shown")
-        terminal.send(signal.SIGINT)
+        await terminal.interrupt("it is not shown")
         assert await terminal.ended() == 130
     assert terminal.screen.endswith("Stopped; nothing more was changed.\r\n")
     (newcomer.folder / "data" / "log").mkdir(parents=True)
     async with Terminal(newcomer, "forget", "--user", "7") as terminal:
-        await terminal.until("[y/N]")
-        terminal.send(signal.SIGINT)
+        await terminal.interrupt("[y/N]")
         assert await terminal.ended() == 130
     assert terminal.screen.endswith("Nothing was forgotten.\r\n")
 
