@@ -219,19 +219,25 @@ def test_a_witness_that_names_an_invite_which_nobody_saw_contradicts_nothing(gui
     assert guild.said() == (Status.REPORTED, X, STAFF)
 
 
-def test_a_join_whose_event_cannot_be_read_at_all_may_have_made_a_use_that_was_just_counted(guild: Guild):
-    """Ben joins by A at 10.9, nothing of his event can be read; it is heard at 11.2, behind the sample of 11."""
-    guild.joins(ANNA, 10)  # by no invite
-    guild.counters(11, A=4)
+def tell_unreadable_join(guild: Guild, at_s: float, lost_s: float = 0.0) -> None:
+    """A GUILD_MEMBER_ADD of which nothing can be read; by a RESUME, of a connection lost at ``lost_s``."""
     unreadable = m.NoteUnreadable(
         cause=guild.cause(),
         session=SESSION,
         name="GUILD_MEMBER_ADD",
         digest="0" * 64,
         reason="unreadable",
-        at_us=us(11.2),
+        at_us=us(at_s),
+        lost_us=us(lost_s) if lost_s else 0,
     )
     guild.tell(unreadable)
+
+
+def test_a_join_whose_event_cannot_be_read_at_all_may_have_made_a_use_that_was_just_counted(guild: Guild):
+    """Ben joins by A at 10.9, nothing of his event can be read; it is heard at 11.2, behind the sample of 11."""
+    guild.joins(ANNA, 10)  # by no invite
+    guild.counters(11, A=4)
+    tell_unreadable_join(guild, 11.2)
     guild.counters(11.4, A=4)
     assert guild.said()[:2] != (Status.CERTAIN, A)
 
@@ -393,16 +399,7 @@ def test_a_join_that_a_resume_replays_and_of_which_nothing_can_be_read(guild: Gu
     """Cut at 10.5; Ben joins by A at 10.8, a sample at 11, and he leaves; RESUME at 40."""
     guild.joins(ANNA, 10)  # by no invite
     guild.counters(11, A=4)
-    unreadable = m.NoteUnreadable(
-        cause=guild.cause(),
-        session=SESSION,
-        name="GUILD_MEMBER_ADD",
-        digest="0" * 64,
-        reason="unreadable",
-        at_us=us(40),
-        lost_us=us(10.5),
-    )
-    guild.tell(unreadable)
+    tell_unreadable_join(guild, 40, 10.5)
     assert guild.said() == (Status.LIKELY, A, None)
 
 
