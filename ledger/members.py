@@ -62,10 +62,6 @@ def join_drafts(
         return
     yield from _forgotten_leave(state, join.user, join.cause, join.arrived_us)
     yield from _join(state, join, periods, origin=origin, missed_leave=current is not None)
-    if not join.bot and _is_unseen(state, join):
-        period = Period(join.joined_at_us, join.arrived_us)
-        verdict = plain_verdict(join.user, period, r.Status.UNKNOWN, "no_baseline")
-        yield from pronounce(state, period, verdict, join.cause)
 
 
 def _is_seed(state: GuildState, join: m.RecordJoin) -> bool:
@@ -305,9 +301,12 @@ def _join(
     )
     yield r.Draft(event=event, cause=join.cause, key=r.join_key(join.user, join.joined_at_us))
     yield from joined_as_vip(state, join)
+    period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin)
     if join.bot:
-        period = Period(join.joined_at_us, join.arrived_us, rejoin=rejoin)
         yield from pronounce(state, period, plain_verdict(join.user, period, r.Status.NON_INVITE, "bot"), join.cause)
+    elif _is_unseen(state, join):
+        verdict = plain_verdict(join.user, period, r.Status.UNKNOWN, "no_baseline")
+        yield from pronounce(state, period, verdict, join.cause)
 
 
 def _is_unseen(state: GuildState, join: m.RecordJoin) -> bool:

@@ -170,6 +170,13 @@ def test_who_is_listed_before_their_join_is_told_leaves_no_use_to_others(fast: G
     assert len(fast.state.members[ANNA]) == 1
 
 
+def test_who_was_heard_before_the_first_sample_and_listed_before_that_was_handled_does_not_wait_for_ever(fast: Guild):
+    """A process stood by, heard the join, and took over from one that had begun to count since."""
+    fast.lists(1.4, m.ListedMember(user=ANNA, joined_at_us=us(-8.7)))
+    fast.tell(fast.event(ANNA, -8.7, 0.5, (), bot=False))
+    assert (fast.period().counted, fast.said(ANNA)[0]) == (True, Status.UNKNOWN)
+
+
 def test_a_join_told_again_of_somebody_who_came_long_before_is_none(fast: Guild):
     fast.lists(1.4, m.ListedMember(user=ANNA, joined_at_us=us(-86_400)))
     fast.tell(fast.event(ANNA, -86_400, 5, (), bot=False))
