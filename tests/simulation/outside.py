@@ -215,9 +215,16 @@ class SimOutside(Outside):
                 done = len(rows) < self._page
                 return m.WitnessAnswered(number=effect.number, rows=rows, at_us=at_us, swept=True, done=done)
             case AnnounceJoin():
-                return self._announced(effect, errands.post(guild, effect), at_us)
+                return self._announced(effect, self._shown(errands, guild, effect), at_us)
             case _:
                 assert_never(effect)
+
+    def _shown(self, errands: Errands, guild: GuildId, effect: AnnounceJoin) -> Shelf | str:
+        """As the announcer does it: what stood there already is edited, unless it says the same."""
+        shelf, said = errands.post(guild, effect), (effect.period.status, effect.period.code)
+        if effect.message or isinstance(shelf, str) or shelf.lost or shelf.said == said:
+            return shelf
+        return errands.post(guild, msgspec.structs.replace(effect, message=shelf.message))
 
     def _announced(self, effect: AnnounceJoin, shelf: Shelf | str, at_us: int) -> m.Message:
         if isinstance(shelf, str) or shelf.lost:
@@ -227,7 +234,7 @@ class SimOutside(Outside):
             number=effect.number,
             user=effect.user,
             opened_us=effect.period.opened_us,
-            verdict=shelf.verdict,
+            verdict=effect.period.verdicts,
             channel=effect.channel,
             message=shelf.message,
             at_us=at_us,
