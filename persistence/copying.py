@@ -223,11 +223,8 @@ class _Copy:
     def keep(self, checkpoint: Checkpoint) -> None:
         """A checkpoint of what was kept, unless it knows what is to be forgotten, or is of another history."""
         header = checkpoint.header
-        if (
-            header.gsn > self.kept.gsn
-            or self._until.later.get(header.guild)
-            or header.lineage != self.opening.lineage
-        ):
+        is_cut_off = self.cut is not None and header.gsn > self.kept.gsn
+        if is_cut_off or self._until.later.get(header.guild) or header.lineage != self.opening.lineage:
             return
         header = msgspec.structs.replace(header, lineage=self._term[1])
         self._checkpoints.save(Checkpoint(header=header, pages=checkpoint.pages))

@@ -56,7 +56,7 @@ class History(Protocol):
         ...
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        """The guild's checkpoints that can be read, newest first."""
+        """The guild's checkpoints that can be read, newest first; none that was written since ``open``."""
         ...
 
     def notes(self) -> tuple[str, ...]:
@@ -75,6 +75,7 @@ class FolderHistory:
         self._disk = disk
         self._folder = folder
         self._found = Survey(files=(), unreadable=())
+        self._gsn = 0
 
     @property
     def heads(self) -> None:
@@ -83,11 +84,12 @@ class FolderHistory:
     async def open(self, scratch: Path) -> Opening:
         del scratch
         self._found = survey(self._disk, self._folder / "log")
+        self._gsn = last_gsn(self._disk, self._found)
         headers = [file.header for file in self._found.files if file.header is not None]
         return Opening(
             epoch=max((header.epoch for header in headers), default=0),
             lineage=headers[-1].lineage if headers else "",
-            records=last_gsn(self._disk, self._found),
+            records=self._gsn,
         )
 
     async def frames(self) -> AsyncIterator[Frame]:
@@ -95,7 +97,8 @@ class FolderHistory:
             yield spotted.frame
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
-        return kept_checkpoints(self._disk, self._folder / "checkpoints" / guild, guild)
+        kept = kept_checkpoints(self._disk, self._folder / "checkpoints" / guild, guild)
+        return [checkpoint for checkpoint in kept if checkpoint.header.gsn <= self._gsn]
 
     def notes(self) -> tuple[str, ...]:
         """What is missing shows in the copy."""

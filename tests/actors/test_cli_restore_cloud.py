@@ -71,9 +71,9 @@ async def upload(
         await layer.save_checkpoint(checkpoint_of([frame for frame in frames if frame.record.guild == "1"]))
 
 
-def checkpoint_of(frames: Sequence[Frame]) -> Checkpoint:
+def checkpoint_of(frames: Sequence[Frame], part: float = 0.5) -> Checkpoint:
     state = GuildState(guild=frames[0].record.guild)
-    half = next(frame.record.last for frame in frames[len(frames) // 2 :])
+    half = next(frame.record.last for frame in frames[round((len(frames) - 1) * part) :])
     for frame in frames[:half]:
         state = evolve(state, frame.record)
     return make_checkpoint(state.guild, head_of(frames[half - 1]), "lineage", tuple(pages_of(state)))
@@ -199,6 +199,23 @@ async def test_what_has_rotted_beneath_an_index_is_left_out_and_said(tmp_path: P
     assert report is not None
     assert report.differences
     assert "differs" in " ".join(told) or "missing" in " ".join(told), told
+
+
+@pytest.mark.parametrize("place", [0, -1], ids=["header", "records"])
+async def test_a_checkpoint_that_is_all_that_is_left_of_the_newest_records_is_restored(tmp_path: Path, place: int):
+    """Records in the middle have rotted as well: only that checkpoint tells where the chain goes on."""
+    bucket, frames = MemoryBucket(), write_history(tmp_path / "data", played(1))
+    await upload(MemoryObjects(bucket), frames, size=10, checkpoint=False)
+    newest = checkpoint_of(frames, part=1.0)
+    await a_layer(MemoryObjects(bucket)).save_checkpoint(newest)
+    held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
+    for key in (held[1], held[-1]):
+        rotten = bytearray(bucket.objects[key])
+        rotten[place] ^= 1
+        bucket.objects[key] = bytes(rotten)
+    assert await restoring(MemoryObjects(bucket), tmp_path / "new") == 1  # the history was not whole
+    there = [path for path in (tmp_path / "new" / "checkpoints").rglob("*") if path.is_file()]
+    assert [newest.pages[0] in path.read_bytes() for path in there] == [True]
 
 
 def all_in(folder: Path) -> list[Record]:
