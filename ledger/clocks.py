@@ -4,13 +4,14 @@ Within a process times rise (``Clock.stamp_us``). A new one may begin, by its cl
 nothing of before can be compared with what it will hear, except that it was before.
 """
 
+from collections.abc import Iterator
 from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
 from ledger.presence import Presence
-from ledger.state import Birth, Death, Gap, GuildState, Period
-from ledger.windows import bounds_of, place
+from ledger.state import Birth, Bound, Death, DeskJoin, Gap, GuildState, Period
+from ledger.windows import Place, bounds_of, place
 
 HeardT = TypeVar("HeardT", Birth, Death, Period)
 
@@ -27,8 +28,7 @@ def doubted(state: GuildState) -> tuple[Gap, ...]:
     """The gaps in which joins may lie that wait: the last time that the two can be compared is now."""
     if state.baseline is None or not state.gaps:
         return state.gaps
-    bounds = bounds_of(state.baseline, state.gaps)
-    places = [place(join, bounds) for join in state.open_joins()]
+    places = [where for _, where in _waiting(state, state.baseline)]
     return tuple(
         replace(gap, broken=(*gap.broken, SET_BACK))
         if any(each.first <= gap.number <= each.last for each in places)
@@ -37,20 +37,26 @@ def doubted(state: GuildState) -> tuple[Gap, ...]:
     )
 
 
+def _waiting(state: GuildState, baseline: Bound) -> Iterator[tuple[DeskJoin, Place]]:
+    """Joins, and repeats, that may lie behind the last window that was closed, and where. What is said of one already
+    (it could not be read, or a person has decided) says nothing of whose its use is.
+    """
+    bounds = bounds_of(baseline, state.gaps)
+    for join in state.desk.values():
+        where = place(join, bounds)
+        if where.last > baseline.number - state.unsolved:
+            yield join, where
+
+
 def set_back(state: GuildState, now_us: int) -> None:
     """Whatever was heard later than now was heard by now. Joins that are worked out stay as they are; those that are
     not have come before the next sample, perhaps before the last one as well.
     """
-    baseline = state.baseline
-    behind_us = baseline.requested_us if baseline else 0
-    if baseline is not None:
+    if (baseline := state.baseline) is not None:
+        waiting = {join for join, _ in _waiting(state, baseline)}
+        state.desk = {key: join for key, join in state.desk.items() if join in waiting}
         state.baseline = replace(baseline, requested_us=now_us, answered_us=now_us)
-    waiting = set(state.open_joins())
-    state.desk = {
-        key: replace(join, arrived_us=now_us)
-        for key, join in state.desk.items()
-        if join in waiting or (join.optional and join.arrived_us >= behind_us)
-    }
+    state.desk = {key: replace(join, arrived_us=now_us) for key, join in state.desk.items()}
     state.gaps, state.unsolved = (), 0
     _cap_the_rest(state, now_us)
 

@@ -95,6 +95,36 @@ def test_who_waited_may_have_used_what_was_given_to_another(guild: Guild):
     assert A in guild.period(BEN).candidates
 
 
+@pytest.mark.parametrize("heard", ["unreadable", "decided"])
+def test_who_has_a_word_already_and_whose_use_is_still_to_be_seen_leaves_it_to_nobody(guild: Guild, heard: str):
+    """Ben by A, whose use no list shows until the bot has ended and begun again; then Carl by no invite."""
+    if heard == "unreadable":
+        guild.tell(unreadable(guild, BEN, 20))
+    else:
+        guild.joins(BEN, 20)
+        guild.decides(BEN, STAFF)
+    begin_anew(guild, 10)
+    guild.counters(10.1)
+    joins_now(guild, CARL, 12.5)
+    for at_s in (12.6, 14.1, 19.1):
+        guild.counters(at_s, A=4)
+    assert guild.said(CARL)[:2] != (Status.CERTAIN, A)
+    assert guild.said(CARL)[0] is not Status.PENDING
+
+
+def unreadable(guild: Guild, user: UserId, at_s: float) -> m.NoteUnreadable:
+    return m.NoteUnreadable(
+        cause=guild.cause(),
+        session=guild.presence.session,
+        name="GUILD_MEMBER_ADD",
+        digest="d",
+        reason="unreadable",
+        at_us=us(at_s),
+        user=user,
+        joined_at_us=us(at_s),
+    )
+
+
 def test_what_is_to_be_read_in_the_audit_log_is_read_now(guild: Guild):
     guild.joins(BEN, 20)
     for at_s in (20.1, 21.6, 26.6):
