@@ -48,8 +48,6 @@ OPEN_FOR_US: Final = 30_000_000
 BLIND_JOINS: Final = 1_000
 BLIND_FOR_US: Final = 24 * 3_600 * 1_000_000
 """While the counters cannot be had a window is given up at so many open joins, or so old ones."""
-AHEAD_AGAIN_S: Final = 60.0
-"""A join that was heard later than now by more, since our clock was set back: so often it is looked after."""
 
 
 def sample_arrived(state: GuildState, presence: Presence, message: m.SampleArrived) -> Decision:
@@ -100,7 +98,7 @@ def _failed(state: GuildState, presence: Presence, failed: m.SampleFailed) -> De
 
 
 def _again(state: GuildState, presence: Presence, request: SampleRequest, after_s: float, note: str = "") -> Decision:
-    presence, fetch = ask_sample(presence, after_s, msgspec.structs.replace(request, idle=False))
+    presence, fetch = ask_sample(presence, after_s, request)
     return Decision(presence=presence, effects=(fetch,), answer=_report(state, note))
 
 
@@ -168,9 +166,7 @@ def _newest_window(state: GuildState, gap: Gap) -> Window:
 
 def _straddles(state: GuildState, window: Window) -> bool:
     """Whether the window goes on with the next sample."""
-    now_us = window.gaps[-1].closed.answered_us
-    waited_for = any(_is_of_now(join, now_us) for join in window.straddlers)
-    return waited_for and state.unsolved + 1 < MAX_STRADDLED_SAMPLES
+    return bool(window.straddlers) and state.unsolved + 1 < MAX_STRADDLED_SAMPLES
 
 
 def _take(state: GuildState, presence: Presence, taken: r.SampleTaken, window: Window) -> Decision:
@@ -271,19 +267,8 @@ def _advance(state: GuildState, presence: Presence, taken: r.SampleTaken, verdic
     drafts = (sample, *verdicts)
     if not later:
         return Decision(presence=ready, drafts=drafts, answer=answer)
-    if any(_is_of_now(join, taken.answered_us) for join in later):
-        soon = any(join.arrived_us <= taken.answered_us + SKEW_US for join in later)
-        ready, fetch = ask_sample(ready, 0.0 if soon else SETTLE_AFTER_S[0])
-    else:
-        ready, fetch = ask_sample(ready, AHEAD_AGAIN_S, SampleRequest(number=0, idle=True))
+    ready, fetch = ask_sample(ready)
     return Decision(presence=ready, drafts=drafts, effects=(fetch,), answer=answer)
-
-
-def _is_of_now(join: DeskJoin, now_us: int) -> bool:
-    """Whether our clock can have been right of late. A sample may wait for seconds while joins that come later are
-    handled: members come first.
-    """
-    return join.arrived_us <= now_us + round(AHEAD_AGAIN_S * 1_000_000)
 
 
 def _give_up(state: GuildState, reason: str, now_us: int) -> Iterator[r.Draft]:

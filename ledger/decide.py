@@ -154,7 +154,7 @@ def _dispatch(state: GuildState, presence: Presence, message: _Dispatch) -> Deci
     drafts = _drafts(state, presence, message)
     presence = heard(presence, message)
     joined = any(isinstance(draft.event, r.JoinRecorded | r.RepeatRecorded) for draft in drafts)
-    if not joined or presence.busy:
+    if not joined or presence.asked:
         return Decision(presence=presence, drafts=drafts)
     presence, effect = ask_sample(presence)
     return Decision(presence=presence, drafts=drafts, effects=(effect,))
@@ -271,7 +271,7 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
     if message.name == "GUILD_MEMBER_ADD" and len(drafts) == 1 and _is_late(state, lost):
         drafts = (*drafts, *_breaks(state, (lost,)))  # of a join of which too little is known to be taken in
     list_again, presence = ListMembers(session=presence.session), _unsure(presence)
-    if presence.busy or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
+    if presence.asked or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
         return Decision(presence=presence, drafts=drafts, effects=(list_again,))
     presence, fetch = ask_sample(presence)
     return Decision(presence=presence, drafts=drafts, effects=(fetch, list_again))
@@ -483,7 +483,7 @@ def _salvage(state: GuildState, presence: Presence, message: m.Salvage) -> Decis
             presence, effects = up.presence, up.effects
     elif salvaging.drafts:
         presence, effects = _unsure(presence), (ListMembers(session=presence.session),)
-        if salvaging.joins and not presence.busy and needs_sample(salvaging.state):
+        if salvaging.joins and not presence.asked and needs_sample(salvaging.state):
             presence, fetch = ask_sample(presence)
             effects = (fetch, *effects)
     answer = Salvaged(facts=len(salvaging.drafts), joins=salvaging.joins)

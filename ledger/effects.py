@@ -15,7 +15,7 @@ class SampleRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``number``: the request's, within this life; ``round``: how often it was repeated because uses were missing,
     ``missing_since_us`` from when, ``missing``: how many; ``waited``: already repeated because
     there were too many uses; ``stale``: how many samples in a row showed a lower counter, ``stale_since_us`` from
-    when; ``failures`` in a row; ``idle``: only joins of a time that has yet to come wait for it.
+    when; ``failures`` in a row.
     """
 
     number: int
@@ -26,7 +26,6 @@ class SampleRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     stale: int = 0
     stale_since_us: int = 0
     failures: int = 0
-    idle: bool = False
 
 
 NO_REQUEST: Final = SampleRequest(number=0)

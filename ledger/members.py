@@ -157,7 +157,7 @@ def review_members(state: GuildState, presence: Presence, page: m.ReviewMembers)
     drafts = (*_newcomers(state, presence, page), *_gone(state, page))
     presence = _compared(_relisted(presence, page, drafts), page)
     joined = any(isinstance(draft.event, r.JoinRecorded) for draft in drafts)
-    if not joined or presence.busy:
+    if not joined or presence.asked:
         return Decision(presence=presence, drafts=drafts)
     presence, fetch = ask_sample(presence)
     return Decision(presence=presence, drafts=drafts, effects=(fetch,))

@@ -65,10 +65,5 @@ class Presence(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def asked(self) -> int:
-        """The number of the request that is under way, 0 = none."""
+        """The number of the request that is under way, or soon will be, 0 = none; a join of now waits for it."""
         return self.request.number
-
-    @property
-    def busy(self) -> bool:
-        """Whether a request is under way, or soon will be, that a join of just now can wait for."""
-        return self.asked != 0 and not self.request.idle

@@ -42,6 +42,7 @@ class Salvaging:
         self.joins = 0
         self.emptied = False
         self._cause = r.InternalCause(what=f"salvage/{message.branch}")
+        self._at_us = message.at_us
         self._people = {tombstone(each.tombstone): each.user for each in message.forgotten}
         for record in message.records:
             if isinstance(record.event, r.GuildForgotten):
@@ -130,12 +131,18 @@ class Salvaging:
             event,
             user=name,
             origin="salvaged",
+            arrived_us=min(event.arrived_us, self._now_us()),
             rejoin=event.rejoin or any(each.opened_us < at_us for each in periods),
             missed_leave=newest and bool(periods) and periods[-1].is_open(),
         )
         self._write(salvaged, r.join_key(name, at_us))
         self.joins += 1
         self._judge(salvaged, at_us, name)
+
+    def _now_us(self) -> int:
+        """No join was heard later, by whatever clock: the branch's may have been ahead, or ours be set back since."""
+        baseline = self.state.baseline
+        return max(self._at_us, baseline.requested_us if baseline else 0)
 
     def _judge(self, event: r.JoinRecorded, opened_us: int, name: UserId) -> None:
         if not event.bot and is_open_question(self.state, event):

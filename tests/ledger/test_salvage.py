@@ -233,6 +233,17 @@ def test_a_join_behind_the_newest_sample_is_worked_out_by_the_next_one_and_at_mo
     assert newest(life, ANNA).credited is None
 
 
+def test_a_join_that_the_branch_heard_by_a_clock_that_was_ahead_waits_for_no_time_to_come():
+    winner, loser, since = begun()
+    ahead = msgspec.structs.replace(join(ANNA, 50, 1), arrived_us=at(50_000))
+    gone_on(loser, [GREETING, ahead])
+    winner.tell(m.Salvage(branch="lost", records=tuple(loser.records[since:]), forgotten=(), at_us=at(60)))
+    for at_s in (61, 63, 69):
+        winner.tell(unchanged(winner, at(at_s)))
+    assert newest(winner, ANNA).status is Status.UNKNOWN
+    assert winner.presence.asked == 0
+
+
 def _used(counter: r.Counter) -> r.Counter:
     return msgspec.structs.replace(counter, uses=counter.uses + 1)
 
