@@ -38,8 +38,9 @@ from actors.cli.app import make_app, perform
 from actors.cli.demo import play
 from actors.clock import Sleep
 from actors.drain import Drain, Step
-from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside, dead_letter, payload_of
+from actors.guild import EvolveFailed, GuildActor, GuildAddress, Outside
 from actors.journal import Journal
+from actors.letters import dead_letter, payload_of
 from actors.mailbox import Envelope, Lane, Revoked, Stage
 from actors.memory import MANY_GUILDS, set_apart
 from actors.program import run_bot

@@ -2,12 +2,12 @@
 
 It decides with ``ledger.decide``, appends through the journal, evolves, publishes, hands effects over. Whatever it
 holds is lost with it, except what the journal has; the next life comes back from there.
-What does not live here: mailboxes and turns (``runtime``), fetches (``gateway``), restarts (``supervisor``).
+What does not live here: how messages travel (``letters``), mailboxes and turns (``runtime``), fetches (``gateway``),
+restarts (``supervisor``).
 """
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Final, Protocol, assert_never
 
@@ -16,7 +16,8 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.asks import Deadlines
 from actors.journal import Journal
-from actors.mailbox import Address, Lane, Merging
+from actors.letters import merging_of
+from actors.mailbox import Address
 from actors.runtime import Jobs
 from actors.standing import Kept, NotRunning, Restored
 from ledger import messages as m
@@ -27,13 +28,12 @@ from ledger.effects import FetchSample, ListMembers, Request, Welcome
 from ledger.errands import errands, is_idle
 from ledger.errors import LedgerError
 from ledger.evolve import evolve
-from ledger.ids import GuildId, SessionId
+from ledger.ids import GuildId
 from ledger.phases import Phase, move
 from ledger.ports import Clock
 from ledger.presence import LEFT, Presence
 from ledger.records import (
     GuildForgotten,
-    InternalCause,
     JoinRecorded,
     MemberForgotten,
     Record,
@@ -57,7 +57,7 @@ ASKS_A_LIFE: Final = 1 << 20
 
 
 class Outside(Protocol):
-    """Where effects go. Both return at once; outcomes come back as messages."""
+    """Where effects go. Each returns at once; outcomes come back as messages."""
 
     def fetch_sample(self, guild: GuildId, effect: FetchSample) -> None:
         """Fetches all counters; answers with ``SampleArrived`` or ``SampleFailed``."""
@@ -92,53 +92,6 @@ class Nowhere(Outside):
         """Does nothing: the next bot asks by itself."""
 
 
-def dead_letter(guild: GuildId, message: m.Message, reason: str, at_us: int) -> m.NoteUnreadable | None:
-    """What the next life is told about a dispatch that could not be handled; None for all other messages.
-
-    A join among them is recorded as unknown, so that nobody who joined is missing.
-    """
-    match message:
-        case m.NoteMember():
-            return dead_letter(guild, message.join, reason, at_us)
-        case (
-            m.RecordJoin()
-            | m.RecordLeave()
-            | m.NoteInviteBorn()
-            | m.NoteInviteDied()
-            | m.NoteChannelDied()
-            | m.NoteLogged()
-        ):
-            join = message if isinstance(message, m.RecordJoin) else None
-            return m.NoteUnreadable(
-                cause=InternalCause(what="dead_letter"),
-                session=join.session if join else SessionId(""),
-                name=DISPATCH_OF[type(message)],
-                digest=hashlib.sha256(payload_of(guild, message)).hexdigest(),
-                reason=reason,
-                at_us=at_us,
-                user=message.user if isinstance(message, m.RecordJoin | m.RecordLeave) else None,
-                joined_at_us=join.joined_at_us if join else 0,
-            )
-        case _:
-            return None
-
-
-def payload_of(guild: GuildId, message: m.Message) -> bytes:
-    """A message as JSON, for quarantine/; with its guild, so that it is found when the guild is to be forgotten."""
-    told = message.join if isinstance(message, m.NoteMember) else message
-    return msgspec.json.encode({"guild_id": guild, "message": told})
-
-
-DISPATCH_OF: Final[Mapping[type[m.Message], str]] = {
-    m.RecordJoin: "GUILD_MEMBER_ADD",
-    m.RecordLeave: "GUILD_MEMBER_REMOVE",
-    m.NoteInviteBorn: "INVITE_CREATE",
-    m.NoteInviteDied: "INVITE_DELETE",
-    m.NoteChannelDied: "CHANNEL_DELETE",
-    m.NoteLogged: "GUILD_AUDIT_LOG_ENTRY_CREATE",
-}
-
-
 class EvolveFailed(LedgerError):
     """Replaying a record raised: no later life will do better. The guild is parked at ``seq``."""
 
@@ -147,30 +100,6 @@ class EvolveFailed(LedgerError):
     def __init__(self, guild: GuildId, seq: int, why: str) -> None:
         super().__init__(f"guild {guild}: record {seq} could not be replayed: {why}")
         self.seq = seq
-
-
-def lane_of(message: m.Message) -> Lane:
-    """The lane a message travels in: control first, then members in their order, then the rest."""
-    match message:
-        case m.GuildCameUp() | m.GuildWentAway() | m.RemoveGuild() | m.NotePermissions() | m.NoteGap() | m.Salvage():
-            return Lane.CONTROL
-        case m.RecordJoin() | m.NoteMember() | m.RecordLeave() | m.NoteUnreadable() | m.ReviewMembers():
-            return Lane.MEMBERS
-        case _:
-            return Lane.REST
-
-
-def merging_of(message: m.Message) -> Merging | None:
-    """Questions that are the same, and samples that people asked for: the newest shows what the others would."""
-    match message:
-        case m.DescribeGuild() | m.DescribeMember() | m.DescribeWindow() | m.DescribeCodes():
-            return Merging(key=message, reads=True)
-        case m.DescribeSettings() | m.DescribeReview():
-            return Merging(key=message, reads=True)
-        case m.SampleArrived(request=None):
-            return Merging(key="sample", reads=False)
-        case _:
-            return None
 
 
 class GuildActor:

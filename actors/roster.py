@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from actors.asks import Deadlines, Outcome
-from actors.guild import GuildAddress, guild_address, lane_of
+from actors.guild import GuildAddress, guild_address
+from actors.letters import lane_of
 from actors.mailbox import Admission
 from ledger import messages as m
 from ledger.answers import Answer

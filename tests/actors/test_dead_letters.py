@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.guild import DISPATCH_OF, dead_letter
+from actors.letters import DISPATCH_OF, dead_letter
 from ledger import messages as m
 from ledger import records as r
 from ledger.ids import ChannelId, GuildId, InviteCode, SessionId, UserId
