@@ -19,7 +19,7 @@ class Answered(StrEnum):
     """How an ask was answered. Each is answered once."""
 
     OK = "ok"
-    REJECTED = "rejected"  # the request cannot be met; the text says why
+    REJECTED = "rejected"  # too much waits already; the text says so
     CRASHED = "crashed"  # it became a dead letter, or its guild is parked or stopped
     DEGRADED = "degraded"  # done, but not yet durable in every layer that LEDGER_ACK names
     DEADLINE = "deadline"  # no answer in time; it may still be handled

@@ -11,7 +11,6 @@ from typing import Protocol, TypeVar
 
 from actors.asks import Answered, Outcome
 from actors.mailbox import Address, Envelope, Stage
-from ledger.errors import Rejected
 
 M = TypeVar("M")
 A = TypeVar("A")
@@ -35,7 +34,7 @@ class Behaviour(Protocol[M_contra, D, R, A_co]):
     """What an actor does. One instance is one life."""
 
     def decide(self, message: M_contra) -> D:
-        """Pure. Raises ``Rejected`` for a request that cannot be met; anything else is a bug."""
+        """Pure. A request that cannot be met has an answer that says so; whatever it raises is a bug."""
         ...
 
     async def append(self, decision: D) -> tuple[Sequence[R], bool]:
@@ -68,22 +67,16 @@ async def live(address: Address[M, A], holder: int, behaviour: Behaviour[M, D, R
             await address.arrival()
             continue
         decision = _decide(address, behaviour, envelope)
-        if decision is not None:
-            degraded = behaviour.is_degraded()
-            if decision.drafts:
-                degraded = await _persist(address, holder, behaviour, decision)
-            _act(address, behaviour, envelope, decision, degraded=degraded)
+        degraded = behaviour.is_degraded()
+        if decision.drafts:
+            degraded = await _persist(address, holder, behaviour, decision)
+        _act(address, behaviour, envelope, decision, degraded=degraded)
         address.finish(holder, envelope)
 
 
-def _decide(address: Address[M, A], behaviour: Behaviour[M, D, R, A], envelope: Envelope[M, A]) -> D | None:
-    """The decision; None where it was refused, and that was answered."""
+def _decide(address: Address[M, A], behaviour: Behaviour[M, D, R, A], envelope: Envelope[M, A]) -> D:
     address.stage = _DECIDING
-    try:
-        return behaviour.decide(envelope.message)
-    except Rejected as refusal:
-        envelope.answer(Outcome(kind=Answered.REJECTED, text=str(refusal)))
-        return None
+    return behaviour.decide(envelope.message)
 
 
 async def _persist(address: Address[M, A], holder: int, behaviour: Behaviour[M, D, R, A], decision: D) -> bool:

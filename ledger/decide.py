@@ -53,7 +53,7 @@ FORGOTTEN: Final = "forgotten"
 
 
 def decide(state: GuildState, presence: Presence, message: m.Message) -> Decision:
-    """The decision on one message. ``Rejected`` is for requests that cannot be met; none is refused yet."""
+    """The decision on one message. A request that cannot be met gives no records, and an answer that says so."""
     fate = fate_of(presence.phase, message)
     assert fate in DECIDED, f"nobody decides while a guild is {presence.phase}"
     if fate is Fate.IGNORED:

@@ -2,7 +2,6 @@
 
     LedgerError
     ├── IllegalMove            a phase change that the table does not know
-    ├── Rejected               a request that cannot be met; its text is for the person who asked
     ├── StorageError           a layer could not do what it was asked; the outcome is KNOWN: nothing happened
     │   ├── DiskFull           no space, or the disk is read-only
     │   ├── LayerRefused       it will not take what another layer holds: a bug of ours, which must stop no other
@@ -29,10 +28,6 @@ class LedgerError(Exception):
 
 class IllegalMove(LedgerError):
     """A guild's phase was asked to change in a way that the table of phases does not list."""
-
-
-class Rejected(LedgerError):
-    """The request cannot be met; the text is shown to whoever asked."""
 
 
 class StorageError(LedgerError):

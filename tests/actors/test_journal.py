@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from actors import reads
-from ledger.errors import Fenced, NotConfirmed, Rejected, StorageError
+from ledger.errors import Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import Draft, InternalCause, JoinRecorded, join_key
 from persistence.layer import all_checkpoints, guild_frames
@@ -231,7 +231,7 @@ async def test_a_query_that_fails_by_the_layer_breaks_it_and_it_comes_back():
 
 
 @pytest.mark.parametrize(
-    "bug", [LookupError("a bug"), TimeoutError(), Rejected("not for you"), asyncio.CancelledError()]
+    "bug", [LookupError("a bug"), TimeoutError(), Fenced("not for you"), asyncio.CancelledError()]
 )
 async def test_what_a_query_raises_of_its_own_is_told_to_its_author_and_to_nobody_else(bug: BaseException):
     async def query(lists: Lists) -> None:

@@ -11,7 +11,6 @@ from actors import mailbox
 from actors.asks import DEADLINES_EVERY_S, Answered, Deadlines, Outcome
 from actors.mailbox import CAPACITY, Address, Admission, Lane, Merging, Revoked, Stage
 from actors.runtime import live
-from ledger.errors import Rejected
 from tests.simulation.loop import SimLoop
 
 
@@ -30,8 +29,6 @@ class Recorder:
         self.broken = False
 
     def decide(self, message: str) -> Decision:
-        if message == "refuse":
-            raise Rejected("no such thing")
         if self.broken:
             raise ZeroDivisionError(message)
         self.steps.append(f"decide {message}")
@@ -96,13 +93,6 @@ async def test_a_turn_decides_appends_evolves_publishes_and_acts_in_this_order(r
 async def test_what_is_not_durable_everywhere_is_answered_degraded(running: Running):
     address, _, _ = running
     assert (await address.ask("half", Lane.REST, 1.0)).kind is Answered.DEGRADED
-
-
-async def test_a_refusal_is_answered_and_changes_nothing(running: Running):
-    address, recorder, _ = running
-    assert await address.ask("refuse", Lane.REST, 1.0) == Outcome(kind=Answered.REJECTED, text="no such thing")
-    assert recorder.steps == []
-    assert address.is_idle()
 
 
 async def test_nothing_is_answered_before_the_append_has_returned(running: Running):
