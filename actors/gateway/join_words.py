@@ -15,7 +15,7 @@ from actors.gateway.wording import MAX_MESSAGE, brief, code, count, either, pers
 from ledger.effects import AnnounceJoin
 from ledger.ids import VANITY, UserId, is_tombstone
 from ledger.records import Status
-from ledger.state import Period
+from ledger.state import OPEN, Period
 
 Kind: TypeAlias = Literal["known", "vanity", "bot", "open", "unknown"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -26,7 +26,7 @@ DEFAULTS: Final[Mapping[Kind, str]] = {
     "open": "{member}: {verdict}. {young}",
     "unknown": "{member}: {verdict}. {young}",
 }
-PROVEN: Final = frozenset(
+NAMED: Final = frozenset(
     {
         Status.CERTAIN,
         Status.CONFIRMED,
@@ -36,7 +36,7 @@ PROVEN: Final = frozenset(
     }
 )
 """Statuses that say whose the join is."""
-OPEN: Final = frozenset({Status.LIKELY, Status.CANDIDATES, Status.CONFLICT, Status.PENDING})
+UNDECIDED: Final = OPEN | {Status.PENDING}
 MAX_TEMPLATE: Final = 1_000
 DAY_US: Final = 86_400_000_000
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
@@ -54,9 +54,9 @@ def kind_of(period: Period) -> Kind:
     """Which template a join has."""
     if period.bot:
         return "bot"
-    if period.status in OPEN:
+    if period.status in UNDECIDED:
         return "open"
-    if period.status not in PROVEN:
+    if period.status not in NAMED:
         return "unknown"
     if period.code == VANITY:
         return "vanity"
@@ -102,8 +102,8 @@ def _inviter(effect: AnnounceJoin) -> str:
     period = effect.period
     who = period.inviter if period.bot else period.staff or period.inviter
     if who is None:
-        return "somebody I do not know (yet)" if period.bot or period.status in OPEN else "nobody I know of"
-    return f"probably {person(who)}" if period.status in OPEN else person(who)
+        return "somebody I do not know (yet)" if period.bot or period.status in UNDECIDED else "nobody I know of"
+    return f"probably {person(who)}" if period.status in UNDECIDED else person(who)
 
 
 def _code(effect: AnnounceJoin) -> str:
@@ -111,14 +111,14 @@ def _code(effect: AnnounceJoin) -> str:
     if period.code is None:
         return either(period.candidates, effect.labels) or "no invite I know of"
     named = code(period.code, effect.labels.get(period.code, ""))
-    return f"probably {named}" if period.status in OPEN else named
+    return f"probably {named}" if period.status in UNDECIDED else named
 
 
 def _label(effect: AnnounceJoin) -> str:
     """The campaign alone, of a code that is known; nothing where there is none."""
     period = effect.period
     label = effect.labels.get(period.code, "") if period.code else ""
-    return f"probably {shown(label)}" if label and period.status in OPEN else shown(label) if label else ""
+    return f"probably {shown(label)}" if label and period.status in UNDECIDED else shown(label) if label else ""
 
 
 def _count(effect: AnnounceJoin) -> str:

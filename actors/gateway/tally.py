@@ -14,10 +14,11 @@ import msgspec
 from ledger.answers import CodeReport
 from ledger.ids import InviteCode, UserId
 from ledger.records import Status
+from ledger.state import OPEN
 from persistence.lists import JoinRow
 
 PROVEN: Final = frozenset({Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN, Status.MANUAL})
-OPEN: Final = frozenset({Status.LIKELY, Status.CANDIDATES, Status.CONFLICT, Status.REPORTED})
+UNPROVEN: Final = OPEN | {Status.REPORTED}
 """A name or several, but no proof."""
 NO_TOTAL: Final = (0, 0, 0)
 
@@ -85,7 +86,7 @@ class Tally:
         person = row.staff if self._by is By.STAFF else self._maker(row)
         if row.status in PROVEN and person is not None:
             self._raise(person, row, joined=1, left=int(row.left_us != 0))
-        elif row.status in OPEN or row.status is Status.INVITER_CERTAIN:
+        elif row.status in UNPROVEN or row.status is Status.INVITER_CERTAIN:
             self.open += 1
             for possible in {person, *self._holders(row)} - {None}:
                 self._raise(possible, row, possible=1)

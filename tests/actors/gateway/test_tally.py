@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.gateway.tally import OPEN, PROVEN, By, Tally, Total
+from actors.gateway.tally import PROVEN, UNPROVEN, By, Tally, Total
 from ledger.answers import CodeReport
 from ledger.ids import InviteCode, UserId
 from ledger.records import Status
@@ -119,7 +119,7 @@ def test_the_figures_are_those_that_a_count_of_the_rows_one_by_one_gives(rows: l
         theirs = [each for each in counted if each.user != person]
         named = [each for each in theirs if (each.staff if by is By.STAFF else each.inviter) == person]
         proven = [each for each in named if each.status in PROVEN]
-        possible = [each for each in theirs if each.status in OPEN and (each in named or person in behind(each))]
+        possible = [each for each in theirs if each.status in UNPROVEN and (each in named or person in behind(each))]
         shown = made.total(person)
         assert (shown.joined, shown.left) == (len(proven), sum(each.left_us != 0 for each in proven))
         unsure = [each for each in theirs if each.status is Status.INVITER_CERTAIN and _names_nobody(each, by)]
@@ -170,4 +170,4 @@ def test_figures_are_consistent(rows: list[JoinRow]):
     for total in totals:
         assert 0 <= total.left <= total.joined
         assert total.possible <= made.open <= made.joins == len(rows)
-    assert not PROVEN & OPEN
+    assert not PROVEN & UNPROVEN
