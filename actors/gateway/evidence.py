@@ -13,16 +13,13 @@ import msgspec
 
 from actors.gateway.failures import Malformed, NotReady, wait_of
 from actors.gateway.payloads import AuditRow, Code, Count, SearchAnswer, SearchRow, User, micros
+from actors.gateway.snowflakes import moment_of
 from ledger import messages as m
 from ledger.ids import GuildId, InviteCode, UserId
 
-SNOWFLAKE_EPOCH_MS: Final = 1_420_070_400_000
-"""Discord's: the first moment of 2015."""
 INDEX_NOT_READY: Final = 110_000
 UNSAID_S: Final = 5.0
 """To wait for the index, where the answer does not say."""
-_TIME_BITS: Final = 22
-"""Of an id these low ones are no time."""
 
 
 class Action(IntEnum):
@@ -69,11 +66,6 @@ class Searched(msgspec.Struct, frozen=True, kw_only=True):
     code: InviteCode | None
     inviter: UserId | None
     way: int
-
-
-def moment_of(snowflake: str) -> int:
-    """When the id was made, in microseconds since the epoch; exact to the millisecond."""
-    return ((int(snowflake) >> _TIME_BITS) + SNOWFLAKE_EPOCH_MS) * 1_000
 
 
 def audited(

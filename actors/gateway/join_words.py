@@ -9,11 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias, get_args
 
-from actors.gateway.evidence import moment_of
 from actors.gateway.render import because, bot_words, verdict_words
+from actors.gateway.snowflakes import DAY_US, age_us
 from actors.gateway.wording import MAX_MESSAGE, brief, code, count, either, person, shown
 from ledger.effects import AnnounceJoin
-from ledger.ids import VANITY, UserId, is_tombstone
+from ledger.ids import VANITY
 from ledger.records import Status
 from ledger.state import OPEN, Period
 
@@ -38,7 +38,6 @@ NAMED: Final = frozenset(
 """Statuses that say whose the join is."""
 UNDECIDED: Final = OPEN | {Status.PENDING}
 MAX_TEMPLATE: Final = 1_000
-DAY_US: Final = 86_400_000_000
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
@@ -131,16 +130,11 @@ def _why(effect: AnnounceJoin) -> str:
 
 def _young(effect: AnnounceJoin) -> str:
     """Marked by how old the account was at the join; nothing where it was old enough, or cannot be told."""
-    age_us = _age_us(effect.user, effect.period.opened_us)
-    if age_us is None or age_us >= effect.young_days * DAY_US:
+    age = age_us(effect.user, effect.period.opened_us)
+    if age is None or age >= effect.young_days * DAY_US:
         return ""
-    days = age_us // DAY_US
+    days = age // DAY_US
     return f"⚠ The account was {count(days, 'day') if days else 'less than a day'} old."
-
-
-def _age_us(user: UserId, joined_us: int) -> int | None:
-    """How old an account was then, by its id; clocks may differ, so it is never below 0."""
-    return None if is_tombstone(user) or not user.isdecimal() else max(0, joined_us - moment_of(user))
 
 
 _PLACEHOLDERS: Final[Mapping[str, Callable[[AnnounceJoin], str]]] = {

@@ -17,6 +17,7 @@ import msgspec
 from actors.gateway.asking import PATIENT_S, ask_codes
 from actors.gateway.ranking import READ_S, ROWS_A_PAGE, WINDOW_US
 from actors.gateway.render import render
+from actors.gateway.snowflakes import is_young
 from actors.gateway.spreadsheet import Sheet
 from actors.gateway.tallies import Key, PageNumber, Tallies, Window
 from actors.gateway.tally import By, Tally
@@ -32,8 +33,6 @@ from persistence.lists import FIRST_CREDIT, MAX_PAGE, CreditPlace, CreditRow, Jo
 
 HEADER: Final = ("staff", "staff_id", "joins_credited", "still_here", "vips_credited", "open_cases", "young_accounts")
 LABELS_HEADER: Final = ("label", "joins_credited")
-DISCORD_EPOCH_MS: Final = 1_420_070_400_000
-DAY_US: Final = 86_400_000_000
 YOUNG: Final = "⚠"
 
 
@@ -76,7 +75,7 @@ class StaffTally:
     def __init__(self, codes: Sequence[CodeReport], young_days: int, since_us: int = 0) -> None:
         self._possible = Tally(codes, By.STAFF, since_us)
         self._labels = {each.code: each.label for each in codes if each.label}
-        self._young_us = young_days * DAY_US
+        self._young_days = young_days
         self._since_us = since_us
         self._holders: Counter[tuple[UserId, int]] = Counter()
         self._joins: Counter[UserId] = Counter()
@@ -121,7 +120,7 @@ class StaffTally:
 
     def _count(self, row: JoinRow, staff: UserId) -> None:
         self._left[staff] += row.left_us != 0
-        self._young[staff] += is_young(row.user, row.opened_us, self._young_us)
+        self._young[staff] += is_young(row.user, row.opened_us, self._young_days)
         label = self._labels.get(InviteCode(row.code or ""))
         if label:
             self._by_label[label] += 1
@@ -146,14 +145,6 @@ def _counts(line: StaffLine) -> bool:
 def _rank(line: StaffLine) -> tuple[int, int, int, int]:
     """By joins, by VIPs, by open cases, then by id."""
     return -line.joins, -line.vips, -line.open, int(line.staff)
-
-
-def is_young(user: UserId, joined_us: int, young_us: int) -> bool:
-    """Whether the account was younger than that at its join; of somebody forgotten it is not known."""
-    if is_tombstone(user):
-        return False
-    created_us = ((int(user) >> 22) + DISCORD_EPOCH_MS) * 1_000
-    return young_us > 0 and joined_us - created_us < young_us
 
 
 class _Made(msgspec.Struct, frozen=True, kw_only=True):

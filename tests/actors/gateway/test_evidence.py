@@ -7,10 +7,11 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from actors.gateway.evidence import Action, Audited, audited, moment_of
+from actors.gateway.evidence import Action, Audited, audited
 from actors.gateway.failures import Failure, Forbidden, TooLong, Unavailable, reason
 from actors.gateway.payloads import AuditChange, AuditRow
 from actors.gateway.rest import Rest
+from actors.gateway.snowflakes import moment_of
 from ledger.ids import GuildId, InviteCode, UserId
 from sandbox import Sandbox
 from sandbox.models import Guild

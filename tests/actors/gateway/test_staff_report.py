@@ -9,9 +9,10 @@ from typing import Self
 
 import pytest
 
+from actors.gateway.snowflakes import DAY_US, SNOWFLAKE_EPOCH_MS, is_young
 from actors.gateway.spreadsheet import Sheet, harmless
 from actors.gateway.staff_board import report_id, report_wish_of
-from actors.gateway.staff_report import DAY_US, DISCORD_EPOCH_MS, ReportWish, StaffLine, StaffTally, is_young
+from actors.gateway.staff_report import ReportWish, StaffLine, StaffTally
 from ledger import messages as m
 from ledger.answers import CodeReport, CodesReport, SettingsReport
 from ledger.errors import StorageError
@@ -77,11 +78,11 @@ def test_credited_joins_are_added_up_by_label():
 
 
 def test_an_account_is_young_up_to_so_many_days_and_nobody_is_where_there_are_none():
-    user, created_us = UserId(str(1_000 << 22)), (DISCORD_EPOCH_MS + 1_000) * 1_000
-    assert is_young(user, created_us + DAY_US - 1, DAY_US)
-    assert not is_young(user, created_us + DAY_US, DAY_US)
+    user, created_us = UserId(str(1_000 << 22)), (SNOWFLAKE_EPOCH_MS + 1_000) * 1_000
+    assert is_young(user, created_us + DAY_US - 1, 1)
+    assert not is_young(user, created_us + DAY_US, 1)
     assert not is_young(user, created_us, 0)
-    assert not is_young(UserId("-1"), created_us, DAY_US)
+    assert not is_young(UserId("-1"), created_us, 1)
 
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
