@@ -7,7 +7,7 @@ import discord
 import msgspec
 
 from actors.asks import Answered, Outcome
-from actors.gateway.asking import PATIENT_S
+from actors.gateway.asking import PATIENT_S, ask_settings
 from actors.gateway.join_words import DEFAULTS, Kind, wrong_in
 from actors.gateway.render import NOT_DURABLE, render
 from actors.gateway.wording import channel as shown
@@ -76,10 +76,10 @@ class LogChannel:
         refusal = wrong_in(text)
         if refusal:
             return f"{refusal} Nothing was changed."
-        outcome = await self._roster.ask(change.guild, m.DescribeSettings(), PATIENT_S)
-        if not isinstance(outcome.answer, SettingsReport):
+        settings = await ask_settings(self._roster, change.guild)
+        if isinstance(settings, str):
             return NO_SETTINGS
-        templates = _with(outcome.answer.settings.templates, kind, text.strip())
+        templates = _with(settings.templates, kind, text.strip())
         words = visible(text).strip() or DEFAULTS[kind]
         told = f"A join of the kind **{kind}** is from now on announced as: {words}"
         return await self._change(change, Settings(templates=templates), "templates", told)

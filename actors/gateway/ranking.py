@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from actors.gateway.asking import ask_codes
+from actors.gateway.asking import ask_codes, read_names
 from actors.gateway.tallies import Key, PageNumber, Tallies, Window
 from actors.gateway.tally import By, Tally, Total
 from actors.gateway.wording import brief, count, person
@@ -95,18 +95,11 @@ class Rankings:
 
     async def _places(self, guild: GuildId, ranking: Sequence[tuple[UserId, Total]], first: int) -> tuple[Place, ...]:
         shown_here = ranking[first : first + ROWS_A_PAGE]
-        names = await self._names(guild, [user for user, _ in shown_here])
+        names = await read_names(self._inside, guild, [user for user, _ in shown_here])
         return tuple(
             Place(rank=first + at, user=user, name=names.get(user, ""), total=total)
             for at, (user, total) in enumerate(shown_here, start=1)
         )
-
-    async def _names(self, guild: GuildId, users: Sequence[UserId]) -> Mapping[UserId, str]:
-        """A board without names is still right."""
-        try:
-            return await self._inside.read(lambda lists: lists.names(guild, users))
-        except LedgerError:
-            return {}
 
     async def _add_up(self, key: Key) -> Tally | str:
         guild, by, window = key

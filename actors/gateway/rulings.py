@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from actors.gateway.asking import PATIENT_S
+from actors.gateway.asking import PATIENT_S, ask_settings
 from actors.gateway.render import render
 from actors.gateway.wording import fit, shown
 from actors.roster import Roster
@@ -71,7 +71,7 @@ class Rulings:
 
     async def show(self, guild: GuildId, known: Collection[RoleId] = ()) -> str:
         """All settings with their meaning; ``known``: the server's roles."""
-        settings = await self._settings(guild)
+        settings = await ask_settings(self._roster, guild)
         return settings if isinstance(settings, str) else fit([*setting_lines(settings, known)])
 
     async def change(self, change: Change) -> str:
@@ -85,7 +85,7 @@ class Rulings:
 
     async def vip_roles(self, guild: GuildId, known: Collection[RoleId]) -> str:
         """Which roles make a VIP; which of them are gone."""
-        settings = await self._settings(guild)
+        settings = await ask_settings(self._roster, guild)
         if isinstance(settings, str):
             return settings
         if not settings.vip_roles:
@@ -97,7 +97,7 @@ class Rulings:
     async def set_vip(self, wish: VipWish) -> str:
         """One role more or less. One change at a time: each builds on the list that it read."""
         async with self._one_at_a_time:
-            settings = await self._settings(wish.guild)
+            settings = await ask_settings(self._roster, wish.guild)
             if isinstance(settings, str):
                 return settings
             before, after = settings.vip_roles, _changed(settings.vip_roles, wish)
@@ -110,10 +110,6 @@ class Rulings:
         if isinstance(report, str):
             return report
         return fit([*_vip_lines(wish, before, report.settings)])
-
-    async def _settings(self, guild: GuildId) -> Settings | str:
-        outcome = await self._roster.ask(guild, m.DescribeSettings(), PATIENT_S)
-        return outcome.answer.settings if isinstance(outcome.answer, SettingsReport) else render(outcome)
 
     async def _ask(self, change: Change, settings: Settings) -> SettingsReport | str:
         message = m.ChangeSettings(

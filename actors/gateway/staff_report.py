@@ -14,9 +14,8 @@ from typing import Final
 
 import msgspec
 
-from actors.gateway.asking import PATIENT_S, ask_codes
+from actors.gateway.asking import ask_codes, ask_settings, read_names
 from actors.gateway.ranking import READ_S, ROWS_A_PAGE, WINDOW_US
-from actors.gateway.render import render
 from actors.gateway.snowflakes import is_young
 from actors.gateway.spreadsheet import Sheet
 from actors.gateway.tallies import Key, PageNumber, Tallies, Window
@@ -24,8 +23,7 @@ from actors.gateway.tally import By, Tally
 from actors.gateway.wording import brief, fit, person
 from actors.roster import Roster
 from actors.standing import Inside
-from ledger import messages as m
-from ledger.answers import CodeReport, SettingsReport
+from ledger.answers import CodeReport
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, InviteCode, UserId, is_tombstone
 from ledger.ports import Clock
@@ -177,7 +175,7 @@ class StaffReports:
         pages = max(1, -(-len(made.lines) // ROWS_A_PAGE))
         page = min(wish.page, pages - 1)
         here = made.lines[page * ROWS_A_PAGE : (page + 1) * ROWS_A_PAGE]
-        names = await self._names(guild, [line.staff for line in here])
+        names = await read_names(self._inside, guild, [line.staff for line in here])
         wish = msgspec.structs.replace(wish, page=page)
         return StaffPage(wish=wish, pages=pages, text=_text(wish, pages, here, names), files=made.files)
 
@@ -204,12 +202,12 @@ class StaffReports:
         codes = await ask_codes(self._roster, guild)
         if isinstance(codes, str):
             return codes
-        outcome = await self._roster.ask(guild, m.DescribeSettings(), PATIENT_S)
-        if not isinstance(outcome.answer, SettingsReport):
-            return render(outcome)
+        settings = await ask_settings(self._roster, guild)
+        if isinstance(settings, str):
+            return settings
         span_us = WINDOW_US.get(window)
         since_us = self._clock.stamp_us() - span_us if span_us else 0
-        return StaffTally(codes, outcome.answer.settings.young_days, since_us)
+        return StaffTally(codes, settings.young_days, since_us)
 
     async def _add_credits(self, guild: GuildId, tally: StaffTally) -> None:
         after = FIRST_CREDIT
@@ -235,7 +233,7 @@ class StaffReports:
         staff = Sheet(HEADER)
         for first in range(0, len(lines), MAX_PAGE):
             some = lines[first : first + MAX_PAGE]
-            names = await self._names(guild, [line.staff for line in some])
+            names = await read_names(self._inside, guild, [line.staff for line in some])
             staff.add(_cells(line, names) for line in some)
         files = {"staff_report.csv": staff.data()}
         if labels:
@@ -243,13 +241,6 @@ class StaffReports:
             by_label.add((label, str(joins)) for label, joins in labels)
             files["labels.csv"] = by_label.data()
         return files
-
-    async def _names(self, guild: GuildId, users: Sequence[UserId]) -> Mapping[UserId, str]:
-        """A report without names is still right."""
-        try:
-            return await self._inside.read(lambda lists: lists.names(guild, users))
-        except LedgerError:
-            return {}
 
 
 async def _all(tally: StaffTally) -> Sequence[StaffLine]:
