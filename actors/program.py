@@ -5,7 +5,6 @@ The supervisor is handed in by whoever composes the program (``supervisor.py``),
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
@@ -35,6 +34,7 @@ from actors.ops.serving import CannotListen
 from actors.outlet import Outlet
 from actors.salvager import Salvager
 from actors.settings import Settings
+from actors.signals import asked_to_stop
 from actors.supervision import ChildSpec, Restart, journal_spec, spawn, told
 from actors.tree import Supervise
 from ledger.errors import LedgerError, Stale
@@ -212,11 +212,6 @@ def _why_stopped(tree: asyncio.Task[None], stop: asyncio.Future[str]) -> str:
     return told(tree.exception()) if tree.done() and not tree.cancelled() else "cancelled"
 
 
-def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
-    if not stop.done():
-        stop.set_result(number.name)
-
-
 def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> NoReturn:
     """``inviteledger run``: until SIGTERM or SIGINT; what ended it otherwise is its last line, and the exit code.
 
@@ -245,10 +240,7 @@ def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> No
 
 
 async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogger, options: RunOptions) -> None:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[str] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _ask_to_stop, stop, number)
+    stop = asked_to_stop()
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
     warn_of_data(settings, log)
     disk, data = RealDisk(), settings.ledger_data

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import AsyncGenerator
@@ -19,6 +18,7 @@ from actors.logs import adopt_libraries, make_logger
 from actors.ops.vault import VaultServer
 from actors.outlet import Outlet
 from actors.settings import BadSettings, Endpoint, Settings, parse_endpoint
+from actors.signals import asked_to_stop
 from ledger.errors import FolderInUse, StorageError
 from persistence.backups import OF_THE_DISK, holds_history, in_use, is_taken, refuse_within_history, told_names
 from persistence.cloud import CloudLayer
@@ -189,13 +189,4 @@ async def _serve(server: VaultServer, folder: Path, disk: ThreadOffload, log: Fi
 
 
 async def _serve_until_told(server: VaultServer) -> None:
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[str] = loop.create_future()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, _ask_to_stop, stop, number)
-    await server.run(stop)
-
-
-def _ask_to_stop(stop: asyncio.Future[str], number: signal.Signals) -> None:
-    if not stop.done():
-        stop.set_result(number.name)
+    await server.run(asked_to_stop())
