@@ -30,8 +30,8 @@ from persistence.writing import replace
 
 KEPT: Final = 2
 """How many checkpoints of a guild stay."""
-_SUFFIX: Final = ".ckpt"
-_NAME: Final = re.compile(rf"[0-9]{{10}}-[0-9]{{20}}{re.escape(_SUFFIX)}")
+CHECKPOINT_SUFFIX: Final = ".ckpt"
+_NAME: Final = re.compile(rf"[0-9]{{10}}-[0-9]{{20}}{re.escape(CHECKPOINT_SUFFIX)}")
 """What else lies there, such as a conflicted copy, is nobody's."""
 _HEAD_BYTES: Final = 4096
 _LENGTH_DIGITS: Final = 12
@@ -222,7 +222,7 @@ class Checkpoints:
 
     def _path(self, guild: GuildId, place: Place) -> Path:
         epoch, seq = place
-        return self._folder / guild / f"{epoch:010d}-{seq:020d}{_SUFFIX}"
+        return self._folder / guild / f"{epoch:010d}-{seq:020d}{CHECKPOINT_SUFFIX}"
 
     def _guilds(self) -> list[GuildId]:
         """Those that have a folder; a file that lies beside them is nobody's."""

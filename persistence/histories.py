@@ -6,13 +6,13 @@ Nothing here changes, locks or fences what it reads, so it works beside whoever 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
-from persistence.checkpoints import unpack
+from persistence.checkpoints import CHECKPOINT_SUFFIX, unpack
 from persistence.cloud import CloudLayer
 from persistence.disk import Disk
 from persistence.frames import Frame
@@ -21,8 +21,6 @@ from persistence.objects import Objects
 from persistence.offload import Offload
 from persistence.scan import Scan, Survey, last_gsn, survey
 from persistence.spool import Spool
-
-CHECKPOINT_SUFFIX: Final = ".ckpt"
 
 
 class Opening(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ what the world does. "Durable" means: in this object, whatever was opened or clo
 
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Final
 
 import msgspec
 
@@ -14,11 +13,10 @@ from ledger.errors import Corrupt, LayerRefused, StorageError
 from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD, Chains, appends, head_of, itself
+from persistence.checkpoints import KEPT
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.lists import Lists
-
-KEPT: Final = 2
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):

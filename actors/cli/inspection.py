@@ -6,7 +6,6 @@ writing it, or was killed while it did.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 
@@ -17,7 +16,7 @@ from ledger.errors import Corrupt, LedgerError
 from ledger.ids import GuildId
 from persistence.backups import NOTE, Backup, read_note
 from persistence.chains import appends
-from persistence.checkpoints import unpack
+from persistence.checkpoints import CHECKPOINT_SUFFIX, unpack
 from persistence.copying import Contents, Tally
 from persistence.disk import Disk
 from persistence.layer import CheckpointHeader
@@ -25,8 +24,6 @@ from persistence.log_files import all_lines
 from persistence.reading import Reading
 from persistence.scan import SegmentFile, Survey, frame_of
 from persistence.segments import Bad
-
-CHECKPOINT_SUFFIX: Final = ".ckpt"
 
 
 class Inspected(msgspec.Struct, frozen=True):

@@ -11,12 +11,12 @@ from actors.gateway.payloads import InviteBorn, InviteRow, micros
 from ledger.ids import ChannelId
 from ledger.records import Counter
 
-GUEST_FLAG: Final = 1
+GUEST_INVITE_FLAG: Final = 1
 
 
 def is_guest(invite: InviteBorn | InviteRow) -> bool:
     """Whether it lets people in as guests only."""
-    return bool(invite.flags & GUEST_FLAG)
+    return bool(invite.flags & GUEST_INVITE_FLAG)
 
 
 def newborn(invite: InviteBorn) -> Counter:

@@ -11,8 +11,8 @@ from actors.gateway.failures import Failure, Malformed, TimedOut, Unavailable, e
 from actors.gateway.payloads import InviteRow
 from actors.gateway.render import render
 from actors.gateway.rest import Rest
+from actors.gateway.wording import MAX_CHOICE, MAX_CHOICES, count, link, person, visible
 from actors.gateway.wording import code as shown
-from actors.gateway.wording import count, link, person, visible
 from actors.roster import Roster
 from ledger import messages as m
 from ledger.answers import CodeReport
@@ -21,9 +21,6 @@ from ledger.ports import Clock
 
 SERVER_IS_FULL: Final = 30016
 """Discord's code for "Maximum number of invites reached"."""
-MAX_CHOICES: Final = 25
-MAX_CHOICE: Final = 100
-"""Characters of a choice's name, and of its value."""
 
 
 class Assign(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,9 +17,9 @@ from actors.gateway.counters import is_guest, newborn
 from actors.gateway.evidence import Action, bots_in, creations_in, deletions_in, entry_of
 from ledger import messages as m
 from ledger.ids import GuildId, SessionId
+from ledger.members import GUEST_FLAG
 from ledger.records import GatewayCause
 
-GUEST_FLAG: Final = 16
 BY_HAND: Final = "MEMBER_VERIFICATION_MANUAL_APPROVAL"
 """The feature of a guild whose members are approved by people."""
 GUILD_EVENTS: Final = frozenset({"GUILD_CREATE", "GUILD_UPDATE", "GUILD_DELETE"})

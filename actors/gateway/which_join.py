@@ -10,21 +10,17 @@ from typing import Final
 
 import msgspec
 
-from actors.gateway.wording import brief, count, person, visible
+from actors.gateway.wording import MAX_CHOICE, MAX_CHOICES, MAX_NAMED, brief, count, person, visible
 from ledger.ids import NO_COUNTER, VANITY, InviteCode, UserId
 from ledger.records import Status
 from ledger.state import Period
 
-MAX_CHOICES: Final = 25
-MAX_CHOICE: Final = 100
-"""Characters of a choice's name."""
 ZONE: Final = "UTC"
 HOW: Final = "Pick one from the list under `join`, or leave it out for the newest open case. Nothing was changed."
 NONE_FITS: Final = "{who} has no join here that fits “{typed}”, and I do not guess which one is meant. " + HOW
 SEVERAL_FIT: Final = (
     "{joins} of {who} fit “{typed}”, and I do not guess which one is meant ({names}). " + HOW
 )  # fmt: skip
-MAX_NAMED: Final = 5
 
 
 class JoinChoice(msgspec.Struct, frozen=True, kw_only=True):

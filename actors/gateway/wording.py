@@ -11,6 +11,10 @@ from ledger.ids import NO_COUNTER, VANITY, ChannelId, InviteCode, UserId, is_tom
 
 MAX_MESSAGE: Final = 1_900
 """Discord's limit is 2,000 characters; the rest is for a last remark."""
+MAX_CHOICES: Final = 25
+"""That Discord offers while somebody types."""
+MAX_CHOICE: Final = 100
+"""Characters of a choice's name, and of its value."""
 NO_LABELS: Final[Mapping[InviteCode, str]] = {}
 _MARKDOWN: Final = str.maketrans({mark: f"\\{mark}" for mark in "\\*_~`|>[]()<@#-"})
 
@@ -54,6 +58,7 @@ def either(names: Iterable[InviteCode], labels: Mapping[InviteCode, str] = NO_LA
 
 
 MAX_NAMED: Final = 5
+"""Of several that are meant."""
 
 
 FORGOTTEN: Final = "a forgotten member"
