@@ -336,8 +336,8 @@ def _is_late(state: GuildState, broken: r.ContinuityBroken) -> bool:
     return broken_since(state.gaps, broken) != state.gaps
 
 
-def _broken(reason: str, at_us: int, since_us: int = 0) -> r.ContinuityBroken:
-    """Continuity is broken since then; what was closed just before, as clocks differ, is doubtful as well."""
+def _broken(reason: str, at_us: int, since_us: int) -> r.ContinuityBroken:
+    """Continuity is broken since then (0: now); what was closed just before is doubtful, too: clocks differ."""
     return r.ContinuityBroken(reason=reason, at_us=at_us, since_us=(since_us or at_us) - SKEW_US)
 
 

@@ -25,7 +25,7 @@ OTHER_ADDRESS: Final = "choose another LEDGER_HTTP, or stop the process that lis
 NO_PROCESS: Final = 0
 
 
-def look_round(settings: Settings, refused: Collection[str] = ()) -> Iterator[Finding]:
+def look_round(settings: Settings, refused: Collection[str]) -> Iterator[Finding]:
     """A finding each; what depends on a setting that was refused is not looked at."""
     data, endpoint = settings.ledger_data, settings.http()
     owner, bot = "", NO_PROCESS

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
 from actors.asks import Answered, Outcome
-from actors.gateway.wording import NO_LABELS, brief, code, count, either, fit, moment, person
+from actors.gateway.wording import brief, code, count, either, fit, moment, person
 from ledger.answers import (
     Answer,
     Assigned,
@@ -163,7 +163,7 @@ def verdict_words(
     staff: UserId | None,
     reason: str,
     *,
-    labels: Mapping[InviteCode, str] = NO_LABELS,
+    labels: Mapping[InviteCode, str],
 ) -> str:
     """What a verdict says, without its credit."""
     if status is Status.MANUAL and named is None:

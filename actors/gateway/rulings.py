@@ -69,7 +69,7 @@ class Rulings:
         self._roster = roster
         self._one_at_a_time = asyncio.Lock()
 
-    async def show(self, guild: GuildId, known: Collection[RoleId] = ()) -> str:
+    async def show(self, guild: GuildId, known: Collection[RoleId]) -> str:
         """All settings with their meaning; ``known``: the server's roles."""
         settings = await ask_settings(self._roster, guild)
         return settings if isinstance(settings, str) else fit([*setting_lines(settings, known)])
@@ -119,7 +119,7 @@ class Rulings:
         return outcome.answer if isinstance(outcome.answer, SettingsReport) else render(outcome)
 
 
-def setting_lines(settings: Settings, known: Collection[RoleId] = ()) -> Iterator[str]:
+def setting_lines(settings: Settings, known: Collection[RoleId]) -> Iterator[str]:
     """Each setting, its value and its meaning."""
     yield "### Settings of this server"
     for field, meaning in MEANING.items():

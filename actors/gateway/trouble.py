@@ -33,7 +33,7 @@ class GatewayRefused(LedgerError):
 
     hint = "look the close code up in Discord's documentation; a newer release of this program may be needed"
 
-    def __init__(self, text: str, code: int = 0) -> None:
+    def __init__(self, text: str, code: int) -> None:
         super().__init__(text)
         self.code = code
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from actors.gateway.render import because
-from actors.gateway.wording import FORGOTTEN, NO_LABELS, brief, code, count, person, second
+from actors.gateway.wording import FORGOTTEN, brief, code, count, person, second
 from ledger.ids import InviteCode, UserId
 from ledger.records import Evidence, Report, Status, VerdictReached
 from ledger.testimony import SILENT, VANITY_WAY, WAYS
@@ -141,7 +141,7 @@ def _excluded(evidence: Evidence, each: InviteCode) -> str:
     return EXCLUDED.get(why) or brief(why)
 
 
-def reported(report: Report, labels: Mapping[InviteCode, str] = NO_LABELS) -> str:
+def reported(report: Report, labels: Mapping[InviteCode, str]) -> str:
     """What Discord's member search says of a join; follows its name."""
     if report.way == SILENT:
         return "never knew this join, though I asked several times"
