@@ -150,7 +150,7 @@ def _add_first_run(app: App, settings: Callable[[], Settings]) -> None:
         return set_up(settings(), sys.stdin, sys.stdout, yes=yes)
 
     def doctor() -> int:
-        """Say what stops the bot, or may, each with its fix; also beside a running bot. Exit 0, 69 or 78."""
+        """List what stops the bot, or may stop it, each with its fix; also beside a running bot. Exit 0, 69 or 78."""
         return examine(look(), sys.stdout)
 
     app.command(setup)
@@ -178,7 +178,7 @@ def _add_forgetting(app: App, settings: Callable[[], Settings], alone: Alone) ->
 
 def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
     def export(*, guild: str | None = None) -> int:
-        """Print one JSON line a join, in the order in which they were recorded; also beside a running bot.
+        """Print one JSON line per join, in the order in which they were recorded; also beside a running bot.
 
         Args:
             guild: the id of a guild; without it, all guilds.
@@ -193,7 +193,7 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         Args:
             until: a time, such as 2026-11-28T18:00Z or "2h ago"; without it, now.
             guild: the id of a guild; without it, all guilds.
-            json: one JSON object a line.
+            json: one JSON object per line.
         """
         tools = _tools()
         until_ms = _past(until, tools, f"--until {until} lies in the future")
@@ -242,7 +242,7 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
         at: str | None = None,
         drill: bool = False,
     ) -> int:
-        """Make a data folder of a backup, or of the cloud; or, with --drill, prove that the cloud is enough.
+        """Make a data folder from a backup, or from the cloud; or, with --drill, prove that the cloud is enough.
 
         Args:
             to: an empty folder, or one that is not there.

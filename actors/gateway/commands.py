@@ -142,7 +142,7 @@ def _install_people(tree: Tree, desk: Desk) -> None:
 
 def _install_leaderboard(tree: Tree, desk: Desk) -> None:
     @tree.command(description="Who brought the most members")
-    @app_commands.describe(window="Joins of how long (all)", by="For whom an invite counts, or who made it (staff)")
+    @app_commands.describe(window="How far back (all)", by="For whom an invite counts, or who made it (staff)")
     async def leaderboard(
         interaction: Interaction, window: Window = "all", by: Literal["staff", "inviter"] = "staff"
     ) -> None:

@@ -22,7 +22,9 @@ MEMBER_ASKED: Final = (
     "This person is a member here already, so the invite would never count a join. "
     "Please name somebody who is not, or use /invite create."
 )
-NO_STAFF: Final = "Joins can be credited to a person only who is a member here, and no bot. Please name another."
+NO_STAFF: Final = (
+    "Joins can be credited only to a person who is a member here, and not to a bot. Please name another."
+)
 UNKNOWN_ROLES: Final = (
     "I do not know this server's roles yet, so I cannot say whether I may give this one. "
     "Please try again in a moment."
@@ -36,7 +38,7 @@ ABOVE_ME: Final = (
     "Please move my role above it in the server's settings, or name another."
 )
 ABOVE_YOU: Final = (
-    "You cannot have this role given: that takes Manage Roles and a role of yours above it. "
+    "You may not hand out this role: that takes Manage Roles and a role of yours above it. "
     "Please name another, or ask somebody who may."
 )
 

@@ -68,7 +68,7 @@ class LogChannel:
 
     async def off(self, change: LogChange) -> str:
         """No further join is announced."""
-        told = "Joins are not announced any more. Messages that stand already are still corrected."
+        told = "Joins are no longer announced. Messages already posted are still corrected."
         return await self._change(change, Settings(), "log_channel", told)
 
     async def template(self, change: LogChange, kind: Kind, text: str) -> str:

@@ -31,11 +31,11 @@ def install_log_channel(
         else:
             await deferred(interaction, lambda: logs.set(_change(interaction), where), log)
 
-    @group.command(description="Announce no joins any more")
+    @group.command(description="Stop announcing joins")
     async def off(interaction: Interaction) -> None:
         await deferred(interaction, lambda: logs.off(_change(interaction)), log)
 
-    @group.command(description="The words for a kind of join; left out, those of the house again")
+    @group.command(description="The words for a kind of join; left out, the default ones again")
     @app_commands.describe(kind="Which joins", text=HOLDS)
     async def template(
         interaction: Interaction, kind: Kind, text: app_commands.Range[str, 0, MAX_TEMPLATE] = ""

@@ -21,9 +21,9 @@ from ledger.records import Settings
 MAX_VIP_ROLES: Final = 25
 MEANING: Final[Mapping[str, str]] = {
     "credit_reported": "joins that only Discord's member search explains are credited",
-    "credit_backfill": "so are members of before I counted, where it names their invite",
+    "credit_backfill": "so are members who joined before I began to count, where it names their invite",
     "credit_rejoins": "members who come back are credited again",
-    "credit_self": "who joins with their own invite is credited",
+    "credit_self": "people who join with their own invite are credited",
     "vip_once": "an upgrade to VIP is credited once for life, or once a membership",
     "young_days": "accounts younger than so many days when they join are marked; 0 = none",
 }
@@ -91,7 +91,7 @@ class Rulings:
         if not settings.vip_roles:
             return "No role makes a VIP here. Name one with `/vip_role add`."
         return fit(
-            ["Who gains one of these roles is a VIP:", *(_role_line(each, known) for each in settings.vip_roles)]
+            ["Whoever gains one of these roles is a VIP:", *(_role_line(each, known) for each in settings.vip_roles)]
         )
 
     async def set_vip(self, wish: VipWish) -> str:

@@ -19,9 +19,9 @@ UNKNOWN: Final = (
     "I do not know this role: it was just deleted, or I am not connected to this server yet. "
     "Nothing was changed; please try again in a moment."
 )
-MANAGED: Final = "Mind that an app, a subscription or Discord itself gives this role: I count it when it comes."
+MANAGED: Final = "Note that an app, a subscription or Discord itself gives this role: I count it when it comes."
 ABOVE: Final = (
-    "Mind that this role does not stand below my own highest one. I see who gains it, so it counts; "
+    "Note that this role does not stand below my own highest one. I see who gains it, so it counts; "
     "but I could not give it with an invite (`/invite for`), unless my role is moved above it."
 )
 
@@ -31,12 +31,12 @@ def install_rulings(
 ) -> None:
     """Puts them into the tree."""
 
-    @tree.command(description="What is credited here: all settings, or other values for those that are named")
+    @tree.command(description="What is credited here: shows all settings, or changes those you name")
     @app_commands.describe(
         credit_reported="Credit joins that only Discord's member search explains",
-        credit_backfill="Credit members of before I counted, too",
+        credit_backfill="Also credit members who joined before I began to count",
         credit_rejoins="Credit members who come back",
-        credit_self="Credit who joins with their own invite",
+        credit_self="Credit people who join with their own invite",
         vip_once="How often an upgrade to VIP is credited",
         young_days="Mark accounts younger than this; 0 = none",
     )
@@ -73,7 +73,7 @@ def install_rulings(
     group = app_commands.Group(name="vip_role", description="Which roles make a member a VIP")
 
     @group.command(
-        description="Who gains this role is a VIP from now on, credited once to whoever the join counts for"
+        description="Whoever gains this role is a VIP from now on, credited once to whoever the join counts for"
     )
     async def add(interaction: Interaction, role: discord.Role) -> None:
         refusal = _refusal(interaction, role)
@@ -83,7 +83,7 @@ def install_rulings(
             wish = _wish(interaction, role, add=True)
             await deferred(interaction, lambda: rulings.set_vip(wish), log)
 
-    @group.command(description="This role makes nobody a VIP any more; what was credited stays")
+    @group.command(description="This role no longer makes anybody a VIP; what was credited stays")
     @app_commands.describe(role="Left out: those that were deleted")
     async def remove(interaction: Interaction, role: discord.Role | None = None) -> None:
         wish = _wish(interaction, role, add=False)

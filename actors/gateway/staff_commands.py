@@ -16,6 +16,6 @@ def install_staff_report(
     """Puts it into the tree."""
 
     @tree.command(description="Joins, VIPs and open cases of each staff member, also as CSV")
-    @app_commands.describe(window="Joins of how long (all)")
+    @app_commands.describe(window="How far back (all)")
     async def staff_report(interaction: Interaction, window: Window = "all") -> None:
         await deferred(interaction, lambda: reports.page(guild_of(interaction), ReportWish(window=window)), log)

@@ -77,7 +77,7 @@ async def test_it_is_switched_off(ready: Town, guild: Guild, staff: User, sandbo
     reply = await sandbox.slash(guild, staff, "log_channel off")
     [change] = ready.heard(guild.id, m.ChangeSettings)
     assert (change.settings.log_channel, change.fields) == (None, ("log_channel",))
-    assert "not announced any more" in reply.text
+    assert "no longer announced" in reply.text
 
 
 async def test_what_is_so_already_is_said(ready: Town, guild: Guild, staff: User, sandbox: Sandbox):

@@ -182,7 +182,7 @@ async def test_who_needs_no_invite_gets_none(ready: Town, guild: Guild, staff: U
     for who, words in ((sandbox.world.bot, "A bot cannot use"), (staff, "a member here already")):
         assert words in (await sandbox.slash(guild, staff, "invite for", {"user": who})).text
     stranger = sandbox.world.add_user()
-    assert "no bot" in (await sandbox.slash(guild, staff, "invite create", {"staff": stranger})).text
+    assert "not to a bot" in (await sandbox.slash(guild, staff, "invite create", {"staff": stranger})).text
     assert guild.invites == []
     assert ready.heard(guild.id, m.AssignInvite) == []
 
@@ -244,7 +244,7 @@ async def test_a_role_below_the_bots_own_is_given_for_the_owner_and_not_for_staf
     role, friend = sandbox.world.add_role(guild, "guest of honour"), sandbox.world.add_user()
     options = {"user": friend, "role": role.id}
     reply = await sandbox.slash(guild, staff, "invite for", options)  # events come in order: the roles are known
-    assert "You cannot have this role given" in reply.text
+    assert "You may not hand out this role" in reply.text
     assert guild.invites == []
     await sandbox.slash(guild, guild.owner, "invite for", options)
     [invite] = guild.invites
