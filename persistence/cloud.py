@@ -115,8 +115,7 @@ class CloudLayer:
 
         Called again with the same frames after an error, it writes only what is not there yet.
         """
-        if self._reader.layout.epoch > self._epoch:
-            raise self._stale()
+        self._refuse_behind_higher()
         for part in _parts(frames):
             while left := await self._beyond(part):
                 if await self._write(Kind.RECORDS, left):
@@ -300,7 +299,7 @@ class CloudLayer:
             raise StorageError(f"the cloud cannot give gsn {min(wanted)}")
 
     def _stale(self) -> Stale:
-        return Stale(f"another process has a epoch {self._epoch} in the cloud, or a higher one")
+        return Stale(f"another process has epoch {self._epoch} in the cloud, or a higher one")
 
 
 def _parts(frames: Sequence[Frame]) -> list[Sequence[Frame]]:
