@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Where this is set, each of the hundred processes that the tests start would compile all modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo setup test run bench stress prove simulate fencing kills disk chaos planted mutate cases fmt lock clean
+.PHONY: demo setup lint test run bench stress prove simulate fencing kills disk chaos planted mutate cases fmt lock clean
 
 demo: .venv/run.stamp ## the main job on the embedded default; no token needed
 	@$(BIN)/inviteledger demo
@@ -16,12 +16,14 @@ setup: .venv/run.stamp ## checks the token, switches the intent on after asking,
 run: .venv/run.stamp ## the bot; needs DISCORD_TOKEN
 	@$(BIN)/inviteledger run
 
-test: .venv/dev.stamp ## format, lint, import contracts, types, tests
+lint: .venv/dev.stamp ## format, lint, import contracts, types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/lint-imports
 	@$(BIN)/mypy
 	@$(BIN)/basedpyright
+
+test: lint ## all of these, and the tests
 	@$(BIN)/pytest -q -n auto --dist worksteal
 
 bench: .venv/dev.stamp ## ratios measured side by side in one run; ONLY=cloud: these rows; ONLY=million: some minutes

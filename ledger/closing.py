@@ -191,7 +191,7 @@ def solve_again(
     """
     if not gaps:
         return
-    changed = {gap.number for gap, before in zip(gaps, state.gaps, strict=True) if gap != before}
+    changed = {gap.number for gap, known in zip(gaps, state.gaps, strict=True) if gap != known}
     solved = min(gaps[-1].number - state.unsolved, gaps[-1].number if before is None else before - 1)
     for window in windows_of(gaps, state.desk.values()):
         is_concerned = any(gap.number in changed for gap in window.gaps) or any(
