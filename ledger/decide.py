@@ -233,6 +233,8 @@ def _unseen_member(state: GuildState, presence: Presence, message: m.NoteMember)
     return tuple(join_drafts(state, join, origin="update" if fresh else "away", reconciled=presence.reconciled))
 
 
+MAY_HIDE_JOINS: Final = frozenset({"GUILD_MEMBER_ADD", "GUILD_CREATE"})
+"""Unreadable, these hide joins: one of whom too little can be read, or those since the connection was lost."""
 FRESH_US: Final = 60_000_000
 """An update within a minute of the join came just before the join's own event."""
 
@@ -265,11 +267,11 @@ def _unreadable(state: GuildState, presence: Presence, message: m.NoteUnreadable
         _numbered(state, event, message.cause, f"unreadable/{message.digest}"),
         *unreadable_join(state, message),
     )
+    lost = _broken("unreadable_event", message.at_us, message.lost_us)
+    if message.name in MAY_HIDE_JOINS and len(drafts) == 1 and _is_late(state, lost):
+        drafts = (*drafts, *_breaks(state, (lost,)))
     if not message.name.startswith("GUILD_MEMBER_"):
         return Decision(presence=presence, drafts=drafts)
-    lost = _broken("unreadable_event", message.at_us, message.lost_us)
-    if message.name == "GUILD_MEMBER_ADD" and len(drafts) == 1 and _is_late(state, lost):
-        drafts = (*drafts, *_breaks(state, (lost,)))  # of a join of which too little is known to be taken in
     list_again, presence = ListMembers(session=presence.session), _unsure(presence)
     if presence.asked or not any(isinstance(draft.event, r.JoinRecorded) for draft in drafts):
         return Decision(presence=presence, drafts=drafts, effects=(list_again,))

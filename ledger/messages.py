@@ -126,7 +126,7 @@ class NoteUnreadable(_Message, frozen=True):
     """An event that could not be decoded or handled; ``digest``: SHA-256 of the payload in quarantine/.
 
     ``joined_at_us``: of the join that could not be handled, 0 where there was none to be read. ``lost_us``: since
-    when it may have happened, told by a RESUME; 0 = just now.
+    when it may have happened, told by a RESUME or before the guild had come again; 0 = just now.
     """
 
     cause: GatewayCause | InternalCause

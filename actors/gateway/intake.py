@@ -127,16 +127,15 @@ class Intake:
                 self._tell(Told(guild=guild, message=m.RemoveGuild(at_us=heard.arrived_us)))
 
     def _tell(self, told: Told) -> None:
+        if isinstance(told.message, m.GuildCameUp | m.GuildWentAway | m.RemoveGuild):
+            self._awaited.discard(told.guild)
         match told.message:
             case m.GuildCameUp():
-                self._awaited.discard(told.guild)
                 told = msgspec.structs.replace(told, message=self._since_its_loss(told.guild, told.message))
-            case m.GuildWentAway():
-                self._awaited.discard(told.guild)
+            case m.GuildWentAway() | m.NoteUnreadable():
                 lost_us = self._lost_of.get(told.guild, told.message.lost_us)
                 told = msgspec.structs.replace(told, message=msgspec.structs.replace(told.message, lost_us=lost_us))
             case m.RemoveGuild():
-                self._awaited.discard(told.guild)
                 self._lost_of.pop(told.guild, None)
             case _:
                 pass

@@ -91,6 +91,9 @@ class Model:
                     self._reads(message)
             case m.NoteLogged(deletions=(deletion,)):
                 self._once(message.cause, lambda: self._hears_deletion(deletion))
+            case m.AuditArrived():
+                for each in sorted(message.deletions, key=lambda deletion: deletion.at_us):
+                    self._hears_deletion(each)
             case m.AssignInvite():
                 self._assigns(message)
             case m.DecideJoin():

@@ -219,12 +219,12 @@ def test_a_witness_that_names_an_invite_which_nobody_saw_contradicts_nothing(gui
     assert guild.said() == (Status.REPORTED, X, STAFF)
 
 
-def tell_unreadable_join(guild: Guild, at_s: float, lost_s: float = 0.0) -> None:
-    """A GUILD_MEMBER_ADD of which nothing can be read; by a RESUME, of a connection lost at ``lost_s``."""
+def tell_unreadable(guild: Guild, at_s: float, lost_s: float = 0.0, name: str = "GUILD_MEMBER_ADD") -> None:
+    """A dispatch of which nothing can be read; by a RESUME, of a connection lost at ``lost_s``."""
     unreadable = m.NoteUnreadable(
         cause=guild.cause(),
         session=SESSION,
-        name="GUILD_MEMBER_ADD",
+        name=name,
         digest="0" * 64,
         reason="unreadable",
         at_us=us(at_s),
@@ -237,7 +237,7 @@ def test_a_join_whose_event_cannot_be_read_at_all_may_have_made_a_use_that_was_j
     """Ben joins by A at 10.9, nothing of his event can be read; it is heard at 11.2, behind the sample of 11."""
     guild.joins(ANNA, 10)  # by no invite
     guild.counters(11, A=4)
-    tell_unreadable_join(guild, 11.2)
+    tell_unreadable(guild, 11.2)
     guild.counters(11.4, A=4)
     assert guild.said()[:2] != (Status.CERTAIN, A)
 
@@ -395,11 +395,12 @@ def test_an_outage_that_a_resume_replays(guild: Guild, resumed_s: float):
     assert guild.said() == (Status.LIKELY, A, None)
 
 
-def test_a_join_that_a_resume_replays_and_of_which_nothing_can_be_read(guild: Guild):
-    """Cut at 10.5; Ben joins by A at 10.8, a sample at 11, and he leaves; RESUME at 40."""
+@pytest.mark.parametrize("name", ["GUILD_MEMBER_ADD", "GUILD_CREATE"])
+def test_what_a_lost_connection_hid_and_of_which_nothing_can_be_read(guild: Guild, name: str):
+    """Cut at 10.5; Ben joins by A at 10.8, a sample at 11, and he leaves; RESUME, or another session, at 40."""
     guild.joins(ANNA, 10)  # by no invite
     guild.counters(11, A=4)
-    tell_unreadable_join(guild, 40, 10.5)
+    tell_unreadable(guild, 40, 10.5, name)
     assert guild.said() == (Status.LIKELY, A, None)
 
 

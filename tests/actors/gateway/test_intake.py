@@ -207,7 +207,8 @@ def later(ward: Ward, log: FilteringBoundLogger) -> Ward:
 
 
 def lost_ago_s(ward: Ward) -> int:
-    last = [each for each in ward.listening.told if isinstance(each, m.GuildCameUp | m.GuildWentAway)][-1]
+    kinds = m.GuildCameUp | m.GuildWentAway | m.NoteUnreadable
+    last = [each for each in ward.listening.told if isinstance(each, kinds)][-1]
     return round((ward.clock.stamp_us() - last.lost_us) / 1_000_000)
 
 
@@ -216,6 +217,12 @@ def test_a_guild_that_has_not_come_before_all_shards_begin_anew_was_lost_before(
     later.intake = later.way_in(later.intake.lost_us)
     later.hear("READY", {"guilds": [GUILD]}, "s3")
     later.hear("GUILD_CREATE", GUILD, "s3")
+    assert lost_ago_s(later) == 30
+
+
+def test_a_guild_whose_greeting_cannot_be_read_was_lost_with_the_session_before(later: Ward):
+    later.hear("GUILD_CREATE", {"id": GUILD["id"], "features": 5}, "s2")
+    assert isinstance(later.listening.told[-1], m.NoteUnreadable)
     assert lost_ago_s(later) == 30
 
 
