@@ -437,9 +437,9 @@ class Store:
         lineages = {seat.name: seat.summary.lineage for seat in self._healthy() if seat.summary.lineage}
         if len({*lineages.values()}) > 1:
             raise WrongHistory(lineages)
-        remembered = any(seat.summary.epoch for seat in self._seats if seat.healthy)
+        remembered = any(seat.summary.lineage for seat in self._seats if seat.healthy)
         if len(self._healthy()) < len(self._near) and not remembered:
-            raise Unread(f"{self._troubles()}; and nothing that can be read knows of an earlier start")
+            raise Unread(f"{self._troubles()}; and nothing that can be read knows which history it holds")
 
     async def _mind_cloud(self) -> None:
         """Before anything is touched: whether this folder and the cloud go together."""

@@ -668,6 +668,20 @@ async def test_a_layer_that_cannot_be_read_holds_up_no_history_that_another_reme
     assert (await Store([log, world.database], TestClock(), TestRandomness()).start()).leader == "database"
 
 
+async def test_no_history_begins_beside_one_that_cannot_be_read_where_the_log_has_lost_its_own(world: World):
+    """Its file's head has rotted: it has records, and nobody knows of which history."""
+    await world.join(RED, 2)
+    path = next(DATA / "log" / name for name in world.disk.names(DATA / "log"))
+    data = world.disk.read(path)
+    world.disk.overwrite(path, data[:20] + b"#" + data[21:])
+    world.database.go_away(StorageError("no permission"))
+    with pytest.raises(Unread, match="database: no permission"):
+        await world.process().start()
+    world.database.come_back()
+    assert (await world.process().start()).epoch > 1
+    await world.everything_is_there()
+
+
 async def test_a_layer_that_was_brought_back_knows_the_epoch_though_nothing_was_written_in_it(world: World):
     world.database.go_away(DiskFull("full"))
     epoch = (await world.process().start()).epoch
