@@ -252,8 +252,7 @@ def _vanished(state: GuildState, taken: SampleTaken) -> Iterator[GapSource]:
     for code in (*taken.gone, *reborn):
         if code in state.counters:
             last = state.counters[code]
-            born_us = (last.created_at_us - SKEW_US, last.created_at_us + SKEW_US)
-            yield from _gone(state, last, _death(state, last, born_us), taken)
+            yield from _gone(state, last, _death(state, last, _born_us(state, last)), taken)
     shown = _shown(state, taken) if state.births else ()
     for birth in state.births.values():
         if birth.arrived_us < taken.requested_us and identity(birth.invite) not in shown:
@@ -278,6 +277,16 @@ def _born_and_gone(state: GuildState, birth: Birth, taken: SampleTaken) -> Itera
     death = _death(state, birth.invite, (birth.arrived_us, birth.arrived_us))
     for source in _gone(state, birth.invite, death, taken):
         yield msgspec.structs.replace(source, anywhere=_is_told_late(state, birth))
+
+
+def _born_us(state: GuildState, last: Counter) -> tuple[int, int]:
+    """When it was born at the earliest and at the latest: when that was told, since nobody tells of its death before,
+    or by Discord's clock.
+    """
+    birth = state.births.get(identity(last))
+    if birth is not None:
+        return birth.arrived_us, birth.arrived_us
+    return last.created_at_us - SKEW_US, last.created_at_us + SKEW_US
 
 
 def _death(state: GuildState, last: Counter, born_us: tuple[int, int]) -> Death | None:

@@ -179,3 +179,13 @@ def test_a_code_that_dies_again_behind_an_event_that_nobody_could_read_was_alive
     town.died(40)
     town.samples(60, times=6)
     assert X in town.of().candidates
+
+
+def test_a_death_that_is_told_before_a_birth_is_an_earlier_invites_also_where_a_sample_has_shown_the_new_one():
+    shown = invite(2.9, DORA)
+    town = Town(shown)
+    town.died(3.2)
+    town.born(3.5, shown)
+    town.joins(30)
+    town.samples(60, times=6)
+    assert X in town.of().candidates
