@@ -23,6 +23,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors import requests
+from actors.acknowledging import Acknowledging
 from actors.clock import Sleep
 from actors.histogram import Distribution
 from actors.reads import Reads, in_time
@@ -33,7 +34,7 @@ from actors.tally import Tally
 from ledger.errors import Corrupt, Fenced, LedgerError, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock
-from ledger.records import Draft, JoinRecorded, Record, Status, VerdictReached
+from ledger.records import Draft, Status
 from persistence.frames import Frame
 from persistence.layer import Head
 from persistence.lists import Lists
@@ -113,8 +114,6 @@ class Journal:
         self._reads = Reads(store)
         self._arrived = asyncio.Event()
         self._incarnations: dict[GuildId, int] = {}
-        self._unacknowledged: list[Record] = []
-        self._doubtful: dict[GuildId, set[str]] = {}
         self._whole = True
         self._cloud_given_up = False
         self._next_try_s = 0.0
@@ -123,7 +122,8 @@ class Journal:
         """When the layers were last found to take records, after they had not."""
         self._broken_since_s: float | None = None
         self._tally = Tally()
-        self._joins = self._fenced = self._epochs = self._served = 0
+        self._acknowledging = Acknowledging(self._tally, log)
+        self._fenced = self._epochs = self._served = 0
         self._busy = False
 
     # What guild actors ask
@@ -226,8 +226,8 @@ class Journal:
             waiting=len(self._queue) + len(self._reads),
             batches=self._tally.batches,
             records=self._tally.records,
-            recorded=self._joins + len(self._unacknowledged),
-            joins=self._joins,
+            recorded=self._acknowledging.recorded(),
+            joins=self._acknowledging.joins,
             verdicts=self._tally.first_verdicts(),
             superseding=self._tally.superseding_verdicts(),
             commit_s=self._tally.commit_s(),
@@ -341,7 +341,7 @@ class Journal:
         finally:
             for request in batch:
                 if isinstance(request, requests.Append) and not request.done.done():
-                    self._remember(request)
+                    self._acknowledging.doubt(request)
                 requests.fail(request, StorageError("the journal stopped while this was in its hands"))
 
     async def _serve_read(self) -> None:
@@ -366,11 +366,10 @@ class Journal:
         try:
             opened = await self._store.open_guild(request.guild)
             await self._await_cloud()  # what a life before this one was not told yet is answered for by this one
-            self._tell_found(request.guild, opened)
+            self._acknowledging.find(request.guild, opened, degraded=self.is_degraded())
             requests.resolve(request.done, opened)
-            await self._store.vet(
-                request.guild, opened
-            )  # behind the answer, and in front of all that is written next
+            # Behind the answer, and in front of all that is written next.
+            await self._store.vet(request.guild, opened)
         except LedgerError as error:
             requests.fail(request, error)
         self._look_at_layers()
@@ -409,7 +408,7 @@ class Journal:
         records = [record for result in appended for record in result.records]
         if records:
             self._tally.take_batch(records, took_s)
-        self._tell_joins(records, degraded=degraded)
+        self._acknowledging.tell(records, degraded=degraded)
         for request, result in zip(current, results, strict=True):
             self._answer(request, result, degraded=degraded)
 
@@ -447,25 +446,11 @@ class Journal:
             self._broken_since_s = now_s if self._broken_since_s is None else self._broken_since_s
             self._log.error("layer.failed", layers=sick)
 
-    def _remember(self, request: requests.Append) -> None:
-        """Joins and verdicts whose outcome is unknown: told and counted when the guild is found to have them."""
-        told = (draft for draft in request.append.drafts if isinstance(draft.event, JoinRecorded | VerdictReached))
-        self._doubtful.setdefault(request.guild, set()).update(draft.key for draft in told)
-
-    def _tell_found(self, guild: GuildId, opened: Opened) -> None:
-        keys = self._doubtful.get(guild)
-        if keys is None:
-            return
-        found = [record for record in opened.tail() if record.key in keys]
-        del self._doubtful[guild]
-        self._tally.take_verdicts(found)
-        self._tell_joins(found, degraded=self.is_degraded())
-
     def _lose(self, lost: Sequence[requests.Append], error: StorageError | Corrupt) -> None:
         self._log.error("storage.refused", error=str(error), hint=error.hint, appends=len(lost))
         self._needs_epoch = True
         for request in lost:
-            self._remember(request)
+            self._acknowledging.doubt(request)
             requests.fail(request, error)
 
     async def _take_epoch(self) -> None:
@@ -476,8 +461,7 @@ class Journal:
             try:
                 with self._at_work(), telling_how_far(self._log, self._store, self._clock):
                     first, report = not self._store.leader, await self._store.restart_epoch()
-                    # What a branch that lost had is recorded anew, and acknowledged then.
-                    self._unacknowledged = await self._store.in_force(self._unacknowledged)
+                    await self._acknowledging.sift(self._store.in_force)
             except StorageError as error:
                 self._log.warning("storage.stalled", error=str(error), hint=error.hint, attempt=attempt)
                 self._reads.void(error)
@@ -569,29 +553,10 @@ class Journal:
 
     def _tell_acknowledged(self) -> None:
         if self._whole and not self._cloud_given_up:
-            recovered, self._unacknowledged = self._unacknowledged, []
-            self._tell_joins(recovered, degraded=False)
+            self._acknowledging.settle()
 
     def _sick_layers(self) -> Mapping[str, str]:
         """Those that every batch is written into; the cloud is the uploader's."""
         cloud = None if self._following is None else self._following.layer.name
         health = self._store.health()
         return {each.name: each.error for each in health if not each.healthy and each.name != cloud}
-
-    def _tell_joins(self, records: Sequence[Record], *, degraded: bool) -> None:
-        """The line an operator and the tests go by: a join is acknowledged when this was written."""
-        for record in records:
-            event = record.event
-            if not isinstance(event, JoinRecorded):
-                continue
-            if degraded:
-                self._unacknowledged.append(record)
-            else:
-                self._joins += 1
-            self._log.info(
-                "join.recorded_unacknowledged" if degraded else "join.acknowledged",
-                guild=record.guild,
-                user=event.user,
-                joined_at_ms=event.joined_at_us // 1_000,
-                seq=record.seq,
-            )

@@ -4,7 +4,7 @@ A seat whose layer raised is broken until the layer was closed, opened and broug
 could not be begun is broken too, but can still be read.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -111,6 +111,11 @@ class Seat:
     def rank(self) -> tuple[int, int]:
         """What orders layers: the newest epoch of a record, then the gsn."""
         return self.epoch(), self.gsn
+
+
+def troubles(seats: Iterable[Seat]) -> str:
+    """What is wrong with which of them, in one line."""
+    return "; ".join(f"{seat.name}: {seat.trouble}" for seat in seats if seat.trouble is not None)
 
 
 async def _stream(frames: Sequence[Frame]) -> AsyncIterator[Frame]:

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ledger.errors import Corrupt, Fenced, NotConfirmed, Stale, StorageError, WrongHistory
+from ledger.errors import Corrupt, Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 from ledger.records import Record
@@ -30,28 +30,14 @@ from persistence.numbering import Append, Numbering
 from persistence.proofs import Witness
 from persistence.rehydration import Opened, are_whole, open_guild
 from persistence.salvage import MemorySalvage, Salvage
-from persistence.seats import Seat
+from persistence.seats import Seat, troubles
+from persistence.terms import Terms
 
 T = TypeVar("T")
 
 _READ_BACK_FIRST: Final = "an earlier batch has an unknown outcome; the layers have to be read back first"
 
 __all__ = ["Append", "Appended", "LayerHealth", "LayerStart", "Opened", "StartReport", "Store"]
-
-
-class CloudAway(StorageError):
-    """Nothing is recorded here, and the cloud, which may hold a history, is away."""
-
-    hint = "look at the store that LEDGER_CLOUD names: `inviteledger doctor` tries it"
-
-
-class Unread(StorageError):
-    """A layer nearby, which may hold a history, cannot be read, and nothing else remembers any."""
-
-    hint = (
-        "make it readable (owner, mode, mount, DATABASE_URL); or, if nothing in it matters, move it away. A history "
-        "that begins beside it would be another one"
-    )
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -121,20 +107,15 @@ class Store:
         is empty here and the cloud does not answer.
         """
         self._named = named
-        self._may_begin_anew = may_begin_anew
         self.salvage: Salvage = MemorySalvage() if salvage is None else salvage
         self._near = tuple(Seat(layer) for layer in layers)
         self.following = None if cloud is None else Following(cloud)
         self._seats = self._near if self.following is None else (*self._near, self.following.seat)
+        self._terms = Terms(self._near, self.following, randomness, may_begin_anew=may_begin_anew)
         self._clock = clock
-        self._randomness = randomness
         self._heads: dict[GuildId, Head] = {}
         self._gsn = 0
         self._acknowledged = 0
-        self._epoch = 0
-        self._is_unused = False
-        """Whether only starts that did not get through have had the epoch, so that no record has it."""
-        self._lineage = ""
         self._owed = (0, 0)
         """The rank that a start has found and did not live to reach; the cloud may be away at the next one."""
         self._in_doubt = True
@@ -175,12 +156,11 @@ class Store:
         newest = recovery.newest(self._seats)
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
-        self._mind_near()
-        await self._mind_cloud()
-        wanted = self._owed = max(newest.rank(), self._owed) if self._is_cloud_away() else newest.rank()
+        await self._terms.mind()
+        wanted = self._owed = max(newest.rank(), self._owed) if self._terms.is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
-        await self._take_term()
+        await self._terms.take()
         notes += await recovery.fill(self._seats, self.salvage)
         leader = await recovery.leader_of(self._seats)
         if leader is None:
@@ -192,18 +172,15 @@ class Store:
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
         self._go_on_from(wanted)
-        self._in_doubt = self._is_unused = False
+        self._terms.began()
+        self._in_doubt = False
         self._owed = (0, 0)
         self.leader = self.leader or leader.name
         return self._report(leader, notes)
 
     async def _open(self, seat: Seat) -> None:
-        """Opens it; one in whose place another history was put since this process began is as good as broken."""
         await seat.open()
-        lineage = seat.summary.lineage
-        if seat in self._near and seat.healthy and self._lineage and lineage not in {"", self._lineage}:
-            with seat.minding():
-                raise StorageError(str(WrongHistory({seat.name: lineage, "rest": self._lineage})))
+        self._terms.mind_lineage(seat)
 
     async def restart_epoch(self) -> StartReport:
         """After an unknown outcome: reads every layer back and takes an epoch that no record has (see ``start``)."""
@@ -221,7 +198,7 @@ class Store:
         """
         if self._in_doubt:
             raise NotConfirmed(_READ_BACK_FIRST)
-        numbering = Numbering(self._heads, self._gsn, self._epoch, self._clock.now_ms())
+        numbering = Numbering(self._heads, self._gsn, self._terms.epoch, self._clock.now_ms())
         sealed = [numbering.take(append) for append in appends]
         durable_in: frozenset[str] = frozenset()
         if numbering.frames:
@@ -254,11 +231,11 @@ class Store:
             raise NotConfirmed(_READ_BACK_FIRST)
         known = self._heads.get(guild)
         try:
-            opened = await open_guild(self._near, guild, known, self._lineage)
+            opened = await open_guild(self._near, guild, known, self._terms.lineage)
         except (Corrupt, StorageError):
             if self.following is None or not self.following.seat.healthy:
                 raise
-            opened = await open_guild(self._seats, guild, known, self._lineage)  # slower: over the network
+            opened = await open_guild(self._seats, guild, known, self._terms.lineage)  # slower: over the network
         if opened.head is not None:
             self._heads[guild] = opened.head
             self._gsn = max(self._gsn, opened.head.gsn)
@@ -294,7 +271,7 @@ class Store:
             StorageError: when no layer took it.
         """
         digest = await _digest_of(pages)
-        checkpoint = checkpoint_of(guild, head, self._lineage, pages, forgot_seq=forgot_seq, digest=digest)
+        checkpoint = checkpoint_of(guild, head, self._terms.lineage, pages, forgot_seq=forgot_seq, digest=digest)
         for seat in self._healthy():
             with seat.minding():
                 await seat.layer.save_checkpoint(checkpoint)
@@ -347,7 +324,7 @@ class Store:
             if lists is not None:
                 with seat.minding():
                     return await query(lists)
-        raise StorageError(f"lists and names cannot be read now: {self._troubles()}")
+        raise StorageError(f"lists and names cannot be read now: {troubles(self._seats)}")
 
     async def look_into(self, name: str, query: Callable[[Seat], Awaitable[T]]) -> T:
         """Runs a short query on a layer that every batch is written into.
@@ -372,7 +349,7 @@ class Store:
     @property
     def epoch(self) -> int:
         """The epoch of this process, 0 = none yet."""
-        return self._epoch
+        return self._terms.epoch
 
     def near(self) -> tuple[str, ...]:
         """The names of the layers that every batch is written into, the log first."""
@@ -414,7 +391,7 @@ class Store:
         self._heads = recovery.merged_heads(self._healthy())
         self.witness.begin(self._gsn)
         if self.following is not None:
-            self.following.begin(self._gsn, self._lineage)
+            self.following.begin(self._gsn, self._terms.lineage)
 
     def _healthy(self) -> list[Seat]:
         """Those that every batch is written into, and that work."""
@@ -424,86 +401,6 @@ class Store:
         """Whether a layer can be read that had to hold a record before it was acknowledged; others may lag."""
         named = [seat for seat in self._seats if seat.name in self._named]
         return not named or any(seat.healthy for seat in named)
-
-    def _is_cloud_away(self) -> bool:
-        return self.following is not None and not self.following.seat.healthy
-
-    def _mind_near(self) -> None:
-        """At the first start, before anything is touched: whether the layers nearby are of one history, and one that
-        cannot be read is no more than behind.
-        """
-        if self.leader:
-            return
-        lineages = {seat.name: seat.summary.lineage for seat in self._healthy() if seat.summary.lineage}
-        if len({*lineages.values()}) > 1:
-            raise WrongHistory(lineages)
-        remembered = any(seat.summary.lineage for seat in self._seats if seat.healthy)
-        if len(self._healthy()) < len(self._near) and not remembered:
-            raise Unread(f"{self._troubles()}; and nothing that can be read knows which history it holds")
-
-    async def _mind_cloud(self) -> None:
-        """Before anything is touched: whether this folder and the cloud go together."""
-        if self.following is None:
-            return
-        seat, lineage = self.following.seat, self.following.seat.summary.lineage
-        own = {near.summary.lineage for near in self._healthy() if near.summary.lineage}
-        if not seat.healthy:
-            if not any(near.gsn for near in self._healthy()) and not self._may_begin_anew:
-                raise CloudAway(f"all is empty here, and the cloud cannot be asked: {self._troubles()}")
-            return
-        if own and lineage and lineage not in own:
-            with seat.minding():
-                self._refuse(WrongHistory({"cloud": lineage, "folder": min(own)}))
-        elif self.leader and not await self._has_term(self.following.layer, seat.summary.epoch):
-            raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self._epoch}")
-
-    def _refuse(self, error: WrongHistory) -> None:
-        """At the first start this ends it; later the cloud is as good as broken, and the rest goes on."""
-        if not self.leader:
-            raise error
-        raise StorageError(str(error))
-
-    async def _has_term(self, cloud: FencedLayer, newest: int) -> bool:
-        return newest < self._epoch or (newest == self._epoch and await cloud.claim(newest))
-
-    async def _take_term(self) -> None:
-        """An epoch above all that was seen, durable in every layer."""
-        readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
-        self._epoch, self._is_unused = self._next_epoch(readable), True
-        lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
-        self._lineage = lineages[0] if lineages else self._lineage or self._randomness.token()
-        await self._fence()
-        self._refuse_to_begin_apart(lineages)
-        for seat in readable:
-            if not seat.trails:
-                await seat.begin(self._epoch, self._lineage)
-
-    def _next_epoch(self, readable: Sequence[Seat]) -> int:
-        """Above all that was seen, or the one that an earlier try took in vain: each is for ever in the cloud.
-
-        And above what a layer may hold that could not be read since this process began: where it alone was written by
-        the life before, it must not seem to be the newer one.
-        """
-        newest = max([self._epoch, *(seat.summary.epoch for seat in readable)])
-        if self._is_unused and newest == self._epoch and all(seat.epoch() < newest for seat in readable):
-            return newest
-        return newest + (1 if all(seat.known for seat in self._near) else recovery.UNREAD_EPOCHS)
-
-    async def _fence(self) -> None:
-        """In the cloud first: an epoch that another process took is not begun anywhere."""
-        if self.following is None:
-            return
-        cloud, seat = self.following.layer, self.following.seat
-        if seat.healthy:
-            with seat.minding():
-                while not await cloud.claim(self._epoch):
-                    self._epoch += 1
-                seat.learn(await cloud.fence(self._epoch, self._lineage))
-
-    def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:
-        """A new history begins in the cloud or not at all: who comes meanwhile would begin another one there."""
-        if self._is_cloud_away() and not lineages and not self._may_begin_anew:
-            raise CloudAway(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
 
     async def _write(self, frames: Sequence[Frame]) -> frozenset[str]:
         """Writes a batch into every healthy layer, in order. Cancelled on the way, its outcome is unknown."""
@@ -528,7 +425,7 @@ class Store:
         await self._open(seat)
         if not seat.healthy:
             return
-        if seat.summary.epoch > self._epoch or seat.gsn > self._gsn:
+        if seat.summary.epoch > self._terms.epoch or seat.gsn > self._gsn:
             self._in_doubt = True
             return
         if await recovery.completes(seat, others):
@@ -537,7 +434,7 @@ class Store:
             return
         for other in others:
             other.learn(msgspec.structs.replace(other.summary, gsn=other.gsn, heads=dict(self._heads)))
-        await seat.begin(self._epoch, self._lineage)
+        await seat.begin(self._terms.epoch, self._terms.lineage)
         await recovery.rejoin(seat, others, self.salvage)
         if seat.healthy and seat.gsn != self._gsn:
             self._in_doubt = True  # nobody is left who could give it what it misses
@@ -551,10 +448,7 @@ class Store:
         }
 
     def _nobody(self) -> StorageError:
-        return StorageError(f"no layer can be used: {self._troubles()}")
-
-    def _troubles(self) -> str:
-        return "; ".join(f"{seat.name}: {seat.trouble}" for seat in self._seats if seat.trouble is not None)
+        return StorageError(f"no layer can be used: {troubles(self._seats)}")
 
     def _report(self, leader: Seat, notes: Sequence[str]) -> StartReport:
         layers = tuple(
@@ -568,8 +462,8 @@ class Store:
             for seat in self._seats
         )
         return StartReport(
-            epoch=self._epoch,
-            lineage=self._lineage,
+            epoch=self._terms.epoch,
+            lineage=self._terms.lineage,
             leader=leader.name,
             layers=layers,
             missing=leader.summary.missing,

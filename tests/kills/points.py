@@ -19,6 +19,7 @@ import msgspec
 
 ROOT: Final = Path(__file__).parents[2]
 KERNEL: Final = (
+    "actors/acknowledging.py",
     "actors/alone.py",
     "actors/asks.py",
     "actors/care.py",
@@ -47,6 +48,7 @@ KERNEL: Final = (
     "persistence/seats.py",
     "persistence/sqlite*.py",
     "persistence/store.py",
+    "persistence/terms.py",
     "supervisor.py",
 )
 """Stores of objects are adapters; the cloud's protocol has a model of its own, killed anywhere (tests/fencing)."""

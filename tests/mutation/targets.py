@@ -116,7 +116,13 @@ GROUPS: Final = (
     Group(
         name="recovery",
         share=20,
-        modules=("persistence.recovery", "persistence.rehydration", "persistence.chains", "persistence.store"),
+        modules=(
+            "persistence.recovery",
+            "persistence.rehydration",
+            "persistence.chains",
+            "persistence.store",
+            "persistence.terms",
+        ),
         tests=(
             "tests/persistence/test_rehydration.py",
             "tests/persistence/test_store.py",

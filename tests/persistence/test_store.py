@@ -21,7 +21,8 @@ from persistence.recovery import _fill, _fork, _part, leader_of, rejoin
 from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
-from persistence.store import Appended, Store, Unread
+from persistence.store import Appended, Store
+from persistence.terms import Unread
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
 
