@@ -40,7 +40,7 @@ async def opened(
         SystemClock(),
         randomness,
         cloud,
-        salvage=FileSalvage(disk, data, offload),
+        FileSalvage(disk, data, offload),
         named=settings.named_layers(),
         may_begin_anew=may_begin_anew,
     )

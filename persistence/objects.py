@@ -3,7 +3,7 @@
 Rules: a key is written once (``create``) wherever two writers could meet; a body that is created carries an id of its
 own, so that ``create_once`` can tell its own lost answer from another writer's object; nothing here knows what is in
 an object. Stores: a bucket (``persistence/buckets.py``), a folder (``persistence/folder_objects.py``), our own vault
-(``persistence/vault_objects.py``), memory (``persistence/memory_objects.py``); one contract suite holds for them all
+(``persistence/vault_objects.py``), memory (``tests/memory/objects.py``); one contract suite holds for them all
 (``tests/persistence/test_objects_contract.py``).
 
 Errors of every call: ``Unreachable`` (no answer, or one that says "later": a write may have happened), ``Refused``

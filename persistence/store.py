@@ -29,7 +29,7 @@ from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.proofs import Witness
 from persistence.rehydration import Opened, are_whole, open_guild
-from persistence.salvage import MemorySalvage, Salvage
+from persistence.salvage import Salvage
 from persistence.seats import Seat, troubles
 from persistence.terms import Terms
 
@@ -94,20 +94,20 @@ class Store:
         layers: Sequence[Layer],
         clock: Clock,
         randomness: Randomness,
-        cloud: FencedLayer | None = None,
-        salvage: Salvage | None = None,
+        cloud: FencedLayer | None,
+        salvage: Salvage,
         *,
-        named: frozenset[str] = frozenset(),
-        may_begin_anew: bool = False,
+        named: frozenset[str],
+        may_begin_anew: bool,
     ) -> None:
         """``layers``: the log first. They and the cloud belong to the store: ``close`` closes them.
 
-        ``salvage``: who keeps branches that lost; None = in memory, for layers that are. ``named``: the layers of
-        LEDGER_ACK, each of which holds whatever was acknowledged. ``may_begin_anew``: a new history begins where all
-        is empty here and the cloud does not answer.
+        ``cloud`` None = none. ``salvage``: who keeps branches that lost. ``named``: the layers of LEDGER_ACK, each of
+        which holds whatever was acknowledged. ``may_begin_anew``: a new history begins where all is empty here and
+        the cloud does not answer.
         """
         self._named = named
-        self.salvage: Salvage = MemorySalvage() if salvage is None else salvage
+        self.salvage = salvage
         self._near = tuple(Seat(layer) for layer in layers)
         self.following = None if cloud is None else Following(cloud)
         self._seats = self._near if self.following is None else (*self._near, self.following.seat)

@@ -85,9 +85,7 @@ class Terms:
         self.lineage = lineages[0] if lineages else self.lineage or self._randomness.token()
         if self._following is not None:
             await self._fence(self._following)
-        if self.is_cloud_away() and not lineages and not self._may_begin_anew:
-            # Whoever comes meanwhile would begin another history there.
-            raise CloudAway(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
+        self._refuse_to_begin_apart(lineages)
         for seat in readable:
             if not seat.trails:
                 await seat.begin(self.epoch, self.lineage)
@@ -145,6 +143,11 @@ class Terms:
                 while not await cloud.claim(self.epoch):
                     self.epoch += 1
                 seat.learn(await cloud.fence(self.epoch, self.lineage))
+
+    def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:
+        """Whoever comes meanwhile would begin another history in the cloud."""
+        if self.is_cloud_away() and not lineages and not self._may_begin_anew:
+            raise CloudAway(f"all is empty here, and the cloud did not take the beginning: {self._troubles()}")
 
     def _troubles(self) -> str:
         return troubles(self._seats)

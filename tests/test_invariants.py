@@ -35,8 +35,8 @@ from persistence.disk import RealDisk
 from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
-from persistence.store import Store
 from tests.actors.harness import GUILD, SESSION, Bot, Steady
+from tests.memory.store import store_of
 
 OTHER = GuildId("78")
 NOW_US = 1_700_000_000_000_000
@@ -47,7 +47,7 @@ def on_sqlite(folder: Path) -> Bot:
     """The harness's bot with a real database instead of one in memory."""
     bot = Bot()
     layer = SqliteLayer(RealDisk(), folder / "ledger.db", folder / "quarantine")
-    bot.store = Store((bot.log, layer), bot.clock, Steady())
+    bot.store = store_of((bot.log, layer), bot.clock, Steady())
     bot.journal._store = bot.store
     return bot
 
@@ -75,7 +75,7 @@ def on_files(folder: Path, offload: ThreadOffload) -> Bot:
     bot = Bot()
     disk = RealDisk()
     layers = (LocalLayer(disk, folder, offload), SqliteLayer(disk, folder / "ledger.db", folder / "quarantine"))
-    bot.store = Store(layers, bot.clock, Steady())
+    bot.store = store_of(layers, bot.clock, Steady())
     bot.journal._store = bot.store
     return bot
 
@@ -257,7 +257,7 @@ async def test_after_an_outage_told_twice_the_same_layers_can_be_started_again(t
         for _ in range(200):
             await asyncio.sleep(0.001)
     layer = SqliteLayer(RealDisk(), tmp_path / "ledger.db", tmp_path / "quarantine")
-    again = Store((bot.log, layer), bot.clock, Steady())
+    again = store_of((bot.log, layer), bot.clock, Steady())
     try:
         await again.start()
     finally:
@@ -527,7 +527,7 @@ async def test_journals_killed_over_real_files_lose_nothing_and_leave_no_late_wr
         await bot.until(lambda: is_live(bot) and bot.supervisor.roster.addresses()[GUILD].is_idle())
         acknowledged = [str(line["user"]) for line in bot.events("join.acknowledged")]
         assert len(acknowledged) == len(set(acknowledged))
-    again = Store(
+    again = store_of(
         (LocalLayer(RealDisk(), tmp_path, offload), SqliteLayer(RealDisk(), tmp_path / "ledger.db", tmp_path / "q")),
         bot.clock,
         Steady(),

@@ -36,11 +36,11 @@ from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Record, VerdictReached
 from ledger.samples import Sample
 from persistence.layer import FencedLayer, Layer, guild_frames
-from persistence.memory import MemoryLayer
-from persistence.memory_database import MemoryDatabase
 from persistence.salvage import Salvage
-from persistence.store import Store
 from supervisor import Supervisor
+from tests.memory.database import MemoryDatabase
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 
 GUILD = GuildId("77")
 SESSION = SessionId("session")
@@ -129,7 +129,7 @@ class Bot:
             processors=[structlog.processors.add_log_level, structlog.processors.JSONRenderer()],
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         ).bind()
-        self.store = Store(layers or (self.log, self.database), self.clock, SystemRandomness(), cloud, salvage)
+        self.store = store_of(layers or (self.log, self.database), self.clock, SystemRandomness(), cloud, salvage)
         names = frozenset(layer.name for layer in layers) or frozenset({"log", "database"})
         self.named = names | {ack} - {""}
         self.journal = Journal(self.store, self.named, self.clock, self._nap, self.logger)

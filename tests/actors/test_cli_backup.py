@@ -48,9 +48,10 @@ from persistence.offload import inline
 from persistence.reading import read_log
 from persistence.sealed import seal_line
 from persistence.sqlite import SqliteLayer
-from persistence.store import StartReport, Store
+from persistence.store import StartReport
 from tests.actors.written import Around, Sealer, in_time, keep_checkpoint, make_log, write_history
 from tests.ledger.worlds import START_US, World
+from tests.memory.store import store_of
 from tests.persistence.making import Chain, TestClock, TestRandomness
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +98,7 @@ async def started(data: Path) -> tuple[StartReport, dict[GuildId, Head]]:
     """What a bot that starts on the folder finds."""
     disk = RealDisk()
     layers = LocalLayer(disk, data, inline), SqliteLayer(disk, data / "ledger.db", data / "quarantine")
-    store = Store(layers, TestClock(), TestRandomness(first=99))
+    store = store_of(layers, TestClock(), TestRandomness(first=99))
     try:
         report = await store.start()
         for guild in store.guilds():

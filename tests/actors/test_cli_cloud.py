@@ -11,8 +11,8 @@ from actors.footing import Footing
 from actors.gateway.findings import Finding, Severity
 from actors.settings import Settings, Surroundings
 from persistence.disk import RealDisk
-from persistence.memory_objects import MemoryBucket, MemoryObjects
 from tests.actors.vaults import serving
+from tests.memory.objects import MemoryBucket, MemoryObjects
 from tests.servers import Place
 
 

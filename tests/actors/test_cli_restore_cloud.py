@@ -33,13 +33,13 @@ from persistence.folder_objects import FolderObjects
 from persistence.frames import Frame
 from persistence.histories import CloudHistory
 from persistence.layer import Checkpoint, Head
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Objects, Unreachable
 from persistence.offload import inline
 from persistence.read_only import ReadOnly
 from persistence.reading import Reading
 from tests.actors.test_cli_backup import FullDisk, heads_in, played, records_in, tree, typed
 from tests.actors.written import Around, make_log, write_history
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.persistence.making import TestClock, TestRandomness
 
 __all__ = ["typed"]

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from actors.clock import SystemRandomness
 from ledger.records import JoinRecorded, Record
 from persistence.cloud import CloudLayer
-from persistence.memory import MemoryLayer
-from persistence.memory_database import MemoryDatabase
-from persistence.memory_objects import MemoryBucket, MemoryObjects
 from persistence.offload import inline
-from persistence.salvage import MemorySalvage
 from tests.actors.harness import GUILD, Bot, VirtualClock, running
 from tests.actors.test_journal import draft
+from tests.memory.database import MemoryDatabase
+from tests.memory.layer import MemoryLayer
+from tests.memory.objects import MemoryBucket, MemoryObjects
+from tests.memory.salvage import MemorySalvage
 
 HOUR_S = 3_600.0
 

@@ -13,13 +13,14 @@ from ledger.errors import Stale, StorageError
 from ledger.records import JoinRecorded
 from persistence.cloud import CloudLayer
 from persistence.frames import Frame
-from persistence.memory import MemoryLayer
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
 from persistence.store import Append, Store
 from tests.actors.harness import GUILD, Bot, VirtualClock, running
 from tests.actors.test_journal import draft
+from tests.memory.layer import MemoryLayer
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
+from tests.memory.store import store_of
 
 
 class Sky:
@@ -52,7 +53,7 @@ class Sky:
 
     async def overtake(self) -> Store:
         """Another process with a folder of its own takes over."""
-        store = Store([MemoryLayer("log")], VirtualClock(), SystemRandomness(), self.layer("b"))
+        store = store_of([MemoryLayer("log")], VirtualClock(), SystemRandomness(), self.layer("b"))
         await store.start()
         return store
 

@@ -32,9 +32,9 @@ from ledger.records import (
 from ledger.state import GuildState
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
-from persistence.memory import MemoryLayer
 from tests.actors.test_cli_export import expected, played
 from tests.actors.written import Sealer, appends_of
+from tests.memory.layer import MemoryLayer
 from tests.persistence.making import TestClock
 
 

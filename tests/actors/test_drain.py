@@ -10,8 +10,8 @@ from actors.clock import SystemClock
 from actors.drain import SHARES_S, Drain, Step
 from actors.supervision import spawn
 from persistence.frames import Frame
-from persistence.memory import MemoryLayer
 from tests.actors.harness import GUILD, PATIENCE_S, Bot, VirtualClock
+from tests.memory.layer import MemoryLayer
 
 LONGEST_S = 5.0
 

@@ -11,10 +11,10 @@ import structlog
 from actors import handover
 from actors.drain import SHARES_S, Step
 from actors.handover import BEAT_S, SILENT_S, Handover, HeldElsewhere
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.presence import Presence
 from tests.actors.harness import VirtualClock
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 
 EPOCH = 4
 

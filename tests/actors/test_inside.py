@@ -12,9 +12,9 @@ from ledger.ids import GuildId, UserId
 from persistence.disk import RealDisk
 from persistence.layer import Checkpoint, Place, all_checkpoints
 from persistence.lists import JoinRow, Lists
-from persistence.memory import MemoryLayer
 from persistence.sqlite import SqliteLayer
 from tests.actors.harness import GUILD, Bot, running
+from tests.memory.layer import MemoryLayer
 
 STRANGE = GuildId("99")
 

@@ -26,12 +26,12 @@ from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
 from persistence.layer import Layer, all_checkpoints
 from persistence.local import LocalLayer
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Refused, Unreachable
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
 from tests.actors.harness import GUILD, Bot, running
 from tests.actors.test_journal import draft
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.persistence.making import TestClock, TestRandomness
 from tests.test_rounds import later
 

@@ -11,8 +11,9 @@ from actors import recovered
 from actors.opening import recover
 from actors.recovered import MISSING_HINT, tell_recovery
 from persistence.layer import LayerSummary
-from persistence.memory import MemoryLayer
-from persistence.store import StartReport, Store
+from persistence.store import StartReport
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
 
 WHOLE = StartReport(epoch=2, lineage="lineage", leader="log", layers=(), missing=(), aside={}, notes=("a note",))
@@ -60,7 +61,7 @@ class Hanging(MemoryLayer):
 async def test_a_start_says_again_and_again_what_it_is_at_until_it_is_over(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(recovered, "GOING_ON_S", 0.0)
     hanging = Hanging("database")
-    store = Store((MemoryLayer("log"), hanging), TestClock(), TestRandomness())
+    store = store_of((MemoryLayer("log"), hanging), TestClock(), TestRandomness())
     with capture_logs() as lines:
         starting = asyncio.ensure_future(recover(store, structlog.get_logger()))
         while len(lines) < 2:  # noqa: ASYNC110 -- no event tells it

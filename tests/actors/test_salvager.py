@@ -20,12 +20,12 @@ from persistence import salvage
 from persistence.disk import RealDisk
 from persistence.layer import guild_frames
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.salvage import FileSalvage
 from persistence.sqlite import SqliteLayer
 from tests.actors.harness import GUILD, Bot, running
 from tests.actors.test_forgetting import forget
+from tests.memory.layer import MemoryLayer
 
 OTHER = GuildId("78")
 EVERYBODY = [(GUILD, UserId("1")), (GUILD, UserId("2")), (GUILD, UserId("3")), (OTHER, UserId("4"))]

@@ -23,11 +23,11 @@ from actors.settings import BadSettings, Endpoint, Settings
 from ledger.errors import DiskFull, StorageError
 from persistence.disk import RealDisk, RealHandle, lock_owner
 from persistence.folder_objects import FolderObjects
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import MAX_OBJECT_BYTES, Refused, Unreachable, create_once
 from persistence.offload import ThreadOffload, inline
 from persistence.vault_objects import PAGE_KEYS, VAULT_HEADER, VaultObjects
 from tests.actors.vaults import TOKEN, Lines, Vault, server, serving
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.persistence.making import TestRandomness
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}

@@ -13,11 +13,11 @@ from typing import Final
 from actors.clock import SystemClock, SystemRandomness
 from ledger.ids import GuildId
 from persistence.cloud import CloudLayer
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
-from persistence.store import Store
 from tests.bench.durable import joins_per_s
 from tests.bench.figures import Row, Theme
 from tests.bench.ground import Bot, Ground, bot_over, draft_of, per_s
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
+from tests.memory.store import store_of
 
 PUT_S: Final = 0.03
 WRITERS: Final = 100
@@ -189,7 +189,7 @@ async def restored_per_s(ground: Ground) -> float:
             await bot.journal.append(GUILD, 1, base, tuple(draft_of(base + n) for n in range(BURST)))
         await _caught_up(bot)
     layers = ground.layers("log", "database")
-    store = Store(layers, SystemClock(), SystemRandomness(), sky.layer(ground))
+    store = store_of(layers, SystemClock(), SystemRandomness(), sky.layer(ground))
     began_s = time.perf_counter()
     await store.start()
     took_s = time.perf_counter() - began_s

@@ -14,8 +14,8 @@ from persistence.folder_objects import FolderObjects
 from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
-from persistence.store import Store
 from tests.bench.weighed import peak_mib
+from tests.memory.store import store_of
 
 
 async def start(data: Path, cloud: Path) -> None:
@@ -24,7 +24,7 @@ async def start(data: Path, cloud: Path) -> None:
     near, far = ThreadOffload("disk"), ThreadOffload("cloud")
     layers = (LocalLayer(disk, data, near), SqliteLayer(disk, data / "ledger.db", data / "quarantine"))
     objects = FolderObjects(disk, cloud, far, randomness)
-    store = Store(layers, clock, randomness, CloudLayer(objects, far, randomness, clock, "cold"))
+    store = store_of(layers, clock, randomness, CloudLayer(objects, far, randomness, clock, "cold"))
     await store.start()
     sys.stdout.write(f"{store.newest_gsn()} records, {peak_mib():.1f}\n")
     await store.close()

@@ -28,6 +28,7 @@ from persistence.sqlite import SqliteLayer
 from persistence.store import Store
 from supervisor import Supervisor
 from tests.bench.figures import NotHere
+from tests.memory.store import store_of
 
 SECONDS: Final = 0.7
 """For so long a rate is measured."""
@@ -192,7 +193,7 @@ async def bot_over(
 
     ``names``: what LEDGER_ACK asks for beside them.
     """
-    store = Store(layers, SystemClock(), SystemRandomness(), cloud)
+    store = store_of(layers, SystemClock(), SystemRandomness(), cloud)
     await store.start()
     named = names | {each.name for each in layers}
     try:

@@ -28,6 +28,7 @@ from persistence.store import Store
 from tests.bench import peers
 from tests.bench.figures import Row, Theme
 from tests.bench.ground import NOW_US, PATIENCE_S, SESSION, Bot, Ground, bot_over, join_of
+from tests.memory.store import store_of
 
 MANY: Final = 10_000
 INVITES: Final = 50
@@ -237,7 +238,7 @@ class Town:
 
     async def _opened(self) -> Store:
         if self._store is None:
-            self._store = Store(self._layers, SystemClock(), SystemRandomness())
+            self._store = store_of(self._layers, SystemClock(), SystemRandomness())
             await self._store.start()
             for start in range(0, len(self.guilds), BATCH_GUILDS):
                 batch = self.guilds[start : start + BATCH_GUILDS]

@@ -15,11 +15,11 @@ from persistence.local import LocalLayer
 from persistence.numbering import Append
 from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
-from persistence.store import Store
 from sandbox import Join, Sandbox
 from tests.chaos.bot import Bot
 from tests.chaos.crowd import Ask, Crowd, id_of
 from tests.chaos.judge import Judge
+from tests.memory.store import store_of
 from tests.persistence.making import SESSION, TestClock, TestRandomness
 
 
@@ -43,7 +43,7 @@ class Bench:
         layers = (LocalLayer(disk, self.data, self._offload), SqliteLayer(disk, database, self.data / "quarantine"))
         objects = FolderObjects(disk, self.cloud, self._offload, TestRandomness())
         cloud = CloudLayer(objects, self._offload, TestRandomness(), TestClock(), "writer")
-        store = Store(layers, TestClock(), TestRandomness(), cloud)
+        store = store_of(layers, TestClock(), TestRandomness(), cloud)
         assert store.following is not None
         await store.start()
         cause = InternalCause(what="test")

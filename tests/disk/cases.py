@@ -11,12 +11,13 @@ from typing import Final
 import msgspec
 
 from ledger.errors import Fenced
-from persistence.memory import MemoryLayer
 from persistence.reading import read_log
-from persistence.store import Append, Store
+from persistence.store import Append
 from tests.disk.judge import GUILDS
 from tests.disk.process import Step, batch, close, die, driven, save
 from tests.disk.worlds import DATA, Ground, World
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, join
 
 _MARK: Final = b'"join_recorded"'
@@ -99,7 +100,7 @@ def beaten() -> Ground:
 
 async def _win(ground: Ground, database: MemoryLayer) -> None:
     """A process that has the database alone takes an epoch and records other things."""
-    store = Store([database], TestClock(), TestRandomness())
+    store = store_of([database], TestClock(), TestRandomness())
     report = await store.start()
     appends = [
         Append(guild=guild, base_seq=store.head_of(guild).seq, drafts=(join(90 + n),))

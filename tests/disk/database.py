@@ -18,13 +18,13 @@ from ledger.ids import GuildId, UserId
 from persistence import read_model
 from persistence.layer import Layer, guild_frames
 from persistence.lists import MAX_PAGE
-from persistence.memory import MemoryLayer
 from persistence.sqlite import SqliteLayer
 from tests.disk.faults import Hit
 from tests.disk.judge import Judge, Violation
 from tests.disk.process import Process, Step
 from tests.disk.trace import Trace, WatchedDisk, files_in
 from tests.disk.vfs import watched
+from tests.memory.layer import MemoryLayer
 from tests.persistence.volume import Volume
 
 PRAGMAS: tuple[str, ...] = ("wal_autocheckpoint = 12",)

@@ -12,12 +12,13 @@ from typing import Final
 import msgspec
 
 from ledger.errors import Fenced
-from persistence.memory import MemoryLayer
-from persistence.store import Append, Store
+from persistence.store import Append
 from tests.disk.cases import BEFORE
 from tests.disk.database import PEOPLE, DatabaseProcess, Site, forget_name, put_name
 from tests.disk.judge import GUILDS, Judge
 from tests.disk.process import Step, batch, close, die, save
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence import earlier
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, join
 
@@ -95,7 +96,7 @@ def beaten(folder: Path) -> Site:
 
 async def _win(site: Site, log: MemoryLayer) -> None:
     """A process that has the log alone takes an epoch and records other things."""
-    store = Store([log], TestClock(), TestRandomness())
+    store = store_of([log], TestClock(), TestRandomness())
     site.judge.started(await store.start())
     for guild in GUILDS:
         known = site.judge.acknowledged[guild]

@@ -12,10 +12,10 @@ from ledger.ids import GuildId, UserId
 from ledger.records import Record
 from persistence.layer import Checkpoint
 from persistence.lists import JoinRow
-from persistence.memory_database import join_rows
 from persistence.merging import NOT_MERGED
 from persistence.renaming import read_today
 from persistence.store import Append, Appended, Opened, StartReport
+from tests.memory.database import join_rows
 from tests.persistence.making import BLUE, RED
 
 GUILDS = (RED, BLUE)

@@ -13,8 +13,9 @@ from typing import Final, TypeAlias, TypeVar, cast
 from ledger.errors import Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from persistence.layer import Layer, all_checkpoints, guild_frames
-from persistence.store import Append, Store
+from persistence.store import Append
 from tests.disk.judge import GUILDS, Judge, Violation, state_of
+from tests.memory.store import store_of
 from tests.persistence.making import TestClock, TestRandomness, join
 
 T = TypeVar("T")
@@ -33,7 +34,7 @@ class Process:
         self.judge = judge
         self.number = number
         self.layer, self.layers = self._layers()
-        self.store = Store(self.layers, TestClock(), TestRandomness())
+        self.store = store_of(self.layers, TestClock(), TestRandomness())
         self._script = script
         self._done = 0
         self._failures = 0
@@ -79,7 +80,7 @@ class Process:
     async def be_reborn(self) -> None:
         """The process has ended, the power has not."""
         self.layer, self.layers = self._layers()
-        self.store = Store(self.layers, TestClock(), TestRandomness())
+        self.store = store_of(self.layers, TestClock(), TestRandomness())
         await self.start()
 
     async def be_killed(self) -> None:

@@ -12,14 +12,14 @@ from typing import Final
 
 from persistence.layer import Layer, all_checkpoints, guild_frames
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
 from persistence.merging import MERGE_FILES
 from persistence.offload import Offload, inline
 from persistence.reading import read_log
-from persistence.store import Store
 from tests.disk.faults import Hit, Trouble
 from tests.disk.judge import GUILDS, Judge, Violation
 from tests.disk.process import Process, Step
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.making import TestClock, TestRandomness
 from tests.persistence.simdisk import PowerCut, SimDisk
 
@@ -106,13 +106,13 @@ class World(Process):
         self.states += 1
         await self._judge_log_alone(self.ground.disk.crashed(self._random))
         self.layer, self.layers = self._layers()
-        self.store = Store(self.layers, TestClock(), TestRandomness())
+        self.store = store_of(self.layers, TestClock(), TestRandomness())
 
     async def _judge_log_alone(self, disk: SimDisk) -> None:
         if self.judge.hurt:
             return self._judge_legible(disk)
         log = LocalLayer(disk, DATA, inline)
-        store = Store([log], TestClock(), TestRandomness())
+        store = store_of([log], TestClock(), TestRandomness())
         self.judge.no_corruption(await store.start())
         for guild in GUILDS:
             opened = await store.open_guild(guild)

@@ -14,8 +14,8 @@ import msgspec
 
 from persistence.cloud_bytes import SEGMENTS
 from persistence.cloud_checkpoints import CHECKPOINTS
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 
 LATE_S: Final = 60.0
 """A write that was given up takes effect within so long, or never."""

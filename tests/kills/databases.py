@@ -19,8 +19,8 @@ from ledger.errors import StorageError
 from persistence import sqlite
 from persistence.disk import RealDisk
 from persistence.layer import Layer
-from persistence.memory_database import MemoryDatabase
 from persistence.sqlite import SqliteLayer
+from tests.memory.database import MemoryDatabase
 
 T = TypeVar("T")
 

@@ -20,11 +20,11 @@ from ledger.errors import StorageError
 from ledger.ids import ChannelId, InteractionId, InviteCode, UserId
 from ledger.records import Settings
 from persistence.lists import FIRST_CREDIT, Lists
-from persistence.memory_objects import MemoryBucket
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
 from tests.kills.databases import InSqlite
 from tests.kills.stage import GUILDS, Life, Stage
+from tests.memory.objects import MemoryBucket
 from tests.persistence.simdisk import SimDisk
 from tests.simulation.process import DATA
 from tests.simulation.storage import Thread

@@ -24,12 +24,12 @@ from ledger.effects import AnnounceJoin, ReadAudit
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Report
 from persistence import following, local, recovery, rehydration
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from tests.kills.acts import Hands
 from tests.kills.databases import Database, InMemory, threadless
 from tests.kills.points import KERNEL, inventory
 from tests.kills.probe import Waited, Watch, factory
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.persistence.simdisk import PowerCut, SimDisk
 from tests.simulation.loop import SimLoop
 from tests.simulation.outside import Shelf, Shown, SimOutside

@@ -72,8 +72,6 @@ WHY: Final[Mapping[str, str]] = {
     "actors/proving.py:Prover._step_in_cloud": KEEPER,
     "actors/proving.py:Prover.scrub_cloud": KEEPER,
     "actors/proving.py:Prover.step#1": KEEPER,
-    "persistence/memory.py:MemoryLayer.reread": "nobody waits in memory",
-    "persistence/salvage.py:MemorySalvage.": "a store without a folder: tests/persistence/test_salvage.py",
     "persistence/offload.py:ThreadOffload.__call__": "a thread of the simulation stands for it",
     "actors/gateway/announcing.py:Announcer.announce#1": AFTER_A_LIFE,
     "actors/gateway/announcing.py:Announcer.announce#2": AFTER_A_LIFE,

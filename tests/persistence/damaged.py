@@ -5,10 +5,11 @@ from pathlib import Path
 
 from persistence.local import LocalLayer
 from persistence.log_files import is_packed
-from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.reading import read_log
 from persistence.store import Store
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
 
@@ -28,7 +29,7 @@ class Damaged:
 
     def store(self) -> Store:
         log = LocalLayer(self.disk, DATA, inline, merge_files=2)
-        return Store([log, self.database], TestClock(), TestRandomness())
+        return store_of([log, self.database], TestClock(), TestRandomness())
 
     async def fill(self) -> None:
         for seq in (0, 2):

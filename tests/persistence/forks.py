@@ -21,11 +21,12 @@ from ledger.phases import Phase
 from ledger.presence import Presence
 from ledger.state import GuildState
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
 from persistence.numbering import Append
 from persistence.offload import inline
 from persistence.salvage import FileSalvage
 from persistence.store import Appended, Store
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import PowerCut, SimDisk
 
@@ -47,7 +48,7 @@ class Fork:
 
     def process(self) -> Store:
         layers = [LocalLayer(self.disk, DATA, inline), self.database]
-        return Store(layers, TestClock(), TestRandomness(), salvage=on(self.disk))
+        return store_of(layers, TestClock(), TestRandomness(), salvage=on(self.disk))
 
     async def join(self, store: Store, guild: GuildId, base: int, *numbers: int) -> None:
         (result,) = await store.append([joins(guild, base, *numbers)])
@@ -66,7 +67,7 @@ async def forked(*, newer: str) -> Fork:
     own = {"log": LocalLayer(fork.disk, DATA, inline), "database": fork.database}
     for number, (name, layer) in enumerate(own.items()):
         for life in range(2 if name == newer else 1):
-            alone = Store([layer], TestClock(), TestRandomness())
+            alone = store_of([layer], TestClock(), TestRandomness())
             await alone.start()
             if life == 0:
                 await fork.join(alone, RED, 2, 10 + number, 20 + number)

@@ -11,9 +11,10 @@ from random import Random
 from ledger.errors import StorageError
 from ledger.ids import GuildId, UserId
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.store import Appended, Store
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.forks import DATA, FOLDER, cut_at, handed_out, joined, nothing_fails, on
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import PowerCut, SimDisk
@@ -63,7 +64,7 @@ class Hole:
 
     def process(self) -> Store:
         layers = [LocalLayer(self.disk, DATA, inline), self.database]
-        return Store(layers, TestClock(), TestRandomness(), salvage=on(self.disk))
+        return store_of(layers, TestClock(), TestRandomness(), salvage=on(self.disk))
 
     async def begin(self) -> None:
         store = self.process()

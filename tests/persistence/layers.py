@@ -12,11 +12,11 @@ from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
 from persistence.layer import Layer
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
-from persistence.memory_database import MemoryDatabase
-from persistence.memory_objects import MemoryBucket, MemoryObjects
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
+from tests.memory.database import MemoryDatabase
+from tests.memory.layer import MemoryLayer
+from tests.memory.objects import MemoryBucket, MemoryObjects
 from tests.persistence.making import TestClock, TestRandomness
 
 

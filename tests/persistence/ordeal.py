@@ -12,9 +12,10 @@ from typing import TypeAlias
 from ledger.errors import DiskFull, Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.store import Append, Appended, Store
+from tests.memory.layer import MemoryLayer
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, join
 from tests.persistence.simdisk import PowerCut, SimDisk
 
@@ -80,7 +81,7 @@ class Database(MemoryLayer):
 async def live(disk: SimDisk, random: Random, judge: Judge, turns: int, database: Database | None = None) -> None:
     """One life: start, judge what is there, append. Ends by itself or by a cut."""
     log = LocalLayer(disk, DATA, inline, segment_bytes=SMALL_SEGMENT)
-    store = Store([log] if database is None else [log, database], TestClock(), TestRandomness())
+    store = store_of([log] if database is None else [log, database], TestClock(), TestRandomness())
     heads = await start(store, judge)
     for _ in range(turns):
         if database is not None:

@@ -17,9 +17,9 @@ from persistence.cloud import CloudLayer
 from persistence.cloud_bytes import SegmentHeader, read_header, segment, segment_key, wrap
 from persistence.frames import Frame
 from persistence.layer import LayerSummary, guild_frames
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, bytes_of
 
 

@@ -9,7 +9,7 @@ import copy
 import pytest
 
 from persistence.layer import all_checkpoints
-from persistence.memory_objects import Call, MemoryBucket
+from tests.memory.objects import Call, MemoryBucket
 from tests.persistence.making import BLUE, RED
 from tests.persistence.test_store_cloud import Machine
 

@@ -11,7 +11,7 @@ import pytest
 
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud_bytes import SegmentHeader, read_header, segment_key
-from persistence.memory_objects import MemoryBucket
+from tests.memory.objects import MemoryBucket
 from tests.persistence.making import RED, Chain, bytes_of
 from tests.persistence.rotten import flipped
 from tests.persistence.test_cloud import Process, bucket, filled, opened, packed, packs_of, small_packs

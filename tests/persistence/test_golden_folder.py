@@ -30,9 +30,9 @@ from persistence.layer import Checkpoint, Layer, all_checkpoints, guild_frames
 from persistence.local import LocalLayer
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
-from persistence.store import Store
 from tests.actors.written import Sealer, in_time
 from tests.ledger.worlds import World
+from tests.memory.store import store_of
 from tests.persistence.making import TestClock, TestRandomness, bytes_of
 
 FOLDER: Final = Path(__file__).parent / "golden"
@@ -135,7 +135,7 @@ async def test_a_bot_starts_on_it_and_finds_all_layers_whole(release: str, tmp_p
     folder = shutil.copytree(FOLDER / release, tmp_path / "copy")
     local, database, cloud = (layer_in(folder, name) for name in LAYERS)
     assert isinstance(cloud, CloudLayer)
-    store = Store((local, database), TestClock(), TestRandomness(), cloud)
+    store = store_of((local, database), TestClock(), TestRandomness(), cloud)
     report = await store.start()
     assert report.notes == ()
     sealed = [unseal(line, RECORDS) for line in (folder / RECORDS).read_bytes().splitlines()]

@@ -14,13 +14,14 @@ from ledger.ids import GuildId
 from persistence.disk import RealDisk
 from persistence.layer import LayerSummary
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
-from persistence.memory_objects import MemoryBucket
 from persistence.offload import inline
 from persistence.proofs import Walk
 from persistence.salvage import FileSalvage
 from persistence.sqlite import SqliteLayer
 from persistence.store import Store
+from tests.memory.layer import MemoryLayer
+from tests.memory.objects import MemoryBucket
+from tests.memory.store import store_of
 from tests.persistence.forks import DATA, handed_out, nothing_fails
 from tests.persistence.holes import BEFORE, GOING_ON, RECORDS, Hole, Joining, come_back, cut_through, rot, through
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
@@ -60,7 +61,7 @@ async def test_either_layer_may_rot_while_the_other_is_away_for_several_lives(
     rotten: int, gsns: set[int], lives: list[list[GuildId]], *, in_the_same_life: bool
 ):
     layers, joining = (MemoryLayer("log"), MemoryLayer("database")), Joining()
-    store = Store(layers, TestClock(), TestRandomness())
+    store = store_of(layers, TestClock(), TestRandomness())
     await store.start()
     for guild, size in BEFORE:
         await joining.join(store, guild, size)
@@ -69,18 +70,18 @@ async def test_either_layer_may_rot_while_the_other_is_away_for_several_lives(
     salvage = store.salvage
     layers[1 - rotten].go_away(StorageError("away"))
     for life in lives:
-        store = Store(layers, TestClock(), TestRandomness(), salvage=salvage)
+        store = store_of(layers, TestClock(), TestRandomness(), salvage=salvage)
         await store.start()
         for guild in life:
             await joining.join(store, guild)
     layers[1 - rotten].come_back()
     if not in_the_same_life:
-        store = Store(layers, TestClock(), TestRandomness(), salvage=salvage)
+        store = store_of(layers, TestClock(), TestRandomness(), salvage=salvage)
         await store.start()
     await come_back(store)
     await handed_out(store)
     await joining.judge(store)
-    again = Store(layers, TestClock(), TestRandomness(), salvage=salvage)
+    again = store_of(layers, TestClock(), TestRandomness(), salvage=salvage)
     await again.start()
     await joining.judge(again)
 
@@ -103,26 +104,26 @@ async def test_what_the_log_alone_has_behind_the_hole_is_recorded_anew_too(*, in
 @pytest.mark.parametrize("in_the_same_life", [True, False])
 async def test_records_that_a_checkpoint_stood_for_are_a_hole_for_the_other_guilds(*, in_the_same_life: bool):
     log, database, joining = MemoryLayer("log"), MemoryLayer("database"), Joining()
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     for guild in (RED, BLUE, BLUE, RED):
         await joining.join(store, guild)
     await store.save_checkpoint(RED, store.head_of(RED), (b"{}",))
     log.lose(3, 4)
     database.go_away(StorageError("away"))
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     assert (await store.open_guild(RED)).head == store.head_of(RED)
     await joining.join(store, BLUE)
     database.come_back()
     if not in_the_same_life:
-        store = Store([log, database], TestClock(), TestRandomness())
+        store = store_of([log, database], TestClock(), TestRandomness())
         await store.start()
     await come_back(store)
     await handed_out(store)
     log._checkpoints.clear()  # so that all is read record by record
     database._checkpoints.clear()
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     await joining.judge(store)
 
@@ -159,13 +160,13 @@ async def test_the_power_is_cut_at_every_disk_operation_of_the_way_back_twice_in
 async def beginning(log: MemoryLayer, database: MemoryLayer) -> tuple[Joining, Store]:
     """The log has a hole, the database is away, and a guild goes on."""
     joining = Joining()
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     for guild, size in BEFORE:
         await joining.join(store, guild, size)
     log.lose(2, 2)
     database.go_away(StorageError("away"))
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     await joining.join(store, RED)
     database.come_back()
@@ -206,7 +207,7 @@ async def test_a_hole_that_cannot_be_filled_in_a_full_layer_costs_the_others_not
     log, database = ReadOnly("log"), MemoryLayer("database")
     joining, store = await beginning(log, database)
     log.is_full = True
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     await handed_out(store)
     assert [each.healthy for each in store.health()] == [False, True]
@@ -244,7 +245,7 @@ class Folder:
         self.database.is_away = is_away
         layers = [LocalLayer(disk, self.data, inline), self.database]
         salvage = FileSalvage(disk, self.data, inline)
-        self.store = Store(layers, TestClock(), TestRandomness(), salvage=salvage)
+        self.store = store_of(layers, TestClock(), TestRandomness(), salvage=salvage)
         await self.store.start()
         return self.store
 
@@ -326,17 +327,17 @@ async def test_what_only_a_cloud_that_was_away_has_comes_back_with_it(gsn: int, 
 async def test_who_has_what_the_winner_lost_right_before_their_branches_part_goes_on_from_there(before: int):
     """It cannot be told whose the winner's lost record was; but the chain through it leads to the winner's newest."""
     log, database, joining = MemoryLayer("log"), MemoryLayer("database"), Joining()
-    both = Store((log, database), TestClock(), TestRandomness())
+    both = store_of((log, database), TestClock(), TestRandomness())
     await both.start()
     await joining.join(both, RED, before)
     for layer, lives in ((database, 1), (log, 2)):
         for _ in range(lives):
-            alone = Store((layer,), TestClock(), TestRandomness())
+            alone = store_of((layer,), TestClock(), TestRandomness())
             await alone.start()
         await joining.join(alone, RED)
         await joining.join(alone, BLUE)
     log.lose(before, before)
-    store = Store((log, database), TestClock(), TestRandomness())
+    store = store_of((log, database), TestClock(), TestRandomness())
     await store.start()
     assert store.head_of(RED).seq == before + 1
     await handed_out(store)
@@ -348,14 +349,14 @@ async def test_a_walk_through_the_log_passes_what_is_known_to_be_missing_and_not
     """Two files of three records each; the last one of a file may have rotted, and the first one of the next."""
     disk, joining = SimDisk(), Joining()
     for _ in range(2):
-        store = Store((LocalLayer(disk, DATA, inline),), TestClock(), TestRandomness())
+        store = store_of((LocalLayer(disk, DATA, inline),), TestClock(), TestRandomness())
         await store.start()
         for _ in range(3):
             await joining.join(store, RED)
         await store.close()
     lines = [frame.data async for frame in LocalLayer(disk, DATA, inline).frames_after(0)]
     rot(disk, DATA / "log", *(lines[gsn - 1] for gsn in rotten))
-    store = Store((LocalLayer(disk, DATA, inline),), TestClock(), TestRandomness())
+    store = store_of((LocalLayer(disk, DATA, inline),), TestClock(), TestRandomness())
     await store.start()
     await walked(store)
     rot(disk, DATA / "log", *(line for line in lines if lines.index(line) + 1 not in rotten))

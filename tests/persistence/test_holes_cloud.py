@@ -11,9 +11,9 @@ from persistence.cloud import CloudLayer
 from persistence.frames import Frame
 from persistence.layer import Layer
 from persistence.local import LocalLayer
-from persistence.memory_objects import MemoryBucket
 from persistence.offload import inline
 from persistence.store import StartReport
+from tests.memory.objects import MemoryBucket
 from tests.persistence.forks import DATA, handed_out, joined
 from tests.persistence.holes import come_back, rot
 from tests.persistence.making import BLUE, RED

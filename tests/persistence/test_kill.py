@@ -18,11 +18,12 @@ from persistence.disk import RealDisk
 from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.store import Store
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, joins
 
 async def main():
     layer = LocalLayer(RealDisk(), Path(sys.argv[1]), ThreadOffload("disk"), segment_bytes=20_000)
-    store = Store([layer], TestClock(), TestRandomness())
+    store = store_of([layer], TestClock(), TestRandomness())
     await store.start()
     seqs = {}
     for guild in (RED, BLUE):

@@ -12,12 +12,12 @@ import pytest
 from persistence.buckets import PAGE_KEYS
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
-from persistence.memory_objects import MemoryBucket, MemoryObjects
 from persistence.objects import KEY_CHARS, PART_CHARS, Objects, Refused, create_once
 from persistence.offload import inline
 from persistence.stores import open_objects
 from persistence.vault_objects import VaultObjects
 from tests.actors.vaults import TOKEN, serving
+from tests.memory.objects import MemoryBucket, MemoryObjects
 from tests.persistence.making import TestRandomness
 from tests.servers import S3
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 import stamina
 
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Refused, StorageError, Unreachable, create_once
 from persistence.patience import ATTEMPTS, PatientObjects
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 
 
 @pytest.fixture(autouse=True)

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from persistence.disk import RealDisk
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Objects, Refused, Unreachable
 from persistence.offload import inline
 from persistence.probe import StoreUnfit, probe
 from persistence.stores import open_objects
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.persistence.careless_s3 import careless_s3
 from tests.persistence.making import TestRandomness
 from tests.servers import S3

@@ -10,7 +10,7 @@ import pytest
 from ledger.errors import Corrupt, Stale, StorageError, WrongHistory
 from persistence import cloud_packs
 from persistence.following import PutBack
-from persistence.memory_objects import MemoryBucket
+from tests.memory.objects import MemoryBucket
 from tests.persistence.making import RED
 from tests.persistence.test_store_cloud import Machine
 

@@ -20,7 +20,6 @@ from persistence.disk import RealDisk
 from persistence.frames import Frame, seal
 from persistence.layer import Head
 from persistence.lists import FIRST_CREDIT, MAX_PAGE
-from persistence.memory_database import credit_rows, join_rows
 from persistence.migrations import FRESH, NAMES, READ_MODEL
 from persistence.offload import inline
 from persistence.renaming import Renaming, read_today
@@ -29,6 +28,7 @@ from persistence.sqlite_connection import rows
 from persistence.sqlite_lists import SqliteLists
 from persistence.sqlite_records import Records
 from persistence.sqlite_vetting import Vetting
+from tests.memory.database import credit_rows, join_rows
 from tests.persistence.making import BLUE, RED, SESSION, bytes_of
 
 TABLES = ("joins", "leaves", "verdicts", "assignments", "credits")

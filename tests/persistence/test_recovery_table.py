@@ -20,6 +20,7 @@ from persistence.objects import Objects, Unreachable
 from persistence.offload import inline
 from persistence.sqlite import SqliteLayer
 from persistence.store import Appended, StartReport, Store
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, TestClock, joins
 
 KNOWN = {RED: 3, BLUE: 2}
@@ -41,7 +42,7 @@ class Ledger:
             objects = Away()  # type: ignore[assignment]
         cloud = CloudLayer(objects, inline, SystemRandomness(), TestClock(), "folder")
         layers = (LocalLayer(disk, self.data, inline), SqliteLayer(disk, self.database, self.data / "quarantine"))
-        self.store = Store(layers, TestClock(), SystemRandomness(), cloud, may_begin_anew=anew)
+        self.store = store_of(layers, TestClock(), SystemRandomness(), cloud, may_begin_anew=anew)
         self.report = await self.store.start()
         return self.store
 

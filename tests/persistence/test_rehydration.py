@@ -9,9 +9,9 @@ from ledger.ids import GuildId
 from persistence.checkpoints import make_checkpoint
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, Place
-from persistence.memory import MemoryLayer
 from persistence.rehydration import Opened, open_guild
 from persistence.seats import Seat
+from tests.memory.layer import MemoryLayer
 from tests.persistence.making import RED, Chain, bytes_of, of_a_later_release
 
 LINEAGE = "lineage"

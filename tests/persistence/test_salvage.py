@@ -14,7 +14,8 @@ from persistence import salvage
 from persistence.disk import RealDisk
 from persistence.frames import GENESIS, Frame, seal
 from persistence.offload import inline
-from persistence.salvage import FileSalvage, MemorySalvage, Salvage
+from persistence.salvage import FileSalvage, Salvage
+from tests.memory.salvage import MemorySalvage
 from tests.persistence.forks import DATA, FOLDER, cut_short, forked, joined, nothing_fails, on, salvaging
 from tests.persistence.making import BLUE, RED, Chain
 from tests.persistence.simdisk import SimDisk

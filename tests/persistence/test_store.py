@@ -15,14 +15,15 @@ from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.layer import Layer, LayerSummary, Place, guild_frames
 from persistence.local import LocalLayer
-from persistence.memory import MemoryLayer
 from persistence.offload import inline
 from persistence.recovery import _fill, _fork, _part, leader_of, rejoin
-from persistence.salvage import MemorySalvage
 from persistence.sealed import seal_line
 from persistence.seats import Seat
 from persistence.store import Appended, Store
 from persistence.terms import Unread
+from tests.memory.layer import MemoryLayer
+from tests.memory.salvage import MemorySalvage
+from tests.memory.store import store_of
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 from tests.persistence.simdisk import SimDisk
 
@@ -43,7 +44,7 @@ class World:
     def process(self) -> Store:
         """A fresh process over the same data."""
         self.log = LocalLayer(self.disk, DATA, inline)
-        self.store = Store([self.log, self.database], TestClock(), TestRandomness())
+        self.store = store_of([self.log, self.database], TestClock(), TestRandomness())
         return self.store
 
     async def join(self, guild: GuildId, count: int = 1) -> Appended:
@@ -102,7 +103,7 @@ class SlowLog(MemoryLayer):
 
 async def test_the_database_gets_a_batch_when_the_log_has_it():
     log, database = SlowLog(), MemoryLayer("database")
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     appending = asyncio.ensure_future(store.append([joins(RED, 0, 1)]))
     await log.asked.wait()
@@ -199,7 +200,7 @@ async def test_a_known_refusal_of_all_layers_is_forgotten(world: World):
 
 async def test_a_layer_that_only_lags_is_not_compared_record_by_record():
     log, database = Asked("log"), MemoryLayer("database")
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     await store.append([joins(RED, 0, 1), joins(BLUE, 0, 2)])
     database.go_away(StorageError("away"))
@@ -344,7 +345,7 @@ async def test_of_two_branches_the_higher_epoch_wins_and_the_other_is_kept(world
     stale_disk = world.disk.crashed(Random(1))
     await world.join(RED)  # both layers have it; the log is about to be replaced by an old copy of itself
     world.disk = stale_disk
-    alone = Store([LocalLayer(world.disk, DATA, inline)], TestClock(), TestRandomness())
+    alone = store_of([LocalLayer(world.disk, DATA, inline)], TestClock(), TestRandomness())
     await alone.start()
     (kept,) = await alone.append([joins(RED, 1, 99)])
     assert isinstance(kept, Appended)
@@ -441,7 +442,7 @@ async def test_a_layer_that_was_away_at_start_joins_later(world: World):
 
 async def test_the_leader_is_the_layer_that_won_when_the_process_started():
     log, database = MemoryLayer("log"), MemoryLayer("database")
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     log.go_away(StorageError("away"))
     await store.append([joins(RED, 0, 1)])
@@ -453,7 +454,7 @@ async def test_the_leader_is_the_layer_that_won_when_the_process_started():
 async def test_without_any_layer_there_is_no_start(world: World):
     world.database.go_away(StorageError("away"))
     world.disk.before = _failing(StorageError)
-    store = Store([world.database], TestClock(), TestRandomness())
+    store = store_of([world.database], TestClock(), TestRandomness())
     with pytest.raises(StorageError, match="no layer can be used: database: away"):
         await store.start()
 
@@ -537,7 +538,7 @@ async def test_a_checkpoint_that_no_layer_takes_is_an_error_and_one_that_one_tak
     world.database.go_away(DiskFull("full"))
     told = await world.store.save_checkpoint(RED, result.head, (b"{}",), read_back=True)
     assert told == {"log": "", "database": "full"}
-    world.store = Store([world.database], TestClock(), TestRandomness())
+    world.store = store_of([world.database], TestClock(), TestRandomness())
     world.database.come_back()
     await world.store.start()
     world.database.go_away(DiskFull("full"))
@@ -563,7 +564,7 @@ async def test_a_layer_that_came_back_with_more_than_this_process_wrote_puts_eve
     await world.join(RED)
     world.database.go_away(DiskFull("full"))
     await world.join(RED)
-    other = Store([world.database], TestClock(), TestRandomness())
+    other = store_of([world.database], TestClock(), TestRandomness())
     world.database.come_back()
     await other.start()
     assert not await world.store.catch_up()
@@ -575,7 +576,7 @@ async def test_what_was_acknowledged_beside_a_layer_that_could_not_be_read_is_ne
     log, database = MemoryLayer("log"), MemoryLayer("database")
 
     def life() -> Store:
-        return Store([log, database], TestClock(), TestRandomness())
+        return store_of([log, database], TestClock(), TestRandomness())
 
     first = life()
     await first.start()
@@ -599,7 +600,7 @@ async def test_what_was_acknowledged_beside_a_layer_that_could_not_be_read_is_ne
 async def strange_database() -> MemoryLayer:
     """Another bot's, or this one's before `restore --at`."""
     strangers = World()
-    strangers.store = Store([strangers.database], TestClock(), TestRandomness(100))
+    strangers.store = store_of([strangers.database], TestClock(), TestRandomness(100))
     await strangers.store.start()
     await strangers.join(BLUE)
     return strangers.database
@@ -643,18 +644,18 @@ class Shy(MemoryLayer):
 async def test_a_start_that_is_tried_again_goes_on_with_the_history_that_it_had_begun():
     """The log failed as it was begun, the database was away when it was tried again, and came back."""
     log, database = Shy("log"), MemoryLayer("database")
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     database.go_away(StorageError("away"))
     await store.restart_epoch()
     database.come_back()
-    await Store([log, database], TestClock(), TestRandomness(100)).start()
+    await store_of([log, database], TestClock(), TestRandomness(100)).start()
 
 
 @pytest.mark.parametrize("unread", ["log", "database"])
 async def test_no_history_begins_beside_a_layer_that_cannot_be_read(unread: str):
     layers = {name: MemoryLayer(name) for name in ("log", "database")}
-    store = Store([*layers.values()], TestClock(), TestRandomness())
+    store = store_of([*layers.values()], TestClock(), TestRandomness())
     layers[unread].go_away(StorageError("no permission"))
     with pytest.raises(Unread, match=f"{unread}: no permission"):
         await store.start()
@@ -666,7 +667,7 @@ async def test_a_layer_that_cannot_be_read_holds_up_no_history_that_another_reme
     await world.join(RED, 2)
     log = MemoryLayer("log")
     log.go_away(StorageError("no permission"))
-    assert (await Store([log, world.database], TestClock(), TestRandomness()).start()).leader == "database"
+    assert (await store_of([log, world.database], TestClock(), TestRandomness()).start()).leader == "database"
 
 
 async def test_no_history_begins_beside_one_that_cannot_be_read_where_the_log_has_lost_its_own(world: World):
@@ -688,7 +689,7 @@ async def test_a_layer_that_was_brought_back_knows_the_epoch_though_nothing_was_
     epoch = (await world.process().start()).epoch
     world.database.come_back()
     assert await world.store.catch_up()
-    alone = Store([world.database], TestClock(), TestRandomness())
+    alone = store_of([world.database], TestClock(), TestRandomness())
     assert (await alone.start()).epoch == epoch + 1
 
 
@@ -720,7 +721,7 @@ async def test_a_layer_whose_outcome_is_unknown_stops_nothing_while_another_took
 
 async def test_what_every_layer_refused_for_sure_is_refused_and_the_next_batch_goes_on():
     layers = [MemoryLayer("one"), MemoryLayer("two")]
-    store = Store(layers, TestClock(), TestRandomness())
+    store = store_of(layers, TestClock(), TestRandomness())
     await store.start()
     for layer in layers:
         layer.fail_next(DiskFull("full"), took_effect=False)
@@ -731,13 +732,13 @@ async def test_what_every_layer_refused_for_sure_is_refused_and_the_next_batch_g
 
 async def test_of_two_branches_that_differ_from_the_first_record_on_the_whole_lower_one_is_set_aside():
     log, database = MemoryLayer("log"), MemoryLayer("database")
-    await Store([log, database], TestClock(), TestRandomness()).start()
+    await store_of([log, database], TestClock(), TestRandomness()).start()
     for layer, number in ((database, 1), (log, 2)):
-        alone = Store([layer], TestClock(), TestRandomness())
+        alone = store_of([layer], TestClock(), TestRandomness())
         for _ in range(number):
             await alone.restart_epoch()
         await alone.append([joins(RED, 0, number), joins(RED, 1, 10 + number)])
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     report = await store.start()
     assert len([note for note in report.notes if "LOST BRANCH" in note]) == 1
     opened = await store.open_guild(RED)
@@ -767,7 +768,7 @@ class FailsOnce(MemoryLayer):
 async def _with_a_hole() -> tuple[FailsOnce, FailsOnce]:
     """A log with checkpoints behind a hole, and a database that has nothing."""
     log, database = FailsOnce("log"), FailsOnce("database")
-    store = Store([log], TestClock(), TestRandomness())
+    store = store_of([log], TestClock(), TestRandomness())
     await store.start()
     for guild in (RED, BLUE):
         (result,) = await store.append([joins(guild, 0, int(guild), int(guild) + 5)])
@@ -780,9 +781,9 @@ async def _with_a_hole() -> tuple[FailsOnce, FailsOnce]:
 async def _with_two_branches() -> tuple[FailsOnce, FailsOnce]:
     """Two layers that differ in every guild from the first record on."""
     log, database = FailsOnce("log"), FailsOnce("database")
-    await Store([log, database], TestClock(), TestRandomness()).start()
+    await store_of([log, database], TestClock(), TestRandomness()).start()
     for layer, number in ((database, 1), (log, 2)):
-        alone = Store([layer], TestClock(), TestRandomness())
+        alone = store_of([layer], TestClock(), TestRandomness())
         for _ in range(number):
             await alone.restart_epoch()
         for guild in (RED, BLUE):
@@ -799,7 +800,7 @@ async def test_a_layer_that_fails_anywhere_in_a_recovery_is_asked_nothing_more(
         log, database = await world_of()
         layer = log if failing == "log" else database
         layer.rehearse(fails_at)
-        store = Store([log, database], TestClock(), TestRandomness())
+        store = store_of([log, database], TestClock(), TestRandomness())
         with suppress(StorageError):
             await store.start()
         if layer.calls < fails_at:
@@ -827,7 +828,7 @@ class Watched(MemoryLayer):
 
 async def test_closing_the_store_closes_every_layer():
     layers = [Watched("one"), Watched("two")]
-    store = Store(layers, TestClock(), TestRandomness())
+    store = store_of(layers, TestClock(), TestRandomness())
     await store.start()
     await store.close()
     await store.close()
@@ -842,7 +843,7 @@ class Skipping(MemoryLayer):
 
 
 async def test_a_chain_with_a_hole_is_not_given_out_as_a_guild():
-    store = Store([Skipping("one")], TestClock(), TestRandomness())
+    store = store_of([Skipping("one")], TestClock(), TestRandomness())
     await store.start()
     for number in range(3):
         await store.append([joins(RED, number, number + 1)])
@@ -866,7 +867,7 @@ async def test_two_holes_of_a_layer_are_both_filled(world: World):
 async def test_a_layer_that_fails_while_branches_are_compared_does_not_decide_who_leads(failing: str, leads: str):
     near = [FailsOnce("log"), FailsOnce("database")]
     cloud = FailsOnce("cloud")
-    store = Store(near, TestClock(), TestRandomness())
+    store = store_of(near, TestClock(), TestRandomness())
     await store.start()
     for number in range(3):
         await store.append([joins(RED, number, number + 1)])
@@ -885,13 +886,13 @@ async def test_a_layer_that_fails_while_branches_are_compared_does_not_decide_wh
 
 async def test_a_start_waits_for_a_layer_that_had_to_hold_what_was_acknowledged():
     log, database = MemoryLayer("log"), MemoryLayer("database")
-    store = Store([log, database], TestClock(), TestRandomness(), named=frozenset({"log"}))
+    store = store_of([log, database], TestClock(), TestRandomness(), named=frozenset({"log"}))
     await store.start()
     database.go_away(StorageError("busy"))
     await store.append([joins(RED, 0, 1, 2)])
     database.come_back()
     log.go_away(StorageError("the disk is full"))
-    later = Store([log, database], TestClock(), TestRandomness(), named=frozenset({"log"}))
+    later = store_of([log, database], TestClock(), TestRandomness(), named=frozenset({"log"}))
     with pytest.raises(StorageError, match="the disk is full"):
         await later.start()
     log.come_back()
@@ -901,7 +902,7 @@ async def test_a_start_waits_for_a_layer_that_had_to_hold_what_was_acknowledged(
 
 async def test_a_hole_that_no_layer_can_fill_does_not_end_the_epoch_when_a_layer_comes_back():
     log, database = MemoryLayer("log"), MemoryLayer("database")
-    store = Store([log, database], TestClock(), TestRandomness())
+    store = store_of([log, database], TestClock(), TestRandomness())
     await store.start()
     await store.append([joins(RED, 0, 1), joins(BLUE, 0, 2)])
     for layer in (log, database):
@@ -917,7 +918,7 @@ async def _apart(*numbers: Sequence[int]) -> list[Seat]:
     """Layers of one epoch, each with joins of its own."""
     seats = [Seat(MemoryLayer(name)) for name in ("log", "database")]
     for seat, mine in zip(seats, numbers, strict=True):
-        store = Store([seat.layer], TestClock(), TestRandomness())
+        store = store_of([seat.layer], TestClock(), TestRandomness())
         await store.start()
         for seq, number in enumerate(mine):
             await store.append([joins(RED, seq, number)])

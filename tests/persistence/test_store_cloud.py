@@ -11,12 +11,13 @@ from persistence import following, recovery
 from persistence.cloud import CloudLayer
 from persistence.frames import Frame
 from persistence.layer import Layer
-from persistence.memory import MemoryLayer
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
 from persistence.offload import inline
-from persistence.salvage import MemorySalvage
 from persistence.store import Appended, Store
+from tests.memory.layer import MemoryLayer
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
+from tests.memory.salvage import MemorySalvage
+from tests.memory.store import store_of
 from tests.persistence.forks import handed_out, joined
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 
@@ -36,7 +37,7 @@ class Machine:
         """A fresh process on the same folder."""
         clock, randomness = TestClock(), TestRandomness(int(self.writer, 36) * 1_000)
         cloud = CloudLayer(self.objects, inline, randomness, clock, self.writer)
-        self.store = Store(self.near(), clock, randomness, cloud)
+        self.store = store_of(self.near(), clock, randomness, cloud)
         return self.store
 
     def near(self) -> Sequence[Layer]:

@@ -13,8 +13,8 @@ from persistence.cloud import CloudLayer
 from persistence.cloud_checkpoints import NO_BOUNDARY, CloudCheckpoints
 from persistence.frames import Frame
 from persistence.layer import LayerSummary, Place
-from persistence.memory_objects import Call, MemoryBucket
 from persistence.objects import Objects
+from tests.memory.objects import Call, MemoryBucket
 from tests.planted.bug import Bug, Origin, Swap
 
 _append: Final = CloudLayer.append

@@ -10,7 +10,7 @@ from persistence.following import QUEUED_BYTES, Following, Source
 from persistence.frames import Frame
 from persistence.salvage import Salvage
 from persistence.seats import Seat
-from persistence.store import Store
+from persistence.terms import Terms
 from tests.planted.bug import Bug, Origin, Swap
 
 
@@ -47,17 +47,17 @@ async def parted_with(seat: Seat, after_gsn: int, salvage: Salvage) -> None:
         seat.learn(await seat.layer.set_aside(after_gsn))
 
 
-def begun_apart(store: Store, lineages: Sequence[str]) -> None:
-    del store, lineages
+def begun_apart(terms: Terms, lineages: Sequence[str]) -> None:
+    del terms, lineages
 
 
-def made_to_begin_anew(store: Store, *parts: Any, **more: Any) -> None:  # noqa: ANN401 -- the store's
-    _make_store(store, *parts, **more)
-    store._may_begin_anew = True
+def made_to_begin_anew(terms: Terms, *parts: Any, **more: Any) -> None:  # noqa: ANN401 -- the terms'
+    _make_terms(terms, *parts, **more)
+    terms._may_begin_anew = True
 
 
 _give: Final = Following.give
-_make_store: Final = Store.__init__
+_make_terms: Final = Terms.__init__
 
 BUGS: Final = (
     Bug(
@@ -105,7 +105,7 @@ BUGS: Final = (
         name="history-begun-apart",
         origin=Origin.OURS,
         what="a new history begins nearby although the cloud did not take its beginning",
-        swaps=(Swap(Store, "_refuse_to_begin_apart", begun_apart),),
+        swaps=(Swap(Terms, "_refuse_to_begin_apart", begun_apart),),
         breaks=frozenset({"B1"}),
         hunts=("clouded",),
     ),
@@ -113,7 +113,7 @@ BUGS: Final = (
         name="empty-folder-begins-anew",
         origin=Origin.OURS,
         what="an empty folder begins a new history where the cloud, which may hold one, does not answer",
-        swaps=(Swap(Store, "__init__", made_to_begin_anew),),
+        swaps=(Swap(Terms, "__init__", made_to_begin_anew),),
         breaks=frozenset({"B1", "I1", "I9"}),
         hunts=("clouded",),
     ),

@@ -35,7 +35,7 @@ from ledger.presence import Presence
 from ledger.state import Birth, Death, GapSource, GuildState, Period
 from ledger.windows import Finding, Findings, Ground, Window
 from persistence.frames import Frame
-from persistence.memory import MemoryLayer
+from tests.memory.layer import MemoryLayer
 from tests.planted.bug import Bug, Origin, Swap
 
 _gone: Final = samples._gone

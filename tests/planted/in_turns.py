@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from actors import guild, runtime
+from actors.acknowledging import Acknowledging
 from actors.guild import GuildActor
 from actors.journal import Journal
 from actors.mailbox import Address, Envelope, Revoked, Stage
@@ -40,7 +41,7 @@ _append: Final = GuildActor.append
 _arrival: Final = Address.arrival
 _decide: Final = runtime._decide
 _take: Final = Numbering.take
-_tell_joins: Final = Journal._tell_joins
+_tell: Final = Acknowledging.tell
 _guild_died: Final = Supervisor._guild_died
 _replay: Final = GuildActor._replay
 
@@ -141,7 +142,7 @@ async def waits_for_no_layer(journal: Journal, appended: Sequence[Appended]) -> 
     return False
 
 
-def told_by_arrival(journal: Journal, records: Sequence[Record], *, degraded: bool) -> None:
+def told_by_arrival(acknowledging: Acknowledging, records: Sequence[Record], *, degraded: bool) -> None:
     """Says when a join was heard of as when somebody joined."""
     mistaken = [
         msgspec.structs.replace(
@@ -150,7 +151,7 @@ def told_by_arrival(journal: Journal, records: Sequence[Record], *, degraded: bo
         for each in records
         if isinstance(each.event, JoinRecorded)
     ]
-    _tell_joins(journal, mistaken, degraded=degraded)
+    _tell(acknowledging, mistaken, degraded=degraded)
 
 
 def numbered_alike(numbering: Numbering, append: Append) -> tuple[Frame, ...] | Fenced:
@@ -323,7 +324,7 @@ BUGS: Final = (
         name="joins-told-by-their-arrival",
         origin=Origin.OURS,
         what="the line of an acknowledged join names another time than its record",
-        swaps=(Swap(Journal, "_tell_joins", told_by_arrival),),
+        swaps=(Swap(Acknowledging, "tell", told_by_arrival),),
         breaks=frozenset({"I1"}),
         hunts=SWARM,
     ),

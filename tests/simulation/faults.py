@@ -16,7 +16,7 @@ from actors.mailbox import Stage
 from ledger import messages as m
 from ledger.errors import DiskFull, NotConfirmed, StorageError
 from ledger.ids import GuildId, UserId
-from persistence.memory_database import MemoryDatabase
+from tests.memory.database import MemoryDatabase
 from tests.persistence.simdisk import PowerCut
 from tests.simulation.agenda import Agenda
 from tests.simulation.dials import Dials, stream

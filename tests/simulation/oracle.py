@@ -29,8 +29,8 @@ from persistence.checkpoints import pack
 from persistence.following import Following
 from persistence.frames import Frame
 from persistence.layer import Head
-from persistence.memory_database import MemoryDatabase
 from persistence.store import Append, Appended, Opened, StartReport, Store
+from tests.memory.database import MemoryDatabase
 from tests.simulation import invariants as i
 from tests.simulation.book import GuildBook
 from tests.simulation.platter import Platter, digest_in

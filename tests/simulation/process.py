@@ -27,11 +27,11 @@ from persistence.cloud import CloudLayer
 from persistence.layer import Layer, guild_frames
 from persistence.local import LocalLayer
 from persistence.log import SEGMENT_BYTES
-from persistence.memory_database import MemoryDatabase
 from persistence.merging import MERGE_FILES
 from persistence.salvage import FileSalvage
 from persistence.store import Store
 from supervisor import Supervisor
+from tests.memory.database import MemoryDatabase
 from tests.persistence.simdisk import SimDisk
 from tests.simulation.loop import SimClock, SimLoop, SimRandomness
 from tests.simulation.storage import Connection, Thread
@@ -129,7 +129,13 @@ class Process:
         layers = (wrap(self.files), wrap(self.database))
         salvage = FileSalvage(disk, DATA, Thread(loop))
         self.store = make_store(
-            layers, self.clock, self.randomness, self._layer_of(cloud), salvage, named=frozenset(named)
+            layers,
+            self.clock,
+            self.randomness,
+            self._layer_of(cloud),
+            salvage,
+            named=frozenset(named),
+            may_begin_anew=False,
         )
         self.cloud = None if cloud is None else self._side_of(cloud)
         turn = None if self.cloud is None else self.cloud.await_turn if polite else _at_once

@@ -15,7 +15,7 @@ from ledger.errors import Stale
 from ledger.ids import GuildId, UserId
 from persistence.frames import Frame
 from persistence.layer import Layer
-from persistence.memory_database import MemoryDatabase
+from tests.memory.database import MemoryDatabase
 from tests.persistence.simdisk import SimDisk
 from tests.simulation.dials import Dials
 from tests.simulation.gateway import Gateway

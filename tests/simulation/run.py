@@ -27,9 +27,10 @@ from persistence.cloud import CloudLayer
 from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.log_files import is_packed
-from persistence.memory_database import MemoryDatabase
-from persistence.memory_objects import MemoryObjects
 from persistence.store import Store
+from tests.memory.database import MemoryDatabase
+from tests.memory.objects import MemoryObjects
+from tests.memory.store import store_of
 from tests.persistence.simdisk import PowerCut
 from tests.simulation import invariants as i
 from tests.simulation.agenda import Agenda
@@ -459,7 +460,7 @@ class World:
         layers = [each for each in (files, Connection(database, Thread(loop))) if each.name in names]
         cloud = None if sky is None else CloudLayer(MemoryObjects(sky), Thread(loop), randomness, clock, "judge")
         try:
-            loop.run(self.oracle.judge(Store(layers, clock, randomness, cloud)))
+            loop.run(self.oracle.judge(store_of(layers, clock, randomness, cloud)))
         except LedgerError as error:
             raise Violation("I9", f"what is left cannot be read: {error}") from error
         finally:

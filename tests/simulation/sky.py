@@ -18,8 +18,8 @@ from ledger.records import JoinRecorded
 from persistence.cloud_bytes import SEGMENTS, Kind, SegmentHeader, body_of, chunks_of, read_header
 from persistence.cloud_epochs import EPOCHS, Claim
 from persistence.frames import Frame
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 from tests.simulation.agenda import Agenda
 
 LATE_S: Final = 60.0

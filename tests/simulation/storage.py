@@ -12,11 +12,12 @@ from typing import Final, TypeVar, cast
 
 from ledger.ids import GuildId, UserId
 from ledger.records import Record
-from persistence import cloud_bytes, memory, reading, segments
+from persistence import cloud_bytes, reading, segments
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary, Place
 from persistence.lists import CreditPlace, CreditRow, JoinRow
-from persistence.memory_database import MemoryDatabase
+from tests.memory import layer
+from tests.memory.database import MemoryDatabase
 from tests.simulation.loop import SimLoop
 
 T = TypeVar("T")
@@ -131,7 +132,7 @@ def unsealing_once() -> Iterator[None]:
             frame = known[data] = unseal(data, where)
         return frame
 
-    readers = (cloud_bytes, memory, reading, segments)
+    readers = (cloud_bytes, layer, reading, segments)
     for module in readers:
         setattr(module, unseal.__name__, remembered)
     try:

@@ -7,7 +7,7 @@ from ledger import messages as m
 from ledger.answers import MemberReport
 from ledger.ids import GuildId, InviteCode, SessionId, UserId
 from ledger.records import Counter, GatewayCause, Status
-from persistence.memory_database import MemoryDatabase
+from tests.memory.database import MemoryDatabase
 from tests.persistence.simdisk import SimDisk
 from tests.simulation.loop import SimLoop
 from tests.simulation.outside import Shown, SimOutside

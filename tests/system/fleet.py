@@ -25,9 +25,9 @@ from persistence.disk import RealDisk
 from persistence.local import LocalLayer
 from persistence.offload import ThreadOffload
 from persistence.sqlite import SqliteLayer
-from persistence.store import Store
 from sandbox import NI, Guild, Invite, Join, Sandbox
 from supervisor import Supervisor
+from tests.memory.store import store_of
 
 PATIENCE_S = 25.0
 JOIN_EVERY_S = 0.02
@@ -78,7 +78,7 @@ class Fleet:
             LocalLayer(disk, self.data, self._offload),
             SqliteLayer(disk, self.data / "ledger.db", self.data / "quarantine"),
         )
-        self.store = Store(layers, clock, randomness)
+        self.store = store_of(layers, clock, randomness)
         self.journal = Journal(self.store, frozenset({"log", "database"}), clock, asyncio.sleep, log)
         self.supervisor = Supervisor(
             journal=self.journal,

@@ -21,7 +21,7 @@ from ledger.ids import GuildId, UserId
 from ledger.presence import Presence
 from ledger.records import Draft, Record, Status
 from persistence.lists import CreditPlace, CreditRow, JoinRow, Lists
-from persistence.memory_database import MemoryDatabase
+from tests.memory.database import MemoryDatabase
 
 T = TypeVar("T")
 WAIT_S = 5.0

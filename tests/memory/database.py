@@ -17,8 +17,8 @@ from persistence.lists import (
     JoinRow,
     storable,
 )
-from persistence.memory import MemoryLayer
 from persistence.renaming import read_today
+from tests.memory.layer import MemoryLayer
 
 
 class MemoryDatabase(MemoryLayer):

@@ -2,8 +2,8 @@
 
 import pytest
 
-from persistence.memory_objects import Call, MemoryBucket, MemoryObjects
 from persistence.objects import Unreachable, create_once
+from tests.memory.objects import Call, MemoryBucket, MemoryObjects
 
 
 async def fail(call: Call) -> None:
