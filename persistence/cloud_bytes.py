@@ -15,7 +15,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from enum import StrEnum
 from itertools import islice
 from typing import Final, TypeVar
@@ -27,6 +27,7 @@ from ledger.errors import Corrupt
 from ledger.ids import GuildId
 from persistence.formats import Format
 from persistence.frames import Frame, unseal
+from persistence.objects import Objects
 from persistence.sealed import seal_line, unseal_line
 
 CLOUD_FORMAT: Final = 1
@@ -86,6 +87,8 @@ class PackHeader(msgspec.Struct, frozen=True, kw_only=True):
     release: str = ""
 
 
+_NUMBER: Final = re.compile(r"[0-9]{10}")
+
 H = TypeVar("H", bound=msgspec.Struct)
 
 _formats: Final = msgspec.json.Decoder(Format)
@@ -96,10 +99,14 @@ def segment_key(k: int) -> str:
     return f"{SEGMENTS}{k:010d}"
 
 
-def number_of(key: str) -> int:
-    """The number that a key ends with; 0 where it ends otherwise."""
-    digits = key.rpartition("/")[2]
-    return int(digits) if digits.isdigit() else 0
+async def numbers(objects: Objects, folder: str, after: int = 0) -> AsyncIterator[int]:
+    """The numbers above ``after`` that keys of a folder consist of, ascending.
+
+    What else lies there is nobody's: whoever copies files about leaves others beside them.
+    """
+    async for key in objects.keys(folder, after=f"{folder}{after:010d}"):
+        if _NUMBER.fullmatch(key, len(folder)):
+            yield int(key[len(folder) :])
 
 
 def pack_key(first_k: int, last_k: int, put_id: str) -> str:

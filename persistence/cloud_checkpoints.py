@@ -9,6 +9,7 @@ what was forgotten meanwhile. Readers heed the boundary as well.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
@@ -23,6 +24,8 @@ from persistence.offload import Offload
 
 CHECKPOINTS: Final = "checkpoint/"
 BOUNDARIES: Final = "boundary/"
+
+_KEY: Final = re.compile(r"[a-z]+/([0-9]+)/([0-9]{10})-([0-9]{20})")
 
 NO_BOUNDARY: Final[Place] = (0, 0)
 
@@ -166,9 +169,9 @@ class CloudCheckpoints:
 
     async def _list(self, prefix: str) -> AsyncIterator[tuple[GuildId, Place]]:
         async for key in self._objects.keys(prefix):
-            _, guild, place = key.split("/")
-            epoch, _, seq = place.partition("-")
-            yield GuildId(guild), (int(epoch), int(seq))
+            if (found := _KEY.fullmatch(key)) is not None:  # else it is nobody's, as in ``cloud_bytes.numbers``
+                guild, epoch, seq = found.groups()
+                yield GuildId(guild), (int(epoch), int(seq))
 
 
 def _unpacked(data: bytes, key: str) -> Checkpoint:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from ledger.ports import Clock, Randomness
-from persistence.cloud_bytes import number_of
+from persistence.cloud_bytes import numbers
 from persistence.objects import Objects, create_once
 
 EPOCHS: Final = "epoch/"
@@ -63,5 +63,4 @@ class CloudEpochs:
         return await self._objects.get(epoch_key(epoch)) is not None
 
     async def _from(self, epoch: int) -> set[int]:
-        after = epoch_key(epoch - 1) if epoch else EPOCHS
-        return {number_of(key) async for key in self._objects.keys(EPOCHS, after=after)}
+        return {number async for number in numbers(self._objects, EPOCHS, max(0, epoch - 1))}

@@ -6,7 +6,6 @@ So a start reads the newest index and the segments behind it. An index is derive
 segment ``k`` is the one that it was made behind; a damaged one is passed over for the one before.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -14,7 +13,7 @@ import msgspec
 
 from ledger.errors import Corrupt
 from persistence.chains import Verified
-from persistence.cloud_bytes import CLOUD_FORMAT, body_of, compress, decompress, number_of, read_header, wrap
+from persistence.cloud_bytes import CLOUD_FORMAT, body_of, compress, decompress, numbers, read_header, wrap
 from persistence.cloud_layout import Layout
 from persistence.formats import RELEASE
 from persistence.objects import Objects
@@ -60,7 +59,8 @@ async def newest_index(objects: Objects, offload: Offload, notes: list[str]) -> 
     Raises:
         NewerFormat: when a later release wrote it.
     """
-    for key in reversed(await index_keys(objects)):
+    for k in reversed([k async for k in numbers(objects, INDEXES)]):
+        key = index_key(k)
         data = await objects.get(key)
         if data is None:
             continue  # a newer one has come meanwhile
@@ -71,17 +71,12 @@ async def newest_index(objects: Objects, offload: Offload, notes: list[str]) -> 
     return None
 
 
-async def index_keys(objects: Objects) -> Sequence[str]:
-    """The keys of all indexes, the newest last."""
-    return [key async for key in objects.keys(INDEXES)]
-
-
 def _read(data: bytes, key: str) -> Index:
     header = read_header(data, _Header, key)
     try:
         index = _decoder.decode(decompress(body_of(data, header.sha256, key), key))
     except msgspec.MsgspecError as error:
         raise Corrupt(key, f"unreadable: {error}") from error
-    if not index.layout.k == header.k == number_of(key):
+    if not index.layout.k == header.k or index_key(header.k) != key:
         raise Corrupt(key, f"it is a copy of the index of segment {header.k}")
     return index

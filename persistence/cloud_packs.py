@@ -12,8 +12,8 @@ from typing import Final
 
 from ledger.errors import StorageError
 from ledger.ports import Randomness
-from persistence.cloud_bytes import PackHeader, Packing, content_of, pack_key, wrap
-from persistence.cloud_index import KEPT_INDEXES, Index, index_bytes, index_key, index_keys
+from persistence.cloud_bytes import PackHeader, Packing, content_of, numbers, pack_key, wrap
+from persistence.cloud_index import INDEXES, KEPT_INDEXES, Index, index_bytes, index_key
 from persistence.cloud_layout import Layout, Stretch
 from persistence.cloud_reading import CloudReader
 from persistence.formats import RELEASE
@@ -121,8 +121,8 @@ class Packer:
         await self._objects.put(key, data)  # there may be one: damaged, or of before the newest pack
         await self._read_back(key, data)
         self._reader.indexed, self._reader.has_shut_out = layout.k, False
-        for key in (await index_keys(self._objects))[:-KEPT_INDEXES]:
-            await self._objects.delete(key)
+        for k in [k async for k in numbers(self._objects, INDEXES)][:-KEPT_INDEXES]:
+            await self._objects.delete(index_key(k))
 
     async def _read_back(self, key: str, data: bytes) -> None:
         if await self._objects.get(key) != data:

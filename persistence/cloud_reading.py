@@ -22,7 +22,7 @@ from persistence.cloud_bytes import (
     Kind,
     SegmentHeader,
     digest_of,
-    number_of,
+    numbers,
     segment_key,
 )
 from persistence.cloud_checkpoints import CloudCheckpoints
@@ -72,8 +72,7 @@ class CloudReader:
             self.was_put_back = self.was_put_back or bool(self.layout.k)
             self.forget()
             await self._begin_at_an_index()
-        after = segment_key(self.layout.k)
-        last = max([number_of(key) async for key in self._objects.keys(SEGMENTS, after)], default=0)
+        last = max([k async for k in numbers(self._objects, SEGMENTS, self.layout.k)], default=0)
         async for k, data in self._segments(self.layout.k + 1, last):
             await self._take(self.layout, k, data)
         self._looked_k = self.layout.k
@@ -101,7 +100,7 @@ class CloudReader:
         one: what was given to an emptied store again has another, whenever that was.
         """
         before, k = self._looked_k, self.layout.k
-        there = {number_of(key) async for key in self._objects.keys(SEGMENTS, after=segment_key(before - 1))}
+        there = {k async for k in numbers(self._objects, SEGMENTS, max(0, before - 1))}
         has_all = there.issuperset(range(max(1, before), k + 1)) and await self._has(*self._begun)
         has_all = has_all and not await self._has_other(1, self.layout.first)
         return max(there, default=0) if has_all else None

@@ -10,7 +10,7 @@ loses time and nothing else.
 
 import msgspec
 
-from persistence.cloud_bytes import number_of
+from persistence.cloud_bytes import numbers
 from persistence.cloud_epochs import EPOCHS, epoch_key
 from persistence.objects import Objects
 
@@ -40,13 +40,10 @@ class Presence:
 
     async def holder(self) -> Holder | None:
         """Who holds the newest epoch; None where there is none yet."""
-        newest = ""
-        async for key in self._objects.keys(EPOCHS):
-            newest = key
-        body = await self._objects.get(newest) if newest else None
+        epoch = max([number async for number in numbers(self._objects, EPOCHS)], default=0)
+        body = await self._objects.get(epoch_key(epoch)) if epoch else None
         if body is None:
             return None
-        epoch = number_of(newest)
         pulse = await self._objects.get(_pulse(epoch))
         return Holder(
             epoch=epoch,
@@ -62,7 +59,7 @@ class Presence:
     async def beat(self, epoch: int, number: int) -> bool:
         """Shows that this process, which holds the epoch, is alive; False when somebody has a higher one."""
         await self._objects.put(_pulse(epoch), b"%d" % number)
-        async for _ in self._objects.keys(EPOCHS, after=epoch_key(epoch)):
+        async for _ in numbers(self._objects, EPOCHS, after=epoch):
             return False
         return True
 

@@ -36,6 +36,12 @@ async def fill(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
     return [note for seat in seats for note in await _fill(seat, _others(seat, seats), salvage)]
 
 
+def lacking(seats: Sequence[Seat]) -> list[str]:
+    """What seats have no more and nobody could give them, a sentence each."""
+    readable = [seat for seat in seats if seat.readable]
+    return [f"{seat.name}: gsn {a} to {b} is in no layer" for seat in readable for a, b in seat.summary.missing]
+
+
 async def completes(seat: Seat, others: Sequence[Seat]) -> bool:
     """Whether a seat has records that another cannot read any more."""
     for other in others:
@@ -114,6 +120,7 @@ async def follow(seat: Seat, leader: Seat, salvage: Salvage) -> list[str]:
     shared = await _parting(seat, leader)
     if shared is not None:
         said += await _part(seat, leader, shared, salvage)
+        said += await _fill(leader, _others(leader, [seat]), salvage)  # the fork stood between them
     behind, ahead = sorted((seat, leader), key=_gsn_of)
     if behind.healthy and ahead.readable and behind.gsn < ahead.gsn:
         if not behind.trails:
@@ -148,7 +155,7 @@ async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[st
         with seat.minding():
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
         said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
-    return said + [f"{seat.name}: gsn {a} to {b} is in no layer" for a, b in seat.summary.missing]
+    return said
 
 
 async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvage) -> list[str]:

@@ -171,6 +171,7 @@ class Store:
             self._acknowledged = min(self._acknowledged, leader.gsn)
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
+        notes += recovery.lacking(self._seats)
         self._go_on_from(wanted)
         self._terms.began()
         self._in_doubt = False

@@ -281,6 +281,18 @@ async def test_whoever_shows_a_pulse_notices_that_it_was_overtaken():
     assert side.noticed > 0
 
 
+async def test_what_others_left_beside_the_epochs_is_no_newer_one():
+    bucket, clock = claimed("old"), VirtualClock()
+    bucket.objects |= {f"epoch/{EPOCH:010d} (1)": b"?", "epoch/README": b"?"}
+    side = Side(bucket, clock, "old", EPOCH)
+    life = asyncio.ensure_future(side.handover.run())
+    await turns(8)
+    life.cancel()
+    assert (side.noticed, side.beats > 0) == (0, True)
+    with pytest.raises(HeldElsewhere, match="by the bot with the folder old"):
+        await Side(bucket, clock, "tool").handover.expect_nobody()
+
+
 async def turns(count: int) -> None:
     for _ in range(count):
         await asyncio.sleep(0)

@@ -406,6 +406,28 @@ async def test_small_packs_are_merged_and_two_indexes_stay(bucket: MemoryBucket)
     assert bytes_of(await (await opened(bucket)).frames()) == bytes_of(await writer.frames())
 
 
+@pytest.mark.usefixtures("small_packs")
+async def test_what_others_left_among_the_objects_counts_for_nothing_and_stays(bucket: MemoryBucket):
+    chain = Chain()
+    writer = await packed(bucket, chain, 21)
+    checkpoint = make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",))
+    await writer.layer.save_checkpoint(checkpoint)
+    folders = {key.rpartition("/")[0] for key in bucket.objects} | {"checkpoint"}
+    strays = {f"{max(packs_of(bucket, folder))}.sync-conflict": b"?" for folder in folders - {"checkpoint"}}
+    strays |= {f"{folder}/{name}": b"?" for folder in folders for name in ("README.txt", "20261130", "sub/1", "~")}
+    bucket.objects |= strays
+    reader = Process(bucket, 2)
+    summary = await reader.take_over()
+    assert (summary.epoch, summary.gsn, summary.heads, summary.notes) == (2, 42, chain.heads, ())
+    assert list(await reader.layer.all_checkpoints(RED)) == [checkpoint]
+    for _ in range(20):
+        await reader.layer.append(chain.batch(RED, BLUE))
+        await reader.layer.pack()
+    await reader.layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",), forgot_seq=30))
+    assert bytes_of(await (await opened(bucket)).frames()) == bytes_of(await reader.frames())
+    assert strays.items() <= bucket.objects.items()
+
+
 async def test_as_many_packs_as_are_due_are_made_one_behind_the_other(
     bucket: MemoryBucket, monkeypatch: pytest.MonkeyPatch
 ):

@@ -213,10 +213,35 @@ async def test_a_folder_that_has_what_the_winner_in_the_cloud_lost_first_starts_
     mine.connect()
     mine.process()
     report = await mine.store.start()
-    assert (4, 4) in report.missing
+    assert report.missing == ((4, 4),)
     assert mine.store.head_of(RED).seq == 2
     await handed_out(mine.store)
     assert sorted(user for _, user in await joined(mine.store)) == ["10001", "10002", "11001", "11002"]
+
+
+@pytest.mark.parametrize("rotten", [(0,), (1,), (0, 1)])
+async def test_what_two_branches_share_last_is_put_back_into_the_cloud_by_the_one_that_loses(rotten: Sequence[int]):
+    """A wiped folder needs it there."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    for _ in range(2):
+        await mine.join(RED)
+        await mine.upload()
+    held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
+    for key in (held[k] for k in rotten):
+        bucket.objects[key] = bucket.objects[key][:-1] + b"?"
+    other = await Machine(bucket, "b").started()
+    await mine.join(RED)
+    await other.join(BLUE)
+    await other.upload()
+    mine.process()
+    report = await mine.store.start()
+    assert (report.leader, report.missing) == ("cloud", ())
+    assert not [note for note in report.notes if "in no layer" in note]
+    await handed_out(mine.store)
+    await mine.upload()
+    new = await Machine(bucket, "c").started()
+    assert sorted(user for _, user in await joined(new.store)) == ["10001", "10002", "10003", "11001"]
 
 
 @pytest.mark.parametrize("lives", [1, 2])
