@@ -11,7 +11,7 @@ read back; the two newest stay; one that cannot be read goes to quarantine. Bloc
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -183,6 +183,10 @@ class Checkpoints:
         self._note(header.guild)
         if header.forgot_seq:
             self._disk.sync_folder(path.parent)
+
+    def guilds(self) -> Collection[GuildId]:
+        """Those that there are any of, as far as this process knows."""
+        return self._places
 
     def places(self, guild: GuildId) -> Sequence[Place]:
         """Where a guild's checkpoints stand, by their names, newest first, as far as this process knows."""

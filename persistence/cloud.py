@@ -12,7 +12,7 @@ What lies in an object: ``cloud_bytes.py``; which segment counts for what: ``clo
 ``cloud_pieces.py`` and ``cloud_reading.py``; epochs, checkpoints, packs and the index have modules of their own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from ledger.errors import Stale, StorageError
@@ -149,6 +149,9 @@ class CloudLayer:
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._checkpoints.save(checkpoint)
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return self._checkpoints.guilds()
 
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return self._checkpoints.places(guild)

@@ -10,7 +10,7 @@ what was forgotten meanwhile. Readers heed the boundary as well.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Final
 
 from ledger.errors import Corrupt, StorageError
@@ -64,6 +64,10 @@ class CloudCheckpoints:
         if await self._boundary(guild) > place:
             await self._objects.delete(_key(CHECKPOINTS, guild, place))
         await self._clean(guild, header.forgot_seq)
+
+    def guilds(self) -> Collection[GuildId]:
+        """Those that there are any of, as of the last ``look`` or ``save``."""
+        return self._places
 
     def places(self, guild: GuildId) -> Sequence[Place]:
         """Where a guild's checkpoints stand, newest first, as of the last ``look`` or ``save``."""

@@ -163,7 +163,7 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
         if copy.seen.records:
             raise NothingThen("nothing was recorded by then")
         raise NothingThere("; ".join(("no record is there", *history.notes()[:_TOLD])))
-    for guild in sorted(copy.kept.guilds):
+    for guild in sorted({*copy.kept.guilds, *history.checkpoint_guilds()}):  # of some, it may be all that is left
         for checkpoint in reversed(await history.checkpoints(guild)):
             copy.keep(checkpoint)
     copy.set_out()
@@ -268,7 +268,7 @@ class _Copy:
             left_out=self._numbers["left_out"],
             epoch=self._term[0],
             lineage=self._term[1],
-            checkpoints=sum(len(self._checkpoints.places(guild)) for guild in self.kept.guilds),
+            checkpoints=sum(len(self._checkpoints.places(guild)) for guild in self._checkpoints.guilds()),
             reforgotten=self._numbers["reforgotten"],
             notes=reading.notes(),
         )

@@ -3,7 +3,7 @@
 Nothing here changes, locks or fences what it reads, so it works beside whoever writes there.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -53,6 +53,10 @@ class History(Protocol):
         """Every frame that can be read, in the order of gsn, checksums verified."""
         ...
 
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        """The guilds that there are checkpoints of."""
+        ...
+
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         """The guild's checkpoints that can be read, newest first; none that was written since ``open``."""
         ...
@@ -94,6 +98,9 @@ class FolderHistory:
         for spotted in Scan(self._disk, self._found.files):
             yield spotted.frame
 
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return [GuildId(name) for name in self._disk.folders(self._folder / "checkpoints")]
+
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         kept = kept_checkpoints(self._disk, self._folder / "checkpoints" / guild, guild)
         return [checkpoint for checkpoint in kept if checkpoint.header.gsn <= self._gsn]
@@ -129,6 +136,9 @@ class CloudHistory:
             for frame in chunk:
                 yield frame
         self._summary = await self._layer.summary()
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return self._layer.checkpoint_guilds()
 
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         return await self._layer.all_checkpoints(guild)

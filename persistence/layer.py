@@ -4,7 +4,7 @@ A layer stores frames and checkpoints; it numbers nothing and decides nothing. R
 contract suite (``tests/persistence/test_layer_contract.py``). What orders the layers is ``persistence/store.py``.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import msgspec
@@ -165,6 +165,10 @@ class Layer(Protocol):
 
         Those of before its ``forgot_seq`` go in any case.
         """
+        ...
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        """The guilds that there are checkpoints of, as far as this process knows."""
         ...
 
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:

@@ -9,7 +9,7 @@ data/marker        the folder's id (``persistence/marker.py``)
 
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -105,6 +105,9 @@ class LocalLayer:
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._offload(lambda: self._checkpoints.save(checkpoint))
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return self._checkpoints.guilds()
 
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return self._checkpoints.places(guild)

@@ -330,8 +330,8 @@ async def _summary_behind(seat: Seat, source: Seat) -> LayerSummary:
 
 
 async def _lend_checkpoints(seat: Seat, source: Seat) -> None:
-    """Where records are missing, checkpoints say where a chain goes on behind the hole."""
-    for guild in source.summary.heads:
+    """Where records are missing, checkpoints say where a chain goes on behind the hole, or stand for all of it."""
+    for guild in sorted({*source.summary.heads, *source.layer.checkpoint_guilds()}):
         if not (seat.healthy and source.readable):
             return
         lent: Sequence[Checkpoint] = ()

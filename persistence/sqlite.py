@@ -9,7 +9,7 @@ Here stands what the layer is asked, and how that leaves the event loop; the dat
 ``Database``, and rows, checkpoints, terms, schema, read model and lists have modules of their own.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
 
 from ledger.ids import GuildId
@@ -71,6 +71,9 @@ class SqliteLayer:
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._used()(lambda: self._database.save_checkpoint(checkpoint))
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return self._database.places
 
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return self._database.places.get(guild, ())

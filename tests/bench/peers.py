@@ -8,7 +8,7 @@ import os
 import sqlite3
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -121,6 +121,9 @@ class Sink(Layer):
 
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         pass
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return ()
 
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         del guild

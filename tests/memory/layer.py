@@ -5,7 +5,7 @@ what the world does. "Durable" means: in this object, whatever was opened or clo
 """
 
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import msgspec
 
@@ -151,6 +151,9 @@ class MemoryLayer:
         kept = [each for each in known if each.header.seq >= forgot_seq and _place_of(each) != place]
         kept = sorted([*kept, checkpoint], key=_place_of)
         self._checkpoints[checkpoint.header.guild] = kept[-KEPT:]
+
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return self._checkpoints
 
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return [_place_of(each) for each in reversed(self._checkpoints.get(guild, []))]

@@ -2,21 +2,27 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from ledger.errors import StorageError
 from persistence import cloud_packs, recovery
+from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
+from persistence.copying import copy_history
+from persistence.disk import RealDisk
 from persistence.frames import Frame
+from persistence.histories import CloudHistory
 from persistence.layer import Layer
 from persistence.local import LocalLayer
+from persistence.objects import Objects
 from persistence.offload import inline
 from persistence.store import StartReport
-from tests.memory.objects import MemoryBucket
+from tests.memory.objects import MemoryBucket, MemoryObjects
 from tests.persistence.forks import DATA, handed_out, joined
 from tests.persistence.holes import come_back, rot
-from tests.persistence.making import BLUE, RED
+from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
 from tests.persistence.simdisk import SimDisk
 from tests.persistence.test_put_back import Tending
 from tests.persistence.test_store_cloud import Machine
@@ -35,6 +41,10 @@ class LogMachine(Machine):
 
 async def bytes_in(layer: Layer) -> list[bytes]:
     return [frame.data async for frame in layer.frames_after(0)]
+
+
+def reader_of(objects: Objects) -> CloudLayer:
+    return CloudLayer(objects, inline, TestRandomness(), TestClock(), "reader")
 
 
 def cloud_of(machine: Machine) -> Layer:
@@ -271,6 +281,34 @@ async def test_a_wiped_folder_starts_from_a_cloud_in_which_records_beneath_an_in
         assert (await new.join(RED)).head.gsn > 4 * lives
         users = await new.users_of()
         await come_back(new.store)
+
+
+@pytest.mark.parametrize("older", [True, False])
+async def test_of_a_guild_whose_records_have_all_rotted_in_the_cloud_its_checkpoint_there_is_left(
+    tmp_path: Path, *, older: bool
+):
+    """For a folder that was wiped, and for a copy."""
+    bucket = MemoryBucket()
+    mine = Machine(bucket, "a")
+    lineage = (await mine.store.start()).lineage
+    for guild in (RED,) * older + (RED, BLUE):
+        await mine.join(guild)
+        await mine.upload()
+    head = mine.store.head_of(RED)
+    await cloud_of(mine).save_checkpoint(make_checkpoint(RED, head, lineage, (b"{}",)))
+    held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
+    bucket.objects[held[-2]] = bucket.objects[held[-2]][:-1] + b"?"
+    history = CloudHistory(MemoryObjects(bucket), inline, reader_of)
+    copied = await copy_history(history, RealDisk(), tmp_path, None, lambda _done, _of: None)
+    assert copied.checkpoints == 1
+    new = await LogMachine(bucket, "b").started()
+    opened = await new.store.open_guild(RED)
+    assert (opened.head, opened.checkpoint is not None) == (head, True)
+    new.seqs[RED] = head.seq
+    assert (await new.join(RED)).head.seq == head.seq + 1
+    await new.store.close()
+    for layer in new.near():
+        assert (await layer.open()).heads[RED].seq == head.seq + 1
 
 
 async def started_at_last(machine: Machine) -> StartReport:

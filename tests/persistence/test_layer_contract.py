@@ -293,6 +293,7 @@ async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
     found = await all_checkpoints(layer, RED)
     assert [checkpoint.header.seq for checkpoint in found] == [4, 3]
     assert found[0].pages == (b'{"page":3}', b"\n\x00other\n")
+    assert list(layer.checkpoint_guilds()) == [RED]
     assert list(await all_checkpoints(layer, BLUE)) == []
 
 

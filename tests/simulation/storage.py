@@ -82,6 +82,9 @@ class Connection:
     async def save_checkpoint(self, checkpoint: Checkpoint) -> None:
         await self._thread(lambda: at_once(self._database.save_checkpoint(checkpoint)))
 
+    def checkpoint_guilds(self) -> Collection[GuildId]:
+        return self._database.checkpoint_guilds()
+
     def checkpoint_places(self, guild: GuildId) -> Sequence[Place]:
         return self._database.checkpoint_places(guild)
 
