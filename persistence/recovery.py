@@ -59,7 +59,7 @@ async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[st
     said: list[str] = []
     for seat in _others(leader, seats):
         if seat.healthy and leader.readable:
-            said += await follow(seat, leader, salvage)
+            said += await _follow(seat, leader, seats, salvage)
     left = [seat for seat in seats if seat.healthy]
     second = None if leader.readable else await leader_of(left)
     return said if second is None else said + await heal(left, second, salvage)
@@ -95,7 +95,7 @@ async def _has_jumped(seat: Seat, shared: Seat) -> bool:
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Brings a seat that was broken up to date with the others, of which the first leads."""
     said = await _fill(seat, others, salvage)
-    return said + await follow(seat, others[0], salvage) if others else said
+    return said + await _follow(seat, others[0], [seat, *others], salvage) if others else said
 
 
 def newest(seats: Sequence[Seat]) -> Seat | None:
@@ -114,13 +114,16 @@ def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
     return heads
 
 
-async def follow(seat: Seat, leader: Seat, salvage: Salvage) -> list[str]:
-    """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way."""
+async def _follow(seat: Seat, leader: Seat, seats: Sequence[Seat], salvage: Salvage) -> list[str]:
+    """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way.
+
+    ``seats``: all of them; without the branch, they may have for one another what it stood in front of.
+    """
     said: list[str] = []
     shared = await _parting(seat, leader)
     if shared is not None:
         said += await _part(seat, leader, shared, salvage)
-        said += await _fill(leader, _others(leader, [seat]), salvage)  # the fork stood between them
+        said += await fill(seats, salvage)
     behind, ahead = sorted((seat, leader), key=_gsn_of)
     if behind.healthy and ahead.readable and behind.gsn < ahead.gsn:
         if not behind.trails:

@@ -254,6 +254,35 @@ async def test_what_two_branches_share_last_is_put_back_into_the_cloud_by_the_on
     assert sorted(user for _, user in await joined(new.store)) == ["10001", "10002", "10003", "11001"]
 
 
+async def test_what_two_branches_share_last_comes_back_into_every_layer_of_the_one_that_wins():
+    """It got a hole out of the cloud, which was mended when it did not look."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    for _ in range(2):
+        await mine.join(RED)
+        await mine.upload()
+    last = max(key for key in bucket.objects if b'"kind":"records"' in bucket.objects[key][:200])
+    bucket.objects[last] = bucket.objects[last][:-1] + b"?"
+    other = await LogMachine(bucket, "b").started()
+    await other.join(BLUE)  # which is never uploaded
+    mine.cut_off()
+    await mine.join(RED)
+    mine.connect()
+    mine.process()
+    await mine.started()
+    await mine.upload()
+    other.process()
+    report = await other.store.start()
+    assert (report.leader, report.missing) == ("log", ())
+    assert [each for each in report.notes if "LOST BRANCH" in each and "of cloud behind gsn 2" in each]
+    assert not [note for note in report.notes if "in no layer" in note]
+    await handed_out(other.store)
+    await other.upload()
+    assert sorted(user for _, user in await joined(other.store)) == ["10001", "10002", "10003", "11001"]
+    held = await bytes_in(other.near()[0])
+    assert await bytes_in(other.database) == await bytes_in(cloud_of(other)) == held
+
+
 @pytest.mark.parametrize("lives", [1, 2])
 @pytest.mark.parametrize("lost", [1, 2, 4])
 async def test_a_wiped_folder_starts_from_a_cloud_in_which_records_beneath_an_index_have_rotted(
