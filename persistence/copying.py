@@ -18,12 +18,12 @@ from ledger.errors import LedgerError
 from ledger.ids import GuildId
 from ledger.records import ContinuityBroken, Draft, InternalCause
 from persistence.anchors import CheckpointAnchors
-from persistence.chains import appends
+from persistence.chains import NO_HEAD, appends
 from persistence.checkpoints import Checkpoints
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.histories import History, Opening
-from persistence.layer import Checkpoint, Head
+from persistence.layer import Checkpoint, CheckpointHeader, Head
 from persistence.log import Log
 from persistence.numbering import Append, Numbering
 from persistence.quarantine import Quarantine
@@ -203,6 +203,7 @@ class _Copy:
         self._until = Until(None if cut is None else cut.until_ms)
         self._numbers = {"left_out": 0, "reforgotten": 0}
         self.seen, self.kept = Tally(), Tally()
+        self._reached: list[CheckpointHeader] = []
 
     def begin(self) -> None:
         self._log.open()
@@ -228,6 +229,7 @@ class _Copy:
             return
         header = msgspec.structs.replace(header, lineage=self._term[1])
         self._checkpoints.save(Checkpoint(header=header, pages=checkpoint.pages))
+        self._reached.append(header)
 
     def set_out(self) -> None:
         """Behind a cut, says in each guild that its history goes on from there, and whom it has to forget again.
@@ -237,7 +239,11 @@ class _Copy:
         cut = self.cut
         if cut is None:
             return
-        heads = self._log.open().heads
+        heads = dict(self._log.open().heads)
+        for header in self._reached:  # one may be all that is left of a guild's newest records
+            known = heads.get(header.guild, NO_HEAD)
+            if (header.epoch, header.seq) > (known.epoch, known.seq):
+                heads[header.guild] = header.head()
         numbering = Numbering(heads, self.kept.gsn, self._term[0], cut.now_ms)
         for guild, head in heads.items():
             drafts = [

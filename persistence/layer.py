@@ -48,6 +48,10 @@ class CheckpointHeader(msgspec.Struct, frozen=True, kw_only=True):
     format: int = CHECKPOINT_FORMAT
     release: str = ""
 
+    def head(self) -> Head:
+        """The guild's newest record then."""
+        return Head(seq=self.seq, epoch=self.epoch, gsn=self.gsn, digest=bytes.fromhex(self.digest))
+
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """A guild's state as pages of JSON (``ledger/state.py`` makes and reads them)."""

@@ -125,7 +125,7 @@ class _Opening:
         header, head = checkpoint.header, self.head
         if (header.epoch, header.seq) <= (head.epoch, head.seq):
             return
-        self.head = Head(seq=header.seq, epoch=header.epoch, gsn=header.gsn, digest=bytes.fromhex(header.digest))
+        self.head = header.head()
         lost = f"no layer holds seq {head.seq + 1} to {header.seq}"
         self.notes.append(f"HOLE: {lost}; the checkpoint at {header.seq} stands for them")
 

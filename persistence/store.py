@@ -169,10 +169,11 @@ class Store:
             # Others may have gone on from there, however far the branch of this folder leads.
             wanted = self._owed = leader.rank()
             self._acknowledged = min(self._acknowledged, leader.gsn)
+        holders = [seat for seat in self._seats if seat.healthy and seat.gsn >= self._acknowledged]
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
         notes += recovery.lacking(self._seats)
-        self._go_on_from(wanted)
+        self._go_on_from(wanted, holders)
         self._terms.began()
         self._in_doubt = False
         self._owed = (0, 0)
@@ -379,12 +380,16 @@ class Store:
             with seat.minding():
                 await seat.layer.close()
 
-    def _go_on_from(self, wanted: tuple[int, int]) -> None:
-        """Takes the heads of the healthy layers, if they hold all that was found and all that was acknowledged."""
+    def _go_on_from(self, wanted: tuple[int, int], holders: Sequence[Seat]) -> None:
+        """Takes the heads of the healthy layers, if they hold all that was found and all that was acknowledged.
+
+        ``holders``: the layers that held that; what one of them had of a branch that lost was kept for its facts.
+        """
         newest = recovery.newest(self._healthy())
         if newest is None:
             raise self._nobody()
-        if newest.rank() < wanted or newest.gsn < self._acknowledged:
+        is_lost = newest.gsn < self._acknowledged and not any(seat.healthy for seat in holders)
+        if newest.rank() < wanted or is_lost:
             raise StorageError(
                 f"{newest.name} ends at gsn {newest.gsn}; the layer with what is newer failed just now"
             )
@@ -426,7 +431,8 @@ class Store:
         await self._open(seat)
         if not seat.healthy:
             return
-        if seat.summary.epoch > self._terms.epoch or seat.gsn > self._gsn:
+        is_news = seat.summary.epoch > self._terms.epoch or seat.gsn > self._gsn
+        if is_news or (not others and seat.summary.heads != self._heads):
             self._in_doubt = True
             return
         if await recovery.completes(seat, others):

@@ -10,7 +10,7 @@ from ledger.errors import StorageError
 from persistence import cloud_packs, recovery
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
-from persistence.copying import copy_history
+from persistence.copying import Cut, copy_history
 from persistence.disk import RealDisk
 from persistence.frames import Frame
 from persistence.histories import CloudHistory
@@ -20,6 +20,7 @@ from persistence.objects import Objects
 from persistence.offload import inline
 from persistence.store import StartReport
 from tests.memory.objects import MemoryBucket, MemoryObjects
+from tests.memory.store import store_of
 from tests.persistence.forks import DATA, handed_out, joined
 from tests.persistence.holes import come_back, rot
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
@@ -327,9 +328,18 @@ async def test_of_a_guild_whose_records_have_all_rotted_in_the_cloud_its_checkpo
     await cloud_of(mine).save_checkpoint(make_checkpoint(RED, head, lineage, (b"{}",)))
     held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
     bucket.objects[held[-2]] = bucket.objects[held[-2]][:-1] + b"?"
-    history = CloudHistory(MemoryObjects(bucket), inline, reader_of)
-    copied = await copy_history(history, RealDisk(), tmp_path, None, lambda _done, _of: None)
-    assert copied.checkpoints == 1
+    cuts = (None, Cut(until_ms=2**60, lineage="cut", now_ms=TestClock().now_ms()))
+    for folder, cut in zip((tmp_path / "whole", tmp_path / "cut"), cuts, strict=True):
+        folder.mkdir()
+        history = CloudHistory(MemoryObjects(bucket), inline, reader_of)
+        copied = await copy_history(history, RealDisk(), folder, cut, lambda _done, _of: None)
+        assert copied.checkpoints == 1
+        store = store_of([LocalLayer(RealDisk(), folder, inline)], TestClock(), TestRandomness())
+        await store.start()
+        opened = await store.open_guild(RED)
+        assert opened.checkpoint is not None
+        assert (opened.checkpoint.header.seq, len(opened.lines)) == (head.seq, 0 if cut is None else 1)
+        await store.close()
     new = await LogMachine(bucket, "b").started()
     opened = await new.store.open_guild(RED)
     assert (opened.head, opened.checkpoint is not None) == (head, True)

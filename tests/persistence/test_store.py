@@ -693,6 +693,56 @@ async def test_a_layer_that_was_brought_back_knows_the_epoch_though_nothing_was_
     assert (await alone.start()).epoch == epoch + 1
 
 
+async def test_a_layer_that_comes_back_when_no_other_works_is_compared_with_what_was_believed():
+    """It knows a guild that the one which was read before had lost: nothing is given that guild's numbers again."""
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    store = store_of([log, database], TestClock(), TestRandomness())
+    await store.start()
+    await store.append([joins(RED, 0, 1)])
+    await store.append([joins(BLUE, 0, 2)])
+    database.lose(1, 1)
+    log.go_away(StorageError("away"))
+    store = store_of([log, database], TestClock(), TestRandomness())
+    assert (await store.start()).missing == ((1, 1),)
+    database.go_away(StorageError("away"))
+    with pytest.raises(StorageError):
+        await store.append([joins(BLUE, 1, 3)])
+    log.come_back()
+    await store.catch_up()
+    assert store.is_in_doubt()
+    await store.restart_epoch()
+    assert store.head_of(RED).seq == 1
+
+
+@pytest.mark.parametrize("salvageable", [True, False])
+async def test_a_process_goes_on_from_a_layer_that_comes_back_with_less_than_it_acknowledged(*, salvageable: bool):
+    """Its epoch is higher, and what the others have in place of that is kept for its facts."""
+    log, database, salvage = MemoryLayer("log"), MemoryLayer("database"), MemorySalvage()
+    await store_of([log, database], TestClock(), TestRandomness()).start()
+    log.go_away(StorageError("away"))
+    for _ in range(2):
+        store = store_of([log, database], TestClock(), TestRandomness(), salvage=salvage)
+        await store.start()
+    await store.append([joins(RED, 0, 1)])
+    log.come_back()
+    database.go_away(StorageError("away"))
+    store = store_of([log, database], TestClock(), TestRandomness(), salvage=salvage)
+    await store.start()
+    await store.append([joins(RED, 0, 2, 3)])
+    database.come_back()
+    assert not await store.catch_up()
+    if not salvageable:
+        log.go_away(StorageError("away"))
+        with pytest.raises(StorageError, match="ends at gsn 1"):
+            await store.restart_epoch()
+        return
+    await store.restart_epoch()
+    assert store.head_of(RED).seq == 1
+    (lot,) = salvage.pending()
+    kept = [record.key async for piece in salvage.pieces(lot) for record in piece.records]
+    assert kept == ["join/2/2", "join/3/3"]
+
+
 class Forgetful(MemoryLayer):
     """Takes checkpoints and has none when it is asked."""
 
