@@ -23,6 +23,12 @@ from persistence.scan import Scan, Survey, last_gsn, survey
 from persistence.spool import Spool
 
 
+class NameUnknown(Corrupt):
+    """Records can be read, and nothing beside them says which history they are of."""
+
+    hint = "start the bot once: it takes that from the database or the cloud, and mends the log; then try again"
+
+
 class Opening(msgspec.Struct, frozen=True, kw_only=True):
     """A history before its records are read: the newest term in it, and about how many records there are."""
 
@@ -44,6 +50,7 @@ class History(Protocol):
         """Looks what there is. ``scratch``: a folder where it may keep meanwhile what it has read.
 
         Raises:
+            NameUnknown: when nothing tells which history it is.
             NewerFormat: when a later release wrote it.
             StorageError: when it cannot be read.
         """
@@ -73,9 +80,11 @@ class History(Protocol):
 class FolderHistory:
     """What lies in a data folder, up to what was whole when it was read."""
 
-    def __init__(self, disk: Disk, folder: Path) -> None:
+    def __init__(self, disk: Disk, folder: Path, term: tuple[int, str] | None) -> None:
+        """``term``: its newest epoch and its lineage, from whoever wrote them down; None = as the files tell."""
         self._disk = disk
         self._folder = folder
+        self._term = term
         self._found = Survey(files=(), unreadable=())
         self._gsn = 0
 
@@ -87,12 +96,8 @@ class FolderHistory:
         del scratch
         self._found = survey(self._disk, self._folder / "log")
         self._gsn = last_gsn(self._disk, self._found)
-        headers = [file.header for file in self._found.files if file.header is not None]
-        return Opening(
-            epoch=max((header.epoch for header in headers), default=0),
-            lineage=headers[-1].lineage if headers else "",
-            records=self._gsn,
-        )
+        epoch, lineage = self._term or self._told_term()
+        return Opening(epoch=epoch, lineage=lineage, records=self._gsn)
 
     async def frames(self) -> AsyncIterator[Frame]:
         for spotted in Scan(self._disk, self._found.files):
@@ -104,6 +109,22 @@ class FolderHistory:
     async def checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         kept = kept_checkpoints(self._disk, self._folder / "checkpoints" / guild, guild)
         return [checkpoint for checkpoint in kept if checkpoint.header.gsn <= self._gsn]
+
+    def _told_term(self) -> tuple[int, str]:
+        """By the first lines of the log's files; where none can be read, by checkpoints.
+
+        Raises:
+            NameUnknown: when those cannot, either: a copy would be taken for any history.
+        """
+        terms = [(file.header.epoch, file.header.lineage) for file in self._found.files if file.header is not None]
+        if not terms:
+            lists = [
+                kept_checkpoints(self._disk, self._folder / "checkpoints" / g, g) for g in self.checkpoint_guilds()
+            ]
+            terms = [(each.header.epoch, each.header.lineage) for kept in lists for each in kept]
+        if not terms and self._gsn:
+            raise NameUnknown(str(self._folder / "log"), "no first line can be read, nor a checkpoint")
+        return max(terms, default=(0, ""))
 
     def notes(self) -> tuple[str, ...]:
         """What is missing shows in the copy."""

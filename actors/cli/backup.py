@@ -40,7 +40,7 @@ def back_up(tools: Tools, data: Path, database: Path, to: Path | None) -> int:
     folder = to or Path(f"inviteledger-backup-{compact(now_ms)}")
     with becoming_whole(disk, folder, "inviteledger backup") as place:
         with progress(tools.err, "copying") as advance:
-            copied = asyncio.run(copy_history(FolderHistory(disk, data), disk, place, None, advance))
+            copied = asyncio.run(copy_history(FolderHistory(disk, data, None), disk, place, None, advance))
         write_note(disk, place, _note(copied, now_ms))
     with printing(tools.out):
         say = Say("backup", tools.out)

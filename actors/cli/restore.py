@@ -55,7 +55,8 @@ async def restore_backup(tools: Tools, backup: Path, wish: Wish) -> int:
     try:
         note = read_note(tools.disk, backup)
         with becoming_whole(tools.disk, wish.to, "inviteledger restore") as place:
-            copied = await _copy(tools, FolderHistory(tools.disk, backup), place, wish)
+            history = FolderHistory(tools.disk, backup, (note.epoch, note.lineage))
+            copied = await _copy(tools, history, place, wish)
             if copied.source != note.contents:
                 told = f"{sum_of(copied.source)} can be read of {sum_of(note.contents)}"
                 raise SourceDamaged(f"{backup} is damaged: {told}")

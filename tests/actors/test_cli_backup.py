@@ -40,12 +40,13 @@ from persistence.checkpoints import unpack
 from persistence.copying import CopyDiffers, NothingThen, copy_history
 from persistence.disk import RealDisk, RealHandle
 from persistence.frames import Frame
-from persistence.histories import FolderHistory
+from persistence.histories import FolderHistory, NameUnknown
 from persistence.layer import Head
 from persistence.local import LocalLayer, hold_folder
 from persistence.marker import folder_id
 from persistence.offload import inline
 from persistence.reading import read_log
+from persistence.scan import survey
 from persistence.sealed import seal_line
 from persistence.sqlite import SqliteLayer
 from persistence.store import StartReport
@@ -88,6 +89,11 @@ def heads_in(data: Path) -> dict[GuildId, Head]:
     for _ in reading:
         pass
     return reading.chains.heads
+
+
+def terms_in(data: Path) -> set[tuple[int, str]]:
+    headers = [file.header for file in survey(RealDisk(), data / "log").files]
+    return {(header.epoch, header.lineage) for header in headers if header is not None}
 
 
 def tree(folder: Path) -> dict[Path, bytes]:
@@ -393,6 +399,23 @@ def write_little(data: Path) -> list[Frame]:
     return frames
 
 
+@pytest.mark.parametrize("checkpoint", [True, False])
+def test_where_no_file_tells_its_history_a_checkpoint_does_or_no_backup_is_made(tmp_path: Path, *, checkpoint: bool):
+    frames = write_little(tmp_path / "data")
+    if checkpoint:
+        keep_checkpoint(tmp_path / "data", frames, 1)
+    (path,) = (tmp_path / "data" / "log").iterdir()
+    path.write_bytes(path.read_bytes().replace(b"lineage", b"lineago", 1))
+    if checkpoint:
+        back(tmp_path / "data", tmp_path / "kept")
+        assert terms_in(tmp_path / "kept") == {(1, "lineage")}
+        assert heads_in(tmp_path / "kept")[GuildId("1")].seq == len(frames)
+        return
+    with pytest.raises(NameUnknown, match="no first line can be read, nor a checkpoint"):
+        back(tmp_path / "data", tmp_path / "kept")
+    assert not (tmp_path / "kept").exists()
+
+
 @pytest.mark.parametrize("kind", ["backup.json", "*.ckpt", "*.jsonl"])
 def test_a_backup_damaged_at_any_byte_is_refused_or_gives_all_that_it_held(tmp_path: Path, kind: str):
     frames = write_little(tmp_path / "data")
@@ -455,6 +478,7 @@ def is_refused(folder: Path, heads: dict[GuildId, Head]) -> bool:
         assert not new.exists()
         return True
     assert heads_in(new) == heads
+    assert terms_in(new) == {(1, "lineage")}
     shutil.rmtree(new)
     return False
 
@@ -541,7 +565,9 @@ async def interrupted(data: Path, to: Path) -> None:
     task = asyncio.current_task()
     assert task is not None
     with becoming_whole(RealDisk(), to, "a test") as place:
-        await copy_history(FolderHistory(RealDisk(), data), RealDisk(), place, None, lambda _done, _of: task.cancel())
+        await copy_history(
+            FolderHistory(RealDisk(), data, None), RealDisk(), place, None, lambda _done, _of: task.cancel()
+        )
 
 
 def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path):
