@@ -280,26 +280,32 @@ class CloudLayer:
         """Those of the frames that are not there yet.
 
         Raises:
-            StorageError: when there are others in their place.
+            StorageError: when there are others in their place; or they cannot be read, nor mended.
         """
         there = [frame for frame in frames if frame.record.gsn <= self._reader.layout.gsn]
-        if there:
-            await self._compare(there)
+        if there and await self._lacks(there):
+            await self.fill(there)  # a segment whose answer was lost, and that was damaged before it was read
+            if gsn := await self._lacks(there):
+                raise StorageError(f"the cloud cannot give gsn {gsn}")
         return frames[len(there) :]
 
     def _missing_of(self, frames: Sequence[Frame]) -> list[Frame]:
         missing = self._reader.layout.missing()
         return [frame for frame in frames if any(a <= frame.record.gsn <= b for a, b in missing)]
 
-    async def _compare(self, frames: Sequence[Frame]) -> None:
+    async def _lacks(self, frames: Sequence[Frame]) -> int:
+        """The first gsn of these frames that cannot be read; 0 = all can.
+
+        Raises:
+            StorageError: when there are others in their place.
+        """
         wanted = {frame.record.gsn: frame.data for frame in frames}
         async for frame in self.frames_after(frames[0].record.gsn - 1):
             if wanted.pop(frame.record.gsn, frame.data) != frame.data:
                 raise StorageError(f"the cloud holds another record at gsn {frame.record.gsn}")
             if frame.record.gsn >= frames[-1].record.gsn:
                 break
-        if wanted:
-            raise StorageError(f"the cloud cannot give gsn {min(wanted)}")
+        return min(wanted, default=0)
 
     def _stale(self) -> Stale:
         return Stale(f"another process has epoch {self._epoch} in the cloud, or a higher one")

@@ -171,6 +171,22 @@ async def test_a_segment_whose_answer_was_lost_is_not_written_twice(bucket: Memo
     assert (await Process(bucket, 2).layer.open()).heads == chain.heads
 
 
+@pytest.mark.parametrize("at", [0, -1], ids=["header", "records"])
+async def test_a_segment_whose_answer_was_lost_and_that_was_damaged_then_is_mended(bucket: MemoryBucket, at: int):
+    """Whoever uploads it reads it as one of others, and nobody else looks at what is newer than what was confirmed."""
+    chain = Chain()
+    process = await filled(bucket, chain, 1)
+    batch = chain.batch(RED, BLUE)
+    process.lose_answers()
+    with pytest.raises(Unreachable):
+        await process.layer.append(batch)
+    process.answer_again()
+    flip(bucket, max(packs_of(bucket, "seg/")), at)
+    await process.layer.append([*batch, *chain.batch(RED)])
+    assert [frame.record.gsn for frame in await process.frames()] == [1, 2, 3, 4, 5]
+    assert (await Process(bucket, 2).layer.open()).heads == chain.heads
+
+
 async def test_a_write_that_lands_when_it_was_given_up_long_ago_is_known_for_ones_own(bucket: MemoryBucket):
     chain = Chain()
     process = await filled(bucket, chain, 1)
