@@ -41,6 +41,7 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/recovery.py:_feed#4": HOLES,
     "persistence/recovery.py:_feed#5": HOLES,
     "persistence/recovery.py:_summary_behind": HOLES,
+    "persistence/recovery.py:_follow#3": HOLES,
     "persistence/recovery.py:_keep_replaced#2": HOLES,
     "persistence/recovery.py:_replaced#2": HOLES,
     "persistence/recovery.py:completes": HOLES,
