@@ -253,9 +253,10 @@ class _Copy:
             broken = ContinuityBroken(reason="restored", at_us=cut.now_ms * 1_000)
             drafts.append(Draft(event=broken, cause=RESTORE, key=f"restored/{cut.lineage}"))
             numbering.take(Append(guild=guild, base_seq=head.seq, drafts=tuple(drafts)))
-        self._log.begin(*self._term)
-        self._log.append(numbering.frames)
-        self.kept.take(numbering.frames)
+        if numbering.frames:  # else all that was kept stands on no chain
+            self._log.begin(*self._term)
+            self._log.append(numbering.frames)
+            self.kept.take(numbering.frames)
         self._log.close()
 
     def read_back(self) -> Copied:

@@ -56,10 +56,7 @@ async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[st
     Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet may
     not go on beside one that was, with a hole that nobody knows of, nor a cloud with a branch that nobody saw.
     """
-    said: list[str] = []
-    for seat in _others(leader, seats):
-        if seat.healthy and leader.readable:
-            said += await _follow(seat, leader, seats, salvage)
+    said = await _follow([seat for seat in _others(leader, seats) if seat.healthy], leader, salvage)
     left = [seat for seat in seats if seat.healthy]
     second = None if leader.readable else await leader_of(left)
     return said if second is None else said + await heal(left, second, salvage)
@@ -95,7 +92,7 @@ async def _has_jumped(seat: Seat, shared: Seat) -> bool:
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Brings a seat that was broken up to date with the others, of which the first leads."""
     said = await _fill(seat, others, salvage)
-    return said + await _follow(seat, others[0], [seat, *others], salvage) if others else said
+    return said + await _follow([seat], others[0], salvage) if others else said
 
 
 def newest(seats: Sequence[Seat]) -> Seat | None:
@@ -114,23 +111,36 @@ def merged_heads(seats: Sequence[Seat]) -> dict[GuildId, Head]:
     return heads
 
 
-async def _follow(seat: Seat, leader: Seat, seats: Sequence[Seat], salvage: Salvage) -> list[str]:
-    """Makes a seat equal to the leader: its branch set aside, what it misses fed. Either may break on the way.
+async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
+    """Makes seats equal to the leader: branches set aside, then what they miss fed. Any may break on the way.
 
-    ``seats``: all of them; without the branch, they may have for one another what it stood in front of.
+    Without the branches, all of them may have for one another what these stood in front of.
     """
     said: list[str] = []
-    shared = await _parting(seat, leader)
-    if shared is not None:
-        said += await _part(seat, leader, shared, salvage)
-        said += await fill(seats, salvage)
-    behind, ahead = sorted((seat, leader), key=_gsn_of)
-    if behind.healthy and ahead.readable and behind.gsn < ahead.gsn:
-        if not behind.trails:
-            said.append(await _feed(behind, ahead))
-        elif _is_all_missing(ahead, behind.gsn):
-            behind.do_without(ahead.gsn)  # nobody would ever give it that
+    forks: dict[Seat, int] = {}
+    for seat in seats:
+        shared = await _parting(seat, leader)
+        if shared is not None:
+            forks[seat] = shared
+            said += await _part(seat, leader, shared, salvage)
+    if forks:
+        await _part_with_checkpoints([seat for seat in seats if seat not in forks], min(forks.values()))
+        said += await fill([leader, *seats], salvage)
+    for seat in seats:
+        said += await _catch_up(seat, leader)
     return said
+
+
+async def _catch_up(seat: Seat, leader: Seat) -> list[str]:
+    """Feeds whichever of two that do not differ is behind; a layer that trails is fed later."""
+    behind, ahead = sorted((seat, leader), key=_gsn_of)
+    if not behind.healthy or not ahead.readable or behind.gsn >= ahead.gsn:
+        return []
+    if not behind.trails:
+        return [await _feed(behind, ahead)]
+    if _is_all_missing(ahead, behind.gsn):
+        behind.do_without(ahead.gsn)  # nobody would ever give it that
+    return []
 
 
 def _gsn_of(seat: Seat) -> int:
@@ -261,6 +271,14 @@ async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage) -> list
     await seat.set_aside(shared, salvage)
     text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {shared} differ from those of {leader.name}"
     return [f"{text}, which has the higher epoch; they are kept in quarantine, and their facts are recorded anew"]
+
+
+async def _part_with_checkpoints(seats: Sequence[Seat], shared: int) -> None:
+    """Parts those that had lost a branch's records before from its checkpoints, which would stand for them."""
+    for seat in seats:
+        if seat.healthy and seat.gsn <= shared:
+            with seat.minding():
+                seat.learn(await seat.layer.set_aside(shared))
 
 
 class _Fork(msgspec.Struct, frozen=True):

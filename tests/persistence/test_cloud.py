@@ -173,7 +173,7 @@ async def test_a_segment_whose_answer_was_lost_is_not_written_twice(bucket: Memo
 
 @pytest.mark.parametrize("at", [0, -1], ids=["header", "records"])
 async def test_a_segment_whose_answer_was_lost_and_that_was_damaged_then_is_mended(bucket: MemoryBucket, at: int):
-    """Whoever uploads it reads it as one of others, and nobody else looks at what is newer than what was confirmed."""
+    """Nobody but the uploader looks at what is newer than what was confirmed."""
     chain = Chain()
     process = await filled(bucket, chain, 1)
     batch = chain.batch(RED, BLUE)

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from ledger.errors import StorageError
+from ledger.evolve import evolve
+from ledger.ids import GuildId
+from ledger.records import JoinRecorded
+from ledger.state import GuildState, pages_of
 from persistence import cloud_packs, recovery
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
@@ -42,6 +46,13 @@ class LogMachine(Machine):
 
 async def bytes_in(layer: Layer) -> list[bytes]:
     return [frame.data async for frame in layer.frames_after(0)]
+
+
+async def state_of(machine: Machine, guild: GuildId) -> GuildState:
+    state = GuildState(guild=guild)
+    for record in (await machine.store.open_guild(guild)).tail():
+        state = evolve(state, record)
+    return state
 
 
 def reader_of(objects: Objects) -> CloudLayer:
@@ -284,6 +295,33 @@ async def test_what_two_branches_share_last_comes_back_into_every_layer_of_the_o
     assert await bytes_in(other.database) == await bytes_in(cloud_of(other)) == held
 
 
+@pytest.mark.parametrize("gone", [True, False])
+async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_were_gone_before(*, gone: bool):
+    """It would stand for them, and what is recorded anew out of the branch would be no news."""
+    bucket = MemoryBucket()
+    mine = await LogMachine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    mine.cut_off()
+    await mine.join(BLUE)
+    await mine.store.save_checkpoint(BLUE, mine.store.head_of(BLUE), tuple(pages_of(await state_of(mine, BLUE))))
+    await mine.store.close()
+    other = await Machine(bucket, "b").started()
+    await other.join(RED)
+    await other.upload()
+    if gone:
+        for name in mine.disk.names(DATA / "log"):
+            mine.disk.remove(DATA / "log" / name)
+    mine.connect()
+    mine.process()
+    await mine.started()
+    await handed_out(mine.store)
+    await mine.upload()
+    opened = await mine.store.open_guild(BLUE)
+    assert [record.event.user for record in opened.tail() if isinstance(record.event, JoinRecorded)] == ["10002"]
+    assert opened.checkpoint is None
+
+
 @pytest.mark.parametrize("lives", [1, 2])
 @pytest.mark.parametrize("lost", [1, 2, 4])
 async def test_a_wiped_folder_starts_from_a_cloud_in_which_records_beneath_an_index_have_rotted(
@@ -348,6 +386,21 @@ async def test_of_a_guild_whose_records_have_all_rotted_in_the_cloud_its_checkpo
     await new.store.close()
     for layer in new.near():
         assert (await layer.open()).heads[RED].seq == head.seq + 1
+
+
+async def test_what_stands_on_no_chain_is_copied_also_into_a_cut(tmp_path: Path):
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    for _ in range(3):
+        await mine.join(RED)
+        await mine.upload()
+    first = min(key for key in bucket.objects if b'"kind":"records"' in bucket.objects[key][:200])
+    bucket.objects[first] = bucket.objects[first][:-1] + b"?"
+    cut = Cut(until_ms=2**60, lineage="cut", now_ms=TestClock().now_ms())
+    history = CloudHistory(MemoryObjects(bucket), inline, reader_of)
+    copied = await copy_history(history, RealDisk(), tmp_path, cut, lambda _done, _of: None)
+    assert (copied.contents.records, copied.lineage) == (2, "cut")
+    assert any("on no chain" in note for note in copied.notes)
 
 
 async def started_at_last(machine: Machine) -> StartReport:
