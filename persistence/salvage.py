@@ -134,9 +134,7 @@ class FileSalvage:
     async def open(self) -> tuple[str, ...]:
         if self._opened:
             return ()
-        said = await self._offload(self._find)
-        self._opened = True
-        return said
+        return await self._offload(self._find)
 
     async def keep(self, frames: AsyncIterator[Frame]) -> None:
         draft = _Draft(self._disk, self._folder)
@@ -179,6 +177,7 @@ class FileSalvage:
             files = self._disk.names(self._folder)
         except StorageError as error:
             return (f"salvage/ waits for the next start: {error}",)
+        self._opened = True
         said: list[str] = []
         for file in files:
             if not file.endswith(_SUFFIX):

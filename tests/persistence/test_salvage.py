@@ -131,6 +131,10 @@ async def test_a_folder_that_cannot_be_listed_is_said_and_holds_nobody_up(tmp_pa
     assert keeper.pending() == ()
     with pytest.raises(StorageError, match="make folder"):
         await keeper.keep(stream(Chain().batch(RED)))
+    place.unlink()
+    await FileSalvage(RealDisk(), tmp_path, inline).keep(stream(Chain().batch(RED)))
+    assert await keeper.open() == ()
+    assert [guild for _, guild in keeper.pending()] == [RED]
 
 
 async def test_a_long_file_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch):
