@@ -38,7 +38,7 @@ class Packer:
     def is_due(self) -> bool:
         """Whether there is enough to pack, or an index to be renewed."""
         layout = self._reader.layout
-        if self._reader.has_shut_out:
+        if self._reader.must_index:
             return True
         loose = sum(stretch.size for stretch in _tail(layout) if not stretch.packed)
         return layout.k - self._reader.indexed >= PACK_SEGMENTS or loose >= PACK_BYTES
@@ -120,7 +120,7 @@ class Packer:
             raise StorageError("the cloud has no longer what was written into it: no index is made of that")
         await self._objects.put(key, data)  # there may be one: damaged, or of before the newest pack
         await self._read_back(key, data)
-        self._reader.indexed, self._reader.has_shut_out = layout.k, False
+        self._reader.indexed, self._reader.must_index = layout.k, False
         for k in [k async for k in numbers(self._objects, INDEXES)][:-KEPT_INDEXES]:
             await self._objects.delete(index_key(k))
 

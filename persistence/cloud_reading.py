@@ -47,8 +47,8 @@ class CloudReader:
 
     ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index;
     ``was_put_back``: whether what was known was found to be gone; whoever has seen to that begins anew.
-    ``has_shut_out``: whether segments that do not count were met behind the last index that was written: one of what
-    they were may lie there, and be the newer one.
+    ``must_index``: whether the index that was written last is not enough: segments that do not count were met behind
+    it (one of what they were may lie there, and be the newer one), or the segment that it ends with is gone.
     """
 
     def __init__(self, objects: Objects, offload: Offload, checkpoints: CloudCheckpoints) -> None:
@@ -57,7 +57,7 @@ class CloudReader:
         self._checkpoints = checkpoints
         self._notes: list[str] = []
         self._scrubbed_k: int | None = None
-        self.was_put_back = self.has_shut_out = False
+        self.was_put_back = self.must_index = False
         self.forget()
 
     # What is there
@@ -283,7 +283,7 @@ class CloudReader:
             return
         before, previous = layout.k, layout.digest
         if not layout.take(header, digest, len(data or b"")):
-            self.has_shut_out = True
+            self.must_index = True
             self._notes.append(f"{key} {SHUT_OUT}: {_why_not(layout, header)}")
         else:
             if previous and header.previous not in ("", previous):
@@ -297,6 +297,7 @@ class CloudReader:
 
     async def _scrub_segment(self, k: int) -> None:
         data = await self._objects.get(segment_key(k))
+        self.must_index = self.must_index or (data is None and k == self.indexed)
         try:
             _, _, why = await self._offload(partial(look_at, data, k))
         except Corrupt as error:

@@ -656,6 +656,23 @@ async def test_a_scrub_finds_what_was_damaged_since_it_was_read(bucket: MemoryBu
 
 
 @pytest.mark.usefixtures("small_packs")
+@pytest.mark.usefixtures("small_packs")
+async def test_where_the_segment_that_an_index_ends_with_is_gone_another_index_is_made(bucket: MemoryBucket):
+    """Nobody believes that one any more, and the packs that only it tells of would be lost to whoever comes."""
+    chain = Chain()
+    process = await packed(bucket, chain, 21)
+    frames = bytes_of(await process.frames())
+    assert await process.layer.is_as_left()
+    for k in range(2, 19):
+        del bucket.objects[segment_key(k)]
+    assert bytes_of(await (await opened(bucket)).frames()) != frames
+    assert not await process.layer.pack(), "nobody has looked yet"
+    await process.layer.scrub(0.0, 1.0)
+    assert await process.layer.pack()
+    assert bytes_of(await (await opened(bucket)).frames()) == frames
+    assert not await process.layer.pack()
+
+
 async def test_a_scrub_goes_round_from_where_it_is_told_to_begin(bucket: MemoryBucket):
     process = await packed(bucket, Chain(), 9)
     for expected in ([6, 7, 8], [9, 10], [1, 2, 3]):
