@@ -182,8 +182,8 @@ class CloudLayer:
     async def is_as_left(self) -> bool:
         return await self._reader.is_as_left()
 
-    async def is_claimed(self, epoch: int) -> bool:
-        return await self._epochs.is_claimed(epoch)
+    async def has_claimed(self, epoch: int) -> bool:
+        return await self._epochs.has_claimed(epoch)
 
     async def scrub(self, begin: float, share: float) -> None:
         await self._reader.scrub(begin, share)

@@ -25,6 +25,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
 
 
+def writer_of(body: bytes) -> str:
+    """Who claimed an epoch, by its object; "" where that was damaged."""
+    try:
+        return msgspec.json.decode(body, type=Claim).writer
+    except ValueError:
+        return ""
+
+
 def epoch_key(epoch: int) -> str:
     """Where an epoch's claim lies."""
     return f"{EPOCHS}{epoch:010d}"
@@ -58,9 +66,10 @@ class CloudEpochs:
         self._highest = max(there, default=0)
         return self._highest
 
-    async def is_claimed(self, epoch: int) -> bool:
-        """Whether anybody has claimed it."""
-        return await self._objects.get(epoch_key(epoch)) is not None
+    async def has_claimed(self, epoch: int) -> bool:
+        """Whether this folder has claimed it, in this life or an earlier one; one that was damaged counts."""
+        body = await self._objects.get(epoch_key(epoch))
+        return body is not None and writer_of(body) in ("", self._writer)
 
     async def _from(self, epoch: int) -> set[int]:
         return {number async for number in numbers(self._objects, EPOCHS, max(0, epoch - 1))}

@@ -39,9 +39,10 @@ class Following:
     ``alone``: held by whoever writes to it: the uploader, or the store while it takes an epoch.
     """
 
-    def __init__(self, layer: FencedLayer) -> None:
+    def __init__(self, layer: FencedLayer, *, promised: bool) -> None:
+        """``promised``: what is acknowledged is there (LEDGER_ACK names it)."""
         self.layer = layer
-        self.seat = Seat(layer, trails=True)
+        self.seat = Seat(layer, trails=True, promised=promised)
         self.fenced = False
         self._is_doubted = False
         self.alone = asyncio.Lock()

@@ -233,8 +233,8 @@ class FencedLayer(Layer, Protocol):
         """Whether it still has what was written since this was last asked; where not, ``open`` reads all anew."""
         ...
 
-    async def is_claimed(self, epoch: int) -> bool:
-        """Whether a process has claimed an epoch there: one that was taken while it was away is no one's."""
+    async def has_claimed(self, epoch: int) -> bool:
+        """Whether this folder has claimed an epoch there: one that it took while the layer was away it has not."""
         ...
 
     async def scrub(self, begin: float, share: float) -> None:

@@ -11,7 +11,7 @@ loses time and nothing else.
 import msgspec
 
 from persistence.cloud_bytes import numbers
-from persistence.cloud_epochs import EPOCHS, epoch_key
+from persistence.cloud_epochs import EPOCHS, epoch_key, writer_of
 from persistence.objects import Objects
 
 
@@ -25,10 +25,6 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
     writer: str
     pulse: str
     gone: bool
-
-
-class _Claim(msgspec.Struct, frozen=True):
-    writer: str
 
 
 class Presence:
@@ -47,7 +43,7 @@ class Presence:
         pulse = await self._objects.get(_pulse(epoch))
         return Holder(
             epoch=epoch,
-            writer=_writer_of(body),
+            writer=writer_of(body),  # damaged, it is nobody known, who is waited for while there is a pulse
             pulse=(pulse or b"").decode(errors="replace"),
             gone=await self._objects.get(_goodbye(epoch)) is not None,
         )
@@ -76,14 +72,6 @@ class Presence:
         async for _ in self._objects.keys(_standby(epoch)):
             return True
         return False
-
-
-def _writer_of(body: bytes) -> str:
-    """Empty where it was damaged: then it is nobody known, who is waited for while there is a pulse."""
-    try:
-        return msgspec.json.decode(body, type=_Claim).writer
-    except ValueError:
-        return ""
 
 
 def _pulse(epoch: int) -> str:

@@ -2,10 +2,12 @@
 
 Rules: holes are filled first, from whoever has the records; then the layer with the highest (epoch, gsn) leads, but
 of two branches with one epoch that of the layer which trails: many processes reach it, so others may have gone on
-there. So they may where the other's epoch jumped ahead of what could not be read (``UNREAD_EPOCHS``) and was never
-claimed there. A branch that differs from the leader's is set aside in quarantine, never deleted, and said loudly;
-then whoever is behind is fed the identical bytes, but for a layer that trails: it gets them in its own time. A layer
-that fails on the way is broken, asked nothing more, decides nothing, and the others go on. No clock decides.
+there. So they may where the other's epoch was never claimed there, and jumped ahead of what could not be read
+(``UNREAD_EPOCHS``); or where an acknowledgement speaks for that layer: then the other's has none, and what has one
+must not come to lie in a folder alone. A branch that differs from the leader's is set aside in quarantine, never
+deleted, and said loudly; then whoever is behind is fed the identical bytes, but for a layer that trails: it gets them
+in its own time. A layer that fails on the way is broken, asked nothing more, decides nothing, and the others go on.
+No clock decides.
 
 Where nobody could fill a hole for a while, guilds began anew in its place. What it held then, and what lies behind it
 on no chain, is kept for its facts like any branch that lost, before the hole is filled.
@@ -68,7 +70,7 @@ async def leader_of(seats: Sequence[Seat]) -> Seat | None:
     for seat in seats:
         if leader is None or seat is leader or not (seat.trails and seat.readable):
             continue
-        if seat.epoch() != leader.epoch() and not await _has_jumped(leader, seat):
+        if seat.epoch() != leader.epoch() and not await _is_apart(leader, seat):
             continue
         shared = await _parting(seat, leader)
         if not leader.readable:
@@ -78,14 +80,16 @@ async def leader_of(seats: Sequence[Seat]) -> Seat | None:
     return leader
 
 
-async def _has_jumped(seat: Seat, shared: Seat) -> bool:
-    """Whether a seat's epoch only says that something could not be read when it was taken, without the layer that
-    many processes share, which has not heard of it; where that cannot be told, it does not.
+async def _is_apart(seat: Seat, shared: Seat) -> bool:
+    """Whether a seat's epoch counts for nothing beside the layer that many processes share: it was taken without it,
+    and nothing was promised under it, or it says no more than that something could not be read then.
+
+    Where it cannot be told, it is not.
     """
-    if seat.epoch() - shared.epoch() < UNREAD_EPOCHS // 2:  # others may have had lives since
-        return False
-    with shared.minding():
-        return not await cast("FencedLayer", shared.layer).is_claimed(seat.epoch())
+    jumped = seat.epoch() - shared.epoch() >= UNREAD_EPOCHS // 2  # others may have had lives since
+    if jumped or shared.promised:
+        with shared.minding():
+            return not await cast("FencedLayer", shared.layer).has_claimed(seat.epoch())
     return False
 
 

@@ -20,12 +20,14 @@ class Seat:
     """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened.
 
     ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
-    in each batch and may lag; what it lacks is given to it beside the others' work. ``known``: it told what it holds.
+    in each batch and may lag; what it lacks is given to it beside the others' work. ``promised``: one that
+    trails, and holds whatever was acknowledged all the same. ``known``: it told what it holds.
     """
 
-    def __init__(self, layer: Layer, *, trails: bool = False) -> None:
+    def __init__(self, layer: Layer, *, trails: bool = False, promised: bool = False) -> None:
         self.layer = layer
         self.trails = trails
+        self.promised = promised
         self.gsn = 0
         self.fed = 0
         self.openings = 0

@@ -109,7 +109,7 @@ class Store:
         self._named = named
         self.salvage = salvage
         self._near = tuple(Seat(layer) for layer in layers)
-        self.following = None if cloud is None else Following(cloud)
+        self.following = None if cloud is None else Following(cloud, promised=cloud.name in named)
         self._seats = self._near if self.following is None else (*self._near, self.following.seat)
         self._terms = Terms(self._near, self.following, randomness, may_begin_anew=may_begin_anew)
         self._clock = clock

@@ -54,7 +54,7 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/seats.py:Seat.keep": HOLES,
     "persistence/store.py:Store._bring_back#2": HOLES,
     "persistence/rehydration.py:_Opening._leads#2": "damaged frames: tests/persistence/test_rehydration.py",
-    "persistence/recovery.py:_has_jumped": JUMPED,
+    "persistence/recovery.py:_is_apart": JUMPED,
     "persistence/recovery.py:leader_of#1": JUMPED,
     "persistence/recovery.py:leader_of#3": "a layer fails while they are compared: tests/persistence/test_store.py",
     "actors/uploader.py:Uploader.flush": FLUSH,

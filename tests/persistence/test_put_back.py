@@ -183,6 +183,39 @@ async def test_an_epoch_that_jumped_ahead_of_what_could_not_be_read_beats_nobody
     assert (await mine.users_of())[:16] == await other.users_of()
 
 
+class Promising(Tending):
+    """What it acknowledges is in the cloud."""
+
+    named = frozenset({"log", "database", "cloud"})
+
+
+@pytest.mark.parametrize("machine", [Promising, Tending])
+async def test_what_was_promised_in_the_cloud_stays_there_when_a_folder_that_went_on_without_comes_back(
+    machine: type[Tending],
+):
+    """It took more epochs than the one that has the cloud, and some of the same numbers, and claimed none of them."""
+    bucket = MemoryBucket()
+    mine = machine(bucket, "a")
+    await mine.lives(1)
+    mine.cut_off()
+    for _ in range(3):
+        mine.process()
+        await mine.started()
+        await mine.join(RED)
+    other = machine(bucket, "b")
+    for _ in range(2):
+        other.process()
+        await other.lives(1)
+    assert mine.store.epoch > other.store.epoch
+    promised = await other.users_of()
+    mine.connect()
+    mine.process()
+    await mine.started()
+    await mine.tend()
+    assert (await restored(bucket) == promised) == (machine is Promising)
+    assert mine.store.salvage.pending()
+
+
 async def test_a_branch_that_wins_may_be_shorter_than_what_two_starts_without_the_cloud_found():
     bucket = MemoryBucket()
     mine = Tending(bucket, "a")

@@ -33,11 +33,14 @@ class Machine:
         self.seqs: dict[GuildId, int] = {}
         self.store = self.process()
 
+    named: frozenset[str] = frozenset()
+    """The layers of LEDGER_ACK."""
+
     def process(self) -> Store:
         """A fresh process on the same folder."""
         clock, randomness = TestClock(), TestRandomness(int(self.writer, 36) * 1_000)
         cloud = CloudLayer(self.objects, inline, randomness, clock, self.writer)
-        self.store = store_of(self.near(), clock, randomness, cloud)
+        self.store = store_of(self.near(), clock, randomness, cloud, named=self.named)
         return self.store
 
     def near(self) -> Sequence[Layer]:
