@@ -27,7 +27,6 @@ HOLES: Final = (
 
 GONE: Final = "a branch loses whose records were gone before: tests/persistence/test_holes_cloud.py"
 
-JUMPED: Final = "an epoch that was taken while much could not be read: tests/persistence/test_put_back.py"
 
 KEEPER: Final = (
     "the keeper's rounds, and what it does in a cloud: killed at every step in tests/actors/test_keeper.py"
@@ -54,8 +53,6 @@ WHY: Final[Mapping[str, str]] = {
     "persistence/seats.py:Seat.keep": HOLES,
     "persistence/store.py:Store._bring_back#2": HOLES,
     "persistence/rehydration.py:_Opening._leads#2": "damaged frames: tests/persistence/test_rehydration.py",
-    "persistence/recovery.py:_is_apart": JUMPED,
-    "persistence/recovery.py:leader_of#1": JUMPED,
     "persistence/recovery.py:leader_of#3": "a layer fails while they are compared: tests/persistence/test_store.py",
     "actors/uploader.py:Uploader.flush": FLUSH,
     "persistence/following.py:Following.ask#1": ALONE,
