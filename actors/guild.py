@@ -15,6 +15,7 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from actors.asks import Deadlines
+from actors.checkpointing import Checkpointing
 from actors.journal import Journal
 from actors.letters import merging_of
 from actors.mailbox import Address
@@ -43,13 +44,6 @@ from ledger.state import GuildState, pages_of, read_pages
 from ledger.windows import needs_sample
 from persistence.layer import Head
 
-CHECKPOINT_BYTES: Final = 64_000
-"""A checkpoint is due when the guild's log since the last one is longer than this, or than half the state."""
-CHECKPOINT_AGE_S: Final = 300.0
-"""Or when anything was recorded since the last one, and that is older than this; a large state's is, in proportion,
-older, since no disk should take 20 MB every five minutes for a join or two.
-"""
-LARGE_BYTES: Final = 1_000_000
 REPLAYED_AT_ONCE: Final = 500
 """Records, before others have their turn."""
 ASKS_A_LIFE: Final = 1 << 20
@@ -137,12 +131,7 @@ class GuildActor:
         self._clock = clock
         self._log = log
         self.restored = Restored()
-        self._kept_seq = 0
-        self._clean_seq = 0
-        self._clean_at_s = 0.0
-        self._kept_at_s = clock.monotonic_s()
-        self._since_kept_bytes = 0
-        self._state_bytes = 0
+        self._checkpoints = Checkpointing(clock)
         self._keeping = False
         self._one_checkpoint = asyncio.Lock()
 
@@ -170,8 +159,7 @@ class GuildActor:
         if opened.checkpoint is not None:
             for self.state in read_pages(opened.checkpoint.pages):
                 await asyncio.sleep(0)
-            self._state_bytes = sum(len(page) for page in opened.checkpoint.pages)
-        self._kept_seq = self.state.seq
+            self._checkpoints.found(self.state.seq, sum(len(page) for page in opened.checkpoint.pages))
         tail = opened.tail()
         for start in range(0, len(opened.lines), REPLAYED_AT_ONCE):
             if start:
@@ -189,7 +177,7 @@ class GuildActor:
             guild=self.guild,
             layer=opened.layer,
             seq=self.state.seq,
-            checkpoint_seq=self._kept_seq,
+            checkpoint_seq=self._checkpoints.seq,
             records=len(opened.lines),
             ms=round((self._clock.monotonic_s() - since_s) * 1_000, 1),
             notes=list(opened.notes),
@@ -205,7 +193,7 @@ class GuildActor:
         ``idle``: nothing came for a long time.
         """
         presence = self.presence
-        if self._knows_too_much() and self._clock.monotonic_s() < self._clean_at_s:
+        if self._checkpoints.has_put_off(self.state):
             return False  # at rest nobody would try again
         if presence.phase is Phase.AWAY:
             return presence.trouble == LEFT
@@ -216,7 +204,7 @@ class GuildActor:
 
     def is_kept(self) -> bool:
         """Whether a checkpoint stands at the head, and none that knows too much anywhere."""
-        return self._kept_seq == self.state.seq and not self._knows_too_much()
+        return self._checkpoints.has_all(self.state)
 
     def move(self, phase: Phase) -> None:
         """Along the table of phases."""
@@ -228,7 +216,7 @@ class GuildActor:
     async def append(self, decision: Decision) -> tuple[Sequence[Record], bool]:
         committed = await self._journal.append(self.guild, self.incarnation, self.state.seq, decision.drafts)
         self.head = committed.head
-        self._since_kept_bytes += committed.size_bytes
+        self._checkpoints.recorded(committed.size_bytes)
         return committed.records, committed.degraded
 
     def is_degraded(self) -> bool:
@@ -267,7 +255,7 @@ class GuildActor:
         self.presence, open_errands = errands(self.state, self.presence)
         for errand in open_errands:
             self._outside.run_errand(self.guild, errand)
-        if self._checkpoint_is_due():
+        if not self._keeping and self._checkpoints.is_due(self.state):
             self._keeping = True
             self._jobs.start(self.keep_checkpoint(), f"checkpoint/{self.guild}")
 
@@ -275,7 +263,7 @@ class GuildActor:
         """Writes the state as it is now, if it is new; a failure is told and tried again at a later turn."""
         try:
             async with self._one_checkpoint:
-                if self._is_at_head() and (self.state.seq != self._kept_seq or self._knows_too_much()):
+                if self._is_at_head() and not self._checkpoints.has_all(self.state):
                     await self._write_checkpoint(read_back=False)
         except LedgerError:
             pass  # told, and nothing depends on it
@@ -299,12 +287,12 @@ class GuildActor:
         head = self.head
         assert head is not None, "who calls has looked"
         forgot_seq = self.state.forgot_seq
-        self._clean_at_s = self._clock.monotonic_s() + CHECKPOINT_AGE_S
+        self._checkpoints.tries()
         pages: list[bytes] = []
         for page in pages_of(self.state):  # the first pull copies; the bot goes on between pages
             pages.append(page)
             await asyncio.sleep(0)
-        self._since_kept_bytes = 0
+        self._checkpoints.copied()
         try:
             layers = await self._journal.checkpoint(
                 self.guild,
@@ -317,11 +305,9 @@ class GuildActor:
         except LedgerError as error:
             self._log.warning("checkpoint.failed", guild=self.guild, error=str(error), hint=error.hint)
             raise
-        self._kept_seq, self._kept_at_s = head.seq, self._clock.monotonic_s()
-        if not any(layers.values()):
-            self._clean_seq, self._clean_at_s = head.seq, 0.0
-        self._state_bytes = sum(len(page) for page in pages)
-        self._log.info("checkpoint.saved", guild=self.guild, seq=head.seq, bytes=self._state_bytes, pages=len(pages))
+        size_bytes = sum(len(page) for page in pages)
+        self._checkpoints.kept(head.seq, size_bytes, everywhere=not any(layers.values()))
+        self._log.info("checkpoint.saved", guild=self.guild, seq=head.seq, bytes=size_bytes, pages=len(pages))
         return Kept(seq=head.seq, layers=layers)
 
     def _is_at_head(self) -> bool:
@@ -334,24 +320,6 @@ class GuildActor:
                 self.state = evolve(self.state, record)
             except (AssertionError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
                 raise EvolveFailed(self.guild, record.seq, repr(error)) from error
-
-    def _knows_too_much(self) -> bool:
-        """Whether a layer may still have a checkpoint of before something was forgotten.
-
-        A life begins with a new one for that reason: it cannot tell which layers took the last one.
-        """
-        return self._clean_seq < self.state.forgot_seq
-
-    def _checkpoint_is_due(self) -> bool:
-        if self._keeping:
-            return False
-        if self._knows_too_much() and self._clock.monotonic_s() >= self._clean_at_s:
-            return True
-        if self.state.seq == self._kept_seq:
-            return False
-        too_long = self._since_kept_bytes > max(CHECKPOINT_BYTES, self._state_bytes // 2)
-        old_s = CHECKPOINT_AGE_S * max(1.0, self._state_bytes / LARGE_BYTES)
-        return too_long or self._clock.monotonic_s() - self._kept_at_s > old_s
 
     def _tell_cached(self) -> None:
         """A guild is live with a baseline only: from now on joins are worked out."""

@@ -12,7 +12,7 @@ from actors import care
 from actors import guild as guild_module
 from actors.asks import Answered
 from actors.care import HUNG_S, REST_S
-from actors.guild import CHECKPOINT_AGE_S, LARGE_BYTES
+from actors.checkpointing import CHECKPOINT_AGE_S, LARGE_BYTES
 from actors.journal import RETRY_S
 from actors.mailbox import Admission
 from actors.supervision import Budget, Child, ChildSpec, spawn

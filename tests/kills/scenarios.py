@@ -11,9 +11,9 @@ from typing import Final, TypeVar
 import msgspec
 
 from actors.care import REST_S
+from actors.checkpointing import CHECKPOINT_AGE_S
 from actors.drain import Drain
 from actors.forgetting import ForgetRequest, Forgetting
-from actors.guild import CHECKPOINT_AGE_S
 from actors.keeper import PASS_S, Keeper
 from ledger import messages as m
 from ledger.errors import StorageError

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 import supervisor
-from actors import care, guild, handover, journal, mailbox, requests
+from actors import care, checkpointing, handover, journal, mailbox, requests
 from ledger import errands, evolve, witness
 from persistence import following, local, recovery
 from persistence.merging import MERGE_FILES
@@ -152,8 +152,8 @@ def tuned(dials: Dials) -> Iterator[None]:
     lanes = (dials.lane,) * len(mailbox.Lane)
     wanted: tuple[tuple[ModuleType, str, object], ...] = (
         (requests, "MAX_BATCH_RECORDS", dials.batch_records),
-        (guild, "CHECKPOINT_BYTES", dials.checkpoint_bytes),
-        (guild, "CHECKPOINT_AGE_S", dials.checkpoint_age_s),
+        (checkpointing, "CHECKPOINT_BYTES", dials.checkpoint_bytes),
+        (checkpointing, "CHECKPOINT_AGE_S", dials.checkpoint_age_s),
         (care, "REST_S", dials.rest_s),
         (care, "ROUND_S", dials.life_s / 20),
         (care, "HUNG_S", dials.life_s / 6),
