@@ -222,7 +222,8 @@ class CloudReader:
         if found is None:
             return
         if not await self._has(found.layout.k, found.layout.digest):
-            if not await self._is_damaged(found.layout.k):
+            data = await self._objects.get(segment_key(found.layout.k))
+            if data is None or not await self._is_damaged(found.layout.k, data):
                 self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
                 return
             found.layout.take_unreadable(found.layout.k)
@@ -240,28 +241,32 @@ class CloudReader:
         return data is not None and digest in ("", digest_of(data))
 
     async def _has_other(self, k: int, digest: str) -> bool:
-        """Whether a whole segment is there, and not the one of that digest."""
-        if await self._has(k, digest) or not await self._has(k, ""):
-            return False
-        return not await self._is_damaged(k)
-
-    async def _is_damaged(self, k: int) -> bool:
-        """Whether a segment is there and not what anybody wrote: it tells nothing against the index behind it."""
+        """Whether a whole segment is there, and not the one of that digest ("" = nobody knows it)."""
         data = await self._objects.get(segment_key(k))
-        if data is None:
+        if data is None or digest in ("", digest_of(data)):
             return False
+        return not await self._is_damaged(k, data)
+
+    async def _is_damaged(self, k: int, data: bytes) -> bool:
+        """Whether a segment is not what anybody wrote: it tells nothing against the index behind it."""
+        flaw = await self._flaw(k, data)
+        if flaw:
+            self._notes.append(f"{flaw}; it is left as it is")
+        return bool(flaw)
+
+    async def _flaw(self, k: int, data: bytes | None) -> str:
+        """What is wrong with a segment, "" = nothing; that it is gone is."""
         try:
             _, _, why = await self._offload(partial(look_at, data, k))
         except Corrupt as error:
-            why = str(error)
-        if why:
-            self._notes.append(f"{why}; it is left as it is")
-        return bool(why)
+            return str(error)
+        return why
 
     async def _has_come_back(self, damaged: Iterable[int]) -> bool:
         """Whether one of these segments can be read by now: somebody put it back, or only the answer was garbled."""
         for k in sorted(damaged):
-            if await self._has(k, "") and not await self._is_damaged(k):
+            data = await self._objects.get(segment_key(k))
+            if data is not None and not await self._is_damaged(k, data):
                 self._notes.append(f"{segment_key(k)} can be read again; no index is believed that leaves it out")
                 return True
         return False
@@ -298,14 +303,11 @@ class CloudReader:
     async def _scrub_segment(self, k: int) -> None:
         data = await self._objects.get(segment_key(k))
         self.must_index = self.must_index or (data is None and k == self.indexed)
-        try:
-            _, _, why = await self._offload(partial(look_at, data, k))
-        except Corrupt as error:
-            why = str(error)
-        if why and k not in self.layout.damaged:
+        flaw = await self._flaw(k, data)
+        if flaw and k not in self.layout.damaged:
             self._drop(segment_key(k))
             self.layout.damaged.add(k)
-            self._notes.append(f"{why}; it is left as it is")
+            self._notes.append(f"{flaw}; it is left as it is")
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         """Objects, all asked for at once."""
