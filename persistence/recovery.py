@@ -274,7 +274,7 @@ async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage) -> list
     lost = seat.gsn - shared
     await seat.set_aside(shared, salvage)
     text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {shared} differ from those of {leader.name}"
-    return [f"{text}, which has the higher epoch; they are kept in quarantine, and their facts are recorded anew"]
+    return [f"{text}, which goes on; they are kept in quarantine, and their facts are recorded anew"]
 
 
 async def _part_with_checkpoints(seats: Sequence[Seat], shared: int) -> None:
