@@ -156,10 +156,16 @@ def _others(seat: Seat, seats: Sequence[Seat]) -> list[Seat]:
 
 
 async def _fill(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
-    """Asks the others for what a seat cannot read any more."""
-    missing = seat.summary.missing
-    if not seat.readable or not missing:
-        return []
+    """Asks the others for what a seat cannot read any more; what it finds out meanwhile is asked for as well."""
+    said: list[str] = []
+    asked: list[Gap] = []
+    while seat.readable and (missing := [gap for gap in seat.summary.missing if not is_known(gap, asked)]):
+        asked += missing
+        said += await _fill_gaps(seat, missing, others, salvage)
+    return said
+
+
+async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat], salvage: Salvage) -> list[str]:
     found: dict[int, Frame] = {}
     for other in others:
         there = await _within(other, missing)

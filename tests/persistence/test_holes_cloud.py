@@ -403,6 +403,30 @@ async def test_what_stands_on_no_chain_is_copied_also_into_a_cut(tmp_path: Path)
     assert any("on no chain" in note for note in copied.notes)
 
 
+async def test_what_a_start_finds_missing_in_a_cloud_while_it_mends_that_is_mended_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """A pack that only the index vouched for is gone, and what it was made of has rotted: known when it is read."""
+    bucket = MemoryBucket()
+    mine = Tending(bucket, "a")
+    await mine.lives(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(cloud_packs, "PACK_SEGMENTS", 1)
+        assert await mine.packs()
+    await mine.goes_on(2)
+    (pack,) = (key for key in bucket.objects if key.startswith("pack/"))
+    del bucket.objects[pack]
+    held = [key for key in sorted(bucket.objects) if b'"kind":"records"' in bucket.objects[key][:200]]
+    for key in (held[0], held[-1]):
+        bucket.objects[key] = bucket.objects[key][:-1] + b"?"
+    users = await mine.users_of()
+    mine.process()
+    report = await mine.store.start()
+    assert report.missing == ()
+    new = await Machine(bucket, "z").started()
+    assert await new.users_of() == users
+
+
 async def started_at_last(machine: Machine) -> StartReport:
     """As the journal does: what a try has found out is known to the next one."""
     for _ in range(2):
