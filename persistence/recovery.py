@@ -2,12 +2,12 @@
 
 Rules: holes are filled first, from whoever has the records; then the layer with the highest (epoch, gsn) leads, but
 of two branches with one epoch that of the layer which trails: many processes reach it, so others may have gone on
-there. So they may where the other's epoch was never claimed there, and jumped ahead of what could not be read
-(``UNREAD_EPOCHS``); or where an acknowledgement speaks for that layer: then the other's has none, and what has one
-must not come to lie in a folder alone. A branch that differs from the leader's is set aside in quarantine, never
-deleted, and said loudly; then whoever is behind is fed the identical bytes, but for a layer that trails: it gets them
-in its own time. A layer that fails on the way is broken, asked nothing more, decides nothing, and the others go on.
-No clock decides.
+there. So they may where the other's epoch jumped ahead of what could not be read (``UNREAD_EPOCHS``) and was never
+claimed there. Where an acknowledgement speaks for that layer, its branch leads in any case: what the other holds
+behind the fork has none, and what has one must not come to lie in a folder alone. A branch that differs from the
+leader's is set aside in quarantine, never deleted, and said loudly; then whoever is behind is fed the identical bytes,
+but for a layer that trails: it gets them in its own time. A layer that fails on the way is broken, asked nothing more
+and decides nothing, and the others go on. No clock decides.
 
 Where nobody could fill a hole for a while, guilds began anew in its place. What it held then, and what lies behind it
 on no chain, is kept for its facts like any branch that lost, before the hole is filled.
@@ -70,7 +70,7 @@ async def leader_of(seats: Sequence[Seat]) -> Seat | None:
     for seat in seats:
         if leader is None or seat is leader or not (seat.trails and seat.readable):
             continue
-        if seat.epoch() != leader.epoch() and not await _is_apart(leader, seat):
+        if not seat.promised and seat.epoch() != leader.epoch() and not await _has_jumped(leader, seat):
             continue
         shared = await _parting(seat, leader)
         if not leader.readable:
@@ -80,16 +80,14 @@ async def leader_of(seats: Sequence[Seat]) -> Seat | None:
     return leader
 
 
-async def _is_apart(seat: Seat, shared: Seat) -> bool:
-    """Whether a seat's epoch counts for nothing beside the layer that many processes share: it was taken without it,
-    and nothing was promised under it, or it says no more than that something could not be read then.
-
-    Where it cannot be told, it is not.
+async def _has_jumped(seat: Seat, shared: Seat) -> bool:
+    """Whether a seat's epoch only says that something could not be read when it was taken, without the layer that
+    many processes share, where this folder has not claimed it; where that cannot be told, it does not.
     """
-    jumped = seat.epoch() - shared.epoch() >= UNREAD_EPOCHS // 2  # others may have had lives since
-    if jumped or shared.promised:
-        with shared.minding():
-            return not await cast("FencedLayer", shared.layer).has_claimed(seat.epoch())
+    if seat.epoch() - shared.epoch() < UNREAD_EPOCHS // 2:  # others may have had lives since
+        return False
+    with shared.minding():
+        return not await cast("FencedLayer", shared.layer).has_claimed(seat.epoch())
     return False
 
 
@@ -121,14 +119,12 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
     Without the branches, all of them may have for one another what these stood in front of.
     """
     said: list[str] = []
-    forks: dict[Seat, int] = {}
-    for seat in seats:
-        shared = await _parting(seat, leader)
-        if shared is not None:
-            forks[seat] = shared
-            said += await _part(seat, leader, shared, salvage)
-    if forks:
+    found = {seat: await _parting(seat, leader) for seat in seats}
+    forks = {seat: shared for seat, shared in found.items() if shared is not None}
+    if forks:  # the branches themselves last: whoever is killed before finds them at the next start
         await _part_with_checkpoints([seat for seat in seats if seat not in forks], min(forks.values()))
+        for seat, shared in forks.items():
+            said += await _part(seat, leader, shared, salvage)
         said += await fill([leader, *seats], salvage)
     for seat in seats:
         said += await _catch_up(seat, leader)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -295,8 +296,15 @@ async def test_what_two_branches_share_last_comes_back_into_every_layer_of_the_o
     assert await bytes_in(other.database) == await bytes_in(cloud_of(other)) == held
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("killed_at", ["", "_part_with_checkpoints", "_part", "fill"])
 @pytest.mark.parametrize("gone", [True, False])
-async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_were_gone_before(*, gone: bool):
+async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_were_gone_before(
+    monkeypatch: pytest.MonkeyPatch, killed_at: str, *, gone: bool
+):
     """It would stand for them, and what is recorded anew out of the branch would be no news."""
     bucket = MemoryBucket()
     mine = await LogMachine(bucket, "a").started()
@@ -314,6 +322,20 @@ async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_w
             mine.disk.remove(DATA / "log" / name)
     mine.connect()
     mine.process()
+    if killed_at:
+        calls = count()
+
+        async def killed(*_: object) -> list[str]:
+            if killed_at != "fill" or next(calls):  # the first one stands before any branch is looked for
+                raise Killed
+            return []
+
+        with monkeypatch.context() as patch:
+            patch.setattr(recovery, killed_at, killed)
+            with pytest.raises(Killed):
+                await mine.store.start()
+        salvage = mine.store.salvage
+        mine.process().salvage = salvage
     await mine.started()
     await handed_out(mine.store)
     await mine.upload()

@@ -3,6 +3,7 @@
 Nothing here waits: a machine tends its cloud as the uploader does (``actors/uploader.py``), and looks when told to.
 """
 
+from collections import Counter
 from itertools import count, product
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from ledger.errors import Corrupt, Stale, StorageError, WrongHistory
 from persistence import cloud_packs
 from persistence.following import PutBack
-from tests.memory.objects import MemoryBucket
+from persistence.objects import Unreachable
+from tests.memory.objects import Call, MemoryBucket
 from tests.persistence.making import RED
 from tests.persistence.test_store_cloud import Machine
 
@@ -189,11 +191,11 @@ class Promising(Tending):
     named = frozenset({"log", "database", "cloud"})
 
 
-@pytest.mark.parametrize("machine", [Promising, Tending])
-async def test_what_was_promised_in_the_cloud_stays_there_when_a_folder_that_went_on_without_comes_back(
-    machine: type[Tending],
-):
-    """It took more epochs than the one that has the cloud, and some of the same numbers, and claimed none of them."""
+async def apart(machine: type[Tending]) -> tuple[MemoryBucket, Tending, list[str]]:
+    """One that went on without the cloud, and whom another had acknowledged there meanwhile.
+
+    The one took more epochs than the other, and some of the same numbers, and claimed none of them.
+    """
     bucket = MemoryBucket()
     mine = machine(bucket, "a")
     await mine.lives(1)
@@ -207,13 +209,42 @@ async def test_what_was_promised_in_the_cloud_stays_there_when_a_folder_that_wen
         other.process()
         await other.lives(1)
     assert mine.store.epoch > other.store.epoch
-    promised = await other.users_of()
     mine.connect()
     mine.process()
+    return bucket, mine, await other.users_of()
+
+
+@pytest.mark.parametrize("machine", [Promising, Tending])
+async def test_what_was_promised_in_the_cloud_stays_there_when_a_folder_that_went_on_without_comes_back(
+    machine: type[Tending],
+):
+    bucket, mine, promised = await apart(machine)
     await mine.started()
     await mine.tend()
     assert (await restored(bucket) == promised) == (machine is Promising)
     assert mine.store.salvage.pending()
+
+
+async def test_what_was_promised_in_the_cloud_stays_there_wherever_the_start_of_that_folder_meets_an_error():
+    """It goes on without the cloud then, in an epoch that it may have claimed."""
+    for number in count(1):
+        bucket, mine, promised = await apart(Promising)
+        calls = Counter[str]()
+
+        async def once(call: Call, calls: Counter[str] = calls, number: int = number) -> None:
+            calls[call.verb] += 1
+            if calls.total() == number:
+                raise Unreachable("once")
+
+        mine.objects.before = once
+        await mine.started()
+        if calls.total() < number:
+            assert number > 10
+            return
+        mine.connect()
+        await mine.join(RED)
+        await mine.tend()
+        assert (await restored(bucket))[: len(promised)] == promised
 
 
 async def test_a_branch_that_wins_may_be_shorter_than_what_two_starts_without_the_cloud_found():
