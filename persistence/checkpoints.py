@@ -203,6 +203,13 @@ class Checkpoints:
         self._note(guild)
         return None
 
+    def drop(self, guild: GuildId, place: Place) -> None:
+        """Moves one to quarantine: it is of a branch that lost."""
+        path = self._path(guild, place)
+        if self._disk.identity(path) is not None:
+            self._quarantine.move(path, "of a branch that lost")
+        self._note(guild)
+
     def set_aside(self, after_gsn: int) -> None:
         """Moves those of behind a gsn to quarantine: they are of a branch that lost."""
         for guild in self._guilds():

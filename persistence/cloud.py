@@ -159,6 +159,9 @@ class CloudLayer:
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._checkpoints.load(guild, place)
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        await self._checkpoints.drop(guild, place)
+
     async def all_checkpoints(self, guild: GuildId) -> Sequence[Checkpoint]:
         """Those that can be read, newest first, asked for at the same time."""
         return await self._checkpoints.load_all(guild)

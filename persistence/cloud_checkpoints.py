@@ -90,6 +90,12 @@ class CloudCheckpoints:
             raise failed[0]
         return [each for each in found if isinstance(each, Checkpoint)]
 
+    async def drop(self, guild: GuildId, place: Place) -> None:
+        """Takes one away: it is of a branch that lost."""
+        await self._objects.delete(_key(CHECKPOINTS, guild, place))
+        self._places[guild] = [each for each in self._places.get(guild, ()) if each != place]
+        self._anchors.pop(guild, None)
+
     async def set_aside(self, after_gsn: int, epoch: int) -> None:
         """Takes those of behind a gsn away: they are of a branch that lost, whose records stay.
 

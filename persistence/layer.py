@@ -186,6 +186,10 @@ class Layer(Protocol):
         """One of them, verified whole; None = it is not there any more, or cannot be read, which is a note."""
         ...
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        """Takes one away, which is of a branch that lost; nothing happens where it is not there."""
+        ...
+
     def take_notes(self) -> tuple[str, ...]:
         """What went to quarantine since this was last asked, a sentence each (a summary has its own notes)."""
         ...

@@ -115,6 +115,9 @@ class LocalLayer:
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._offload(lambda: self._checkpoints.load(guild, place))
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        await self._offload(lambda: self._checkpoints.drop(guild, place))
+
     def take_notes(self) -> tuple[str, ...]:
         return self._quarantine.take_notes()
 

@@ -5,9 +5,9 @@ of two branches with one epoch that of the layer which trails: many processes re
 there. So they may where the other's epoch jumped ahead of what could not be read (``UNREAD_EPOCHS``) and was never
 claimed there. Where an acknowledgement speaks for that layer, its branch leads in any case: what the other holds
 behind the fork has none, and what has one must not come to lie in a folder alone. A branch that differs from the
-leader's is set aside in quarantine, never deleted, and said loudly; then whoever is behind is fed the identical bytes,
-but for a layer that trails: it gets them in its own time. A layer that fails on the way is broken, asked nothing more
-and decides nothing, and the others go on. No clock decides.
+leader's is set aside in quarantine, never deleted, and said loudly; then whoever is behind is fed the identical
+bytes, but for a layer that trails: it gets them in its own time. A layer that fails on the way is broken, asked
+nothing more and decides nothing, and the others go on. No clock decides.
 
 Where nobody could fill a hole for a while, guilds began anew in its place. What it held then, and what lies behind it
 on no chain, is kept for its facts like any branch that lost, before the hole is filled.
@@ -22,7 +22,15 @@ from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.chains import NO_HEAD
 from persistence.frames import Frame
-from persistence.layer import Checkpoint, FencedLayer, Head, LayerSummary, all_checkpoints, guild_frames
+from persistence.layer import (
+    Checkpoint,
+    CheckpointHeader,
+    FencedLayer,
+    Head,
+    LayerSummary,
+    all_checkpoints,
+    guild_frames,
+)
 from persistence.salvage import Salvage
 from persistence.scan import Gap, is_known, united
 from persistence.seats import Seat
@@ -94,7 +102,10 @@ async def _has_jumped(seat: Seat, shared: Seat) -> bool:
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Brings a seat that was broken up to date with the others, of which the first leads."""
     said = await _fill(seat, others, salvage)
-    return said + await _follow([seat], others[0], salvage) if others else said
+    if others:
+        await _part_with_checkpoints(seat, others[0], 0, ahead=True)
+        said += await _follow([seat], others[0], salvage)
+    return said
 
 
 def newest(seats: Sequence[Seat]) -> Seat | None:
@@ -122,7 +133,8 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
     found = {seat: await _parting(seat, leader) for seat in seats}
     forks = {seat: shared for seat, shared in found.items() if shared is not None}
     if forks:  # the branches themselves last: whoever is killed before finds them at the next start
-        await _part_with_checkpoints([seat for seat in seats if seat not in forks], min(forks.values()))
+        for seat in (leader, *(each for each in seats if each not in forks)):
+            await _part_with_checkpoints(seat, leader, min(forks.values()), ahead=False)
         for seat, shared in forks.items():
             said += await _part(seat, leader, shared, salvage)
         said += await fill([leader, *seats], salvage)
@@ -166,7 +178,8 @@ async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat],
     for other in others:
         there = await _within(other, missing)
         fork = await _fork(seat, other) if there else None  # behind that, what was here is not what is there
-        found |= {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same}
+        # The first that has it: others, behind those of this folder, may have another branch, and a hole hides that.
+        found = {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same} | found
     said = await _keep_replaced(seat, found, salvage)
     if not seat.healthy:
         return said
@@ -279,12 +292,32 @@ async def _part(seat: Seat, leader: Seat, shared: int, salvage: Salvage) -> list
     return [f"{text}, which goes on; they are kept in quarantine, and their facts are recorded anew"]
 
 
-async def _part_with_checkpoints(seats: Sequence[Seat], shared: int) -> None:
-    """Parts those that had lost a branch's records before from its checkpoints, which would stand for them."""
-    for seat in seats:
-        if seat.healthy and seat.gsn <= shared:
-            with seat.minding():
-                seat.learn(await seat.layer.set_aside(shared))
+async def _part_with_checkpoints(seat: Seat, leader: Seat, behind: int, *, ahead: bool) -> None:
+    """Takes checkpoints of behind a gsn away that are not of the leader's chain, whatever became of their records.
+
+    They would stand for these, or be taken for what is newer. ``ahead``: only those that are newer than all that the
+    seat holds of their guild, for others wait meanwhile; and, no fork being known, none from behind the leader's end.
+    """
+    for guild in sorted(seat.layer.checkpoint_guilds()):
+        head = seat.summary.heads.get(guild, NO_HEAD)
+        for place in tuple(seat.layer.checkpoint_places(guild)):
+            if not seat.healthy or not leader.readable:
+                return
+            if not ahead or place > (head.epoch, head.seq):
+                with seat.minding():
+                    checkpoint = await seat.layer.checkpoint(guild, place)
+                    stays = checkpoint is None or checkpoint.header.gsn <= behind
+                    if checkpoint is None or stays or (ahead and checkpoint.header.gsn > leader.gsn):
+                        continue
+                    if not await _has_led_to(leader, checkpoint.header) and leader.readable:
+                        await seat.layer.drop_checkpoint(guild, place)
+
+
+async def _has_led_to(leader: Seat, header: CheckpointHeader) -> bool:
+    """Whether a checkpoint lies on a seat's chain, or may: what it is of cannot be read there any more."""
+    if any(first <= header.gsn <= last for first, last in leader.summary.missing):
+        return True
+    return await _digest_at(leader, header.guild, header.seq) == header.head().digest
 
 
 class _Fork(msgspec.Struct, frozen=True):

@@ -81,6 +81,9 @@ class SqliteLayer:
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._used()(lambda: self._database.checkpoint(guild, place))
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        await self._used()(lambda: self._database.drop_checkpoint(guild, place))
+
     def take_notes(self) -> tuple[str, ...]:
         return self._quarantine.take_notes()
 

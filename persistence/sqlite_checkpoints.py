@@ -59,7 +59,7 @@ def load_or_expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quar
     try:
         return load(db, path, key)
     except Corrupt as error:
-        _expel(db, path, key, quarantine, str(error))
+        expel(db, path, key, quarantine, str(error))
         return None
 
 
@@ -134,10 +134,10 @@ def set_aside(db: sqlite3.Connection, path: Path, after_gsn: int, quarantine: Qu
     for key in keys(db, path):
         with suppress(Corrupt):  # found again, and set aside, when it is read
             if load(db, path, key).header.gsn > after_gsn:
-                _expel(db, path, key, quarantine, f"of a branch behind gsn {after_gsn} that lost")
+                expel(db, path, key, quarantine, f"of a branch behind gsn {after_gsn} that lost")
 
 
-def _expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quarantine, why: str) -> None:
+def expel(db: sqlite3.Connection, path: Path, key: Key, quarantine: Quarantine, why: str) -> None:
     """Moves a checkpoint's bytes to quarantine."""
     with suppress(Corrupt):  # of what its key does not lead to, nothing can be kept
         quarantine.keep("{}-{}-{}.ckpt".format(*key), _bytes(_row(db, path, key)[3]), why)

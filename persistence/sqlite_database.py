@@ -107,6 +107,11 @@ class Database:
             self._note(guild)
         return found
 
+    def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        key = (int(guild), *place)
+        sqlite_checkpoints.expel(self.connection, self.path, key, self._quarantine, "of a branch that lost")
+        self._note(guild)
+
     def close(self) -> None:
         """Lets go of the file; what was not committed is taken back."""
         db, self._db, self._records = self._db, None, None

@@ -133,9 +133,9 @@ class Store:
             WrongHistory: when layers hold different histories; nothing was touched.
             Stale: when another process has taken over in the cloud.
             StorageError: when no layer can be opened, or none of those that LEDGER_ACK names; when the newest one
-                failed before another had its records, or holds less than this process has acknowledged; or when all
-                that can be read is empty, and the cloud is away, or another layer cannot be read: they may know more.
-                To be tried again.
+                failed before another had its records, or less can be read than this process has acknowledged; or when
+                all that can be read is empty, and the cloud is away, or another layer cannot be read: they may know
+                more. To be tried again.
         """
         try:
             if self.following is None:

@@ -132,6 +132,9 @@ class Sink(Layer):
     async def checkpoint(self, guild: GuildId, place: Place) -> None:
         del guild, place
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        del guild, place
+
     def take_notes(self) -> tuple[str, ...]:
         return ()
 

@@ -162,6 +162,10 @@ class MemoryLayer:
         self._use()
         return next((each for each in self._checkpoints.get(guild, []) if _place_of(each) == place), None)
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        self._use()
+        self._checkpoints[guild] = [each for each in self._checkpoints.get(guild, []) if _place_of(each) != place]
+
     def take_notes(self) -> tuple[str, ...]:
         return ()
 

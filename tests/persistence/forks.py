@@ -19,7 +19,7 @@ from ledger.evolve import evolve
 from ledger.ids import GuildId, UserId
 from ledger.phases import Phase
 from ledger.presence import Presence
-from ledger.state import GuildState
+from ledger.state import GuildState, from_pages
 from persistence.local import LocalLayer
 from persistence.numbering import Append
 from persistence.offload import inline
@@ -87,13 +87,19 @@ class Guilds(Roster):
 
     async def ask(self, guild: GuildId, message: m.Message, timeout_s: float) -> Outcome[Answer]:
         del timeout_s
-        state = GuildState(guild=guild)
-        for record in (await self._store.open_guild(guild)).tail():
-            state = evolve(state, record)
+        state = await state_of(self._store, guild)
         decision = decide(state, Presence(phase=Phase.REHYDRATING), message)
         if decision.drafts:
             await self._store.append([Append(guild=guild, base_seq=state.seq, drafts=decision.drafts)])
         return Outcome(kind=Answered.OK, answer=decision.answer)
+
+
+async def state_of(store: Store, guild: GuildId) -> GuildState:
+    opened = await store.open_guild(guild)
+    state = GuildState(guild=guild) if opened.checkpoint is None else from_pages(opened.checkpoint.pages)
+    for record in opened.tail():
+        state = evolve(state, record)
+    return state
 
 
 async def salvaging(store: Store) -> None:

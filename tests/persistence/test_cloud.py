@@ -656,7 +656,6 @@ async def test_a_scrub_finds_what_was_damaged_since_it_was_read(bucket: MemoryBu
 
 
 @pytest.mark.usefixtures("small_packs")
-@pytest.mark.usefixtures("small_packs")
 async def test_where_the_segment_that_an_index_ends_with_is_gone_another_index_is_made(bucket: MemoryBucket):
     """Nobody believes that one any more, and the packs that only it tells of would be lost to whoever comes."""
     chain = Chain()
@@ -673,6 +672,7 @@ async def test_where_the_segment_that_an_index_ends_with_is_gone_another_index_i
     assert not await process.layer.pack()
 
 
+@pytest.mark.usefixtures("small_packs")
 async def test_a_scrub_goes_round_from_where_it_is_told_to_begin(bucket: MemoryBucket):
     process = await packed(bucket, Chain(), 9)
     for expected in ([6, 7, 8], [9, 10], [1, 2, 3]):

@@ -2,16 +2,15 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 import pytest
 
 from ledger.errors import StorageError
-from ledger.evolve import evolve
 from ledger.ids import GuildId
-from ledger.records import JoinRecorded
-from ledger.state import GuildState, pages_of
+from ledger.records import JoinRecorded, Record
+from ledger.state import pages_of
 from persistence import cloud_packs, recovery
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
@@ -23,10 +22,10 @@ from persistence.layer import Layer
 from persistence.local import LocalLayer
 from persistence.objects import Objects
 from persistence.offload import inline
-from persistence.store import StartReport
+from persistence.store import StartReport, Store
 from tests.memory.objects import MemoryBucket, MemoryObjects
 from tests.memory.store import store_of
-from tests.persistence.forks import DATA, handed_out, joined
+from tests.persistence.forks import DATA, handed_out, joined, state_of
 from tests.persistence.holes import come_back, rot
 from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
 from tests.persistence.simdisk import SimDisk
@@ -49,15 +48,17 @@ async def bytes_in(layer: Layer) -> list[bytes]:
     return [frame.data async for frame in layer.frames_after(0)]
 
 
-async def state_of(machine: Machine, guild: GuildId) -> GuildState:
-    state = GuildState(guild=guild)
-    for record in (await machine.store.open_guild(guild)).tail():
-        state = evolve(state, record)
-    return state
+async def keep_checkpoint(store: Store, guild: GuildId) -> None:
+    await store.save_checkpoint(guild, store.head_of(guild), tuple(pages_of(await state_of(store, guild))))
 
 
 def reader_of(objects: Objects) -> CloudLayer:
     return CloudLayer(objects, inline, TestRandomness(), TestClock(), "reader")
+
+
+async def recorded(layer: Layer) -> AsyncIterator[Record]:
+    async for frame in layer.frames_after(0):
+        yield frame.record
 
 
 def cloud_of(machine: Machine) -> Layer:
@@ -296,12 +297,64 @@ async def test_what_two_branches_share_last_comes_back_into_every_layer_of_the_o
     assert await bytes_in(other.database) == await bytes_in(cloud_of(other)) == held
 
 
+class Promising(LogMachine):
+    """What it acknowledges is in the cloud."""
+
+    named = frozenset({"log", "database", "cloud"})
+
+
+@pytest.mark.parametrize("rotten", ["", "log", "database"])
+@pytest.mark.parametrize("machine", [Promising, LogMachine])
+async def test_a_hole_gets_what_this_folder_has_and_not_what_another_has_in_its_place(
+    machine: type[LogMachine], rotten: str
+):
+    """Whichever branch goes on: no checkpoint of the other is left, and each guild goes on behind its own records."""
+    bucket = MemoryBucket()
+    mine = await machine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    mine.cut_off()
+    for _ in range(2):
+        mine.process()
+        await mine.started()
+    await mine.join(BLUE)
+    await mine.store.save_checkpoint(
+        BLUE, mine.store.head_of(BLUE), tuple(pages_of(await state_of(mine.store, BLUE)))
+    )
+    await mine.join(RED)
+    lines = await bytes_in(mine.database)
+    await mine.store.close()
+    other = await machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    if rotten == "log":
+        rot(mine.disk, DATA / "log", lines[1])
+    elif rotten:
+        mine.database.lose(2, 2)
+    mine.connect()
+    mine.process()
+    report = await mine.store.start()
+    assert (report.leader, report.missing) == ("cloud" if machine is Promising else "log", ())
+    await handed_out(mine.store)
+    salvage, opened = mine.store.salvage, await mine.store.open_guild(BLUE)
+    assert opened.head is not None
+    mine.seqs[BLUE] = opened.head.seq
+    await mine.join(BLUE)
+    await mine.upload()
+    mine.process().salvage = salvage
+    assert (await mine.store.start()).aside == {}
+    users = {record.event.user async for record in recorded(mine.near()[0]) if isinstance(record.event, JoinRecorded)}
+    assert users == {"10001", "10002", "10003", "10004", "11001"}
+
+
 class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("killed_at", ["", "_part_with_checkpoints", "_part", "fill"])
-@pytest.mark.parametrize("gone", [True, False])
+@pytest.mark.parametrize(
+    ("gone", "killed_at"),
+    [*product([True, False], ["", "_part", "fill"]), (True, "_part_with_checkpoints")],
+)
 async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_were_gone_before(
     monkeypatch: pytest.MonkeyPatch, killed_at: str, *, gone: bool
 ):
@@ -312,7 +365,9 @@ async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_w
     await mine.upload()
     mine.cut_off()
     await mine.join(BLUE)
-    await mine.store.save_checkpoint(BLUE, mine.store.head_of(BLUE), tuple(pages_of(await state_of(mine, BLUE))))
+    await mine.store.save_checkpoint(
+        BLUE, mine.store.head_of(BLUE), tuple(pages_of(await state_of(mine.store, BLUE)))
+    )
     await mine.store.close()
     other = await Machine(bucket, "b").started()
     await other.join(RED)
@@ -325,7 +380,7 @@ async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_w
     if killed_at:
         calls = count()
 
-        async def killed(*_: object) -> list[str]:
+        async def killed(*_: object, **__: object) -> list[str]:
             if killed_at != "fill" or next(calls):  # the first one stands before any branch is looked for
                 raise Killed
             return []

@@ -297,6 +297,19 @@ async def test_checkpoints_come_back_newest_first_and_two_stay(layer: Layer):
     assert list(await all_checkpoints(layer, BLUE)) == []
 
 
+async def test_a_checkpoint_that_is_dropped_is_gone_and_another_one_stays(layer: Layer):
+    chain = Chain()
+    for _ in range(2):
+        await layer.append(chain.batch(RED))
+        await layer.save_checkpoint(make_checkpoint(RED, chain.heads[RED], "lineage", (b"{}",)))
+    newest, older = layer.checkpoint_places(RED)
+    for _ in range(2):  # again, it does nothing
+        await layer.drop_checkpoint(RED, newest)
+        assert list(layer.checkpoint_places(RED)) == [older]
+    await reopen(layer)
+    assert list(layer.checkpoint_places(RED)) == [older]
+
+
 async def test_a_checkpoint_of_after_a_forgetting_stays_alone_with_those_behind_it(layer: Layer):
     chain = Chain()
     for forgot_seq, left in ((0, [1]), (0, [2, 1]), (3, [3]), (3, [4, 3])):

@@ -91,6 +91,9 @@ class Connection:
     async def checkpoint(self, guild: GuildId, place: Place) -> Checkpoint | None:
         return await self._thread(lambda: at_once(self._database.checkpoint(guild, place)))
 
+    async def drop_checkpoint(self, guild: GuildId, place: Place) -> None:
+        await self._thread(lambda: at_once(self._database.drop_checkpoint(guild, place)))
+
     def take_notes(self) -> tuple[str, ...]:
         return self._database.take_notes()
 
