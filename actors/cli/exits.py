@@ -8,6 +8,7 @@ from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat, WrongHistory
 from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged
 from persistence.copying import CopyDiffers, NothingThen
+from persistence.histories import NameUnknown
 from persistence.objects import Refused
 from persistence.probe import StoreUnfit
 
@@ -33,7 +34,7 @@ def exit_code_of(error: LedgerError) -> int:
     """78 where only the operator can help, 2 where the words are wrong, 1 where what was asked about is; else 69."""
     if isinstance(error, BadForgetting | BadWords | FolderNotEmpty | InsideHistory | NoBackup | NothingThen):
         return USAGE
-    if isinstance(error, SourceDamaged | CopyDiffers):
+    if isinstance(error, SourceDamaged | CopyDiffers | NameUnknown):
         return WRONG
     only_by_hand = isinstance(
         error, BadSettings | NewerFormat | LibraryMismatch | WrongHistory | Refused | StoreUnfit

@@ -411,8 +411,9 @@ def test_where_no_file_tells_its_history_a_checkpoint_does_or_no_backup_is_made(
         assert terms_in(tmp_path / "kept") == {(1, "lineage")}
         assert heads_in(tmp_path / "kept")[GuildId("1")].seq == len(frames)
         return
-    with pytest.raises(NameUnknown, match="no first line can be read, nor a checkpoint"):
+    with pytest.raises(NameUnknown, match="no first line can be read, nor a checkpoint") as caught:
         back(tmp_path / "data", tmp_path / "kept")
+    assert exit_code_of(caught.value) == 1
     assert not (tmp_path / "kept").exists()
 
 
