@@ -25,10 +25,16 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     at_ms: int
 
 
+class _Claimed(msgspec.Struct, frozen=True):
+    """What is asked of a claim, whichever release wrote the rest of it."""
+
+    writer: str
+
+
 def writer_of(body: bytes) -> str:
     """Who claimed an epoch, by its object; "" where that was damaged."""
     try:
-        return msgspec.json.decode(body, type=Claim).writer
+        return msgspec.json.decode(body, type=_Claimed).writer
     except ValueError:
         return ""
 
