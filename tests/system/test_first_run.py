@@ -11,6 +11,7 @@ import socket
 import stat
 import sys
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -122,14 +123,23 @@ class Terminal:
                 await self._more.wait()
 
     async def interrupt(self, question: str) -> None:
-        """Ctrl-C at a question, once the command waits there: Python sees a signal that comes right before it begins
-        to wait only when something is typed.
+        """Ctrl-C at a question, once the command waits there, and again while nothing shows that it was heard.
+
+        Python sees a signal that comes right before it begins to wait only at the next one; a user presses it again.
         """
         await self.until(question)
+        shown = heard = ""
         async with asyncio.timeout(WAIT_S):
-            while not is_asleep(self._process.pid):  # noqa: ASYNC110 -- nobody else can tell
-                await asyncio.sleep(0.01)
-        self.send(signal.SIGINT)
+            while heard == shown:
+                while not is_asleep(self._process.pid):  # noqa: ASYNC110 -- nobody else can tell
+                    await asyncio.sleep(0.01)
+                shown = self.screen
+                self.send(signal.SIGINT)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        self._more.clear()
+                        await self._more.wait()
+                heard = self.screen
 
     def send(self, number: signal.Signals) -> None:
         self._process.send_signal(number)
