@@ -92,6 +92,7 @@ class Terminal:
             stdout=theirs,
             stderr=theirs,
             start_new_session=True,
+            preexec_fn=_hear_ctrl_c,
         )
         os.close(theirs)
         asyncio.get_running_loop().add_reader(self._ours, self._read)
@@ -147,6 +148,11 @@ class Terminal:
     async def ended(self, within_s: float = WAIT_S) -> int:
         async with asyncio.timeout(within_s):
             return await self._process.wait()
+
+
+def _hear_ctrl_c() -> None:
+    """Whoever runs the tests in the background of a shell hands down that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.fixture
