@@ -10,10 +10,12 @@ from contextlib import contextmanager
 import msgspec
 
 from ledger.errors import Corrupt, StorageError
+from ledger.ids import GuildId
+from persistence.chains import NO_HEAD
 from persistence.frames import Frame
-from persistence.layer import Layer, LayerSummary
+from persistence.layer import Head, Layer, LayerSummary, guild_frames
 from persistence.salvage import Salvage
-from persistence.scan import runs
+from persistence.scan import runs, united
 
 
 class Seat:
@@ -76,6 +78,25 @@ class Seat:
             self._read_only = self.healthy
             self.trouble = refused
 
+    async def frames_after(self, gsn: int) -> AsyncIterator[Frame]:
+        """The layer's frames behind a gsn; where reading fails, the seat breaks and the stream ends."""
+        if self.readable:
+            with self.minding():
+                async for frame in self.layer.frames_after(gsn):
+                    yield frame
+
+    async def chain(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        """A guild's frames behind a seq; where reading fails, the seat breaks and there are none."""
+        if self.readable:
+            with self.minding():
+                return await guild_frames(self.layer, guild, after_seq)
+        return ()
+
+    async def digest_at(self, guild: GuildId, seq: int) -> bytes | None:
+        """The digest of a record on a guild's chain; None = it is not there, or reading fails."""
+        frames = await self.chain(guild, seq - 1)
+        return frames[0].digest if frames and frames[0].record.seq == seq else None
+
     async def keep(self, frames: Sequence[Frame], salvage: Salvage) -> None:
         """Has frames kept for their facts; where that fails, the seat is broken."""
         with self.minding():
@@ -106,6 +127,10 @@ class Seat:
         self.summary = summary
         self.gsn = summary.gsn
 
+    def lacks_all_behind(self, gsn: int) -> bool:
+        """Whether nothing that the layer holds behind a gsn can be read: its newest records have rotted."""
+        return any(first <= gsn + 1 and last == self.gsn for first, last in united(self.summary.missing))
+
     def epoch(self) -> int:
         """The newest epoch of a record, 0 = none."""
         return max((head.epoch for head in self.summary.heads.values()), default=0)
@@ -113,6 +138,32 @@ class Seat:
     def rank(self) -> tuple[int, int]:
         """What orders layers: the newest epoch of a record, then the gsn."""
         return self.epoch(), self.gsn
+
+
+def newest_of(seats: Sequence[Seat]) -> Seat | None:
+    """The seat with the highest rank, of those that can be read; of equal ones the first. None = there is none."""
+    return max((seat for seat in seats if seat.readable), key=Seat.rank, default=None)
+
+
+def merged_heads(seats: Iterable[Seat]) -> dict[GuildId, Head]:
+    """The newest head of each guild in any of these seats."""
+    heads: dict[GuildId, Head] = {}
+    for seat in seats:
+        for guild, head in seat.summary.heads.items():
+            known = heads.get(guild, NO_HEAD)
+            if (head.epoch, head.seq) > (known.epoch, known.seq):
+                heads[guild] = head
+    return heads
+
+
+def others_of(seat: Seat, seats: Iterable[Seat]) -> list[Seat]:
+    """The other seats that can be read."""
+    return [other for other in seats if other is not seat and other.readable]
+
+
+def behind_and_ahead(one: Seat, other: Seat) -> tuple[Seat, Seat]:
+    """Two seats, the one that ends earlier first."""
+    return (one, other) if one.gsn <= other.gsn else (other, one)
 
 
 def troubles(seats: Iterable[Seat]) -> str:

@@ -19,18 +19,19 @@ from ledger.errors import Corrupt, Fenced, NotConfirmed, StorageError
 from ledger.ids import GuildId
 from ledger.ports import Clock, Randomness
 from ledger.records import Record
-from persistence import recovery
+from persistence import holes, recovery
 from persistence.chains import NO_HEAD, head_of
 from persistence.checkpoints import checkpoint_of
 from persistence.following import Following
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, FencedLayer, Head, Layer, LayerSummary
+from persistence.leading import leader_of
 from persistence.lists import Lists
 from persistence.numbering import Append, Numbering
 from persistence.proofs import Witness
 from persistence.rehydration import Opened, are_whole, open_guild
 from persistence.salvage import Salvage
-from persistence.seats import Seat, troubles
+from persistence.seats import Seat, merged_heads, newest_of, troubles
 from persistence.terms import Terms
 
 T = TypeVar("T")
@@ -153,7 +154,7 @@ class Store:
             if not seat.healthy:
                 await self._open(seat)  # whoever leads is found now: an error that passes shall not cost it its say
         self.doing = "comparing the layers"
-        newest = recovery.newest(self._seats)
+        newest = newest_of(self._seats)
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
         await self._terms.mind()
@@ -161,8 +162,8 @@ class Store:
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
         await self._terms.take()
-        notes += await recovery.fill(self._seats, self.salvage)
-        leader = await recovery.leader_of(self._seats)
+        notes += await holes.fill(self._seats, self.salvage)
+        leader = await leader_of(self._seats)
         if leader is None:
             raise self._nobody()
         if leader.trails:
@@ -172,7 +173,7 @@ class Store:
         holders = [seat for seat in self._seats if seat.healthy and seat.gsn >= self._acknowledged]
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
-        notes += recovery.lacking(self._seats)
+        notes += holes.lacking(self._seats)
         self._go_on_from(wanted, holders)
         self._terms.began()
         self._in_doubt = False
@@ -385,7 +386,7 @@ class Store:
 
         ``holders``: the layers that held that; what one of them had of a branch that lost was kept for its facts.
         """
-        newest = recovery.newest(self._healthy())
+        newest = newest_of(self._healthy())
         if newest is None:
             raise self._nobody()
         is_lost = newest.gsn < self._acknowledged and not any(seat.healthy for seat in holders)
@@ -394,7 +395,7 @@ class Store:
                 f"{newest.name} ends at gsn {newest.gsn}; the layer with what is newer failed just now"
             )
         self._gsn = self._acknowledged = max(seat.gsn for seat in self._healthy())
-        self._heads = recovery.merged_heads(self._healthy())
+        self._heads = merged_heads(self._healthy())
         self.witness.begin(self._gsn)
         if self.following is not None:
             self.following.begin(self._gsn, self._terms.lineage)
@@ -435,7 +436,7 @@ class Store:
         if is_news or (not others and seat.summary.heads != self._heads):
             self._in_doubt = True
             return
-        if await recovery.completes(seat, others):
+        if await holes.completes(seat, others):
             self._in_doubt = True  # a hole that guilds began anew behind: it is filled, and all of them open again
         if self._in_doubt or not seat.healthy:
             return

@@ -12,7 +12,7 @@ from ledger.errors import Stale, StorageError, WrongHistory
 from ledger.ports import Randomness
 from persistence.following import Following
 from persistence.layer import FencedLayer
-from persistence.recovery import UNREAD_EPOCHS
+from persistence.leading import UNREAD_EPOCHS
 from persistence.seats import Seat, troubles
 
 

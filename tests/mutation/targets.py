@@ -118,6 +118,9 @@ GROUPS: Final = (
         share=20,
         modules=(
             "persistence.recovery",
+            "persistence.leading",
+            "persistence.branches",
+            "persistence.holes",
             "persistence.rehydration",
             "persistence.chains",
             "persistence.store",

@@ -11,7 +11,7 @@ from ledger.errors import StorageError
 from ledger.ids import GuildId
 from ledger.records import JoinRecorded, Record
 from ledger.state import pages_of
-from persistence import cloud_packs, recovery
+from persistence import cloud_packs, holes, recovery
 from persistence.checkpoints import make_checkpoint
 from persistence.cloud import CloudLayer
 from persistence.copying import Cut, copy_history
@@ -353,7 +353,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize(
     ("gone", "killed_at"),
-    [*product([True, False], ["", "_part", "fill"]), (True, "_part_with_checkpoints")],
+    [*product([True, False], ["", "part", "fill"]), (True, "part_with_checkpoints")],
 )
 async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_were_gone_before(
     monkeypatch: pytest.MonkeyPatch, killed_at: str, *, gone: bool
@@ -386,7 +386,7 @@ async def test_a_checkpoint_of_a_branch_that_loses_goes_also_where_its_records_w
             return []
 
         with monkeypatch.context() as patch:
-            patch.setattr(recovery, killed_at, killed)
+            patch.setattr(holes if killed_at == "fill" else recovery, killed_at, killed)
             with pytest.raises(Killed):
                 await mine.store.start()
         salvage = mine.store.salvage

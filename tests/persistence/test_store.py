@@ -11,12 +11,15 @@ import pytest
 
 from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError, WrongHistory
 from ledger.ids import GuildId
+from persistence.branches import fork_of, part
 from persistence.formats import RELEASE
 from persistence.frames import Frame
+from persistence.holes import fill_seat
 from persistence.layer import Layer, LayerSummary, Place, guild_frames
+from persistence.leading import leader_of
 from persistence.local import LocalLayer
 from persistence.offload import inline
-from persistence.recovery import _fill, _fork, _part, leader_of, rejoin
+from persistence.recovery import rejoin
 from persistence.sealed import seal_line
 from persistence.seats import Seat
 from persistence.store import Appended, Store
@@ -396,7 +399,7 @@ async def parted() -> tuple[MemoryLayer, MemoryLayer]:
 async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: int):
     layers = await parted()
     layers[holed].lose(2, 2)
-    fork = await _fork(*map(Seat, layers))
+    fork = await fork_of(*map(Seat, layers))
     assert fork is not None
     assert (fork.whole, fork.same) == (3, 3)
 
@@ -404,7 +407,7 @@ async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: int
 async def test_nothing_is_set_aside_for_a_leader_that_fails():
     seats = [Seat(layer) for layer in await parted()]
     seats[1].trouble = StorageError("gone")
-    assert await _part(*seats, 3, MemorySalvage()) == []
+    assert await part(*seats, 3, MemorySalvage()) == []
     assert [frame.record.gsn async for frame in seats[0].layer.frames_after(0)] == [1, 2, 3, 4, 5]
 
 
@@ -415,7 +418,7 @@ async def test_a_hole_is_filled_from_another_layer_up_to_where_they_part():
     seats = [Seat(layer) for layer in layers]
     for seat in seats:
         await seat.open()
-    await _fill(seats[0], seats[1:], MemorySalvage())
+    await fill_seat(seats[0], seats[1:], MemorySalvage())
     assert sorted(layers[0]._frames) == [1, 2, 3, 5]
 
 

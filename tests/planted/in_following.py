@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from actors.journal import Journal
 from ledger.errors import Stale
-from persistence import recovery
+from persistence import leading, store
 from persistence.following import QUEUED_BYTES, Following, Source
 from persistence.frames import Frame
 from persistence.salvage import Salvage
@@ -80,7 +80,7 @@ BUGS: Final = (
         name="start-without-the-cloud",
         origin=Origin.OURS,
         what="a start takes the newest of the layers nearby, whatever the cloud knows",
-        swaps=(Swap(recovery, "newest", newest_nearby),),
+        swaps=(Swap(store, "newest_of", newest_nearby), Swap(leading, "newest_of", newest_nearby)),
         # I6: the database leads then, though the cloud has more, and gets that before the log
         breaks=frozenset({"I1", "I6", "I9"}),
         hunts=("clouded",),

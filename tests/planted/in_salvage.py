@@ -7,7 +7,7 @@ from ledger import messages as m
 from ledger import records as r
 from ledger.ids import UserId
 from ledger.salvage import Salvaging
-from persistence import recovery
+from persistence import holes
 from persistence.layer import LayerSummary
 from persistence.salvage import Lot, Salvage
 from persistence.seats import Seat
@@ -75,7 +75,7 @@ BUGS: Final = (
         name="filled-before-kept",
         origin=Origin.OURS,
         what="a hole is filled, and nobody asks what became of the records behind it while it was there",
-        swaps=(Swap(recovery, "_keep_replaced", nothing_replaced),),
+        swaps=(Swap(holes, "_keep_replaced", nothing_replaced),),
         breaks=frozenset({"I1"}),
         hunts=("holes",),
     ),
@@ -83,7 +83,7 @@ BUGS: Final = (
         name="fed-before-filled",
         origin=Origin.OURS,
         what="a layer that comes back with what is missing in another is fed what began anew in its place",
-        swaps=(Swap(recovery, "completes", not_looked_into),),
+        swaps=(Swap(holes, "completes", not_looked_into),),
         breaks=frozenset({"I1"}),
         hunts=("holes",),
     ),
