@@ -16,6 +16,7 @@ from actors.gateway.wording import count
 from ledger.errors import Corrupt, FolderInUse
 from ledger.ids import GuildId
 from persistence import sqlite_checkpoints
+from persistence.backups import LOCK
 from persistence.disk import Disk
 from persistence.layer import Head
 from persistence.migrations import MIGRATIONS, applied
@@ -25,6 +26,7 @@ from persistence.sqlite_vetting import Vetting
 
 NAME: Final = "database"
 OF_A_BACKUP: Final = Inspected(NAME, "none, as in every backup: the bot makes it anew from the log")
+_MADE_ANEW: Final = "the bot makes it anew from the log when it starts"
 _COUNT: Final = "SELECT count(*) FROM frames"
 
 
@@ -42,10 +44,9 @@ def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, H
         StorageError: when it cannot be read.
     """
     if disk.identity(path) is None:
-        faults = (f"{path} is not there: the bot makes it anew from the log when it starts",) if log else ()
-        return Inspected(NAME, "none", faults)
+        return _none(path, log, has_run=disk.identity(data / LOCK) is not None)
     try:
-        held = disk.lock(data / "lock", f"inviteledger verify, process {os.getpid()}")
+        held = disk.lock(data / LOCK, f"inviteledger verify, process {os.getpid()}")
     except FolderInUse as error:
         return Inspected(NAME, f"not looked at, since {error.owner} is running on it: stop that first")
     try:
@@ -54,6 +55,16 @@ def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, H
         return Inspected(NAME, "unreadable", (str(error),))
     finally:
         held.release()
+
+
+def _none(path: Path, log: Mapping[GuildId, Head], *, has_run: bool) -> Inspected:
+    """``has_run``: whether there is a lock: a bot leaves its own where it ran, `restore` takes its own away."""
+    if not log:
+        return Inspected(NAME, "none")
+    if not has_run:
+        return Inspected(NAME, f"none yet: {_MADE_ANEW}")
+    lost = f"{path} is not there, and a bot has run on this folder: is DATABASE_URL the bot's? If so, {_MADE_ANEW}"
+    return Inspected(NAME, "none", (lost,))
 
 
 def _inspect(disk: Disk, path: Path, log: Mapping[GuildId, Head]) -> Inspected:

@@ -607,6 +607,13 @@ def test_a_whole_backup_has_no_fault(tmp_path: Path):
     assert lines[3] == "database: none, as in every backup: the bot makes it anew from the log"
 
 
+def test_a_folder_that_was_just_restored_has_no_fault(tmp_path: Path):
+    kept_with_checkpoint(tmp_path)
+    assert restore(tmp_path / "kept", tmp_path / "new")[0] == 0
+    code, lines = verify(tmp_path / "new")
+    assert (code, lines[2]) == (0, "database: none yet: the bot makes it anew from the log when it starts")
+
+
 def cut_log(kept: Path) -> None:
     (path,) = (kept / "log").iterdir()
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-20]))

@@ -93,9 +93,17 @@ def test_a_layer_is_a_line_with_its_counts(tmp_path: Path):
     assert files > 2
     assert lines[0] == f"log: {number} records of 1 guild in {files} files, up to gsn {number}"
     assert lines[1] == "checkpoints: 1 of 1 guild"
-    assert lines[2] == "database: none; 1 fault:"
-    assert "is not there: the bot makes it anew" in lines[3]
+    assert lines[2] == "database: none yet: the bot makes it anew from the log when it starts"
+    assert code == 0
+
+
+def test_a_database_that_is_gone_where_a_bot_has_run_is_a_fault(tmp_path: Path):
+    write(tmp_path)
+    hold_folder(RealDisk(), tmp_path, "today").release()
+    code, lines = verify(tmp_path)
     assert code == 1
+    assert lines[2] == "database: none; 1 fault:"
+    assert "ledger.db is not there, and a bot has run on this folder: is DATABASE_URL the bot's?" in lines[3]
 
 
 def is_alone(frame: Frame, frames: Sequence[Frame]) -> bool:
