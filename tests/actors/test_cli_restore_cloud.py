@@ -595,9 +595,9 @@ def test_a_user_restores_drills_and_verifies_with_the_cloud_of_the_settings(
     assert typed("data", "restore", "--to", "then", "--at", "1h ago") == 0
     assert typed("data", "restore", "--drill") == 0
     assert capfd.readouterr().out.splitlines()[-1] == f"drill: {len(frames)} records, digests equal"
-    assert typed("data", "verify", "--all-layers") == 1
+    assert typed("data", "verify", "--all-layers") == 0
     said = capfd.readouterr().out
-    assert "database: none; 1 fault:" in said
+    assert "database: none yet: " in said
     assert f"cloud: {len(frames)} records of 1 guild" in said
     assert tree(tmp_path / "cloud") == before
     assert heads_in(tmp_path / "new") == heads_in(tmp_path / "data")
@@ -689,7 +689,7 @@ def test_where_the_cloud_cannot_be_verified_the_other_layers_are_and_its_reason_
     assert [line for line in said if not line.startswith(" ")] == [
         f"log: {len(frames)} records of 1 guild in 1 file, up to gsn {len(frames)}",
         "checkpoints: 0 of 0 guilds",
-        "database: none; 1 fault:",
+        "database: none yet: the bot makes it anew from the log when it starts",
         "cloud: cannot be verified; 1 fault:",
     ]
     assert why in said[-1]
