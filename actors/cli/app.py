@@ -27,7 +27,7 @@ from actors.cli.reach import reached
 from actors.cli.replay import Question, replay
 from actors.cli.restore import CLOUD, BadRestore, Wish, restore_backup, restore_history
 from actors.cli.setup import set_up
-from actors.cli.times import BadTime, parse_time
+from actors.cli.times import NotYet, parse_time
 from actors.cli.tools import Tools
 from actors.cli.vault import endpoint_of, folder_of, serve_vault
 from actors.cli.verify import verify_all_layers, verify_layers
@@ -257,7 +257,7 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
             return asyncio.run(_drill(settings(), tools))
         if to is None:
             raise BadRestore("it is not said where to restore to")
-        why = "nothing would be left out, and yet it were another history"
+        why = "nothing would be left out, but it would become a separate history"
         wish = Wish(to=to, until_ms=_past(at, tools, f"--at {at} lies in the future: {why}"))
         if source == CLOUD:
             return asyncio.run(_restore(settings(), tools, wish))
@@ -295,7 +295,7 @@ def _past(said: str | None, tools: Tools, future: str) -> int | None:
     now_ms = tools.clock.now_ms()
     at_ms = None if said is None else parse_time(said, now_ms)
     if at_ms is not None and at_ms > now_ms:
-        raise BadTime(future)
+        raise NotYet(future)
     return at_ms
 
 

@@ -26,6 +26,12 @@ class BadTime(BadWords):
     hint = "say it like 2026-11-28T18:00Z, 2026-11-28 19:00+01:00 (without a zone it is UTC), or `2h ago`"
 
 
+class NotYet(BadWords):
+    """A time that has not come yet, where what was recorded by then is asked for."""
+
+    hint = "name a time that has passed, or leave it out"
+
+
 def parse_time(text: str, now_ms: int) -> int:
     """Milliseconds since 1970.
 

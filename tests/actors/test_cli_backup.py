@@ -834,9 +834,12 @@ def test_the_program_s_own_entry_backs_up(tmp_path: Path):
         (("restore", "--from", "b"), "--to"),
         (("restore", "--from", "b", "--to", "new"), "holds no whole backup"),
         (("restore", "--from", "b", "--to", "new", "--at", "noon"), "is no time"),
-        (("restore", "--from", "b", "--to", "new", "--at", "2999-01-01"), "lies in the future"),
+        (
+            ("restore", "--from", "b", "--to", "new", "--at", "2999-01-01"),
+            "would become a separate history: name a time that has passed, or leave it out.",
+        ),
         (("replay", "--until", "noon"), "is no time"),
-        (("replay", "--until", "2999-01-01"), "lies in the future"),
+        (("replay", "--until", "2999-01-01"), "lies in the future: name a time that has passed, or leave it out."),
         (("replay", "--guild", "x"), "is no id"),
     ],
 )
