@@ -268,7 +268,7 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
 
 
 async def _restore(settings: Settings, tools: Tools, wish: Wish) -> int:
-    async with reached(settings, tools) as cloud:
+    async with reached(settings, tools, instead="name a backup: --from BACKUP") as cloud:
         return await restore_history(tools, cloud.history(tools), cloud.objects.address, wish)
 
 

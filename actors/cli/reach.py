@@ -31,8 +31,13 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def reached(settings: Settings, tools: Tools) -> AsyncIterator[Reached]:
+async def reached(settings: Settings, tools: Tools, instead: str = "") -> AsyncIterator[Reached]:
     """The store of LEDGER_CLOUD; nothing can be written through it.
+
+    Args:
+        settings: with the store's address.
+        tools: what it works with.
+        instead: what else can be said, where there is no store.
 
     Raises:
         BadSettings: when there is none.
@@ -42,7 +47,10 @@ async def reached(settings: Settings, tools: Tools) -> AsyncIterator[Reached]:
     try:
         objects = open_cloud(settings, tools.disk, offload, tools.randomness)
         if objects is None:
-            raise BadSettings(["LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for."])
+            otherwise = f"; or {instead}" if instead else ""
+            raise BadSettings(
+                [f"LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for{otherwise}."]
+            )
         try:
             yield Reached(ReadOnly(objects), offload)
         finally:

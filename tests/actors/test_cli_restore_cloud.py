@@ -621,9 +621,13 @@ def test_nothing_is_written_into_the_folder_of_a_cloud(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ("restore --to new", 78, "LEDGER_CLOUD must be set"),
-        ("restore --drill", 78, "LEDGER_CLOUD must be set"),
-        ("verify --all-layers", 78, "LEDGER_CLOUD must be set"),
+        ("restore --to new", 78, "what is asked for; or name a backup: --from BACKUP."),
+        ("restore --drill", 78, "LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for."),
+        (
+            "verify --all-layers",
+            78,
+            "LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for.",
+        ),
         ("restore --drill --to new", 2, "a drill restores the cloud into scratch"),
         ("restore", 2, "it is not said where to restore to"),
     ],
