@@ -179,7 +179,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_database(cls, value: str) -> str:
         if value.startswith(("postgres:", "postgresql")):
-            raise Unusable("a sqlite:/// file for now: PostgreSQL comes with the fleet, in a later release")
+            raise Unusable(
+                "a sqlite:/// file, since PostgreSQL comes in a later release: remove the variable, which a host's "
+                "database add-on may have set, or set it to sqlite:/// and a file's path"
+            )
         path = value.removeprefix(SQLITE)
         if path == value or not path or "?" in path or path.startswith(":") or path.endswith("/"):
             raise ValueError

@@ -139,7 +139,11 @@ NOT_TOLD = {
         ("CLOUD_API_URL", "s3://bucket", "a vault's address, such as https://vault"),
         ("CLOUD_API_URL", "vault", "a vault's address, such as https://vault"),
         ("CLOUD_API_URL", "http://[", "a vault's address, such as https://vault"),
-        ("DATABASE_URL", "postgresql://db/ledger", "PostgreSQL comes with the fleet"),
+        (
+            "DATABASE_URL",
+            "postgresql://db/ledger",
+            "remove the variable, which a host's database add-on may have set, or set it to sqlite:///",
+        ),
         ("LEDGER_ACK", "cloud", "`local` or `database` while LEDGER_CLOUD is not set"),
         ("LEDGER_ACK", "databse", "`local`, `database` or `cloud`; left out, it goes by the disk"),
         ("LEDGER_DISK", "ssd", "`lasting` or `ephemeral`"),
