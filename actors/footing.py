@@ -5,6 +5,7 @@ the layers are read, whether one of them knows of a start that the folder has no
 What may be lost by it, and the warning, are the supervisor's business.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,7 +52,7 @@ def find_footing(data: Path, said: Kind | None, environ: Mapping[str, str], moun
     """
     if said is not None:
         return Footing(said, "LEDGER_DISK says so")
-    folder = data.resolve()
+    folder = Path(os.path.realpath(data))  # Path.resolve raises where links lead in a circle
     mount = mount_of(folder, mountinfo)
     why = _why_ephemeral(folder, mount, environ)
     if why:

@@ -202,9 +202,10 @@ class Settings(BaseSettings):
     @classmethod
     def _check_data(cls, value: Path) -> Path:
         path = value.absolute()
-        there = next(each for each in (path, *path.parents) if os.access(each, os.F_OK))
-        if not there.is_dir():
-            raise Unusable(f"a folder, but {there} is a file: move it away, or name another folder")
+        there = next(each for each in (path, *path.parents) if os.path.lexists(each))
+        if not os.path.isdir(there):  # noqa: PTH112 -- Path's raises where it may not look
+            is_none = f"{there} is a file, or a link that leads to no folder"
+            raise Unusable(f"a folder, but {is_none}: move it away, or name another folder")
         return value
 
     @field_validator("ledger_http")

@@ -185,7 +185,7 @@ def refuse_within_history(folder: Path) -> None:
     Raises:
         InsideHistory: when the folder lies in one that holds a history, at any depth.
     """
-    for home in folder.resolve().parents:
+    for home in Path(os.path.realpath(folder)).parents:  # Path.resolve raises where links lead in a circle
         if holds_history(home):
             told = f"{folder} lies in {home}, which holds a history{in_use(home)}: nothing was written"
             raise InsideHistory(f"{told}, for what lies there is lost with it, and may be taken for a part of it")

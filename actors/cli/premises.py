@@ -56,9 +56,9 @@ def _folder(settings: Settings) -> Iterator[Finding]:
 
 
 def _nearest(folder: Path) -> Path:
-    """What is there of it: itself, or the nearest folder in which it would be made."""
+    """What is there of it: itself, or the nearest folder in which it would be made; a link, wherever it leads."""
     whole = folder.absolute()
-    return next(each for each in (whole, *whole.parents) if os.access(each, os.F_OK))
+    return next(each for each in (whole, *whole.parents) if os.path.lexists(each))
 
 
 def _write_in(folder: Path) -> None:

@@ -207,6 +207,30 @@ def test_a_folder_that_cannot_be_looked_into_ends_with_69(
     assert "File name too long: look at the disk" in said.err
 
 
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("config", 0),
+        ("doctor", 78),
+        ("healthcheck", 1),
+        ("verify", 69),
+        ("export", 69),
+        ("replay", 69),
+        ("backup", 69),
+        ("forget --user 1 --yes", 69),
+        ("vault", 2),
+    ],
+)
+def test_a_data_folder_whose_link_leads_to_itself_ends_in_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: str, code: int
+):
+    """Named by nobody, so that no setting is refused before."""
+    (tmp_path / "data").symlink_to("data")
+    assert Program()(*words.split()) == code
+    said = capsys.readouterr()
+    assert words != "doctor" or "LEDGER_DATA, data, cannot be written (Too many levels of symbolic links)" in said.out
+
+
 @pytest.mark.parametrize("words", ["--help", "--version", "run --help", ""])
 def test_help_that_cannot_be_written_ends_with_69(words: str):
     with Path("/dev/full").open("wb") as full:

@@ -361,13 +361,14 @@ def test_a_users_file_among_what_a_killed_try_left_is_refused_and_left(tmp_path:
     assert tree(tmp_path / "new") == before
 
 
-@pytest.mark.parametrize("where", ["file", "link", "file/new"])
+@pytest.mark.parametrize("where", ["file", "link", "file/new", "loop/new"])
 @pytest.mark.parametrize("what", ["backup", "restore"])
 def test_what_is_no_folder_is_a_usage_error(tmp_path: Path, what: str, where: str):
     write_history(tmp_path / "data", played(7))
     back(tmp_path / "data", tmp_path / "kept")
     (tmp_path / "file").write_bytes(b"mine")
     (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
     again, source = (back, "data") if what == "backup" else (restore, "kept")
     with pytest.raises(FolderNotEmpty, match="is no folder: a file, or a link that leads nowhere") as caught:
         again(tmp_path / source, tmp_path / where)

@@ -170,6 +170,14 @@ def test_what_cannot_be_used_is_said_with_its_fix(say: Say, name: str, value: st
     assert finding.endswith(" (environment)." if value in NOT_TOLD else f" (environment: `{value}`).")
 
 
+@pytest.mark.parametrize(("folder", "link"), [("loop", "loop"), ("loop/data", "loop"), ("dangling", "dangling")])
+def test_links_that_lead_to_no_folder_are_none_for_the_data(say: Say, tmp_path: Path, folder: str, link: str):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (finding,) = findings_of(say, LEDGER_DATA=str(tmp_path / folder))
+    assert f"{tmp_path / link} is a file, or a link that leads to no folder: move it away" in finding
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
