@@ -6,7 +6,7 @@ Other work of the process runs between two pages of rows.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
@@ -75,7 +75,7 @@ class StaffTally:
         self._labels = {each.code: each.label for each in codes if each.label}
         self._young_days = young_days
         self._since_us = since_us
-        self._holders: Counter[tuple[UserId, int]] = Counter()
+        self._holders: defaultdict[tuple[UserId, int], tuple[UserId, ...]] = defaultdict(tuple)
         self._joins: Counter[UserId] = Counter()
         self._vips: Counter[UserId] = Counter()
         self._left: Counter[UserId] = Counter()
@@ -89,17 +89,17 @@ class StaffTally:
                 continue
             if row.kind == "vip":
                 self._vips[row.staff] += row.amount
-            else:  # one at a time holds a join: what was taken back cancels out, and the holder's number remains
+            else:
                 self._joins[row.staff] += row.amount
-                self._holders[row.user, row.opened_us] += row.amount * int(row.staff)
+                self._hold(row)
 
     def add(self, rows: Sequence[JoinRow]) -> None:
         """Counts who of the credited has left, who is young, and what is open."""
         self._possible.add(rows)
         for row in rows:
-            holder = self._holders.get((row.user, row.opened_us), 0)
-            if holder:
-                self._count(row, UserId(str(holder)))
+            holders = self._holders.get((row.user, row.opened_us))
+            if holders:
+                self._count(row, holders)
 
     def lines(self) -> Iterator[Sequence[StaffLine]]:
         """Everybody with any figure, best first (``_rank``), a few hundred at a time. No step sorts all of them."""
@@ -116,9 +116,19 @@ class StaffTally:
         """Credited joins by the label of their invite, most first."""
         return sorted(self._by_label.items(), key=lambda each: (-each[1], each[0]))
 
-    def _count(self, row: JoinRow, staff: UserId) -> None:
-        self._left[staff] += row.left_us != 0
-        self._young[staff] += is_young(row.user, row.opened_us, self._young_days)
+    def _hold(self, row: CreditRow) -> None:
+        """Credits come by staff member: whoever holds a join may come before those it was taken back from."""
+        join = row.user, row.opened_us
+        if row.amount > 0:
+            self._holders[join] += (row.staff,)
+        else:
+            self._holders[join] = tuple(staff for staff in self._holders[join] if staff != row.staff)
+
+    def _count(self, row: JoinRow, holders: Sequence[UserId]) -> None:
+        """One holds a join at a time, as the ledger grants; if ever two did, it is in every figure of both."""
+        for staff in holders:
+            self._left[staff] += row.left_us != 0
+            self._young[staff] += is_young(row.user, row.opened_us, self._young_days)
         label = self._labels.get(InviteCode(row.code or ""))
         if label:
             self._by_label[label] += 1

@@ -64,6 +64,16 @@ def test_what_was_taken_back_counts_no_more_and_goes_with_whom_it_was_given_to_i
     assert found == [StaffLine(staff=BORIS, joins=1, here=0, vips=0, open=0, young=0)]
 
 
+def test_who_holds_a_join_may_come_before_whom_it_was_taken_back_from():
+    found = lines([credit(3, ANNA, 1), credit(1, BORIS, 1), credit(2, BORIS, 1, amount=-1)], row(1, left_us=-1))
+    assert found == [StaffLine(staff=ANNA, joins=1, here=0, vips=0, open=0, young=0)]
+
+
+def test_a_join_that_two_hold_is_in_the_figures_of_both_and_of_nobody_else():
+    found = lines([credit(1, ANNA, 1), credit(2, BORIS, 1)], row(1, left_us=-1))
+    assert [(line.staff, line.joins, line.here) for line in found] == [(ANNA, 1, 0), (BORIS, 1, 0)]
+
+
 def test_a_proven_join_that_is_not_credited_is_none_here():
     assert lines([], row(1, staff=ANNA)) == []
 
