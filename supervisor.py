@@ -344,12 +344,12 @@ class Supervisor(Inside):
     def _root_died(self, child: Child, error: BaseException | None, *, killed: bool) -> None:
         if error is None and not killed and child.spec.restart is Restart.TRANSIENT:
             return
+        if child.spec.on_death is not None:
+            child.spec.on_death(StorageError(f"{child.spec.name} died"))
         if isinstance(error, child.spec.fatal):
             raise error
         if not killed and not child.charge(self._clock.monotonic_s()):
             raise GaveUp(f"{child.spec.name} died too often, last of {told(error)}")
-        if child.spec.on_death is not None:
-            child.spec.on_death(StorageError(f"{child.spec.name} died"))
         after_s = 0.0 if killed else self._backoff_s(child)
         self._restart(child, "killed" if killed else told(error), after_s=after_s)
 

@@ -61,11 +61,19 @@ async def _forget_alone(
         if side is not None:
             side.attach(journal, named)
         specs = (journal_spec(journal), *(() if side is None else side.specs()))
-        tree = spawn(supervisor.run(specs), "supervisor")
-        await Salvager(store.salvage, supervisor.roster, clock, asyncio.sleep, log).salvage_all()
+        salvager = Salvager(store.salvage, supervisor.roster, clock, asyncio.sleep, log)
         forgetting = forgetting_in(supervisor.roster, supervisor, journal, settings, offload)
-        report = await forgetting.forget(request, progress)
+
+        async def forget() -> ForgetReport:
+            await salvager.salvage_all()
+            return await forgetting.forget(request, progress)
+
+        tree, work = spawn(supervisor.run(specs), "supervisor"), spawn(forget(), "forgetting")
+        await asyncio.wait({tree, work}, return_when=asyncio.FIRST_COMPLETED)
+        work.cancel()  # where the tree is gone, nobody is left who would answer it
         await supervisor.drain(None if side is None else side.leave)
         tree.cancel()
-        await asyncio.wait({tree})
-        return report
+        await asyncio.wait({tree, work})
+        if not tree.cancelled():
+            tree.result()
+        return work.result()

@@ -5,7 +5,7 @@ payloads in quarantine/, checkpoints of before. Whatever does not succeed now is
 asked for again: what was forgotten stays forgotten, and what was left is done then.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
 from functools import partial
 from typing import Final, TypeAlias
 
@@ -76,7 +76,7 @@ Progress: TypeAlias = Callable[[int, int], Awaitable[None]]
 """Told of each guild: how many of how many were asked."""
 
 
-Forget: TypeAlias = Callable[[ForgetRequest, Progress], Awaitable[ForgetReport]]
+Forget: TypeAlias = Callable[[ForgetRequest, Progress], Coroutine[object, object, ForgetReport]]
 """``Forgetting.forget``."""
 
 

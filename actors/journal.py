@@ -81,13 +81,13 @@ class Journal:
     """The persistence actor.
 
     Args:
-        store: the layers, started.
+        store: the layers; the first life starts them, unless whoever made it has.
         named: names of the layers that LEDGER_ACK asks for.
         clock: for the wait on a broken layer.
         sleep: pauses between retries.
         log: where ``join.acknowledged`` and failures are told.
         turn: returns when this process may take the history over; until then the journal stands by, and nothing is
-            read or written. None: the store was started by whoever made it.
+            read or written. None: at once.
         began: called with the epoch once the journal has started the store.
     """
 
@@ -115,6 +115,8 @@ class Journal:
         self._arrived = asyncio.Event()
         self._incarnations: dict[GuildId, int] = {}
         self._whole = True
+        self._failed: set[str] = set()
+        """Layers that broke since all were whole."""
         self._cloud_given_up = False
         self._next_try_s = 0.0
         self._needs_epoch = False
@@ -264,7 +266,8 @@ class Journal:
         """
         if self._turn is not None:
             await self._turn()
-            self._turn, self._needs_epoch = None, True
+            self._turn = None
+        self._needs_epoch = self._needs_epoch or not self._store.leader
         while True:
             if self._needs_epoch:
                 await self._take_epoch()
@@ -440,7 +443,9 @@ class Journal:
     def _look_at_layers(self) -> None:
         """Any call may have found a layer broken, or the layers to differ; either is seen to without being asked."""
         self._needs_epoch = self._needs_epoch or self._store.is_in_doubt()
-        if self._whole and (sick := self._sick_layers()):
+        sick = self._sick_layers()
+        self._failed.update(sick)
+        if self._whole and sick:
             now_s = self._clock.monotonic_s()
             self._whole, self._next_try_s = False, now_s + RETRY_S[-1]
             self._broken_since_s = now_s if self._broken_since_s is None else self._broken_since_s
@@ -469,11 +474,12 @@ class Journal:
             else:
                 self._needs_epoch, self._whole = False, True
                 self.ready_at_s = self._clock.monotonic_s()
-                self._epochs += 1
-                self._log.info("epoch.taken", epoch=report.epoch, notes=list(report.notes))
                 if first:
                     tell_recovery(self._log, report, self._clock.monotonic_s() - began_s)
                     self._began(report.epoch)
+                else:
+                    self._epochs += 1
+                    self._log.info("epoch.taken", epoch=report.epoch, notes=list(report.notes))
                 self._look_at_layers()
                 self._tell_recovered()
                 return
@@ -548,7 +554,8 @@ class Journal:
         """Once every layer is whole again: what was recorded meanwhile is acknowledged now."""
         if self._whole and self._broken_since_s is not None:
             self._broken_since_s = None
-            self._log.info("layer.recovered", layers=[health.name for health in self._store.health()])
+            self._log.info("layer.recovered", layers=sorted(self._failed))
+            self._failed.clear()
             self._tell_acknowledged()
 
     def _tell_acknowledged(self) -> None:

@@ -27,7 +27,7 @@ from actors.journal import Journal
 from actors.keeper import Keeper
 from actors.logs import adopt_libraries, make_logger
 from actors.memory import calm_collector
-from actors.opening import cloud_side, opened, recover
+from actors.opening import cloud_side, opened
 from actors.ops.health import Vitals
 from actors.ops.http import OpsServer
 from actors.ops.serving import CannotListen
@@ -259,8 +259,6 @@ async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogg
                 warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
                 tell_of_new_history(settings, log, earlier=epoch - 1)
 
-            if cloud is None:
-                began(await recover(store, log))
             await Program(supervise, settings, store, side, log, cloud=cloud, began=began, chaos=options.chaos).run(
                 stop
             )

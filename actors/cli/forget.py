@@ -14,13 +14,15 @@ from actors.cli.asking import is_yes
 from actors.cli.exits import INTERRUPTED, OK, USAGE, WRONG
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.forgetting import ForgetReport, ForgetRequest, Progress
-from actors.ops.http import PROGRESS_EVERY, ForgetLine
+from actors.ops.http import ForgetLine
 from actors.settings import Settings
 from ledger.errors import FolderInUse, LedgerError
 from persistence.disk import RealDisk
 
 Alone: TypeAlias = Callable[[Settings, ForgetRequest, Progress], ForgetReport]
 """Forgets where no bot runs; raises ``FolderInUse`` where one does."""
+PROGRESS_EVERY: Final = 100
+"""Servers between two lines, where it is done here."""
 SILENCE_S: Final = 300.0
 """A bot that says nothing for so long is given up; asking it again does no harm."""
 _lines: Final = msgspec.json.Decoder(ForgetLine)
@@ -32,6 +34,12 @@ class NoAnswer(LedgerError):
     hint = (
         "run this with the bot's own LEDGER_HTTP and LEDGER_HTTP_TOKEN, or stop the bot first; then it is done here"
     )
+
+
+class NotNow(LedgerError):
+    """The bot that holds the data folder cannot forget anybody yet."""
+
+    hint = "run this again once the bot takes records: its log says recovery.finished or epoch.taken then"
 
 
 class Terminal(msgspec.Struct, frozen=True):
@@ -53,6 +61,7 @@ def forget_for_good(
 
     Raises:
         NoAnswer: when a bot holds the data folder and does not answer.
+        NotNow: when it does, and cannot record anything now.
         LedgerError: when nothing can be recorded.
     """
     disk, data, database = RealDisk(), settings.ledger_data, settings.database()
@@ -76,7 +85,8 @@ def forget_for_good(
 
 def _forget(settings: Settings, request: ForgetRequest, alone: Alone, terminal: Terminal) -> ForgetReport:
     async def progress(done: int, of: int) -> None:
-        _progress(done, of, terminal)
+        if done % PROGRESS_EVERY == 0:
+            _progress(done, of, terminal)
 
     try:
         return alone(settings, request, progress)
@@ -104,8 +114,7 @@ def _meaning(request: ForgetRequest) -> str:
 
 
 def _progress(done: int, of: int, terminal: Terminal) -> None:
-    if done % PROGRESS_EVERY == 0:
-        terminal.err.write(f"{done} of {of} servers\n")
+    terminal.err.write(f"{done} of {of} servers\n")
 
 
 def _say(report: ForgetReport, request: ForgetRequest, terminal: Terminal) -> int:
@@ -125,6 +134,7 @@ def _ask_bot(settings: Settings, request: ForgetRequest, terminal: Terminal) -> 
 
     Raises:
         NoAnswer: when it does not.
+        NotNow: when it cannot record anything now.
     """
     endpoint = settings.http()
     connection = HTTPConnection(endpoint.near(), endpoint.port, timeout=SILENCE_S)
@@ -150,6 +160,8 @@ def _answers(connection: HTTPConnection, settings: Settings, request: ForgetRequ
     answer: HTTPResponse = connection.getresponse()
     if answer.status != HTTPStatus.OK:
         said = answer.read().decode(errors="replace").strip()
+        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            raise NotNow(f"nobody was forgotten: {said}")
         raise NoAnswer(f"the bot at {settings.http()} refused: {answer.status} {said}")
     for line in answer:
         yield _lines.decode(line)

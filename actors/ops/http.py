@@ -13,7 +13,8 @@ request with an Origin, and JSON only.
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from http import HTTPStatus
 from typing import Final
 
@@ -29,14 +30,15 @@ from actors.ops.health import Health, readiness
 from actors.ops.metrics import make_registry
 from actors.ops.serving import bears, listen
 from actors.settings import Endpoint
+from actors.supervision import spawn
 
 OPEN_PATHS: Final = frozenset({"/livez", "/readyz"})
 SHUTDOWN_S: Final = 1.0
 """A request under way has so long to end."""
 
 
-PROGRESS_EVERY: Final = 100
-"""Guilds between two lines of progress."""
+PROGRESS_S: Final = 10.0
+"""Between two lines of progress, also while one guild takes its time: whoever asks knows that it goes on."""
 
 
 class Liveness(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,17 +146,30 @@ class OpsServer:
             wanted = msgspec.json.decode(await request.read(), type=ForgetRequest).checked()
         except (msgspec.MsgspecError, BadForgetting) as error:
             raise web.HTTPBadRequest(text=f"{error}\n") from error
+        if not self._health.vitals().journal.ready:  # whom it does not know yet, it would not know of
+            raise web.HTTPServiceUnavailable(text="the bot reads its history, stands by, or can record nothing\n")
         answer = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
         await answer.prepare(request)
-
-        async def tell(done: int, of: int) -> None:
-            if done % PROGRESS_EVERY == 0:
-                await answer.write(msgspec.json.encode(ForgetLine(done=done, of=of)) + b"\n")
-
-        report = await self._forget_for_good(wanted, tell)
-        last = ForgetLine(done=report.guilds, of=report.guilds, report=report)
-        await answer.write(msgspec.json.encode(last) + b"\n")
+        async with aclosing(self._forgetting(wanted)) as lines:
+            async for line in lines:
+                await answer.write(msgspec.json.encode(line) + b"\n")
         return answer
+
+    async def _forgetting(self, wanted: ForgetRequest) -> AsyncGenerator[ForgetLine, None]:
+        so_far = ForgetLine(done=0, of=0)
+
+        async def note(done: int, of: int) -> None:
+            nonlocal so_far
+            so_far = ForgetLine(done=done, of=of)
+
+        work = spawn(self._forget_for_good(wanted, note), "forgetting")
+        try:
+            while not (await asyncio.wait({work}, timeout=PROGRESS_S))[0]:
+                yield so_far
+        finally:
+            work.cancel()
+        report = work.result()
+        yield ForgetLine(done=report.guilds, of=report.guilds, report=report)
 
     async def _kill_child(self, request: web.Request) -> web.Response:
         child = request.match_info["child"]

@@ -129,6 +129,7 @@ GAUGES: Final[tuple[Reading, ...]] = (
     ("mailbox_deepest_messages", "Messages waiting in the fullest mailbox", lambda v: v.mailboxes.deepest),
     ("journal_requests", "Requests waiting for the journal", lambda v: v.journal.waiting),
     ("journal_ready", "1 while the journal takes records", lambda v: v.journal.ready),
+    ("standby", "1 while another process holds the history, and this one waits for it", lambda v: v.standby),
     ("journal_hung_seconds", "For how long the journal has not moved, 0 = it does", lambda v: v.tree.hung_s),
     (
         "backup_age_seconds",

@@ -247,9 +247,10 @@ class Steady:
 
 
 @asynccontextmanager
-async def running(bot: Bot) -> AsyncIterator[Bot]:
-    """The bot at work; afterwards everything is drained and ended."""
-    await bot.store.start()
+async def running(bot: Bot, *, started: bool = True) -> AsyncIterator[Bot]:
+    """The bot at work; afterwards everything is drained and ended. ``started``: its layers were read before."""
+    if started:
+        await bot.store.start()
     tree = spawn(bot.supervisor.run(bot.specs()), "supervisor")
     try:
         yield bot

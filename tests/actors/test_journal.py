@@ -37,13 +37,38 @@ async def test_how_long_a_process_stood_by_is_no_part_of_how_long_its_guilds_too
         await gone.wait()
 
     bot.journal._turn = stand_by
-    async with running(bot):
+    async with running(bot, started=False):
         bot.come_up()
         await bot.until(lambda: bool(bot.journal._queue))
         bot.clock.now_s += 3_600
         gone.set()
         await bot.until(lambda: bool(bot.events("guild.restored")))
         assert [line["ms"] for line in bot.events("guild.restored")] == [0]
+
+
+async def test_the_first_life_reads_the_layers_and_says_what_it_found():
+    bot, epochs = Bot(), list[int]()
+    bot.journal._began = epochs.append
+    assert not bot.journal.is_ready()
+    async with running(bot, started=False):
+        await bot.journal.open(GUILD, 1)
+        assert bot.journal.is_ready()
+        assert epochs == [bot.store.epoch]
+        assert len(bot.events("recovery.finished")) == 1
+        assert (bot.events("epoch.taken"), bot.journal.statistics().epochs) == ([], 0)  # nothing was in doubt
+
+
+async def test_layers_that_cannot_be_read_at_the_start_are_tried_until_they_can():
+    bot = Bot()
+    for layer in (bot.log, bot.database):
+        layer.go_away(StorageError("unplugged"))
+    async with running(bot, started=False):
+        await bot.until(lambda: bool(bot.events("storage.stalled")))
+        assert not bot.journal.is_ready()
+        for layer in (bot.log, bot.database):
+            layer.come_back()
+        await bot.until(bot.journal.is_ready)
+        assert len(bot.events("recovery.finished")) == 1
 
 
 async def test_an_earlier_life_cannot_append_after_its_successor_opened():
@@ -164,7 +189,7 @@ async def test_what_was_not_acknowledged_is_acknowledged_when_an_epoch_finds_all
             await bot.journal.append(GUILD, 1, 1, (draft(2),))
         await bot.journal.open(GUILD, 2)
         assert [line["user"] for line in bot.events("join.acknowledged")] == ["1"]
-        assert bot.events("layer.recovered")
+        assert [line["layers"] for line in bot.events("layer.recovered")] == [["database"]]
 
 
 async def pages(lists: Lists) -> Sequence[JoinRow]:

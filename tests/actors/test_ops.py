@@ -7,12 +7,14 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import aiohttp
 import msgspec
 import pytest
 from pydantic import SecretStr
 
+from actors.cli.forget import NotNow, Terminal, _ask_bot
 from actors.cli.healthcheck import check_health
 from actors.clock import SystemClock
 from actors.drills import Drill
@@ -21,6 +23,7 @@ from actors.histogram import Distribution
 from actors.journal import JournalStatistics
 from actors.keeper import KeeperStatistics
 from actors.logs import make_logger
+from actors.ops import http
 from actors.ops.health import Vitals
 from actors.ops.http import OpsServer
 from actors.ops.serving import CannotListen
@@ -90,14 +93,16 @@ class Bot:
         self.now = WELL
         self.killed: list[str] = []
         self.forgotten: list[ForgetRequest] = []
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
     def vitals(self) -> Vitals:
         return self.now
 
     async def forget(self, request: ForgetRequest, progress: Progress) -> ForgetReport:
         self.forgotten.append(request)
-        for number in range(1, 251):
-            await progress(number, 250)
+        await progress(100, 250)
+        await self.may_end.wait()
         return ForgetReport(guilds=2, memberships=3, names=1, payloads=0, remaining=("a thing is left",))
 
     def kill(self, child: str) -> bool:
@@ -307,14 +312,30 @@ JSON = "application/json"
 ANNA = b'{"user":"7"}'
 
 
-async def test_forgetting_tells_its_progress_and_ends_with_the_report():
+async def test_forgetting_tells_that_it_goes_on_also_while_a_guild_does_not_answer(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(http, "PROGRESS_S", 0.001)
     bot = Bot()
-    async with serving(bot) as client:
-        answer = await client.ask("/forget", "POST", body=ANNA, Content_Type=JSON)
-    lines = [json.loads(line) for line in answer.text.splitlines()]
-    assert [(line["done"], line["of"]) for line in lines[:-1]] == [(100, 250), (200, 250)]
-    assert lines[-1]["report"]["remaining"] == ["a thing is left"]
+    bot.may_end.clear()
+    async with serving(bot) as client, aiohttp.ClientSession() as session:
+        url = f"http://127.0.0.1:{client.port}/forget"
+        async with session.post(url, data=ANNA, headers={"Content-Type": JSON}) as answer:
+            told = [json.loads(await answer.content.readline()) for _ in range(3)]
+            bot.may_end.set()
+            *_, last = (await answer.text()).splitlines()
+    assert [(line["done"], line["of"]) for line in told] == [(100, 250)] * 3
+    assert json.loads(last)["report"]["remaining"] == ["a thing is left"]
     assert bot.forgotten == [ForgetRequest(user=UserId("7"))]
+
+
+async def test_a_bot_that_does_not_know_its_history_yet_says_so_instead_of_knowing_nobody(tmp_path: Path):
+    bot = Bot()
+    bot.now = msgspec.structs.replace(WELL, journal=msgspec.structs.replace(WELL.journal, ready=False))
+    async with serving(bot) as client:
+        settings = Settings(ledger_data=tmp_path, ledger_http=f"127.0.0.1:{client.port}")
+        terminal = Terminal(io.StringIO(), io.StringIO(), io.StringIO())
+        with pytest.raises(NotNow, match="nobody was forgotten: the bot reads its history"):
+            await asyncio.to_thread(_ask_bot, settings, ForgetRequest(user=UserId("7")), terminal)
+    assert bot.forgotten == []
 
 
 @pytest.mark.parametrize(
