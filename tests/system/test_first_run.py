@@ -368,6 +368,21 @@ async def test_run_holds_without_an_identify_and_says_why_on_readyz(newcomer: Ne
     assert newcomer.sandbox.sessions == []
 
 
+async def test_while_a_disk_hangs_the_bot_answers_and_hears_that_it_is_to_stop(newcomer: Newcomer):
+    newcomer.environ["DISCORD_TOKEN"] = newcomer.sandbox.token
+    newcomer.environ["LEDGER_HTTP"] = f"127.0.0.1:{free_port()}"
+    newcomer.environ["LEDGER_LOG"] = "json"
+    log = newcomer.folder / "data" / "log"
+    log.mkdir(parents=True)
+    os.mkfifo(log / "0000000001.jsonl")  # whoever opens it waits for a writer
+    async with Terminal(newcomer, "run") as running:
+        await running.answer("preflight.held", "")
+        code, said = await newcomer.run("healthcheck")
+        assert (code, "no layer takes records" in said) == (1, True)
+        running._process.terminate()
+        await running.answer("bot.draining", "")
+
+
 @pytest.mark.parametrize(
     ("command", "environ", "code", "words"),
     [  # the table of docs/operations.md
