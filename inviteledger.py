@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+from collections.abc import Callable
 from types import FrameType
 
 INTERRUPTED = 130
@@ -10,10 +12,18 @@ INTERRUPTED = 130
 def main() -> None:
     """Reads the program and runs it; from then on Ctrl-C is its own business."""
     signal.signal(signal.SIGINT, _leave)
-    from supervisor import main as run  # noqa: PLC0415 -- what Ctrl-C must not catch in the middle
-
+    run = _read_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     run()
+
+
+def _read_program() -> Callable[[], None]:
+    """What Ctrl-C must not catch in the middle; for Docker, which asks every 30 s, only as much as it takes."""
+    if sys.argv[1:] == ["healthcheck"]:
+        from actors.cli.healthcheck import main  # noqa: PLC0415
+    else:
+        from supervisor import main  # noqa: PLC0415
+    return main
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -14,7 +14,8 @@ from structlog.typing import FilteringBoundLogger
 
 from actors.aside import Aside
 from actors.cli.app import RunOptions
-from actors.cli.exits import OK, exit_code_of
+from actors.cli.errors import exit_code_of
+from actors.cli.exits import OK
 from actors.clock import SystemClock, SystemRandomness
 from actors.cloud_side import Cloud
 from actors.drain import Drain, Step

@@ -18,11 +18,12 @@ from actors.cli.backup import back_up
 from actors.cli.config import show_config
 from actors.cli.doctor import examine
 from actors.cli.drill import drill as hold_drill
-from actors.cli.exits import OK, USAGE, BadWords, exit_code_of, explain
+from actors.cli.errors import BadWords, tell
+from actors.cli.exits import OK, USAGE
 from actors.cli.export import export_joins
 from actors.cli.forget import Alone, Terminal, forget_for_good
 from actors.cli.healthcheck import check_health
-from actors.cli.piping import Page
+from actors.cli.page import Page
 from actors.cli.reach import reached
 from actors.cli.replay import Question, replay
 from actors.cli.restore import CLOUD, BadRestore, Wish, restore_backup, restore_history
@@ -88,8 +89,7 @@ def perform(app: App, words: Sequence[str]) -> int:
         sys.stderr.write(f"inviteledger: {_in_words(error)} {_help(error.command_chain or ())}\n")
         return USAGE
     except LedgerError as error:
-        sys.stderr.write(explain(error))
-        return exit_code_of(error)
+        return tell(error)
     return result if isinstance(result, int) else OK
 
 

@@ -1,5 +1,9 @@
-"""``inviteledger healthcheck``: asks the bot on this machine whether it is ready, for Docker and the like."""
+"""``inviteledger healthcheck``: asks the bot on this machine whether it is ready, for Docker and the like.
 
+It is asked again and again, so what is imported here is little: a third of what all commands take to start.
+"""
+
+import sys
 from http.client import HTTPConnection, HTTPException
 from typing import Final, TextIO
 
@@ -8,6 +12,8 @@ import msgspec
 from actors.cli.exits import OK, WRONG
 from actors.cli.piping import printing
 from actors.settings import Endpoint
+from actors.sources import read_settings
+from ledger.errors import LedgerError
 
 TIMEOUT_S: Final = 3.0
 
@@ -16,6 +22,17 @@ class Answer(msgspec.Struct, frozen=True):
     """What a bot of any release says on /readyz, at least."""
 
     ready: bool
+
+
+def main() -> None:
+    """The command by itself, as the whole program performs it."""
+    try:
+        code = check_health(read_settings().http(), sys.stdout)
+    except LedgerError as error:
+        from actors.cli.errors import tell  # noqa: PLC0415 -- it knows the errors of all commands
+
+        code = tell(error)
+    sys.exit(code)
 
 
 def check_health(endpoint: Endpoint, out: TextIO) -> int:

@@ -3,9 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, Any, BinaryIO
-
-from rich.console import Console
+from typing import IO, BinaryIO
 
 from ledger.errors import LedgerError
 
@@ -31,14 +29,6 @@ def printing(out: BinaryIO | IO[str]) -> Iterator[None]:
     except OSError as error:
         _drop(out)
         raise OutputLost(f"the output could not be written ({error.strerror})") from error
-
-
-class Page(Console):
-    """What help and version are printed on; raises ``OutputLost`` as ``printing`` does."""
-
-    def print(self, *objects: object, **how: Any) -> None:  # noqa: ANN401 -- the library's many options
-        with printing(self.file):
-            super().print(*objects, **how)
 
 
 def _drop(out: BinaryIO | IO[str]) -> None:

@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 
 from actors.cli.contents import Say, said_of, sum_of
-from actors.cli.exits import OK, WRONG, BadWords
+from actors.cli.errors import BadWords
+from actors.cli.exits import OK, WRONG
 from actors.cli.piping import printing
 from actors.cli.progress import progress
 from actors.cli.times import shown

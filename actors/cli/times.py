@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from actors.cli.exits import BadWords
+from actors.cli.errors import BadWords
 
 _AGE: Final = re.compile(r"(\d{1,9})\s*([a-z]+)(?:\s+ago)?")
 _UNITS_S: Final = {

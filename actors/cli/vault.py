@@ -11,7 +11,8 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from actors.cli.document import document
-from actors.cli.exits import OK, BadWords
+from actors.cli.errors import BadWords
+from actors.cli.exits import OK
 from actors.clock import Sleep, SystemClock, SystemRandomness
 from actors.ground import await_lock, started_at, warn_of_disk
 from actors.logs import adopt_libraries, make_logger

@@ -8,7 +8,8 @@ from typing import TextIO
 from actors.cli.cloud_layer import NAME as CLOUD
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
 from actors.cli.database import OF_A_BACKUP, inspect_database
-from actors.cli.exits import OK, WRONG, exit_code_of
+from actors.cli.errors import exit_code_of
+from actors.cli.exits import OK, WRONG
 from actors.cli.inspection import Inspected, find_checkpoints, inspect_backup, inspect_checkpoints, inspect_log
 from actors.cli.piping import printing
 from actors.cli.progress import progress

@@ -271,6 +271,30 @@ def test_healthcheck_fails_where_nobody_answers(capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.startswith(f"No answer from 0.0.0.0:{port} (Connection refused)")
 
 
+def asked_by_itself(module: str, **said: str) -> subprocess.CompletedProcess[str]:
+    words = (sys.executable, "-X", "importtime", "-m", module, "healthcheck")
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), **said}
+    return subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=50)
+
+
+@pytest.mark.parametrize(("said", "code"), [({}, 1), ({"LEDGER_HTTP": "8080"}, 78), ({"LEDGER_DISC": "lasting"}, 78)])
+def test_the_healthcheck_that_docker_repeats_is_the_programs_own(said: dict[str, str], code: int):
+    alone, whole = asked_by_itself("inviteledger", **said), asked_by_itself("supervisor", **said)
+    assert (alone.returncode, alone.stdout) == (whole.returncode, whole.stdout)
+    assert alone.returncode == code
+    assert of_the_program(alone) == of_the_program(whole)
+
+
+def of_the_program(ended: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line for line in ended.stderr.splitlines() if not line.startswith("import time:")]
+
+
+def test_the_healthcheck_that_docker_repeats_reads_little_of_the_program():
+    read = {line.rpartition("|")[2].strip() for line in asked_by_itself("inviteledger").stderr.splitlines()}
+    assert "actors.cli.healthcheck" in read
+    assert read.isdisjoint({"supervisor", "discord", "aiohttp", "sqlite3", "cyclopts", "rich", "structlog"})
+
+
 async def test_only_the_bots_own_yes_is_healthy(capsys: pytest.CaptureFixture[str]):
     async def answer(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>")

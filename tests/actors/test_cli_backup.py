@@ -19,7 +19,7 @@ from stamina.instrumentation import set_on_retry_hooks
 
 from actors.cli.app import make_app, perform
 from actors.cli.backup import back_up
-from actors.cli.exits import exit_code_of
+from actors.cli.errors import exit_code_of
 from actors.cli.restore import Wish, restore_backup
 from actors.cli.verify import verify_layers
 from actors.settings import Settings

@@ -13,7 +13,7 @@ import pytest
 
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
 from actors.cli.drill import NoScratch, drill
-from actors.cli.exits import exit_code_of
+from actors.cli.errors import exit_code_of
 from actors.cli.inspection import Inspected
 from actors.cli.restore import Wish, restore_history
 from actors.drills import NAME, Drill, last_drill

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from actors.cli.exits import exit_code_of
+from actors.cli.errors import exit_code_of
 from actors.cli.vault import VaultInUse, hold_vault
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
