@@ -36,7 +36,16 @@ def hold_folder(disk: Disk, data: Path, started: str, name: str = "lock") -> Hel
         StorageError: when the lock's file cannot be opened.
     """
     disk.make_folder(data)
-    return disk.lock(data / name, f"process {os.getpid()} on {socket.gethostname()}, started {started}")
+    return disk.lock(data / name, f"{_process(os.getpid())}{socket.gethostname()}, started {started}")
+
+
+def is_of_process(owner: str, pid: int) -> bool:
+    """Whether an owner, as ``hold_folder`` writes it, is this process, of whatever machine."""
+    return owner.startswith(_process(pid))
+
+
+def _process(pid: int) -> str:
+    return f"process {pid} on "
 
 
 class LocalLayer:

@@ -19,6 +19,7 @@ from actors.ground import remedy_of
 from actors.ops.http import Liveness
 from actors.settings import Endpoint, Settings
 from persistence.disk import lock_owner
+from persistence.local import is_of_process
 
 PATIENCE_S: Final = 2.0
 OTHER_ADDRESS: Final = "choose another LEDGER_HTTP, or stop the process that listens there"
@@ -37,7 +38,7 @@ def look_round(settings: Settings, refused: Collection[str]) -> Iterator[Finding
     if "LEDGER_HTTP" not in refused:
         bot = _bot_at(endpoint)
         yield _address(endpoint, bot, owner)
-    if owner and not _is_holder(bot, owner):
+    if owner and not is_of_process(owner, bot):
         fix = "stop that process, or name another folder in LEDGER_DATA"
         yield _found(Severity.AWAY, f"LEDGER_DATA, {data}, is in use by {owner}", fix)
 
@@ -92,7 +93,7 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _address(endpoint: Endpoint, bot: int, owner: str) -> Finding:
-    if bot and _is_holder(bot, owner):
+    if bot and is_of_process(owner, bot):
         return _fine(f"A bot is running on LEDGER_DATA and answers at LEDGER_HTTP, {endpoint}")
     if bot:
         return _found(
@@ -102,11 +103,6 @@ def _address(endpoint: Endpoint, bot: int, owner: str) -> Finding:
     if error is None:
         return _fine(f"LEDGER_HTTP, {endpoint}, is free")
     return _found(Severity.AWAY, f"LEDGER_HTTP, {endpoint}, cannot be had ({_why(error)})", OTHER_ADDRESS)
-
-
-def _is_holder(bot: int, owner: str) -> bool:
-    """Whether a bot, by its process id, is the one that wrote itself into the folder's lock."""
-    return owner.startswith(f"process {bot} on ")
 
 
 def _bind(endpoint: Endpoint) -> OSError | None:
