@@ -23,6 +23,8 @@ MAX_OBJECT_BYTES: Final = 64 * 1024 * 1024
 """No object is larger: a vault takes no more, so nobody writes more anywhere."""
 PART: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{PART_CHARS - 1}}}", re.ASCII)
 
+TO_CHECK: Final = "check the address in LEDGER_CLOUD, its credentials, rights and room"
+
 
 class Unreachable(NotConfirmed):
     """The store did not answer, or could not now. Of a write it is unknown whether it happened."""
@@ -33,7 +35,7 @@ class Unreachable(NotConfirmed):
 class Refused(StorageError):
     """The store answers and will not: credentials, bucket, permissions, room. Nothing happened."""
 
-    hint = "check the address in LEDGER_CLOUD, its credentials, rights and room; `doctor` tries it"
+    hint = f"{TO_CHECK}; `doctor` tries it"
 
 
 class Objects(Protocol):

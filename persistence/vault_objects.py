@@ -35,11 +35,18 @@ TOTAL_S: Final = 120.0
 
 _CREATE_ONLY: Final = MappingProxyType({"If-None-Match": "*"})
 _LATER: Final = frozenset({408, 429})
-_FOR_GOOD: Final = frozenset({*range(300, 400), 401, 403, 407, 413})
+_NO_ACCESS: Final = 401
+_FOR_GOOD: Final = frozenset({*range(300, 400), _NO_ACCESS, 403, 407, 413})
 """What a proxy says that only an operator can change; a 404 or 502 may be that of a vault's deploy."""
 _OK, _CREATED, _DONE, _NONE, _EXISTS, _SERVER_ERROR, _FULL = 200, 201, 204, 404, 412, 500, 507
 SAID_BYTES: Final = 200
 """So much of an answer's text is told."""
+
+
+class NoAccess(Refused):
+    """The vault wants a token, and has got none or another one."""
+
+    hint = "set LEDGER_CLOUD_TOKEN to the one that the vault was started with"
 
 
 class KeysPage(msgspec.Struct, frozen=True):
@@ -152,7 +159,7 @@ class VaultObjects:
             raise Unreachable(f"{self.address} does not answer ({error or type(error).__name__})") from error
         if answer.status not in expected:
             said = f"{self.address}: HTTP {answer.status}, {text[:SAID_BYTES].decode(errors='replace').strip()}"
-            raise Unreachable(said) if _is_later(answer.status) else Refused(said)
+            raise _error_of(answer.status)(said)
         return _Answer(answer.status, text)
 
     def _check_sender(self, answer: aiohttp.ClientResponse) -> None:
@@ -170,6 +177,12 @@ class VaultObjects:
                 auto_decompress=False,
             )
         return self._open
+
+
+def _error_of(status: int) -> type[Refused | Unreachable]:
+    if _is_later(status):
+        return Unreachable
+    return NoAccess if status == _NO_ACCESS else Refused
 
 
 def _is_later(status: int) -> bool:

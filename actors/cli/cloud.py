@@ -10,15 +10,12 @@ from actors.ground import open_cloud
 from actors.settings import Settings
 from persistence.address import parse_address
 from persistence.disk import RealDisk
-from persistence.objects import Refused, Unreachable
+from persistence.objects import TO_CHECK, Refused, Unreachable
 from persistence.offload import ThreadOffload
 from persistence.probe import StoreUnfit, probe
+from persistence.vault_objects import NoAccess
 
 PATIENCE_S: Final = 30.0
-NO_ACCESS: Final = "HTTP 401,"
-"""What a vault says, behind its address, to whoever has not its token."""
-TRIES_IT: Final = "; `doctor` tries it"
-"""The end of a hint that helps nobody here."""
 
 
 def try_cloud(settings: Settings) -> Iterator[Finding]:
@@ -41,21 +38,20 @@ def _tried(settings: Settings, address: str) -> Finding:
         # with a disk that goes away nothing is known of earlier records: the bot waits for the cloud
         severity = Severity.AWAY if settings.footing().kind == "ephemeral" else Severity.WARNING
         return _found(severity, f"LEDGER_CLOUD cannot be reached ({error})", error.hint)
+    except NoAccess as error:
+        return _token_refused(settings, address, error.hint)
     except (Refused, StoreUnfit) as error:
-        if str(error).startswith(f"{address}: {NO_ACCESS}"):
-            return _token_refused(settings, address)
-        fix = error.hint.removesuffix(TRIES_IT)
+        fix = TO_CHECK if isinstance(error, Refused) else error.hint  # a Refused's own says that `doctor` tries it
         return _found(Severity.BLOCKING, f"LEDGER_CLOUD cannot be used ({error})", fix)
     finally:
         offload.close()
     return _found(Severity.FINE, f"LEDGER_CLOUD, {address}, keeps what it is given, and two writers apart", "")
 
 
-def _token_refused(settings: Settings, vault: str) -> Finding:
+def _token_refused(settings: Settings, vault: str, fix: str) -> Finding:
     differs = (
         "is another than the vault's own" if settings.ledger_cloud_token else "is not set, and the vault wants it"
     )
-    fix = "set it to the LEDGER_CLOUD_TOKEN that the vault was started with"
     return _found(Severity.BLOCKING, f"LEDGER_CLOUD_TOKEN {differs} (LEDGER_CLOUD, {vault}, says HTTP 401)", fix)
 
 
