@@ -21,11 +21,11 @@ from persistence.marker import folder_id
 
 CLOUD: Final = "cloud"
 _CUT: Final = (
-    "this is another history from now on: give the bot a LEDGER_CLOUD of its own (another prefix); with the one that",
-    "holds what was cut off it does not start",
+    "this is a separate history from now on: give the bot a LEDGER_CLOUD of its own (another prefix); it does not",
+    "start with the one that holds what was cut off",
 )
 _NOTHING_CUT: Final = (
-    "nothing was recorded later, and yet this is another history from now on: give the bot a LEDGER_CLOUD of its own",
+    "nothing was recorded later, but this is a separate history from now on: give the bot a LEDGER_CLOUD of its own",
     "(another prefix). To go on with the cloud of before, restore without --at, into another folder",
 )
 

@@ -698,7 +698,7 @@ def test_a_cut_that_leaves_nothing_out_says_so(tmp_path: Path):
     assert f"read back: {taken} records as they are there" in said
     assert f"{taken + 1} records of 1 guild" in said
     assert "1 record added: that each guild goes on from there" in said
-    assert "nothing was recorded later, and yet this is another history from now on" in said
+    assert "nothing was recorded later, but this is a separate history from now on" in said
     assert "holds what was cut off" not in said
 
 
