@@ -48,9 +48,9 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """A guild from outside its actor.
 
-    ``phase``: the actor's, or what else is said of it ("parked"); ``restored_from``: the layer the running life
-    came back from ("" = nothing was there), at ``restored_seq``, by ``replayed`` records behind a checkpoint;
-    ``leader``: the layer that won when the process started; ``restarts``: of the guild's actor since then.
+    ``phase``: the actor's, or "parked", "passivated" or "left"; ``restored_from``: the layer the running life came
+    back from ("" = nothing was there), at ``restored_seq``, by ``replayed`` records behind a checkpoint; ``leader``:
+    the layer that won when the process started; ``restarts``: of the guild's actor since then.
     """
 
     phase: str

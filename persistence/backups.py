@@ -172,7 +172,7 @@ def holds_history(folder: Path) -> bool:
 
 
 def is_taken(folder: Path) -> bool:
-    """Whether a file, or a link that leads nowhere, has its name, or that of a folder it were in."""
+    """Whether a file, or a link that leads nowhere, has its name, or that of a folder that it would be in."""
     return any(
         os.path.lexists(each) and not os.path.isdir(each)  # noqa: PTH112 -- Path's raises where it may not look
         for each in (folder, *folder.parents)

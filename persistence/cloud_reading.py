@@ -47,8 +47,8 @@ class CloudReader:
 
     ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index;
     ``was_put_back``: whether what was known was found to be gone; whoever has seen to that begins anew.
-    ``must_index``: whether the index that was written last is not enough: segments that do not count were met behind
-    it (one of what they were may lie there, and be the newer one), or the segment that it ends with is gone.
+    ``must_index``: whether the index must be written anew: ignored segments lie behind it, and an index made of those
+    may carry a higher number; or the segment that it ends with is gone.
     """
 
     def __init__(self, objects: Objects, offload: Offload, checkpoints: CloudCheckpoints) -> None:

@@ -58,8 +58,8 @@ class Following:
     def begin(self, head: int, lineage: str) -> None:
         """A new epoch: the others are at ``head`` of this history.
 
-        A layer that failed before it was made equal to them may hold a branch of another process: of these records it
-        holds what it had confirmed before, whatever was found there.
+        If the cloud failed before it was made equal to them, it may hold another process's branch: only what it had
+        confirmed before counts as held.
         """
         self.fenced = self.seat.healthy
         self._is_doubted = False

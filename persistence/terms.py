@@ -128,8 +128,8 @@ class Terms:
     def _next_epoch(self, readable: Iterable[Seat]) -> int:
         """Above all that was seen, or the one that an earlier try took in vain: each is for ever in the cloud.
 
-        And above what a layer may hold that could not be read since this process began: where it alone was written by
-        the life before, it must not seem to be the newer one.
+        ``UNREAD_EPOCHS`` are skipped where a layer nearby was never readable: it may hold the last life's records,
+        whose epoch must stay below this one.
         """
         newest = max([self.epoch, *(seat.summary.epoch for seat in readable)])
         if self._is_unused and newest == self.epoch and all(seat.epoch() < newest for seat in readable):

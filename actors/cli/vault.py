@@ -77,7 +77,7 @@ def folder_of(settings: Settings, said: str | None) -> Path:
     """Where a vault keeps what it serves: as said on the command line, else in LEDGER_DATA.
 
     Raises:
-        NoVaultFolder: when an empty word was said, which were the working folder.
+        NoVaultFolder: when an empty word was said, which would be the working folder.
     """
     if said == "":
         raise NoVaultFolder("--folder names nothing (a variable that is not set?), so nothing is served")
