@@ -3,6 +3,7 @@
 Messages carry the times at which things were heard; the pure part has no clock. Lanes are the runtime's business.
 """
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -335,12 +336,19 @@ class DecideJoin(_Message, frozen=True):
 
 
 class ChangeSettings(_Message, frozen=True):
-    """/settings, /vip_role, /log_channel: of ``settings`` the ``fields`` named hold from now on."""
+    """/settings, /vip_role, /log_channel: what holds from now on; all that is not named stays as it is by then.
+
+    Of ``settings`` the ``fields`` named; ``templates`` in place of those of their kinds, "" = our own words again;
+    roles that make a VIP from now on (``vips``), or no more (``no_vips``).
+    """
 
     interaction: InteractionId
-    settings: Settings
-    fields: tuple[str, ...]
     by: UserId
+    settings: Settings = Settings()
+    fields: tuple[str, ...] = ()
+    templates: Mapping[str, str] = {}
+    vips: tuple[RoleId, ...] = ()
+    no_vips: tuple[RoleId, ...] = ()
 
 
 class ForgetMember(_Message, frozen=True):

@@ -46,12 +46,11 @@ def decide_join(state: GuildState, presence: Presence, message: m.DecideJoin) ->
 
 
 def change_settings(state: GuildState, presence: Presence, message: m.ChangeSettings) -> Decision:
-    """The named fields from now on; other VIP roles are looked for in the member list at once."""
+    """What is named holds from now on; other VIP roles are looked for in the member list at once."""
     before = state.settings
     if message.interaction in state.interactions:
         return Decision(presence=presence, answer=SettingsReport(settings=before))
-    changes = {field: getattr(message.settings, field) for field in message.fields}
-    after = msgspec.structs.replace(before, **changes)
+    after = settled(before, message)
     answer = SettingsReport(settings=after, before=before)
     if after == before:
         return Decision(presence=presence, answer=answer)
@@ -61,6 +60,16 @@ def change_settings(state: GuildState, presence: Presence, message: m.ChangeSett
     listing = after.vip_roles != before.vip_roles and presence.session
     effects = (ListMembers(session=presence.session),) if listing else ()
     return Decision(presence=presence, drafts=(draft,), effects=effects, answer=answer)
+
+
+def settled(settings: r.Settings, message: m.ChangeSettings) -> r.Settings:
+    """Settings as a change leaves them."""
+    ours = {kind for kind, text in message.templates.items() if not text}
+    templates = {k: text for k, text in {**settings.templates, **message.templates}.items() if k not in ours}
+    roles = [role for role in settings.vip_roles if role not in message.no_vips]
+    roles += [role for role in message.vips if role not in roles]
+    named = {field: getattr(message.settings, field) for field in message.fields}
+    return msgspec.structs.replace(settings, **({"templates": templates, "vip_roles": tuple(roles)} | named))
 
 
 def review_report(state: GuildState) -> ReviewReport:

@@ -1,13 +1,12 @@
 """/log_channel's work: where joins are announced, and in which words; each is a change of the guild's settings."""
 
-from collections.abc import Mapping
 from typing import Final
 
 import discord
 import msgspec
 
 from actors.asks import Answered, Outcome
-from actors.gateway.asking import PATIENT_S, ask_settings
+from actors.gateway.asking import PATIENT_S
 from actors.gateway.join_words import DEFAULTS, Kind, wrong_in
 from actors.gateway.render import NOT_DURABLE, render
 from actors.gateway.wording import channel as shown
@@ -20,7 +19,6 @@ from ledger.records import Settings
 
 WRITING: Final = {"view_channel": "View Channel", "send_messages": "Send Messages"}
 """What a log channel needs, by the library's name and by the one people see."""
-NO_SETTINGS: Final = "I could not read this server's settings, so nothing was changed. Please try again in a moment."
 
 
 class LogChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,28 +62,30 @@ class LogChannel:
     async def set(self, change: LogChange, where: ChannelId) -> str:
         """Joins from now on are announced there; what may be written there was checked before."""
         told = f"From now on I say in {shown(where)} who joined. Earlier joins are not announced."
-        return await self._change(change, Settings(log_channel=where), "log_channel", told)
+        return await self._announce(change, where, told)
 
     async def off(self, change: LogChange) -> str:
         """No further join is announced."""
         told = "Joins are no longer announced. Messages already posted are still corrected."
-        return await self._change(change, Settings(), "log_channel", told)
+        return await self._announce(change, None, told)
 
     async def template(self, change: LogChange, kind: Kind, text: str) -> str:
         """The words for that kind of join; none: those of the house again. Messages that stand keep theirs."""
         refusal = wrong_in(text)
         if refusal:
             return f"{refusal} Nothing was changed."
-        settings = await ask_settings(self._roster, change.guild)
-        if isinstance(settings, str):
-            return NO_SETTINGS
-        templates = _with(settings.templates, kind, text.strip())
         words = visible(text).strip() or DEFAULTS[kind]
         told = f"A join of the kind **{kind}** is from now on announced as: {words}"
-        return await self._change(change, Settings(templates=templates), "templates", told)
+        message = m.ChangeSettings(interaction=change.interaction, by=change.by, templates={kind: text.strip()})
+        return _answer(await self._roster.ask(change.guild, message, PATIENT_S), told)
 
-    async def _change(self, change: LogChange, settings: Settings, field: str, told: str) -> str:
-        message = m.ChangeSettings(interaction=change.interaction, settings=settings, fields=(field,), by=change.by)
+    async def _announce(self, change: LogChange, where: ChannelId | None, told: str) -> str:
+        message = m.ChangeSettings(
+            interaction=change.interaction,
+            by=change.by,
+            settings=Settings(log_channel=where),
+            fields=("log_channel",),
+        )
         return _answer(await self._roster.ask(change.guild, message, PATIENT_S), told)
 
 
@@ -95,8 +95,3 @@ def _answer(outcome: Outcome[Answer], told: str) -> str:
     if outcome.answer.settings == outcome.answer.before:
         return "It is so already. Nothing was changed."
     return f"{told}\n{NOT_DURABLE}" if outcome.kind is Answered.DEGRADED else told
-
-
-def _with(templates: Mapping[str, str], kind: Kind, text: str) -> dict[str, str]:
-    others = {each: words for each, words in templates.items() if each != kind}
-    return others | ({kind: text} if text else {})

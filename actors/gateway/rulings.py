@@ -3,8 +3,7 @@
 What is changed holds from then on; what was credited before stays.
 """
 
-import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -67,7 +66,6 @@ class Rulings:
 
     def __init__(self, roster: Roster) -> None:
         self._roster = roster
-        self._one_at_a_time = asyncio.Lock()
 
     async def show(self, guild: GuildId, known: Collection[RoleId]) -> str:
         """All settings with their meaning; ``known``: the server's roles."""
@@ -77,7 +75,12 @@ class Rulings:
     async def change(self, change: Change) -> str:
         """Other values from now on, and what they were before."""
         settings = msgspec.structs.replace(Settings(), **change.values)
-        report = await self._ask(change, settings)
+        report = await self._ask(
+            change.guild,
+            m.ChangeSettings(
+                interaction=change.interaction, by=change.by, settings=settings, fields=tuple(change.values)
+            ),
+        )
         if isinstance(report, str):
             return report
         lines = [*changed_lines(report.before or report.settings, report.settings)]
@@ -95,27 +98,26 @@ class Rulings:
         )
 
     async def set_vip(self, wish: VipWish) -> str:
-        """One role more or less. One change at a time: each builds on the list that it read."""
-        async with self._one_at_a_time:
-            settings = await ask_settings(self._roster, wish.guild)
-            if isinstance(settings, str):
-                return settings
-            before, after = settings.vip_roles, _changed(settings.vip_roles, wish)
-            if len(after) > MAX_VIP_ROLES:
-                return f"At most {MAX_VIP_ROLES} roles can make a VIP: remove one first. Nothing was changed."
-            if after == before:
-                return _same(wish)
-            change = Change(interaction=wish.interaction, guild=wish.guild, by=wish.by, values={"vip_roles": after})
-            report = await self._ask(change, msgspec.structs.replace(settings, vip_roles=after))
+        """One role more or less, and none of those that are deleted."""
+        settings = await ask_settings(self._roster, wish.guild)
+        if isinstance(settings, str):
+            return settings
+        known = settings.vip_roles
+        come = (wish.role,) if wish.add and wish.role and wish.role not in known else ()
+        gone = tuple(role for role in known if _goes(role, wish))
+        if len(known) + len(come) - len(gone) > MAX_VIP_ROLES:
+            return f"At most {MAX_VIP_ROLES} roles can make a VIP: remove one first. Nothing was changed."
+        if not come and not gone:
+            return _same(wish)
+        report = await self._ask(
+            wish.guild, m.ChangeSettings(interaction=wish.interaction, by=wish.by, vips=come, no_vips=gone)
+        )
         if isinstance(report, str):
             return report
-        return fit([*_vip_lines(wish, before, report.settings)])
+        return fit([*_vip_lines(wish, known, report.settings)])
 
-    async def _ask(self, change: Change, settings: Settings) -> SettingsReport | str:
-        message = m.ChangeSettings(
-            interaction=change.interaction, settings=settings, fields=tuple(change.values), by=change.by
-        )
-        outcome = await self._roster.ask(change.guild, message, PATIENT_S)
+    async def _ask(self, guild: GuildId, message: m.ChangeSettings) -> SettingsReport | str:
+        outcome = await self._roster.ask(guild, message, PATIENT_S)
         return outcome.answer if isinstance(outcome.answer, SettingsReport) else render(outcome)
 
 
@@ -146,12 +148,10 @@ def _value(value: object) -> str:
     return shown(str(value))
 
 
-def _changed(roles: Sequence[RoleId], wish: VipWish) -> tuple[RoleId, ...]:
-    kept = [each for each in roles if each != wish.role and (each in wish.known or not wish.known)]
-    if wish.add and wish.role:
-        at = roles.index(wish.role) if wish.role in roles else len(kept)
-        kept.insert(at, wish.role)
-    return tuple(kept)
+def _goes(role: RoleId, wish: VipWish) -> bool:
+    if role == wish.role:
+        return not wish.add
+    return bool(wish.known) and role not in wish.known
 
 
 def _same(wish: VipWish) -> str:

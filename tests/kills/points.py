@@ -162,7 +162,6 @@ _LEFT_AT_ONCE: Final = (
     "entry.turn",
     "self._pacer.permit(",
     "self._recoveries.one(",
-    "self._one_at_a_time",
 )
 AT_ONCE: Final = {
     "in": (*_DEADLINES, "AsyncExitStack(", "committing(", "Inquiry(", "client"),

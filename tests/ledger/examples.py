@@ -121,13 +121,10 @@ class Guild(Life):
         self.tell(m.WitnessAnswered(number=self.presence.witness.number, rows=searched, at_us=us(at_s)))
 
     def settles(self, **fields: object) -> Decision:
-        change = m.ChangeSettings(
-            interaction=InteractionId(str(len(self.records))),
-            settings=r.Settings(**fields),
-            fields=tuple(fields),
-            by=ADMIN,
-        )
-        return self.tell(change)
+        return self.changes(settings=r.Settings(**fields), fields=tuple(fields))
+
+    def changes(self, **what: object) -> Decision:
+        return self.tell(m.ChangeSettings(interaction=InteractionId(str(len(self.records))), by=ADMIN, **what))
 
     def decides(self, user: UserId, staff: UserId | None, code: InviteCode | None = None) -> Decision:
         decision = m.DecideJoin(

@@ -18,7 +18,7 @@ from ledger.decision import Decision
 from ledger.effects import Request, SampleRequest
 from ledger.errands import errands
 from ledger.evolve import evolve
-from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, SessionId, UserId
+from ledger.ids import ChannelId, GuildId, InteractionId, InviteCode, RoleId, SessionId, UserId
 from ledger.phases import Phase
 from ledger.presence import Errand, Presence
 from ledger.samples import Sample
@@ -136,6 +136,7 @@ def dispatched(lane: str) -> st.SearchStrategy[r.GatewayCause]:
     return st.builds(r.GatewayCause, session=sessions, number=numbers, lane=st.just(lane))
 
 
+roles = st.sampled_from([RoleId("61"), RoleId("62"), RoleId("63")])
 channels = st.sampled_from([ChannelId("31"), ChannelId("32")])
 counters = st.builds(
     r.Counter,
@@ -288,6 +289,9 @@ MESSAGES: Final[dict[type[m.Message], st.SearchStrategy[m.Message]]] = {
         interaction=interactions,
         settings=st.deferred(lambda: any_of(r.Settings)),
         fields=st.lists(st.sampled_from(r.Settings.__struct_fields__), unique=True).map(tuple),
+        templates=st.dictionaries(st.sampled_from(["known", "bot"]), st.sampled_from(["", "{member} is here"])),
+        vips=st.lists(roles, max_size=2).map(tuple),
+        no_vips=st.lists(roles, max_size=2).map(tuple),
         by=users,
     ),
     m.ForgetMember: st.builds(m.ForgetMember, user=users),

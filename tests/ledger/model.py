@@ -287,7 +287,19 @@ class Model:
             self.interactions.add(message.interaction)
 
     def _settles(self, message: m.ChangeSettings) -> None:
-        changes = {field: getattr(message.settings, field) for field in message.fields}
+        templates = dict(self.settings.templates)
+        for kind, text in message.templates.items():
+            templates[kind] = text
+            if not text:
+                del templates[kind]
+        roles = [*self.settings.vip_roles]
+        for role in {*message.no_vips} & {*roles}:
+            roles.remove(role)
+        for role in message.vips:
+            if role not in roles:
+                roles.append(role)
+        changes = {"templates": templates, "vip_roles": tuple(roles)}
+        changes |= {field: getattr(message.settings, field) for field in message.fields}
         after = msgspec.structs.replace(self.settings, **changes)
         if message.interaction not in self.interactions and after != self.settings:
             self.settings = after

@@ -339,6 +339,16 @@ def test_settings_change_by_field_and_other_vip_roles_are_looked_for_at_once(gui
     assert guild.settles(young_days=30).drafts == ()
 
 
+def test_two_who_change_one_list_at_once_both_have_what_they_asked_for(guild: Guild):
+    other = RoleId("10")
+    guild.changes(templates={"known": "hello"}, vips=(VIP,))
+    guild.changes(templates={"bot": "a bot"}, vips=(other, VIP))
+    assert guild.state.settings == r.Settings(templates={"known": "hello", "bot": "a bot"}, vip_roles=(VIP, other))
+    guild.changes(templates={"known": ""}, no_vips=(VIP,))
+    assert guild.state.settings == r.Settings(templates={"bot": "a bot"}, vip_roles=(other,))
+    assert guild.changes(templates={"known": ""}, no_vips=(VIP,)).drafts == ()
+
+
 def test_a_credit_says_on_which_verdict_it_rests(guild: Guild):
     guild.joins(ANNA, 10)
     guild.counters(11, A=4)

@@ -1,12 +1,12 @@
 """/settings and /vip_role: what is shown, what is changed, and what is refused with its reason."""
 
-import msgspec
 import pytest
 
 from actors.gateway.rulings import ELSEWHERE, MEANING
 from ledger import messages as m
 from ledger.answers import Answer, SettingsReport
 from ledger.ids import RoleId
+from ledger.owner import settled
 from ledger.records import Settings
 from sandbox import Sandbox
 from sandbox.models import Guild, User
@@ -23,8 +23,7 @@ async def ready(town: Town, guild: Guild, gateway: object) -> Town:
     def answer(message: m.Message) -> Answer:
         before = kept[0]
         if isinstance(message, m.ChangeSettings):
-            changes = {field: getattr(message.settings, field) for field in message.fields}
-            kept[0] = msgspec.structs.replace(before, **changes)
+            kept[0] = settled(before, message)
             return SettingsReport(settings=kept[0], before=before)
         return SettingsReport(settings=before)
 
@@ -65,10 +64,8 @@ async def test_a_role_makes_a_vip_until_it_does_not_any_more(
     assert f"<@&{role.id}>" in (await sandbox.slash(guild, staff, "vip_role list")).text
     removed = (await sandbox.slash(guild, staff, "vip_role remove", {"role": role.id})).text
     assert "nobody a VIP any more" in removed
-    assert [told.settings.vip_roles for told in ready.heard(guild.id, m.ChangeSettings)] == [
-        (RoleId(str(role.id)),),
-        (),
-    ]
+    it = (RoleId(str(role.id)),)
+    assert [(told.vips, told.no_vips) for told in ready.heard(guild.id, m.ChangeSettings)] == [(it, ()), ((), it)]
 
 
 async def test_what_is_odd_about_a_role_is_told_when_it_is_set(
@@ -105,7 +102,7 @@ async def test_a_deleted_role_is_said_and_can_be_cleared(ready: Town, guild: Gui
     cleared = (await sandbox.slash(guild, staff, "vip_role remove")).text
     assert f"Removed, since deleted: `{role.id}`." in cleared
     assert "None of the VIP roles is deleted" in (await sandbox.slash(guild, staff, "vip_role remove")).text
-    assert ready.heard(guild.id, m.ChangeSettings)[-1].settings.vip_roles == ()
+    assert ready.heard(guild.id, m.ChangeSettings)[-1].no_vips == (RoleId(str(role.id)),)
 
 
 async def test_whoever_may_not_manage_the_server_changes_nothing(
