@@ -70,6 +70,15 @@ class NoBackup(LedgerError):
     hint = "name the folder that `inviteledger backup` wrote, or `cloud`"
 
 
+class StaysAsItIs(LedgerError):
+    """A backup was to be changed."""
+
+    hint = (
+        "make a data folder of it (`inviteledger restore --from BACKUP --to DIR`), do it there and take another "
+        "backup; or delete it"
+    )
+
+
 class SourceDamaged(LedgerError):
     """What was to be restored is not what was written."""
 
@@ -100,13 +109,18 @@ def read_note(disk: Disk, folder: Path) -> Backup:
     """What a backup says that it holds.
 
     Raises:
-        NoBackup: when it is none, or one that was never finished.
+        NoBackup: when it is none, or none any more, or one that was never finished.
         Corrupt: when the note is not what was written.
         NewerFormat: when a later release wrote it.
     """
     where = folder / NOTE
     if disk.identity(where) is None:
         raise NoBackup(f"{folder} holds no whole backup: there is no {NOTE} in it")
+    if not is_backup(disk, folder):
+        raise NoBackup(
+            f"{folder} holds no backup any more: a bot was started on it, and it is that bot's data folder (with "
+            f"LEDGER_DATA={folder} `inviteledger backup` makes one of it)"
+        )
     body = unseal_line(disk.read(where).removesuffix(b"\n"), str(where))
     try:
         msgspec.json.decode(body, type=Format).refuse_above(BACKUP_FORMAT, str(where))

@@ -7,7 +7,7 @@ from actors.forgetting import WHERE_IDS_ARE, BadForgetting
 from actors.gateway.names import LibraryMismatch
 from actors.settings import BadSettings
 from ledger.errors import LedgerError, NewerFormat, WrongHistory
-from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged
+from persistence.backups import FolderNotEmpty, InsideHistory, NoBackup, SourceDamaged, StaysAsItIs
 from persistence.copying import CopyDiffers, NothingThen
 from persistence.histories import NameUnknown
 from persistence.objects import Refused
@@ -22,7 +22,9 @@ class BadWords(LedgerError):
 
 def exit_code_of(error: LedgerError) -> int:
     """78 where only the operator can help, 2 where the words are wrong, 1 where what was asked about is; else 69."""
-    if isinstance(error, BadForgetting | BadWords | FolderNotEmpty | InsideHistory | NoBackup | NothingThen):
+    if isinstance(error, BadForgetting | BadWords | NothingThen):
+        return USAGE
+    if isinstance(error, FolderNotEmpty | InsideHistory | NoBackup | StaysAsItIs):
         return USAGE
     if isinstance(error, SourceDamaged | CopyDiffers | NameUnknown):
         return WRONG

@@ -17,6 +17,7 @@ from actors.forgetting import ForgetReport, ForgetRequest, Progress
 from actors.ops.http import ForgetLine
 from actors.settings import Settings
 from ledger.errors import FolderInUse, LedgerError
+from persistence.backups import StaysAsItIs, is_backup
 from persistence.disk import RealDisk
 
 Alone: TypeAlias = Callable[[Settings, ForgetRequest, Progress], ForgetReport]
@@ -62,9 +63,12 @@ def forget_for_good(
     Raises:
         NoAnswer: when a bot holds the data folder and does not answer.
         NotNow: when it does, and cannot record anything now.
+        StaysAsItIs: when the folder is a backup.
         LedgerError: when nothing can be recorded.
     """
     disk, data, database = RealDisk(), settings.ledger_data, settings.database()
+    if is_backup(disk, data):
+        raise StaysAsItIs(f"LEDGER_DATA, {data}, is a backup, and nothing in it is changed")
     if not is_anything_recorded(disk, data, database):
         terminal.err.write(nothing_recorded(disk, data, database))
         return WRONG

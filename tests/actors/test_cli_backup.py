@@ -20,8 +20,10 @@ from stamina.instrumentation import set_on_retry_hooks
 from actors.cli.app import make_app, perform
 from actors.cli.backup import back_up
 from actors.cli.errors import exit_code_of
+from actors.cli.forget import Terminal, forget_for_good
 from actors.cli.restore import Wish, restore_backup
 from actors.cli.verify import verify_layers
+from actors.forgetting import ForgetReport, ForgetRequest
 from actors.settings import Settings
 from actors.sources import read_settings
 from ledger.errors import DiskFull, FolderInUse, NewerFormat, WrongHistory
@@ -33,6 +35,7 @@ from persistence.backups import (
     NoBackup,
     NoRoom,
     SourceDamaged,
+    StaysAsItIs,
     becoming_whole,
     read_note,
 )
@@ -388,6 +391,32 @@ def test_what_is_no_backup_is_refused(tmp_path: Path, folder: str):
         restore(tmp_path / folder, tmp_path / "new")
     assert exit_code_of(caught.value) == 2
     assert not (tmp_path / "new").exists()
+
+
+def test_a_backup_that_a_bot_was_started_on_is_told_from_a_damaged_one(tmp_path: Path):
+    write_history(tmp_path / "data", played(9))
+    back(tmp_path / "data", tmp_path / "kept")
+    folder_id(RealDisk(), tmp_path / "kept", TestRandomness())
+    with pytest.raises(NoBackup, match="a bot was started on it"):
+        restore(tmp_path / "kept", tmp_path / "new")
+
+
+def test_nobody_is_forgotten_in_a_backup(tmp_path: Path):
+    write_history(tmp_path / "data", played(9))
+    back(tmp_path / "data", tmp_path / "kept")
+    before = tree(tmp_path / "kept")
+    settings, terminal = (
+        Settings(ledger_data=tmp_path / "kept"),
+        Terminal(io.StringIO(), io.StringIO(), io.StringIO()),
+    )
+    with pytest.raises(StaysAsItIs, match="nothing in it is changed") as caught:
+        forget_for_good(settings, ForgetRequest(user=UserId("1")), alone_on_nothing, terminal, yes=True)
+    assert exit_code_of(caught.value) == 2
+    assert tree(tmp_path / "kept") == before
+
+
+def alone_on_nothing(*_: object) -> ForgetReport:
+    raise AssertionError("asked before anything is done")
 
 
 def write_little(data: Path) -> list[Frame]:
