@@ -75,6 +75,7 @@ MAX_RECOVERIES: Final = 50
 FIRST_PROBE_S: Final = 60.0
 LONGEST_PROBE_S: Final = 3_600.0
 """A parked guild is tried again after the first, and twice as long each time up to the last, with jitter."""
+BUG_HINT: Final = "report it, with the lines actor.restarted and letter.buried of this guild; the others go on"
 
 
 class GaveUp(LedgerError):
@@ -362,7 +363,7 @@ class Supervisor(Inside):
             ):  # nobody's fault here; `open` waits until there is storage again
                 self._restart(child, str(error), after_s=self._backoff_s(child))
             case EvolveFailed():
-                self._park(child, str(error))
+                self._park(child, str(error), error)
             case _:
                 self._guild_failed(child, error)
 
@@ -377,11 +378,11 @@ class Supervisor(Inside):
             wait_s = self._breaker.wait_s(now_s)
             self._restart(child, told(error), after_s=wait_s + self._randomness.uniform(0.0, wait_s))
         elif child.parked:
-            self._park(child, f"died again, of {error!r}")
+            self._park(child, f"died again, of {error!r}", error)
         elif child.charge(now_s):
             self._restart(child, told(error), after_s=self._backoff_s(child))
         else:
-            self._park(child, f"died too often, last of {error!r}")
+            self._park(child, f"died too often, last of {error!r}", error)
 
     def _charge_message(self, child: GuildChild, error: BaseException) -> None:
         envelope = child.address.charge()
@@ -416,14 +417,14 @@ class Supervisor(Inside):
         self._log.warning("actor.restarted", child=child.spec.name, why=why, after_s=round(after_s, 3))
         child.timer = asyncio.get_running_loop().call_later(after_s, self._begin, child)
 
-    def _park(self, child: GuildChild, why: str) -> None:
+    def _park(self, child: GuildChild, why: str, error: BaseException) -> None:
         """Gives the guild up for now; said again only when the reason is another one."""
         limit_s = min(LONGEST_PROBE_S, FIRST_PROBE_S * 2.0 ** min(child.probes, 16))
         pause_s = self._randomness.uniform(0.5 * limit_s, limit_s)
         child.probe_at_s = self._clock.monotonic_s() + pause_s
         child.probes += 1
         if child.parked != why:
-            hint = EvolveFailed.hint
+            hint = error.hint if isinstance(error, LedgerError) else BUG_HINT
             self._log.error("guild.parked", guild=child.guild, why=why, again_s=round(pause_s, 1), hint=hint)
         child.parked = why
         child.address.park(f"guild {child.guild} is parked: {why}")

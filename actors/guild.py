@@ -89,7 +89,7 @@ class Nowhere(Outside):
 class EvolveFailed(LedgerError):
     """Replaying a record raised: no later life will do better. The guild is parked at ``seq``."""
 
-    hint = "report it with the guild's records (inviteledger export); a fixed release goes on where this one stopped"
+    hint = "report it with this line; the guild's records stay as they are, and a fixed release goes on from there"
 
     def __init__(self, guild: GuildId, seq: int, why: str) -> None:
         super().__init__(f"guild {guild}: record {seq} could not be replayed: {why}")

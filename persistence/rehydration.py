@@ -45,11 +45,20 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
         return records_in(self.lines, self.layer)
 
 
+class NoChain(Corrupt):
+    """No layer holds an unbroken chain up to a guild's newest record."""
+
+    hint = (
+        "start the bot anew: a start takes what is broken from another layer, and goes on without what none has; "
+        "`inviteledger verify --all-layers` names it"
+    )
+
+
 async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, lineage: str) -> Opened:
     """Reads a guild back up to ``head``, or up to a checkpoint that is newer than every record left.
 
     Raises:
-        Corrupt: when no layer holds an unbroken chain up to the head.
+        NoChain: when no layer holds an unbroken chain up to the head.
         StorageError: when no layer can be read.
     """
     for seat in seats:
@@ -65,7 +74,7 @@ async def open_guild(seats: Sequence[Seat], guild: GuildId, head: Head | None, l
         return opened
     if not any(seat.healthy for seat in seats):
         raise StorageError(f"guild {guild}: no layer can be read")
-    raise Corrupt(f"guild {guild}", f"no layer leads to seq {opening.head.seq}: {'; '.join(opening.notes)}")
+    raise NoChain(f"guild {guild}", f"no layer leads to seq {opening.head.seq}: {'; '.join(opening.notes)}")
 
 
 class _Opening:

@@ -7,6 +7,7 @@ import pytest
 
 from actors import guild as guild_module
 from actors.asks import Answered
+from actors.guild import EvolveFailed
 from actors.mailbox import Lane
 from ledger import messages as m
 from ledger.answers import MemberReport
@@ -18,6 +19,8 @@ from ledger.presence import Presence
 from ledger.records import JoinRecorded, Record, Status, VerdictReached
 from ledger.state import GuildState, Period
 from persistence.layer import all_checkpoints
+from persistence.rehydration import NoChain, Opened
+from supervisor import BUG_HINT
 from tests.actors.harness import GUILD, Bot, running
 
 
@@ -123,6 +126,7 @@ async def test_a_record_that_cannot_be_replayed_parks_its_guild_and_no_other(mon
         await bot.until(lambda: bool(bot.events("guild.parked")))
         await bot.settled(1, other)
         assert {line["guild"] for line in bot.events("guild.restore_failed")} == {GUILD}
+        assert [line["hint"] for line in bot.events("guild.parked")] == [EvolveFailed.hint]
         assert bot.supervisor.statistics().parked == (GUILD,)
         outcome = await bot.supervisor.roster.ask(GUILD, m.DescribeGuild(), 5.0)
         assert outcome.kind is Answered.CRASHED
@@ -207,7 +211,19 @@ async def test_a_guild_that_dies_too_often_is_parked(monkeypatch: pytest.MonkeyP
         for _ in range(20):
             bot.come_up()
         await bot.until(lambda: bool(bot.events("guild.parked")))
+        assert [line["hint"] for line in bot.events("guild.parked")] == [BUG_HINT]
         assert bot.supervisor.statistics().restarts <= 11
+
+
+async def test_a_guild_that_no_layer_leads_to_is_parked_with_what_helps_then(monkeypatch: pytest.MonkeyPatch):
+    async def open_guild(guild: GuildId) -> Opened:
+        raise NoChain(f"guild {guild}", "no layer leads to seq 7")
+
+    async with running(Bot()) as bot:
+        monkeypatch.setattr(bot.store, "open_guild", open_guild)
+        bot.come_up()
+        await bot.until(lambda: bool(bot.events("guild.parked")))
+        assert [line["hint"] for line in bot.events("guild.parked")] == [NoChain.hint]
 
 
 async def test_counters_are_said_to_be_cached_once_when_the_guild_goes_live_and_not_by_joins():
