@@ -76,20 +76,22 @@ class Handover:
             self.is_waiting = False
 
     async def _await_turn(self) -> None:
-        seen, since_s, announced, told = "", self._clock.monotonic_s(), 0, False
+        seen, since_s, waited_for, announced, told = "", self._clock.monotonic_s(), 0, 0, False
         while self._clock.monotonic_s() - since_s < SILENT_S:
             try:
                 async with asyncio.timeout(SILENT_S):
                     holder = await self._presence.holder()
-                if holder is None or holder.gone or self._presence.is_ours(holder):
-                    return
-                self.is_waiting = True
-                if _signs(holder) != seen:
-                    self._tell_if_new(holder, seen)
-                    seen, since_s = _signs(holder), self._clock.monotonic_s()
-                if announced != holder.epoch and self._hears():
-                    await self._presence.stand_by(holder.epoch)
-                    announced = holder.epoch
+                    if holder is None or holder.gone or self._presence.is_ours(holder):
+                        return
+                    self.is_waiting = True
+                    if waited_for != holder.epoch:
+                        self._tell(holder)
+                        waited_for = holder.epoch
+                    if _signs(holder) != seen:
+                        seen, since_s = _signs(holder), self._clock.monotonic_s()
+                    if announced != holder.epoch and self._hears():
+                        await self._presence.stand_by(holder.epoch)
+                        announced = holder.epoch
             except (StorageError, TimeoutError) as error:
                 if not told:
                     why = str(error) or f"no answer within {SILENT_S:g} s"
@@ -151,9 +153,7 @@ class Handover:
         except StorageError as error:
             self._log.warning("goodbye.unsaid", error=str(error), hint=f"the next one waits {SILENT_S:g} s")
 
-    def _tell_if_new(self, holder: Holder, seen: str) -> None:
-        if seen:
-            return
+    def _tell(self, holder: Holder) -> None:
         if self._fenced():
             self._log.info("standby.began", epoch=holder.epoch, holder=holder.writer)
         else:

@@ -224,6 +224,22 @@ async def test_another_newcomer_that_was_quicker_is_the_holder_now():
     new.before_nap = overtake
     await new.handover.await_turn()
     assert clock.now_s - VirtualClock().now_s >= 2 * SILENT_S - 2
+    assert [line["holder"] for line in new.told() if line["event"] == "standby.began"] == ["old", "quick"]
+
+
+async def test_a_mark_that_hangs_while_it_is_written_holds_no_newcomer_up(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(handover, "SILENT_S", 0.02)
+    new = Side(claimed("old"), VirtualClock(), "new")
+    new.hears = True
+
+    async def hang(call: Call) -> None:
+        if call.verb == "put":
+            await asyncio.get_running_loop().create_future()
+
+    new.objects.before = hang
+    async with asyncio.timeout(5):
+        await new.handover.await_turn()
+    assert new.events() == ["standby.began", "holder.unknown", "holder.silent"]
 
 
 async def test_the_pulse_is_shown_while_an_epoch_is_held_and_only_then():
