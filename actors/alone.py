@@ -40,14 +40,14 @@ def forget_alone(
 async def _forget_alone(
     supervise: Supervise, settings: Settings, request: ForgetRequest, progress: Progress, offload: ThreadOffload
 ) -> ForgetReport:
-    log = make_logger(settings, SystemClock(), sys.stderr, logging.WARNING)
-    async with opened(settings, offload) as (store, cloud, _):
-        clock, named = SystemClock(), settings.named_layers()
+    clock, named = SystemClock(), settings.named_layers()
+    log = make_logger(settings, clock, sys.stderr, logging.WARNING)
+    async with opened(settings, offload, clock) as (store, cloud, _):
         side = None
         if cloud is not None:
-            side = cloud_side(cloud, store, lambda: False, log)
+            side = cloud_side(cloud, store, lambda: False, clock, log)
             await side.handover.expect_nobody()
-        await recover(store, log)
+        await recover(store, clock, log)
         journal = Journal(store, named, clock, asyncio.sleep, log)
         supervisor = supervise(
             journal=journal,
@@ -62,7 +62,7 @@ async def _forget_alone(
             side.attach(journal, named)
         specs = (journal_spec(journal), *(() if side is None else side.specs()))
         salvager = Salvager(store.salvage, supervisor.roster, clock, asyncio.sleep, log)
-        forgetting = forgetting_in(supervisor.roster, supervisor, journal, settings, offload)
+        forgetting = forgetting_in(supervisor.roster, supervisor, journal, settings, offload, clock=clock)
 
         async def forget() -> ForgetReport:
             await salvager.salvage_all()

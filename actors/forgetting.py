@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 import msgspec
 
 from actors.asks import Answered
-from actors.clock import SystemClock
 from actors.journal import Journal
 from actors.roster import Roster
 from actors.settings import Settings
@@ -191,7 +190,7 @@ class Forgetting:
 
 
 def forgetting_in(
-    roster: Roster, inside: Inside, journal: Journal, settings: Settings, offload: Offload
+    roster: Roster, inside: Inside, journal: Journal, settings: Settings, offload: Offload, *, clock: Clock
 ) -> Forgetting:
     """Forgetting in this process: with its actors, and the data folder of its settings."""
     return Forgetting(
@@ -201,5 +200,5 @@ def forgetting_in(
         unsalvaged=journal.unsalvaged,
         quarantine=Quarantine(RealDisk(), settings.ledger_data / "quarantine"),
         offload=offload,
-        clock=SystemClock(),
+        clock=clock,
     )

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 
 from structlog.typing import FilteringBoundLogger
 
-from actors.clock import SystemClock, SystemRandomness
+from actors.clock import SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
 from actors.ground import open_cloud
 from actors.recovered import tell_recovery, telling_how_far
 from actors.settings import Settings
+from ledger.ports import Clock
 from persistence.cloud import CloudLayer
 from persistence.disk import RealDisk
 from persistence.local import LocalLayer
@@ -23,7 +24,7 @@ from persistence.store import Store
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, offload: ThreadOffload, *, may_begin_anew: bool = False
+    settings: Settings, offload: ThreadOffload, clock: Clock, *, may_begin_anew: bool = False
 ) -> AsyncIterator[tuple[Store, Cloud | None, bool]]:
     """The store of a data folder, whose lock the caller holds; its cloud, if any; whether it saw a start before.
 
@@ -34,10 +35,10 @@ async def opened(
     layers = (LocalLayer(disk, data, offload), SqliteLayer(disk, settings.database(), data / "quarantine"))
     writer, seen = folder_id(disk, data, randomness)
     objects = open_cloud(settings, disk, afar, randomness)
-    cloud = None if objects is None else CloudLayer(objects, afar, randomness, SystemClock(), writer)
+    cloud = None if objects is None else CloudLayer(objects, afar, randomness, clock, writer)
     store = Store(
         layers,
-        SystemClock(),
+        clock,
         randomness,
         cloud,
         FileSalvage(disk, data, offload),
@@ -53,16 +54,18 @@ async def opened(
         afar.leave()
 
 
-async def recover(store: Store, log: FilteringBoundLogger) -> None:
+async def recover(store: Store, clock: Clock, log: FilteringBoundLogger) -> None:
     """Compares the layers, for a tool that is to fail where they cannot be: a bot's journal tries again."""
-    clock = SystemClock()
     began_s = clock.monotonic_s()
     with telling_how_far(log, store, clock):
         report = await store.start()
     tell_recovery(log, report, clock.monotonic_s() - began_s)
 
 
-def cloud_side(cloud: Cloud, store: Store, hears: Callable[[], bool], log: FilteringBoundLogger) -> CloudSide:
+def cloud_side(
+    cloud: Cloud, store: Store, hears: Callable[[], bool], clock: Clock, log: FilteringBoundLogger
+) -> CloudSide:
     """The cloud's part of this process; ``hears``: whether it hears Discord."""
-    randomness, clock = SystemRandomness(), SystemClock()
-    return CloudSide(cloud, store, hears=hears, randomness=randomness, clock=clock, sleep=asyncio.sleep, log=log)
+    return CloudSide(
+        cloud, store, hears=hears, randomness=SystemRandomness(), clock=clock, sleep=asyncio.sleep, log=log
+    )

@@ -39,6 +39,7 @@ from actors.signals import asked_to_stop
 from actors.supervision import ChildSpec, Restart, journal_spec, spawn, told
 from actors.tree import Supervise
 from ledger.errors import LedgerError, Stale
+from ledger.ports import Clock
 from persistence.disk import Held, RealDisk
 from persistence.offload import ThreadOffload
 from persistence.quarantine import Quarantine
@@ -56,18 +57,19 @@ class Program:
         side: ThreadOffload,
         log: FilteringBoundLogger,
         *,
+        clock: Clock,
         cloud: Cloud | None,
         began: Callable[[int], None],
         chaos: bool,
     ) -> None:
-        clock, randomness = SystemClock(), SystemRandomness()
+        randomness = SystemRandomness()
         self._clock = clock
         self._log = log
         self._store = store
         self._draining = False
         self._release = version("inviteledger")
         self._data = settings.ledger_data
-        self.cloud = None if cloud is None else cloud_side(cloud, store, self._hears_discord, log)
+        self.cloud = None if cloud is None else cloud_side(cloud, store, self._hears_discord, clock, log)
         turn = None if self.cloud is None else self.cloud.await_turn
         self.journal = Journal(store, settings.named_layers(), clock, asyncio.sleep, log, turn=turn, began=began)
         if self.cloud is not None:
@@ -104,7 +106,9 @@ class Program:
             endpoint=settings.http(),
             token=settings.ledger_http_token,
             health=self,
-            forget=forgetting_in(self.supervisor.roster, self.supervisor, self.journal, settings, side).forget,
+            forget=forgetting_in(
+                self.supervisor.roster, self.supervisor, self.journal, settings, side, clock=clock
+            ).forget,
             kill=self.supervisor.kill,
             chaos=chaos,
             log=log,
@@ -227,7 +231,7 @@ def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> No
     calm_collector()
     failed: LedgerError | None = None
     try:
-        asyncio.Runner().run(_run(supervise, settings, log, options))
+        asyncio.Runner().run(_run(supervise, settings, clock, log, options))
     except LedgerError as error:
         failed = error
     finally:
@@ -240,7 +244,9 @@ def run_bot(supervise: Supervise, settings: Settings, options: RunOptions) -> No
     os._exit(OK if failed is None else exit_code_of(failed))
 
 
-async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogger, options: RunOptions) -> None:
+async def _run(
+    supervise: Supervise, settings: Settings, clock: Clock, log: FilteringBoundLogger, options: RunOptions
+) -> None:
     stop = asked_to_stop()
     log.info("bot.started", version=version("inviteledger"), data=str(settings.ledger_data))
     warn_of_data(settings, log)
@@ -254,15 +260,16 @@ async def _run(supervise: Supervise, settings: Settings, log: FilteringBoundLogg
     held = holding.result()
     offload, side = ThreadOffload("disk"), ThreadOffload("aside")
     try:
-        async with opened(settings, offload, may_begin_anew=options.abandon_history) as (store, cloud, seen):
+        async with opened(settings, offload, clock, may_begin_anew=options.abandon_history) as (store, cloud, seen):
 
             def began(epoch: int) -> None:
                 warn_of_first_start(settings, log, seen=seen, earlier=epoch - 1)
                 tell_of_new_history(settings, log, earlier=epoch - 1)
 
-            await Program(supervise, settings, store, side, log, cloud=cloud, began=began, chaos=options.chaos).run(
-                stop
+            program = Program(
+                supervise, settings, store, side, log, clock=clock, cloud=cloud, began=began, chaos=options.chaos
             )
+            await program.run(stop)
     finally:
         side.drop()
         offload.close()  # whoever was cut off may have left work, which is done before another process may begin

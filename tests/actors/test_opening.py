@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from actors import opening
+from actors.clock import SystemClock
 from actors.opening import opened
 from actors.settings import Settings
 from persistence.offload import ThreadOffload
@@ -26,7 +27,7 @@ async def test_a_cloud_that_hangs_in_a_folder_holds_up_no_append(tmp_path: Path,
     said = {"ledger_data": tmp_path / "data", "ledger_cloud": f"file://{tmp_path / 'cloud'}"}
     (tmp_path / "data").mkdir()
     disk = ThreadOffload("disk")
-    async with opened(Settings.model_validate(said), disk) as (store, cloud, seen):
+    async with opened(Settings.model_validate(said), disk, SystemClock()) as (store, cloud, seen):
         await store.start()
         assert (cloud is not None, seen, len(threads)) == (True, False, 1)
         with held(threads[0]):
@@ -40,14 +41,14 @@ async def test_files_in_the_place_of_folders_and_no_marker_leave_the_database(tm
     data, disk = tmp_path / "data", ThreadOffload("disk")
     data.mkdir()
     settings = Settings.model_validate({"ledger_data": data})
-    async with opened(settings, disk) as (store, _, _):
+    async with opened(settings, disk, SystemClock()) as (store, _, _):
         await store.start()
         await store.append([joins(RED, 0, 1)])
     shutil.rmtree(data / "log")
     (data / "marker").unlink()
     for name in ("log", "salvage"):
         (data / name).write_bytes(b"mine")
-    async with opened(settings, disk) as (store, _, seen):
+    async with opened(settings, disk, SystemClock()) as (store, _, seen):
         report = await store.start()
         assert (report.leader, store.newest_gsn(), seen) == ("database", 1, True)
         assert [layer.name for layer in report.layers if layer.error] == ["log"]

@@ -8,6 +8,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from actors import recovered
+from actors.clock import SystemClock
 from actors.opening import recover
 from actors.recovered import MISSING_HINT, tell_recovery
 from persistence.layer import LayerSummary
@@ -63,7 +64,7 @@ async def test_a_start_says_again_and_again_what_it_is_at_until_it_is_over(monke
     hanging = Hanging("database")
     store = store_of((MemoryLayer("log"), hanging), TestClock(), TestRandomness())
     with capture_logs() as lines:
-        starting = asyncio.ensure_future(recover(store, structlog.get_logger()))
+        starting = asyncio.ensure_future(recover(store, SystemClock(), structlog.get_logger()))
         while len(lines) < 2:  # noqa: ASYNC110 -- no event tells it
             await asyncio.sleep(0)
         hanging.let_go.set()
