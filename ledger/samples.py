@@ -264,8 +264,6 @@ def _shown(state: GuildState, taken: SampleTaken) -> frozenset[str]:
     own before INVITE_CREATE tells of it, perhaps late.
     """
     codes = {birth.invite.code for birth in state.births.values()}
-    if not codes:
-        return frozenset()
     invites = (*state.counters.values(), *state.tombstones.values(), *taken.changed)
     sources = (source for gap in state.gaps for source in gap.sources)
     known: Iterator[Counter | GapSource] = chain(invites, sources)

@@ -171,6 +171,16 @@ def test_a_code_that_never_was_before_proves_by_its_death_however_soon_that_come
     assert [town.of(user).status for user in (ANNA, BERT)] == [r.Status.CERTAIN] * 2
 
 
+def test_another_code_that_was_made_before_does_not_make_its_death_an_earlier_invites():
+    town = Town(other := r.Counter(code=A, created_at_us=at(-100), uses=0, inviter=CLEO))
+    town.born(9.1, msgspec.structs.replace(invite(9, CLEO), code=InviteCode("Y")))
+    town.born(10.1, invite(10, DORA))
+    town.died(14)
+    town.joins(18)
+    town.samples(19, other, times=6)
+    assert town.of().candidates == ("NI", "Y")
+
+
 def test_a_code_that_dies_again_behind_an_event_that_nobody_could_read_was_alive_between():
     town = Town(invite(-100, CLEO))
     town.died(10)

@@ -197,6 +197,31 @@ def test_an_invite_that_dies_well_after_it_seemed_to_vanish_was_not_used_up_befo
     assert guild.said()[:2] != (Status.CERTAIN, ONCE)
 
 
+def test_the_death_of_another_invite_does_not_say_when_one_died_that_only_seemed_to_vanish(guild: Guild):
+    guild.counters(3, also=(invite(2),))
+    used_up(guild)  # lists lacked it; the other one is deleted
+    died(guild, 18.1)
+    guild.reads(24, m.DeletedInvite(code=X, at_us=us(5), by=ADMIN))
+    assert guild.said() == (Status.CERTAIN, ONCE, STAFF)
+    guild.joins(BEN, 60)
+    guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=ONCE, arrived_us=us(60.1)))
+    for at_s in (61, 63, 68):
+        guild.counters(at_s, gone=ONCE)
+    assert guild.said()[:2] != (Status.CERTAIN, ONCE)
+
+
+def test_what_stands_on_an_invite_that_lived_on_no_longer_claims_that_it_was_used_up(guild: Guild):
+    used_up(guild)
+    guild.reads(24)
+    guild.counters(30)  # it is listed again
+    verdicts = [each.event for each in guild.records if isinstance(each.event, r.VerdictReached)]
+    assert [(each.status, each.evidence and each.evidence.assumptions) for each in verdicts] == [
+        (Status.LIKELY, ("P0", "P2")),
+        (Status.CERTAIN, ("P0", "P1", "P2")),
+        (Status.CANDIDATES, ("P0", "P2")),
+    ]
+
+
 def used_up_in_the_harbour(guild: Guild, told_s: float) -> None:
     made = invite(2, OTHER, max_uses=1, channel=HARBOUR)
     guild.counters(3, also=(made,))
@@ -333,6 +358,16 @@ def test_a_purge_of_invites_solves_nothing_again(guild: Guild):
     guild.counters(11, A=4)
     decision = guild.tell(m.NoteInviteDied(cause=guild.cause("rest"), code=X, arrived_us=us(21)))
     assert [type(draft.event) for draft in decision.drafts] == [r.InviteDied]
+
+
+def test_who_is_unknown_for_good_is_not_worked_out_with_each_sample(guild: Guild):
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    assert guild.said()[0] is Status.UNKNOWN
+    before = len(guild.records)
+    guild.counters(30)
+    assert [type(each.event) for each in guild.records[before:]] == [r.SampleTaken, r.WindowClosed]
 
 
 def test_a_use_of_a_while_of_approval_names_nobody_later(guild: Guild):

@@ -364,6 +364,11 @@ def test_a_join_without_any_possible_source_came_by_no_counter_though_uses_aboun
     assert solution == Solution(feasible=(frozenset({NI}), frozenset({A})), surplus=True, infeasible=False)
 
 
+def test_a_repeat_without_any_possible_source_used_nothing_though_uses_abound():
+    solution = solve([join(), repeat(gaps=[2])], [exact(A, 3)])
+    assert solution == Solution(feasible=(frozenset({A}), frozenset()), surplus=True, infeasible=False)
+
+
 def test_uses_in_a_gap_without_joins_contradict_the_joins_of_another():
     solution = solve([join(gaps=[2])], [exact(A, 1, gap=1)])
     assert solution.infeasible

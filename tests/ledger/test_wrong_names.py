@@ -273,6 +273,15 @@ def test_a_reading_that_went_not_far_enough_back_is_followed_by_another_one(guil
     assert list(guild.asked(ReadAudit))
 
 
+def test_so_it_is_where_newer_windows_are_known_that_it_does_cover(guild: Guild):
+    used_up(guild)
+    for at_s in (130, 190):
+        guild.counters(at_s, gone=ONCE)
+    number = guild.presence.audit.number
+    guild.tell(m.AuditArrived(number=number, since_us=us(60), requested_us=us(200)))
+    assert list(guild.asked(ReadAudit))
+
+
 @pytest.mark.parametrize(("since_s", "status"), [(-59, Status.CERTAIN), (-58.9, Status.LIKELY)])
 def test_a_log_proves_nothing_of_before_it_was_read_from(guild: Guild, since_s: float, status: Status):
     used_up(guild)
@@ -307,6 +316,15 @@ def test_an_invite_that_is_told_of_late_may_have_been_used_in_an_earlier_window(
         guild.counters(at_s)
     guild.reads(40)
     assert guild.said(BEN)[0] is not Status.CERTAIN
+
+
+def test_an_invite_that_is_told_of_late_is_proven_where_nobody_joined_since_it_was_made(guild: Guild):
+    born(guild, 2.6, invite(2.5, max_uses=1))
+    guild.joins(ANNA, 10)
+    for at_s in (11, 13, 18):
+        guild.counters(at_s)
+    guild.reads(24)
+    assert guild.said() == (Status.CERTAIN, X, OTHER)
 
 
 def test_the_uses_of_those_who_were_given_up_are_not_the_next_ones(guild: Guild):

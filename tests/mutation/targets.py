@@ -44,6 +44,7 @@ _LEDGER: Final = (
     "tests/ledger/test_wrong_names.py",
     "tests/ledger/test_more_wrong_names.py",
     "tests/ledger/test_late_and_unseen.py",
+    "tests/ledger/test_doubts.py",
 )
 _OF_ONE_LIFE: Final = tuple(
     f"tests/test_invariants.py::{name}"
