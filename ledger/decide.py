@@ -456,8 +456,7 @@ def _forget_guild(state: GuildState, presence: Presence, message: m.ForgetGuild)
     newest_us = max((at_us for period in memberships for at_us in (period.opened_us, *period.aliases)), default=0)
     event = r.GuildForgotten(until_us=max(message.at_us, newest_us + 1, state.ours_from_us))
     draft = _numbered(state, event, FORGET, FORGOTTEN)
-    emptied = _on_no_errand(_unsure(presence))
-    decision = Decision(presence=msgspec.structs.replace(emptied, request=NO_REQUEST))
+    decision = Decision(presence=_on_no_errand(_unsure(presence)))
     if fate_of(presence.phase, message) is Fate.HANDLED:
         empty = GuildState(guild=state.guild, seq=state.seq + 1, ours_from_us=event.until_us)
         here = m.GuildCameUp(
@@ -476,7 +475,7 @@ def _salvage(state: GuildState, presence: Presence, message: m.Salvage) -> Decis
     salvaging = Salvaging(state, message)
     effects: tuple[Effect, ...] = ()
     if salvaging.emptied:
-        presence = msgspec.structs.replace(_on_no_errand(_unsure(presence)), request=NO_REQUEST)
+        presence = _on_no_errand(_unsure(presence))
         if fate_of(presence.phase, message) is Fate.HANDLED:
             here = m.GuildCameUp(
                 session=presence.session, at_us=message.at_us, vanity=presence.vanity, approval=presence.approval

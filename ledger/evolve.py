@@ -410,8 +410,7 @@ def _claim(state: GuildState, code: InviteCode, uses: int) -> None:
 def _close(state: GuildState, event: r.WindowClosed) -> None:
     state.unsolved = 0
     if event.abandoned or state.baseline is None:
-        if event.abandoned:
-            _break(state, "given_up", 0)  # their uses are nobody's, and are still to be seen
+        _break(state, "given_up", 0)  # their uses are nobody's, and are still to be seen
         state.desk = {}
         return
     gaps = _gaps_of(state, event)
