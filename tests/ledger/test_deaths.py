@@ -160,6 +160,17 @@ def test_an_invite_that_is_first_shown_behind_its_channels_deletion_was_not_used
     assert town.of().status is not r.Status.CERTAIN
 
 
+def test_an_invite_whose_channel_goes_while_a_sample_is_on_its_way_that_still_shows_it_was_not_used_up():
+    town = Town(shown := invite(-100, CLEO, max_uses=1))
+    town.channel_died(20.0005)
+    town.samples(20, shown)
+    town.joins(20.001)
+    town.samples(60, times=6)
+    town.reads_the_log(75)
+    assert town.of().status is not r.Status.CERTAIN
+    assert X in town.of().candidates
+
+
 def test_a_code_that_never_was_before_proves_by_its_death_however_soon_that_comes():
     town = Town(other := r.Counter(code=A, created_at_us=at(-100), uses=0, inviter=CLEO))
     town.born(10.1, invite(10, DORA, max_uses=1))

@@ -1,4 +1,4 @@
-"""What a break in continuity makes doubtful, and what it leaves as it was; each rule by an example. Times in seconds."""
+"""What a break in continuity makes doubtful, and what it leaves as it was; each rule by an example."""
 
 import pytest
 

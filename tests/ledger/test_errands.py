@@ -4,7 +4,7 @@ import pytest
 
 from ledger import messages as m
 from ledger import records as r
-from ledger.effects import AnnounceJoin, AskWitness, ReadAudit
+from ledger.effects import AnnounceJoin, AskWitness, ReadAudit, SweepMembers
 from ledger.ids import ChannelId, InteractionId, InviteCode, UserId
 from ledger.samples import Sample
 from tests.ledger.lives import GREETING, SECOND, START_US, UNDER_WAY, Life
@@ -62,6 +62,20 @@ def test_what_failed_while_the_guild_was_away_is_asked_again_when_it_is_back():
     life.tell(GREETING)
     assert {type(each) for each in life.errands} == {ReadAudit, AskWitness, AnnounceJoin}
     assert not set(under_way(life)) & set(before)
+
+
+def test_those_of_before_are_asked_for_again_when_the_guild_is_back_and_its_list_was_compared():
+    life = guild(r.Settings())
+    before = life.presence.sweeping.number
+    assert before
+    life.tell(m.GuildWentAway(at_us=at(7)))
+    life.tell(GREETING)
+    page = m.ReviewMembers(
+        session=GREETING.session, members=(), after=UserId("0"), upto="", started_us=at(9), at_us=at(9)
+    )
+    life.tell(page)
+    (asked,) = (each for each in life.errands if isinstance(each, SweepMembers))
+    assert asked.number == life.presence.sweeping.number != before
 
 
 def test_a_page_of_before_the_guild_was_forgotten_says_nothing_of_who_is_there_after_it():

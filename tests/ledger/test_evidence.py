@@ -126,6 +126,16 @@ def test_a_window_that_is_worked_out_again_counts_nothing_of_another_ones_unclai
     assert guild.state.unclaimed == {A: 2}
 
 
+def test_which_window_left_a_use_unclaimed_is_remembered_as_long_as_its_gap(guild: Guild):
+    for window in range(3):
+        at_s = 10 + 1_000 * window
+        guild.joins(UserId(str(500 + window)), at_s)
+        for after_s in (1, 4):
+            guild.counters(at_s + after_s, A=5 + 2 * window)
+    assert guild.state.unclaimed == {A: 3}
+    assert set(guild.state.unclaimed_lately) <= {gap.number for gap in guild.state.gaps}
+
+
 def test_where_more_uses_went_missing_since_it_was_asked_for_them_it_is_asked_again(guild: Guild):
     guild.joins(ANNA, 10)
     guild.counters(11)
@@ -274,6 +284,15 @@ def test_those_of_before_are_reported_by_pages_and_credited_only_if_the_owner_wa
     assert not [each for each in guild.tell(again).drafts if isinstance(each.event, r.CreditGranted)], "known already"
     assert guild.state.sweep.done
     assert not list(guild.asked(SweepMembers))
+
+
+def test_who_came_by_no_invite_before_we_counted_has_no_candidates_and_credits_nobody(guild: Guild):
+    guild.settles(credit_backfill=True)
+    guild.lists(5, m.ListedMember(user=ANNA, joined_at_us=us(-100)))
+    row = m.SearchedMember(user=ANNA, joined_at_us=us(-100), report=r.Report(3, None, None))
+    guild.tell(m.WitnessAnswered(number=guild.presence.sweeping.number, rows=(row,), at_us=us(6), swept=True))
+    assert (guild.period().status, guild.period().candidates) == (Status.NON_INVITE, ())
+    assert not [each for each in guild.records if isinstance(each.event, r.CreditGranted)]
 
 
 def test_of_those_of_before_of_whom_nothing_is_told_nothing_is_reported(guild: Guild):

@@ -503,6 +503,23 @@ def test_what_a_person_decided_of_a_member_of_before_stands_though_the_branch_sa
     assert not now.listed, "an event has told of it"
 
 
+def test_who_had_been_there_before_by_what_the_branch_saw_has_come_back_also_where_a_person_decided():
+    life = played([GREETING])
+    listed = m.ListedMember(user=ANNA, joined_at_us=at(-100))
+    page = m.ReviewMembers(
+        session=GREETING.session, members=(listed,), after=UserId("0"), upto="", started_us=at(1), at_us=at(1)
+    )
+    decided = m.DecideJoin(
+        interaction=InteractionId("d"), user=ANNA, opened_us=0, staff=BEN, code=A, why="saw it", by=CLEO
+    )
+    gone_on(life, [page, decided])
+    joined = r.JoinRecorded(
+        user=ANNA, joined_at_us=at(-100), arrived_us=at(-99), session=GREETING.session, rejoin=True
+    )
+    salvage(life, of_the_branch(0, joined), ())
+    assert (newest(life, ANNA).status, newest(life, ANNA).rejoin) == (Status.MANUAL, True)
+
+
 def test_a_join_that_both_branches_know_by_another_time_is_one_join():
     """Discord told of it twice, 0.4 s apart: each branch began the membership with another one of the two."""
     life = sampled(played([GREETING]), 1)
@@ -525,6 +542,57 @@ def test_who_joined_in_the_branch_has_missed_no_leave_unless_they_were_here():
     gone_on(loser, [GREETING, join(ANNA, 50, 1), join(BEN, 51, 2)])
     told = [each.event for each in salvaged(winner, loser, since) if isinstance(each.event, r.JoinRecorded)]
     assert [(each.user, each.missed_leave) for each in told] == [(ANNA, True), (BEN, False)]
+
+
+def test_a_membership_of_before_is_no_sign_that_the_leave_of_the_open_one_was_missed():
+    winner, loser, since = begun()
+    gone_on(loser, [GREETING, join(ANNA, 5, 1), leave(ANNA, 9, 2)])
+    gone_on(winner, [join(ANNA, 50, 1)])
+    told = [each.event for each in salvaged(winner, loser, since) if isinstance(each.event, r.JoinRecorded)]
+    assert [each.missed_leave for each in told] == [False]
+
+
+def test_who_was_told_to_join_again_in_the_branch_has_one_membership_that_is_known_by_both_times():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    again = r.RepeatRecorded(
+        user=ANNA, joined_at_us=at(8), arrived_us=at(8), session=GREETING.session, optional_use=True
+    )
+    salvage(life, of_the_branch(len(life.records), again), ())
+    assert newest(life, ANNA).aliases == (at(8),)
+    gone_on(life, [GREETING, join(ANNA, 8, 2)])
+    assert periods(life, ANNA) == [(5, 0)]
+
+
+def decided_for(staff: UserId) -> r.VerdictReached:
+    return r.VerdictReached(user=ANNA, opened_us=at(5), status=Status.MANUAL, code=A, staff=staff, reason="saw it")
+
+
+def test_of_two_decisions_on_one_join_that_of_this_history_stands():
+    life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1)])
+    decided = m.DecideJoin(
+        interaction=InteractionId("d"), user=ANNA, opened_us=0, staff=BEN, code=A, why="saw it", by=DORA
+    )
+    gone_on(life, [decided])
+    assert salvage(life, of_the_branch(len(life.records), decided_for(CLEO)), ()) == []
+    assert (newest(life, ANNA).staff, newest(life, ANNA).credited) == (BEN, BEN)
+
+
+def test_a_decision_on_a_join_that_nobody_knows_is_nothing():
+    life, _, since = begun()
+    assert salvage(life, of_the_branch(since, decided_for(CLEO)), ()) == []
+
+
+@pytest.mark.parametrize("ours", [ChannelId("7"), None])
+def test_settings_of_the_branch_hold_where_nobody_has_set_any_here(ours: ChannelId | None):
+    life, _, since = begun()
+    if ours:
+        here = m.ChangeSettings(
+            interaction=InteractionId("s"), settings=r.Settings(log_channel=ours), fields=("log_channel",), by=DORA
+        )
+        gone_on(life, [here])
+    theirs = r.SettingsChanged(settings=r.Settings(log_channel=ChannelId("5")), by=DORA)
+    salvage(life, of_the_branch(since, theirs), ())
+    assert life.state.settings.log_channel == (ours or "5")
 
 
 def test_a_decision_on_whoever_came_back_after_they_were_forgotten_stays():
