@@ -350,8 +350,7 @@ class Address(Generic[M, A]):
         self._lanes[envelope.lane].remove(envelope)
         if envelope.merging is not None:
             self._no_longer_merges(envelope, envelope.merging)
-        if self._in_hand is envelope:
-            self._in_hand = None
+        self._in_hand = None  # whoever had one in hand is dead
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
