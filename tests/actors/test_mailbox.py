@@ -98,6 +98,19 @@ async def test_a_question_that_found_no_room_leaves_no_gap(address: Address[str,
     assert "gap" not in messages_of(address)
 
 
+async def test_a_question_that_waits_answers_a_later_one_though_somebody_joined_in_between(
+    address: Address[str, str],
+):
+    first = asyncio.ensure_future(address.ask("question", Lane.REST, 5.0))
+    await asyncio.sleep(0)
+    address.tell("join", Lane.MEMBERS)
+    second = asyncio.ensure_future(address.ask("question", Lane.REST, 5.0))
+    await asyncio.sleep(0)
+    assert address.waiting_in(Lane.REST) == ("question",)
+    address.close("the end")
+    assert [(await each).text for each in (first, second)] == ["the end"] * 2
+
+
 async def test_a_parked_guild_answers_questions_at_once_keeps_what_it_is_told_and_hears_of_a_gap(
     address: Address[str, str],
 ):

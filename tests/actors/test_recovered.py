@@ -63,6 +63,7 @@ async def test_a_start_says_again_and_again_what_it_is_at_until_it_is_over(monke
     monkeypatch.setattr(recovered, "GOING_ON_S", 0.0)
     hanging = Hanging("database")
     store = store_of((MemoryLayer("log"), hanging), TestClock(), TestRandomness())
+    assert store.doing == ""
     with capture_logs() as lines:
         starting = asyncio.ensure_future(recover(store, SystemClock(), structlog.get_logger()))
         while len(lines) < 2:  # noqa: ASYNC110 -- no event tells it

@@ -136,6 +136,7 @@ GROUPS: Final = (
             "tests/persistence/test_log.py",
             "tests/persistence/test_golden.py",
             "tests/actors/test_journal.py",
+            "tests/actors/test_recovered.py",
             "tests/persistence/test_layer_contract.py",
             "tests/persistence/test_power_cut.py",
             "tests/persistence/test_damage.py",

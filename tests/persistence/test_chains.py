@@ -124,6 +124,16 @@ def test_a_hole_explains_one_jump_of_a_guild_only(stream: Stream):
     assert not stream.read(second)
 
 
+def test_no_hole_leads_back_to_an_earlier_epoch(stream: Stream):
+    stream.written = Chain(epoch=2)
+    stream.read(stream.written.append(RED))
+    stream.lose(RED)
+    (behind,) = stream.written.append(RED)
+    old = seal(msgspec.structs.replace(behind.record, epoch=1), bytes(32))
+    stream.checkpoint(old)
+    assert not stream.read([old])
+
+
 def test_a_hole_before_a_guild_was_last_seen_explains_nothing_of_it(stream: Stream):
     """Its end may lie in the hole, but the record behind it does: so it is known what it lacked by then."""
     stream.read(stream.written.append(RED))

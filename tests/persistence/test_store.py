@@ -673,6 +673,20 @@ async def test_a_layer_that_cannot_be_read_holds_up_no_history_that_another_reme
     assert (await store_of([log, world.database], TestClock(), TestRandomness()).start()).leader == "database"
 
 
+async def test_no_history_begins_beside_a_layer_that_an_earlier_try_could_read_and_this_one_cannot():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    await store_of([log, database], TestClock(), TestRandomness()).start()
+    empty = MemoryLayer("log")
+    empty.go_away(StorageError("busy"))
+    store = store_of([empty, database], TestClock(), TestRandomness(100), named=frozenset({"log"}))
+    with pytest.raises(StorageError, match="busy"):
+        await store.start()
+    empty.come_back()
+    database.go_away(StorageError("no permission"))
+    with pytest.raises(Unread, match="database: no permission"):
+        await store.start()
+
+
 async def test_no_history_begins_beside_one_that_cannot_be_read_where_the_log_has_lost_its_own(world: World):
     """Its file's head has rotted: it has records, and nobody knows of which history."""
     await world.join(RED, 2)
@@ -951,6 +965,50 @@ async def test_a_start_waits_for_a_layer_that_had_to_hold_what_was_acknowledged(
     log.come_back()
     await later.start()
     assert later.head_of(RED).seq == 2
+
+
+async def test_a_layer_that_fails_once_as_it_is_opened_leads_all_the_same_where_it_has_most():
+    log, database = MemoryLayer("log"), FailsOnce("database")
+    store = store_of([log, database], TestClock(), TestRandomness())
+    await store.start()
+    log.go_away(StorageError("busy"))
+    await store.append([joins(RED, 0, 1)])
+    log.come_back()
+    database.rehearse(fails_at=1)
+    later = store_of([log, database], TestClock(), TestRandomness())
+    assert (await later.start()).leader == "database"
+    assert later.head_of(RED).seq == 1
+
+
+async def test_a_layer_that_breaks_while_it_is_fed_is_known_to_hold_what_it_took():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    alone = store_of([log], TestClock(), TestRandomness())
+    await alone.start()
+    await alone.append([joins(RED, 0, 1, 2)])
+    database.fail_next(DiskFull("full"), took_effect=False)
+    store = store_of([log, database], TestClock(), TestRandomness())
+    report = await store.start()
+    assert [(each.name, each.gsn, each.fed, each.error) for each in report.layers] == [
+        ("log", 2, 0, ""),
+        ("database", 0, 0, "full"),
+    ]
+    assert [(each.name, each.behind) for each in store.health()] == [("log", 0), ("database", 2)]
+
+
+async def test_records_behind_a_hole_count_where_a_checkpoint_of_another_layer_than_the_leader_bridges_it():
+    log, database = MemoryLayer("log"), MemoryLayer("database")
+    store = store_of([log, database], TestClock(), TestRandomness())
+    await store.start()
+    for number in range(3):
+        await store.append([joins(RED, number, number + 1)])
+    await store.append([joins(BLUE, 0, 9)])
+    await store.save_checkpoint(RED, store.head_of(RED), (b"{}",))
+    log._checkpoints.clear()
+    for layer in (log, database):
+        layer.lose(2, 2)
+    report = await store_of([log, database], TestClock(), TestRandomness()).start()
+    assert (report.leader, report.missing) == ("log", ((2, 2),))
+    assert report.aside == {}
 
 
 async def test_a_hole_that_no_layer_can_fill_does_not_end_the_epoch_when_a_layer_comes_back():

@@ -581,6 +581,23 @@ async def test_another_bots_cloud_is_refused_and_not_touched():
     assert bucket.objects == before
 
 
+async def test_another_bots_cloud_in_the_place_of_ones_own_ends_no_process_that_is_at_work():
+    theirs, bucket = MemoryBucket(), MemoryBucket()
+    other = await Machine(theirs, "a").started()
+    await other.join()
+    await other.upload()
+    mine = await Machine(bucket, "b").started()
+    await mine.join()
+    await mine.upload()
+    bucket.roll_back(theirs)
+    await mine.store.restart_epoch()
+    (cloud,) = (each for each in mine.store.health() if each.name == "cloud")
+    assert "the cloud holds" in cloud.error
+    await mine.join()
+    assert len(await mine.users_of()) == 2
+    assert bucket.objects == theirs.objects
+
+
 async def test_a_cloud_that_was_rolled_back_is_brought_up_to_date():
     bucket = MemoryBucket()
     machine = await Machine(bucket, "a").started()
