@@ -160,6 +160,17 @@ def test_an_invite_that_is_first_shown_behind_its_channels_deletion_was_not_used
     assert town.of().status is not r.Status.CERTAIN
 
 
+def test_so_it_is_where_another_channel_was_deleted_since():
+    town = Town()
+    town.channel_died(19)
+    town.channel_died(19.5, TWO)
+    town.samples(20, invite(18.5, DORA, max_uses=1))
+    town.joins(55)
+    town.samples(60, times=6)
+    town.reads_the_log(75)
+    assert town.of().status is not r.Status.CERTAIN
+
+
 def test_an_invite_whose_channel_goes_while_a_sample_is_on_its_way_that_still_shows_it_was_not_used_up():
     town = Town(shown := invite(-100, CLEO, max_uses=1))
     town.channel_died(20.0005)

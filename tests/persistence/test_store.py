@@ -655,6 +655,21 @@ async def test_a_start_that_is_tried_again_goes_on_with_the_history_that_it_had_
     await store_of([log, database], TestClock(), TestRandomness(100)).start()
 
 
+async def test_an_epoch_that_was_taken_in_vain_is_not_gone_on_in_where_another_process_has_recorded_in_it():
+    log = Shy("log")
+    with pytest.raises(StorageError, match="no room"):
+        await store_of([log], TestClock(), TestRandomness()).start()
+    await store_of([log], TestClock(), TestRandomness()).start()
+    log.tries = 0
+    store = store_of([log], TestClock(), TestRandomness())
+    with pytest.raises(StorageError, match="no room"):
+        await store.start()
+    other = store_of([log], TestClock(), TestRandomness())
+    await other.start()
+    await other.append([joins(RED, 0, 1)])
+    assert (await store.start()).epoch == other.epoch + 1
+
+
 @pytest.mark.parametrize("unread", ["log", "database"])
 async def test_no_history_begins_beside_a_layer_that_cannot_be_read(unread: str):
     layers = {name: MemoryLayer(name) for name in ("log", "database")}
