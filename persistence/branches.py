@@ -3,32 +3,115 @@
 It lies in quarantine then, never deleted, its facts are kept for the salvage, and that is said loudly.
 """
 
+from collections.abc import AsyncIterator, Sequence
+
 import msgspec
 
+from ledger.ids import GuildId
 from persistence.chains import NO_HEAD
+from persistence.frames import Frame, follows
 from persistence.layer import CheckpointHeader
 from persistence.salvage import Salvage
 from persistence.seats import Seat, behind_and_ahead
 
 
-async def parting(seat: Seat, other: Seat) -> int | None:
-    """The gsn behind which a seat holds another branch than the other; None = they do not differ, or one fails.
+class Fork(msgspec.Struct, frozen=True):
+    """Where two seats part. ``same``: the last gsn at which both hold the same bytes; 0 = none.
+
+    ``whole``: the end of the one's last append of which nothing says that the other held another.
+    """
+
+    whole: int
+    same: int
+
+
+class _Run(msgspec.Struct, frozen=True):
+    """Records of a guild, one behind the other, that one of two seats holds, or both do.
+
+    ``last``: the newest; ``held_by``: 1 and 2 for the seats, 3 for both; ``before``: what they share in front of it.
+    """
+
+    last: Frame
+    held_by: int
+    before: Fork
+
+    def contradicts(self, frame: Frame, held_by: int) -> bool:
+        """Whether whoever holds the guild's next frame, and not these, had others in their place: it goes on behind
+        something else, or does not begin anew. What began anew has a higher epoch, and tells nothing.
+        """
+        last, record = self.last.record, frame.record
+        if self.held_by & held_by:
+            return False
+        if record.seq == last.seq + 1:
+            return not follows(frame, self.last.digest)
+        return record.seq <= last.seq and record.epoch <= last.epoch
+
+    def goes_on(self, frame: Frame, held_by: int) -> bool:
+        return self.held_by == held_by and follows(frame, self.last.digest)
+
+
+async def fork_of(seat: Seat, other: Seat) -> Fork | None:
+    """Compares two seats record by record. None = they do not differ: a gsn that only one of them has is nothing, but
+    where the other goes on as if another record had been there.
+    """
+    whole = same = shared = 0
+    runs: dict[GuildId, _Run] = {}
+    forks: list[Fork] = []
+    async for a, b in _side_by_side(seat, other):
+        differ = a is not None and b is not None and a.data != b.data
+        both = [(a, 3)] if a is not None and b is not None and not differ else [(a, 1), (b, 2)]
+        for frame, held_by in both:
+            if frame is None:
+                continue
+            run = runs.get(frame.record.guild)
+            if run is not None and run.contradicts(frame, held_by):
+                forks.append(run.before)
+            before = run.before if run is not None and run.goes_on(frame, held_by) else Fork(shared, same)
+            runs[frame.record.guild] = _Run(frame, held_by, before)
+        if differ:
+            forks.append(Fork(whole, same))
+            break
+        if a is not None:
+            ends = a.record.seq == a.record.last
+            whole = a.record.gsn if ends else whole
+            if b is not None:
+                same = a.record.gsn
+                shared = same if ends else shared
+    return min(forks, key=lambda fork: fork.whole, default=None)
+
+
+async def _side_by_side(seat: Seat, other: Seat) -> AsyncIterator[tuple[Frame | None, Frame | None]]:
+    """What two seats hold at each gsn, in order."""
+    left, right = seat.frames_after(0), other.frames_after(0)
+    a, b = await anext(left, None), await anext(right, None)
+    while a is not None or b is not None:
+        ahead = 0 if a is None or b is None else a.record.gsn - b.record.gsn
+        has_a, has_b = a is not None and ahead <= 0, b is not None and ahead >= 0
+        yield a if has_a else None, b if has_b else None
+        if has_a:
+            a = await anext(left, None)
+        if has_b:
+            b = await anext(right, None)
+
+
+async def parting(seat: Seat, other: Seat) -> Fork | None:
+    """Where a seat holds another branch than the other; None = they do not differ, or one fails.
 
     What a hole hides is no branch, and heads do not tell of what stands on no chain behind one: who cannot be sure by
     the heads compares record by record.
     """
     sure = not seat.summary.aside and not other.summary.aside and await _agree(seat, other)
-    fork = None if sure else await fork_of(seat, other)
-    return None if fork is None else fork.whole
+    return None if sure else await fork_of(seat, other)
 
 
-async def part(seat: Seat, leader: Seat, shared: int, salvage: Salvage) -> list[str]:
+async def part(seat: Seat, leader: Seat, fork: Fork, salvage: Salvage) -> list[str]:
     """Sets aside what a seat holds behind the last record that it shares with the leader."""
     if not seat.healthy or not leader.readable:
         return []
-    lost = seat.gsn - shared
-    await seat.set_aside(shared, salvage)
-    text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {shared} differ from those of {leader.name}"
+    lost = seat.gsn - fork.whole
+    await seat.set_aside(fork.whole, salvage)
+    seat.note_change(fork.same + 1)
+    text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {fork.whole} differ from those of {leader.name}"
     return [f"{text}, which goes on; they are kept in quarantine, and their facts are recorded anew"]
 
 
@@ -54,35 +137,6 @@ async def part_with_checkpoints(seat: Seat, leader: Seat, behind: int, *, ahead:
                         await seat.layer.drop_checkpoint(guild, place)
 
 
-class Fork(msgspec.Struct, frozen=True):
-    """What lies before the first gsn at which two seats hold different bytes.
-
-    ``whole``: the end of the one's last append; ``same``: the last gsn at which both hold the same bytes; 0 = none.
-    """
-
-    whole: int
-    same: int
-
-
-async def fork_of(seat: Seat, other: Seat) -> Fork | None:
-    """Compares two seats record by record. None = they do not differ: a gsn that only one of them has is nothing."""
-    whole = same = 0
-    left, right = seat.frames_after(0), other.frames_after(0)
-    a, b = await anext(left, None), await anext(right, None)
-    while a is not None and b is not None:
-        ahead = a.record.gsn - b.record.gsn
-        if ahead == 0 and a.data != b.data:
-            return Fork(whole, same)
-        if ahead == 0:
-            same = a.record.gsn
-        if ahead <= 0:
-            whole = a.record.gsn if a.record.seq == a.record.last else whole
-            a = await anext(left, None)
-        if ahead >= 0:
-            b = await anext(right, None)
-    return None
-
-
 async def _agree(seat: Seat, other: Seat) -> bool:
     """Whether every head of the one that is behind is seen to lie on the other's chain of that guild.
 
@@ -103,3 +157,13 @@ async def _has_led_to(leader: Seat, header: CheckpointHeader) -> bool:
     if any(first <= header.gsn <= last for first, last in leader.summary.missing):
         return True
     return await leader.digest_at(header.guild, header.seq) == header.head().digest
+
+
+async def stranded(seat: Seat, after_gsn: int) -> Sequence[Frame]:
+    """A seat's frames behind a gsn that stand on no chain, in order."""
+    first: dict[GuildId, int] = {}
+    async for frame in seat.frames_after(after_gsn):
+        guild, seq = frame.record.guild, frame.record.seq
+        first[guild] = min(seq, first.get(guild, seq))
+    standing = {frame.digest for guild, seq in first.items() for frame in await seat.chain(guild, seq - 1)}
+    return [frame async for frame in seat.frames_after(after_gsn) if frame.digest not in standing]

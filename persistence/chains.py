@@ -64,16 +64,19 @@ def itself(frame: Frame) -> Frame:
 class Verified(msgspec.Struct, kw_only=True):
     """What is known of a stream up to ``gsn``; whoever keeps it can go on from there.
 
-    ``missing``: how many gsns were not in it; ``seen``: where a guild's stream was last seen, and ``missing`` then.
+    ``missing``: how many gsns were not in it; ``seen``: where a guild's stream was last seen, and ``missing`` then;
+    ``aside``: the digests of frames that stand on no chain, by guild.
     """
 
     gsn: int = 0
     missing: int = 0
     heads: dict[GuildId, Head] = msgspec.field(default_factory=dict[GuildId, Head])
     seen: dict[GuildId, tuple[Head, int]] = msgspec.field(default_factory=dict[GuildId, tuple[Head, int]])
+    aside: dict[GuildId, set[bytes]] = msgspec.field(default_factory=dict[GuildId, set[bytes]])
 
     def copy(self) -> "Verified":
-        return Verified(gsn=self.gsn, missing=self.missing, heads=dict(self.heads), seen=dict(self.seen))
+        aside = {guild: set(digests) for guild, digests in self.aside.items()}
+        return Verified(gsn=self.gsn, missing=self.missing, heads=dict(self.heads), seen=dict(self.seen), aside=aside)
 
 
 class Chains:
@@ -88,6 +91,17 @@ class Chains:
 
     def take(self, append: Sequence[Frame]) -> bool:
         """Whether a whole append stands; its guild's chain then ends with it: what was behind lost to it."""
+        stands = self._take(append)
+        if not stands:
+            aside = self.verified.aside.setdefault(append[0].record.guild, set())
+            aside.update(frame.digest for frame in append)
+        return stands
+
+    def aside(self) -> dict[GuildId, int]:
+        """How many frames stand on no chain, by guild."""
+        return {guild: len(digests) for guild, digests in self.verified.aside.items()}
+
+    def _take(self, append: Sequence[Frame]) -> bool:
         first, final, verified = append[0], append[-1], self.verified
         guild, head = final.record.guild, head_of(final)
         self._count_missing(first.record.gsn, head.gsn)

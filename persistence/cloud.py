@@ -63,7 +63,6 @@ class CloudLayer:
         if self._reader.was_put_back:
             self._reader.forget()
         await self._look()
-        self._reader.recount()
         await self._reader.verify()
         summary = await self.summary()
         self._reader.was_put_back = False
@@ -81,7 +80,6 @@ class CloudLayer:
         """Behind ``look``: all records, a piece at a time, each once; then ``summary`` is what ``open`` says."""
         async for chunk in self._reader.followed(0):
             yield chunk
-        self._reader.recount()
         await self._reader.verify()
 
     async def begin(self, epoch: int, lineage: str) -> None:
@@ -199,7 +197,7 @@ class CloudLayer:
 
     async def summary(self) -> LayerSummary:
         """What is known now."""
-        layout, aside = self._reader.layout, self._reader.aside
+        layout, aside = self._reader.layout, self._reader.chains.aside()
         missing = layout.missing()
         notes = list(self.take_notes())
         notes += [f"gsn {first} to {last} cannot be read" for first, last in missing]
@@ -211,7 +209,7 @@ class CloudLayer:
             heads=dict(self._reader.chains.heads),
             notes=tuple(notes),
             missing=missing,
-            aside=dict(aside),
+            aside=aside,
         )
 
     async def _read(self) -> LayerSummary:

@@ -8,6 +8,7 @@ piece at a time, so that memory stays flat however long the history is.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice, takewhile
 from math import ceil
@@ -45,7 +46,7 @@ KEPT_BYTES: Final = 16 * 1024 * 1024
 class CloudReader:
     """What is known of the cloud. ``layout``: of all segments seen; ``chains``: of all records verified.
 
-    ``aside``: how many records stand on no chain, by guild; ``indexed``: the segment up to which there is an index;
+    ``indexed``: the segment up to which there is an index;
     ``was_put_back``: whether what was known was found to be gone; whoever has seen to that begins anew.
     ``must_index``: whether the index must be written anew: ignored segments lie behind it, and an index made of those
     may carry a higher number; or the segment that it ends with is gone.
@@ -112,16 +113,21 @@ class CloudReader:
     async def verify(self) -> None:
         """Follows every guild's chain through the records that are new.
 
+        Through all of them where more or fewer can be read than when they were verified, perhaps by whoever wrote the
+        index; and once more where it finds on the way that some can be read no longer.
+
         Raises:
             NewerFormat: when a later release wrote one.
         """
-        async for _ in self.followed(self.chains.verified.gsn):
-            pass
+        self._recount()
+        verified = None
+        while verified is not self.chains.verified:
+            verified = self.chains.verified
+            async for _ in self.followed(verified.gsn):
+                pass
+            self._recount()
 
-    def recount(self) -> None:
-        """Where more or fewer records can be read than when they were verified, perhaps by whoever wrote the index,
-        ``verify`` goes through all of them.
-        """
+    def _recount(self) -> None:
         verified = self.chains.verified
         if self.layout.missing_up_to(verified.gsn) != verified.missing:
             self._restart_chains(0)
@@ -190,19 +196,22 @@ class CloudReader:
                 await self._do_without(piece, error)
 
     async def guild_frames(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        """A guild's frames behind a seq, in order.
+        """A guild's frames behind a seq that stand, in order.
 
         Raises:
-            Corrupt: when one of them turns out to be unreadable.
+            Corrupt: when one of them turns out to be unreadable; it is done without from then on.
         """
         head = self.chains.heads.get(guild, NO_HEAD)
+        aside = self.chains.verified.aside.get(guild, set[bytes]())
         found: list[Frame] = []
         for piece in reversed(list(self.layout.pieces(0))):
             if piece.first <= head.gsn:
-                found = [*await self._of_guild(piece, guild), *found]
+                of_guild = [frame for frame in await self._of_guild(piece, guild) if frame.digest not in aside]
+                found = [*of_guild, *found]
             if head.seq <= after_seq or (found and found[0].record.seq <= after_seq + 1):
                 break
-        return [frame for frame in standing(found) if after_seq < frame.record.seq <= head.seq]
+        known = [frame for frame in found if frame.record.gsn <= head.gsn]
+        return [frame for frame in standing(known) if after_seq < frame.record.seq <= head.seq]
 
     # How segments come in
 
@@ -343,7 +352,6 @@ class CloudReader:
         if self._base.gsn > gsn:
             self._base = Verified()
         self._digests: dict[tuple[GuildId, int], bytes] = {}
-        self.aside: dict[GuildId, int] = {}
         self.chains = Chains(self._digest_at, self._checkpoints.anchors, self._base.copy())
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
@@ -354,20 +362,21 @@ class CloudReader:
             record = append[0].record
             if record.seq != self.chains.heads.get(record.guild, NO_HEAD).seq + 1:
                 await self._learn(record)
-            self._count(append)
+            self.chains.take(append)
 
     async def _learn(self, record: Record) -> None:
         """What a record may stand behind that is no guild's head: a checkpoint, or where a branch begins."""
         await self._checkpoints.load_anchors(record.guild)
-        for frame in await self.guild_frames(record.guild, record.seq - 2):
+        for frame in await self._whatever_of(record.guild, record.seq - 2):
             if frame.record.seq == record.seq - 1:
                 self._digests[record.guild, record.seq - 1] = frame.digest
                 break
 
-    def _count(self, append: Sequence[Frame]) -> None:
-        if not self.chains.take(append):
-            guild = append[0].record.guild
-            self.aside[guild] = self.aside.get(guild, 0) + len(append)
+    async def _whatever_of(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
+        """``guild_frames``, without those that turn out to be unreadable: ``verify`` sees that more are missing."""
+        while True:
+            with suppress(Corrupt):
+                return await self.guild_frames(guild, after_seq)
 
     # How records are read
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from ledger.records import Record
 from persistence.branches import fork_of
 from persistence.chains import NO_HEAD
-from persistence.frames import Frame
+from persistence.frames import Frame, follows
 from persistence.salvage import Salvage
 from persistence.scan import Gap, is_known
 from persistence.seats import Seat, others_of
@@ -57,6 +57,7 @@ async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat],
     if found:
         with seat.minding():
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
+            seat.note_change(min(found))
         said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
     return said
 
@@ -66,19 +67,29 @@ async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvag
     said: list[str] = []
     for guild in sorted({frame.record.guild for frame in found.values()}):
         missed = [found[gsn] for gsn in sorted(found) if found[gsn].record.guild == guild]
-        lost = await _replaced(seat, missed)
+        chain = await seat.chain(guild, min(frame.record.seq for frame in missed) - 1)
+        lost = await _replaced(seat, missed, chain)
         if lost and seat.readable:
             await seat.keep(lost, salvage)
             text = f"LOST BRANCH: guild {guild} began anew where {seat.name} had a hole"
             said.append(f"{text}; the facts of {len(lost)} records are recorded anew")
+        elif seat.readable and _may_be_others(missed, chain):
+            await seat.keep(missed, salvage)
+            text = f"{seat.name}: whether it had these {len(missed)} records of guild {guild} cannot be told"
+            said.append(f"{text}; facts of theirs that are not known are recorded anew")
     return said
 
 
-async def _replaced(seat: Seat, missed: Sequence[Frame]) -> Sequence[Frame]:
+def _may_be_others(missed: Sequence[Frame], chain: Sequence[Frame]) -> bool:
+    """Whether a chain goes on farther behind a hole than these records reach: it may have had others there."""
+    behind = next((frame for frame in chain if frame.record.seq > missed[-1].record.seq), None)
+    return behind is not None and not follows(behind, missed[-1].digest)
+
+
+async def _replaced(seat: Seat, missed: Sequence[Frame], chain: Sequence[Frame]) -> Sequence[Frame]:
     """A guild's frames from a hole on that are on no chain, in it and behind it; none if it did not begin anew."""
     guild = missed[0].record.guild
     head = seat.summary.heads.get(guild, NO_HEAD)
-    chain = await seat.chain(guild, min(frame.record.seq for frame in missed) - 1)
     digests = {frame.record.seq: frame.digest for frame in chain}
     gone = [
         frame.record

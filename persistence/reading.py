@@ -39,7 +39,6 @@ class Reading:
         self.scan = Scan(disk, self.survey.files)
         self.index = Index()
         self.chains = Chains(self._standing, anchors)
-        self.aside: dict[GuildId, int] = {}
 
     def __iter__(self) -> Iterator[Frame]:
         for append in appends(self.scan, frame_of):
@@ -100,14 +99,13 @@ class Reading:
             heads=dict(self.chains.heads),
             notes=self.notes(),
             missing=tuple(scan.missing),
-            aside=dict(self.aside),
+            aside=self.chains.aside(),
         )
 
     def _take(self, append: Sequence[Spotted]) -> Sequence[Frame]:
         frames = [spotted.frame for spotted in append]
         guild = frames[0].record.guild
         if not self.chains.take(frames):
-            self.aside[guild] = self.aside.get(guild, 0) + len(frames)
             return ()
         for spotted in append:
             spot = Spot(spotted.number, spotted.offset, len(spotted.frame.data))
@@ -120,7 +118,9 @@ class Reading:
         said = [f"{path.name}: no line can be read" for path in self.survey.unreadable]
         said += [f"{file.path.name}: lines are damaged where all was durable" for file in scan.damaged]
         said += [f"gsn {first} to {last} cannot be read" for first, last in scan.missing]
-        said += [f"{count} records of guild {guild} stand on no chain" for guild, count in self.aside.items()]
+        said += [
+            f"{count} records of guild {guild} stand on no chain" for guild, count in self.chains.aside().items()
+        ]
         if scan.torn:
             said.append(f"{scan.torn} bytes at the end were a batch that was never whole")
         return tuple(said)

@@ -12,13 +12,13 @@ from typing import Final
 import msgspec
 
 from persistence import holes
-from persistence.branches import part, part_with_checkpoints, parting
+from persistence.branches import part, part_with_checkpoints, parting, stranded
 from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary, all_checkpoints
 from persistence.leading import leader_of
 from persistence.salvage import Salvage
 from persistence.scan import is_known, united
-from persistence.seats import Seat, behind_and_ahead, others_of
+from persistence.seats import Seat, others_of
 
 FEED_RECORDS: Final = 1_000
 """How many records a layer is fed at once, at least; an append is not split."""
@@ -33,7 +33,9 @@ async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[st
     said = await _follow([seat for seat in others_of(leader, seats) if seat.healthy], leader, salvage)
     left = [seat for seat in seats if seat.healthy]
     second = None if leader.readable else await leader_of(left)
-    return said if second is None else said + await heal(left, second, salvage)
+    if second is not None:
+        return said + await heal(left, second, salvage)
+    return said + await _keep_stranded(left, salvage)
 
 
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
@@ -42,38 +44,68 @@ async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[s
     if others:
         await part_with_checkpoints(seat, others[0], 0, ahead=True)
         said += await _follow([seat], others[0], salvage)
-    return said
+    return said + await _keep_stranded([seat, *others], salvage)
 
 
 async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
     """Makes seats equal to the leader: branches set aside, then what they miss fed. Any may break on the way.
 
-    Without the branches, all of them may have for one another what these stood in front of.
+    Without the branches, all of them may have for one another what these stood in front of; and what one turns out to
+    miss while it is read.
     """
     said: list[str] = []
     found = {seat: await parting(seat, leader) for seat in seats}
-    forks = {seat: shared for seat, shared in found.items() if shared is not None}
+    forks = {seat: fork for seat, fork in found.items() if fork is not None}
     if forks:  # the branches themselves last: whoever is killed before finds them at the next start
+        for seat in (leader, *seats):
+            if seat.trails and seat.readable:
+                await seat.look_again()  # it was read to be compared
+        shared = min(fork.whole for fork in forks.values())
         for seat in (leader, *(each for each in seats if each not in forks)):
-            await part_with_checkpoints(seat, leader, min(forks.values()), ahead=False)
-        for seat, shared in forks.items():
-            said += await part(seat, leader, shared, salvage)
+            await part_with_checkpoints(seat, leader, shared, ahead=False)
+        for seat, fork in forks.items():
+            said += await part(seat, leader, fork, salvage)
         said += await holes.fill([leader, *seats], salvage)
+    longest = max((seat for seat in (leader, *seats) if seat.readable), key=_gsn_of, default=leader)
+    if longest is not leader and leader.readable:  # they agree, and the others with both
+        return said + await _follow(others_of(longest, [leader, *seats]), longest, salvage)
+    missing = {seat: seat.summary.missing for seat in (leader, *seats)}
     for seat in seats:
         said += await _catch_up(seat, leader)
-    return said
+    learned = [seat for seat, before in missing.items() if seat.summary.missing != before]
+    return said + (await holes.fill([leader, *seats], salvage) if learned else [])
+
+
+def _gsn_of(seat: Seat) -> int:
+    return seat.gsn
 
 
 async def _catch_up(seat: Seat, leader: Seat) -> list[str]:
-    """Feeds whichever of two that do not differ is behind; a layer that trails is fed later."""
-    behind, ahead = behind_and_ahead(seat, leader)
-    if not behind.healthy or not ahead.readable or behind.gsn >= ahead.gsn:
+    """Feeds a seat that is behind the leader and does not differ; one that trails is fed later."""
+    if not seat.healthy or not leader.readable or seat.gsn >= leader.gsn:
         return []
-    if not behind.trails:
-        return [await _feed(behind, ahead)]
-    if ahead.lacks_all_behind(behind.gsn):
-        behind.do_without(ahead.gsn)  # nobody would ever give it that
+    if not seat.trails:
+        return [await _feed(seat, leader)]
+    if leader.lacks_all_behind(seat.gsn):
+        seat.do_without(leader.gsn)  # nobody would ever give it that
     return []
+
+
+async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
+    """Where anything was put back or set aside: keeps, for their facts, records from there on that stand on no chain.
+
+    A hole may have hidden which branch they belonged to. While there is one, they may stand again once it is filled.
+    """
+    changed = [seat.changed_gsn for seat in seats if seat.healthy and seat.changed_gsn]
+    whole = [seat for seat in seats if seat.healthy and not seat.trails and not seat.summary.missing]
+    if not changed or not whole:
+        return []
+    seat = max(whole, key=_gsn_of)
+    lost = await stranded(seat, min(changed) - 1)
+    if not lost or not seat.healthy:
+        return []
+    await seat.keep(lost, salvage)
+    return [f"LOST BRANCH: {len(lost)} records stand on no chain any more; their facts are recorded anew"]
 
 
 async def _feed(seat: Seat, source: Seat) -> str:
@@ -91,7 +123,7 @@ async def _feed(seat: Seat, source: Seat) -> str:
         seat.fed += len(batch)
     found = [gap for gap in seat.summary.missing if not is_known(gap, source.summary.missing)]
     if found and source.trails and source.readable:
-        await source.open()  # which did not know it either, until it was read
+        await source.look_again()  # which did not know it either, until it was read
     if source.readable and source.lacks_all_behind(seat.gsn):
         seat.do_without(source.gsn)
     if seat.healthy and seat.gsn == source.gsn:

@@ -180,19 +180,20 @@ class FileSalvage:
         self._opened = True
         said: list[str] = []
         for file in files:
-            if not file.endswith(_SUFFIX):
-                continue
-            try:
-                branch, bad = _read(self._disk, self._folder / file)
-            except StorageError as error:
-                said.append(f"salvage/{file} waits for the next start: {error}")
-                continue
-            said += [f"salvage/{file}: {bad} records cannot be read"] if bad else []
-            if branch.spots:
-                self._branches[file.removesuffix(_SUFFIX)] = branch
-            else:
-                self._quarantine.take(self._folder / file, "no line can be read")
+            if file.endswith(_SUFFIX):
+                try:
+                    said += self._take(file)
+                except StorageError as error:
+                    said.append(f"salvage/{file} waits for the next start: {error}")
         return tuple(said)
+
+    def _take(self, file: str) -> list[str]:
+        branch, bad = _read(self._disk, self._folder / file)
+        if branch.spots:
+            self._branches[file.removesuffix(_SUFFIX)] = branch
+        else:
+            self._quarantine.take(self._folder / file, "no line can be read")
+        return [f"salvage/{file}: {bad} records cannot be read"] if bad else []
 
 
 class _Draft:

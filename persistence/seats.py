@@ -19,7 +19,8 @@ from persistence.scan import runs, united
 
 
 class Seat:
-    """One layer. ``gsn``: its last record; ``fed``: how many records others gave it since it was opened.
+    """One layer. ``gsn``: its last record. Since it was opened: ``fed``: how many records others gave it;
+    ``changed_gsn``: the first of those that were put back or set aside, or may have been, 0 = none.
 
     ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
     in each batch and may lag; what it lacks is given to it beside the others' work. ``promised``: one that
@@ -32,6 +33,7 @@ class Seat:
         self.promised = promised
         self.gsn = 0
         self.fed = 0
+        self.changed_gsn = 0
         self.openings = 0
         self.known = False
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
@@ -65,8 +67,13 @@ class Seat:
             await self.layer.close()
             self.openings += 1
             self.learn(await self.layer.open())
-            self.fed = 0
+            self.fed = self.changed_gsn = 0
             self.trouble = None
+
+    async def look_again(self) -> None:
+        """Learns anew what the layer holds: reading it may have shown that it lacks more."""
+        with self.minding():
+            self.learn(await self.layer.open())
 
     async def begin(self, epoch: int, lineage: str) -> None:
         """Begins a term; where that fails, the seat is broken, and opened once more so that it can be read."""
@@ -120,6 +127,10 @@ class Seat:
             missing = (*self.summary.missing, (self.gsn + 1, gsn))
             self.summary = msgspec.structs.replace(self.summary, missing=missing)
             self.gsn = gsn
+
+    def note_change(self, gsn: int) -> None:
+        """Records from there on were put back or set aside: others may stand on no chain now."""
+        self.changed_gsn = min(self.changed_gsn or gsn, gsn)
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""

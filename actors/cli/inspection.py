@@ -48,7 +48,7 @@ def inspect_log(
         frames = [spotted.frame for spotted in append]
         tally.take(frames)
         advance(tally.records)
-    records = tally.records - sum(reading.aside.values())
+    records = tally.records - sum(reading.chains.aside().values())
     heads = reading.chains.heads
     held = f"{count(records, 'record')} of {count(len(heads), 'guild')} in {count(len(found.files), 'file')}"
     return Inspected("log", f"{held}, up to gsn {reading.scan.last}", tuple(_log_faults(disk, found, reading)))
@@ -117,7 +117,7 @@ def _log_faults(disk: Disk, found: Survey, reading: Reading) -> Iterator[str]:
         yield from _bad_lines(disk, file, scan.torn)
     for first, last in scan.missing:
         yield f"gsn {first} to {last} cannot be read"
-    for guild, number in reading.aside.items():
+    for guild, number in reading.chains.aside().items():
         yield f"guild {guild}: {count(number, 'record')} on no chain"
 
 

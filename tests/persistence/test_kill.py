@@ -60,5 +60,5 @@ def test_what_a_killed_process_had_acknowledged_is_readable(tmp_path: Path):
         found = {frame.record.key for frame in reading}
         assert found >= set(acknowledged)
         assert not reading.scan.missing
-        assert not reading.aside
+        assert not reading.chains.aside()
     assert len(acknowledged) > ROUNDS * 10

@@ -122,6 +122,23 @@ async def test_a_line_that_cannot_be_read_is_said_and_the_rest_is_handed_out():
     assert await held(reader) == {RED: [1, 3]}
 
 
+async def test_a_file_that_cannot_be_moved_away_keeps_no_other_branch_back():
+    disk, chain = SimDisk(), Chain()
+    for guild in (RED, BLUE):
+        await on(disk).keep(stream(chain.batch(guild)))
+    first = DATA / "salvage" / disk.names(DATA / "salvage")[0]
+    disk.overwrite(first, bytes(100))
+
+    def full(_number: int, what: str) -> None:
+        if what == "open":
+            raise DiskFull("quarantine/ takes nothing")
+
+    disk.before = full
+    keeper = on(disk)
+    assert await keeper.open() == (f"salvage/{first.name} waits for the next start: quarantine/ takes nothing",)
+    assert await held(keeper) == {BLUE: [2]}
+
+
 async def test_a_folder_that_cannot_be_listed_is_said_and_holds_nobody_up(tmp_path: Path):
     place = tmp_path / "salvage"
     place.touch()

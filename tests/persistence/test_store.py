@@ -11,7 +11,7 @@ import pytest
 
 from ledger.errors import Corrupt, DiskFull, Fenced, NewerFormat, NotConfirmed, StorageError, WrongHistory
 from ledger.ids import GuildId
-from persistence.branches import fork_of, part
+from persistence.branches import Fork, fork_of, part
 from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.holes import fill_seat
@@ -407,7 +407,7 @@ async def test_where_two_layers_part_is_found_behind_a_hole_in_either(holed: int
 async def test_nothing_is_set_aside_for_a_leader_that_fails():
     seats = [Seat(layer) for layer in await parted()]
     seats[1].trouble = StorageError("gone")
-    assert await part(*seats, 3, MemorySalvage()) == []
+    assert await part(*seats, Fork(3, 3), MemorySalvage()) == []
     assert [frame.record.gsn async for frame in seats[0].layer.frames_after(0)] == [1, 2, 3, 4, 5]
 
 

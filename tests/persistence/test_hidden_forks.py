@@ -1,0 +1,272 @@
+"""What has rotted hides where two folders went on apart: nothing of either is taken for what was there, or lost."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from ledger.errors import StorageError
+from ledger.ids import GuildId
+from ledger.state import pages_of
+from persistence import cloud_packs
+from persistence.checkpoints import make_checkpoint
+from persistence.disk import RealDisk
+from persistence.layer import Layer, guild_frames
+from persistence.local import LocalLayer
+from persistence.offload import inline
+from persistence.sqlite import SqliteLayer
+from tests.memory.objects import MemoryBucket
+from tests.persistence.forks import DATA, handed_out, state_of
+from tests.persistence.making import BLUE, RED
+from tests.persistence.test_holes_cloud import LogMachine, cloud_of, keep_checkpoint, started_at_last
+from tests.persistence.test_store_cloud import Machine
+
+MachineT = TypeVar("MachineT", bound=Machine)
+
+
+def newest_segment(bucket: MemoryBucket) -> str:
+    return max(key for key in bucket.objects if key.startswith("seg/"))
+
+
+def rot(bucket: MemoryBucket, *keys: str) -> None:
+    for key in keys:
+        data = bucket.objects[key]
+        bucket.objects[key] = data[:-1] + bytes([data[-1] ^ 1])
+
+
+async def pack(machine: Machine) -> None:
+    """As each minute, where enough is loose: a pack of all segments, and an index."""
+    assert machine.store.following is not None
+    assert await machine.store.following.layer.pack()
+
+
+async def save_in_cloud(machine: Machine, guild: GuildId) -> None:
+    await keep_checkpoint(machine.store, guild)
+    head, pages = machine.store.head_of(guild), tuple(pages_of(await state_of(machine.store, guild)))
+    await cloud_of(machine).save_checkpoint(make_checkpoint(guild, head, machine.store._terms.lineage, pages))
+
+
+async def back(machine: Machine) -> list[str]:
+    """A new process, which hands out what a branch had and gives the cloud what it lacks: everybody it knows of."""
+    await machine.store.close()
+    machine.process()
+    await machine.started()
+    await handed_out(machine.store)
+    await machine.upload()
+    return await everybody(machine)
+
+
+async def everybody(machine: Machine) -> list[str]:
+    return sorted(
+        [user for guild in machine.store.guilds() for user in (await state_of(machine.store, guild)).members]
+    )
+
+
+async def gsns_in(layer: Layer) -> list[int]:
+    return [frame.record.gsn async for frame in layer.frames_after(0)]
+
+
+@pytest.fixture(autouse=True)
+def packs_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 2)
+
+
+async def acknowledged_nearby(mine: MachineT, *guilds: GuildId) -> MachineT:
+    """A host that recorded some more in these guilds without the cloud, before it died."""
+    await mine.started()
+    await mine.join(RED)
+    await mine.upload()
+    mine.cut_off()
+    for guild in guilds:
+        await mine.join(guild)
+    return mine
+
+
+class RealMachine(LogMachine):
+    """A real database beside a real log: what was recorded twice is refused by neither, once it is there."""
+
+    def __init__(self, bucket: MemoryBucket, writer: str, folder: Path) -> None:
+        self.folder = folder
+        super().__init__(bucket, writer)
+
+    def near(self) -> Sequence[Layer]:
+        database = SqliteLayer(RealDisk(), self.folder / "ledger.db", self.folder / "quarantine")
+        return LocalLayer(self.disk, DATA, inline), database
+
+
+@pytest.mark.parametrize("more", [1, 2])
+async def test_a_folders_own_records_are_not_put_into_a_hole_behind_which_another_branch_goes_on(
+    more: int, tmp_path: Path
+):
+    """A checkpoint bridges the hole, which is as long as what the folder has, or longer."""
+    bucket = MemoryBucket()
+    mine = await acknowledged_nearby(RealMachine(bucket, "a", tmp_path), RED)
+    other = await Machine(bucket, "b").started()
+    await other.join(RED, more)
+    await other.upload()
+    rotten = newest_segment(bucket)
+    await other.join(RED)
+    await other.upload()
+    await save_in_cloud(other, RED)
+    rot(bucket, rotten)
+    mine.connect()
+    users = ["10001", "10002", *(str(11001 + number) for number in range(more + 1))]
+    for _ in range(2):
+        assert await back(mine) == users
+        assert more == 2 or 2 not in await gsns_in(cloud_of(mine))
+    await mine.store.close()
+    rot_row(tmp_path / "ledger.db", 1)  # the database is made anew then
+    assert await back(mine) == users
+    assert [layer.error for layer in mine.store.health()] == [""] * 3
+    await mine.store.close()
+    assert await back(Machine(bucket, "z")) == users
+
+
+def rot_row(path: Path, gsn: int) -> None:
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("UPDATE frames SET frame = CAST('rotten' AS BLOB) WHERE gsn = ?", (gsn,))
+
+
+async def test_a_folders_own_records_do_not_win_over_what_began_anew_behind_the_hole_they_fit_into():
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    second = await Machine(bucket, "b").started()
+    await second.join(BLUE)
+    await second.upload()
+    rot(bucket, newest_segment(bucket))
+    third = await Machine(bucket, "c").started()
+    await third.join(RED, 2)
+    await third.upload()
+    mine.cut_off()
+    for _ in range(4):
+        mine.process()
+        await mine.started()
+    await mine.join(RED)
+    mine.connect()
+    for _ in range(2):
+        assert await back(mine) == ["10001", "10002", "12001", "12002"]
+        assert (await cloud_of(mine).open()).aside == {}
+
+
+async def test_a_record_that_only_the_loser_has_is_not_taken_for_one_that_both_share():
+    bucket = MemoryBucket()
+    mine = await acknowledged_nearby(Machine(bucket, "a"), RED, BLUE)
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    rotten = newest_segment(bucket)
+    await other.join(RED)
+    await other.upload()
+    await pack(other)
+    rot(bucket, rotten, *(key for key in bucket.objects if key.startswith("pack/")))
+    mine.connect()
+    await back(mine)
+    for each in (other, mine, other):
+        users = await back(each)
+    assert users == ["10001", "10002", "10003", "11001", "11002"]
+
+
+async def test_two_holes_that_are_filled_from_both_sides_leave_nothing_on_no_chain_and_all_layers_alike():
+    """What stood behind one of them stands on no chain then; an index knows of that as well."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    first = newest_segment(bucket)
+    await mine.join(BLUE)
+    await mine.upload()
+    rot(bucket, first)
+    other = await Machine(bucket, "b").started()  # where the guild begins anew
+    await other.join(RED, 3)
+    await other.upload()
+    second = newest_segment(bucket)
+    await other.join(RED)
+    await other.upload()
+    rot(bucket, second)
+    assert await back(mine) == ["10001", "10002"]  # it fills the first hole, and goes on where it was
+    for _ in range(2):
+        await mine.join(RED)
+        await mine.upload()
+    await pack(mine)
+    for each in (other, other, mine, other, Machine(bucket, "z")):
+        users = await back(each)
+        heads = each.store.head_of(RED)
+        assert all(layer.healthy for layer in each.store.health())
+        assert (await cloud_of(each).open()).heads[RED] == heads
+        assert await guild_frames(cloud_of(each), RED, 0) == await guild_frames(each.log, RED, 0)
+    assert users == ["10001", "10002", "10003", "10004", "11001", "11002", "11003", "11004"]
+
+
+async def test_what_cannot_be_read_beneath_an_index_keeps_no_start_without_the_cloud():
+    """It would take an epoch of its own, and find at its first upload that it was overtaken: each time."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    for _ in range(3):
+        await mine.join(RED)
+        await mine.upload()
+    await pack(mine)
+    rot(bucket, newest_segment(bucket), *(key for key in bucket.objects if key.startswith("pack/")))
+    other = Machine(bucket, "b")
+    for _ in range(3):  # lives on an empty disk: the guild goes on where it can be read up to
+        other.process()
+        await started_at_last(other)
+        other.seqs = {RED: other.store.head_of(RED).seq}
+        await other.join(RED)
+        await other.upload()
+    mine.process()
+    await mine.started()
+    assert [layer.error for layer in mine.store.health()] == [""] * 3
+    assert mine.store.following is not None
+    assert mine.store.following.fenced
+
+
+async def test_who_follows_a_leader_that_is_shorter_than_another_gets_what_that_has():
+    """The database has a branch that loses to the cloud; the log goes on from there."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    mine.database.go_away(StorageError("full"))
+    await mine.join(RED)
+    await mine.upload()
+    mine.cut_off()
+    await mine.join(BLUE)
+    mine.database.come_back()
+    mine.log.go_away(StorageError("EIO"))
+    mine.process()
+    await mine.started()
+    await mine.join(RED)
+    mine.log.come_back()
+    mine.connect()
+    mine.process()
+    await mine.started()
+    assert mine.store.leader == "cloud"
+    assert await gsns_in(mine.database) == await gsns_in(mine.log) == [1, 2, 3]
+    await handed_out(mine.store)
+    await mine.upload()
+    assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004"]
+
+
+async def test_what_a_layer_turns_out_to_miss_while_it_feeds_others_is_asked_of_them():
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    for _ in range(3):
+        await mine.join(RED)
+        await mine.upload()
+    await pack(mine)
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    segments = sorted(key for key in bucket.objects if b'"kind":"records"' in bucket.objects[key][:200])
+    rot(bucket, segments[1], *(key for key in bucket.objects if key.startswith("pack/")))
+    mine.database = type(mine.database)("database")
+    mine.process()
+    report = await mine.store.start()
+    assert (report.missing, [note for note in report.notes if "in no layer" in note]) == ((), [])
+    for layer in (mine.log, mine.database, cloud_of(mine)):
+        assert await gsns_in(layer) == [1, 2, 3, 4]
