@@ -63,7 +63,7 @@ class CloudLayer:
         if self._reader.was_put_back:
             self._reader.forget()
         await self._look()
-        await self._reader.verify()
+        await self._reader.verify_all()
         summary = await self.summary()
         self._reader.was_put_back = False
         self._found = summary.lineage
@@ -80,7 +80,7 @@ class CloudLayer:
         """Behind ``look``: all records, a piece at a time, each once; then ``summary`` is what ``open`` says."""
         async for chunk in self._reader.followed(0):
             yield chunk
-        await self._reader.verify()
+        await self._reader.verify_all()
 
     async def begin(self, epoch: int, lineage: str) -> None:
         """``claim`` and ``fence``, for whoever takes it for a layer like any other.

@@ -113,8 +113,16 @@ class CloudReader:
     async def verify(self) -> None:
         """Follows every guild's chain through the records that are new.
 
-        Through all of them where more or fewer can be read than when they were verified, perhaps by whoever wrote the
-        index; and once more where it finds on the way that some can be read no longer.
+        Raises:
+            NewerFormat: when a later release wrote one.
+            Corrupt: when an earlier one turns out to be unreadable.
+        """
+        async for _ in self.followed(self.chains.verified.gsn):
+            pass
+
+    async def verify_all(self) -> None:
+        """The same, and through all of them where more or fewer can be read than when they were verified: perhaps by
+        whoever wrote the index, or as it turns out on the way.
 
         Raises:
             NewerFormat: when a later release wrote one.
@@ -123,8 +131,8 @@ class CloudReader:
         verified = None
         while verified is not self.chains.verified:
             verified = self.chains.verified
-            async for _ in self.followed(verified.gsn):
-                pass
+            with suppress(Corrupt):  # it is done without from now on
+                await self.verify()
             self._recount()
 
     def _recount(self) -> None:
@@ -367,16 +375,10 @@ class CloudReader:
     async def _learn(self, record: Record) -> None:
         """What a record may stand behind that is no guild's head: a checkpoint, or where a branch begins."""
         await self._checkpoints.load_anchors(record.guild)
-        for frame in await self._whatever_of(record.guild, record.seq - 2):
+        for frame in await self.guild_frames(record.guild, record.seq - 2):
             if frame.record.seq == record.seq - 1:
                 self._digests[record.guild, record.seq - 1] = frame.digest
                 break
-
-    async def _whatever_of(self, guild: GuildId, after_seq: int) -> Sequence[Frame]:
-        """``guild_frames``, without those that turn out to be unreadable: ``verify`` sees that more are missing."""
-        while True:
-            with suppress(Corrupt):
-                return await self.guild_frames(guild, after_seq)
 
     # How records are read
 

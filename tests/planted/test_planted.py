@@ -23,8 +23,6 @@ TELLING = {
     "message-never-edited": 297,
     "T4: message-never-edited": 297,
     "message-overtaken": 297,
-    "handler-at-a-loss": 200,
-    "B1: handler-at-a-loss": 200,
     "I5: ask-never-answered": 124,
     "dead-letter-unanswered": 24,
     "checkpoint-of-any-life": 84,
