@@ -94,7 +94,7 @@ class Rival:
                 self.acknowledged.add(
                     (GuildId(str(line.fields["guild"])), UserId(str(line.fields["user"])), joined_at_ms)
                 )
-            case "epoch.taken":
+            case "recovery.finished" | "epoch.taken":
                 self._oracle.rival_took_over()
             case "actor.restarted":
                 self._oracle.died(f"the rival's {line.fields['child']}", str(line.fields["why"]))
