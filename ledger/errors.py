@@ -43,7 +43,7 @@ class DiskFull(StorageError):
 
 
 class LayerRefused(StorageError):
-    """A layer will not take what another one holds (a key twice, a number it has no room for): a bug of ours.
+    """A layer will not take what another one holds (a number it has no room for): a bug of ours.
 
     It is an error and not an assertion, because the other layer goes on.
     """

@@ -8,14 +8,14 @@ is believed after its checksum was verified and its gsn compared. Blocking.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from ledger.errors import Corrupt, LayerRefused
+from ledger.errors import Corrupt
 from ledger.ids import GuildId
 from ledger.records import Record
 from persistence import read_model
@@ -27,8 +27,6 @@ from persistence.sqlite_connection import Row, committing, rows, storing
 
 CHUNK_RECORDS: Final = 1_000
 """How many rows are in memory at once when all are read."""
-RECENT_KEYS: Final = 10_000
-"""So many of the newest are known, to assert that no two of a guild are the same; ``decide`` sees to it."""
 
 _ADD: Final = "INSERT INTO frames (gsn, frame) VALUES (?, ?)"
 _STREAM: Final = "SELECT gsn, frame FROM frames WHERE gsn > ? ORDER BY gsn LIMIT ?"
@@ -42,13 +40,12 @@ class Records:
         self._db = db
         self._path = path
         self._gsns = Gsns()
-        self._keys: dict[tuple[GuildId, str], None] = {}
         self._unsorted = 0
         self.chains = Chains(self._digest_at, lambda guild: anchors(db, path, guild))
         self.gsn = 0
 
-    def append(self, frames: Sequence[Frame], *, vouched: bool = False) -> None:
-        """Appends a batch behind ``gsn``, in one transaction. ``vouched``: a layer took these records before.
+    def append(self, frames: Sequence[Frame]) -> None:
+        """Appends a batch behind ``gsn``, in one transaction.
 
         Raises:
             DiskFull, StorageError: when nothing of it was written.
@@ -58,8 +55,6 @@ class Records:
         with committing(self._db, self._path):
             self._db.executemany(_ADD, [(frame.record.gsn, frame.data) for frame in frames])
             standing, rewritten = self._take(frames)
-            if not vouched:  # a hole may hide that a fact was recorded once more
-                self._refuse_known_keys(standing)
             self._unsorted += read_model.follow(self._db, [frame.record for frame in standing])
             for guild in rewritten:
                 self.rebuild(guild)
@@ -127,20 +122,7 @@ class Records:
             if first.seq <= head.seq:
                 rewritten.add(first.guild)
             standing += append
-        if rewritten:
-            self._keys.clear()  # what lost and what won tell of the same
-            standing = [frame for frame in standing if frame.record.guild not in rewritten]
-        return standing, rewritten
-
-    def _refuse_known_keys(self, frames: Iterable[Frame]) -> None:
-        keys = self._keys
-        for frame in frames:
-            key = frame.record.guild, frame.record.key
-            if key in keys:
-                raise LayerRefused(f"{self._path.name}: the key {frame.record.key} is taken")
-            keys[key] = None
-        for old in tuple(islice(keys, max(0, len(keys) - RECENT_KEYS))):
-            del keys[old]
+        return [frame for frame in standing if frame.record.guild not in rewritten], rewritten
 
     def _frames(self, gsns: Sequence[int]) -> list[Frame]:
         return frames_in(self._rows(gsns), self._path)

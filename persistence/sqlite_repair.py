@@ -122,7 +122,7 @@ def build(new: Path, batches: Iterator[list[Frame]], old: sqlite3.Connection, ol
             sqlite_checkpoints.copy(old, old_path, db, new)
         records = Records(db, new)
         for batch in batches:
-            records.append(batch, vouched=True)
+            records.append(batch)
         sqlite_names.copy(old, old_path, db, new)
     finally:
         db.close()

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
 import msgspec
 
-from ledger.errors import Corrupt, LayerRefused, StorageError
+from ledger.errors import Corrupt, StorageError
 from ledger.ids import GuildId
-from ledger.records import Record
-from persistence.chains import NO_HEAD, Chains, appends, head_of, itself
+from persistence.chains import Chains, appends, itself
 from persistence.checkpoints import KEPT
 from persistence.frames import Frame, unseal
 from persistence.layer import Checkpoint, LayerSummary, Place
@@ -34,7 +33,6 @@ class MemoryLayer:
         self._frames: dict[int, bytes] = {}
         self._checkpoints: dict[GuildId, list[Checkpoint]] = {}
         self._guilds: dict[GuildId, list[Frame]] = {}
-        self._keys: dict[GuildId, set[str]] = {}
         self._term = (0, "")
         self._fault: Fault | None = None
         self._away: StorageError | None = None
@@ -91,7 +89,6 @@ class MemoryLayer:
 
     async def append(self, frames: Sequence[Frame]) -> None:
         self._use()
-        self._refuse_known_keys(frames)
         fault, self._fault = self._fault, None
         if fault is None or fault.took_effect:
             self._frames.update((frame.record.gsn, frame.data) for frame in frames)
@@ -100,20 +97,6 @@ class MemoryLayer:
             raise fault.error
         for append in appends(frames, itself):
             self._take(append)
-
-    def _refuse_known_keys(self, frames: Sequence[Frame]) -> None:
-        """As the database does: nothing is refused to a guild while a branch takes the place of another."""
-        heads, won, taken = dict(self._chains.heads), set[GuildId](), list[Record]()
-        for append in appends(frames, itself):
-            first = append[0].record
-            if first.seq <= heads.get(first.guild, NO_HEAD).seq:
-                won.add(first.guild)
-            heads[first.guild] = head_of(append[-1])
-            known = self._keys.get(first.guild, ())
-            taken += [frame.record for frame in append if frame.record.key in known]
-        for record in taken:
-            if record.guild not in won:
-                raise LayerRefused(f"{self._name}: the key {record.key} is taken")
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         self._use()
@@ -184,7 +167,7 @@ class MemoryLayer:
     def _summary(self) -> LayerSummary:
         """Verifies all that is kept, from the first record on."""
         self._chains = Chains(self._digest_at, self._anchors)
-        self._guilds, self._keys = {}, {}
+        self._guilds = {}
         last = max(self._frames, default=0)
         aside: Counter[GuildId] = Counter()
         for append in appends(self._readable(), itself):
@@ -214,11 +197,10 @@ class MemoryLayer:
         if not self._chains.take(append):
             return False
         first = append[0].record
-        kept, keys = self._guilds.setdefault(first.guild, []), self._keys.setdefault(first.guild, set())
+        kept = self._guilds.setdefault(first.guild, [])
         while kept and kept[-1].record.seq >= first.seq:
-            keys.discard(kept.pop().record.key)
+            kept.pop()
         kept.extend(append)
-        keys.update(frame.record.key for frame in append)
         return True
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:

@@ -1,7 +1,7 @@
 """Bugs of the pure part: what is counted twice, never taken back, believed too early, replayed to another state."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -34,8 +34,6 @@ from ledger.phases import Phase
 from ledger.presence import Presence
 from ledger.state import Birth, Death, GapSource, GuildState, Period
 from ledger.windows import Finding, Findings, Ground, Window
-from persistence.frames import Frame
-from tests.memory.layer import MemoryLayer
 from tests.planted.bug import Bug, Origin, Swap
 
 _gone: Final = samples._gone
@@ -51,11 +49,6 @@ def never_handled(state: GuildState, cause: r.Cause) -> bool:
 def never_known(state: GuildState, user: UserId, joined_at_us: int) -> bool:
     del state, user, joined_at_us
     return False
-
-
-def any_key(layer: MemoryLayer, frames: Sequence[Frame]) -> None:
-    """A database without its unique index."""
-    del layer, frames
 
 
 def without_reversal(
@@ -190,7 +183,7 @@ def never_deleted(source: GapSource, at_us: int | None) -> GapSource:
 _shown: Final = announcing.shown
 _to_be_shown: Final = announcing.to_be_shown
 
-NO_KEY: Final = (Swap(GuildState, "is_known_join", never_known), Swap(MemoryLayer, "_refuse_known_keys", any_key))
+NO_KEY: Final = (Swap(GuildState, "is_known_join", never_known),)
 
 BUGS: Final = (
     Bug(
