@@ -146,8 +146,12 @@ class CloudReader:
         self.layout.take(header, digest_of(data), len(data))
         self._keep(segment_key(header.k), data)
         self._mind_chains(header)
-        if is_verified and header.kind is Kind.RECORDS:
+        if header.kind is not Kind.RECORDS:
+            return
+        if is_verified:
             await self._follow(frames)
+        else:
+            await self.verify()
 
     async def scrub(self, begin: float, share: float) -> None:
         """Reads the next segments once more, whatever is known of them (``FencedLayer.scrub``)."""
@@ -189,8 +193,8 @@ class CloudReader:
             end = next((n for n in range(len(waiting), 0, -1) if _ends(waiting[n - 1])), 0)
             await self._follow(waiting[:end])
             waiting = waiting[end:]
-        await self._follow(waiting)
-        self.chains.skip_to(self.layout.gsn)
+        # An append that ends behind all there is waits for its end: a mend may have brought its beginning only.
+        self.chains.skip_to(waiting[0].record.gsn - 1 if waiting else self.layout.gsn)
 
     async def reread(self, after: int) -> AsyncIterator[list[Frame]]:
         """The same, one object after the other, each asked for anew; others are asked for what one does not give."""

@@ -252,6 +252,27 @@ async def test_who_follows_a_leader_that_is_shorter_than_another_gets_what_that_
     assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004"]
 
 
+async def test_an_append_of_which_a_mend_brings_the_beginning_only_stands_once_its_end_is_there():
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(RED)
+    await mine.upload()
+    other = await Machine(bucket, "b").started()
+    await other.join(RED, 2)
+    await other.upload()
+    rot(bucket, newest_segment(bucket))
+    mine.cut_off()
+    await mine.join(RED, 3)
+    mine.connect()
+    assert await back(mine) == ["10001", "10002", "10003", "10004"]
+    summary = await cloud_of(mine).open()
+    assert (summary.aside, summary.heads[RED]) == ({}, mine.store.head_of(RED))
+    await mine.join(RED)
+    await mine.upload()
+    await pack(mine)
+    assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004", "10005"]
+
+
 async def test_what_a_layer_turns_out_to_miss_while_it_feeds_others_is_asked_of_them():
     bucket = MemoryBucket()
     mine = await Machine(bucket, "a").started()
