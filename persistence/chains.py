@@ -65,7 +65,8 @@ class Verified(msgspec.Struct, kw_only=True):
     """What is known of a stream up to ``gsn``; whoever keeps it can go on from there.
 
     ``missing``: how many gsns were not in it; ``seen``: where a guild's stream was last seen, and ``missing`` then;
-    ``aside``: the digests of frames that stand on no chain, by guild.
+    ``aside``: the digests of frames that never stood on a chain, by guild; ``replaced``: guilds of which some did
+    until a branch took their place.
     """
 
     gsn: int = 0
@@ -73,10 +74,18 @@ class Verified(msgspec.Struct, kw_only=True):
     heads: dict[GuildId, Head] = msgspec.field(default_factory=dict[GuildId, Head])
     seen: dict[GuildId, tuple[Head, int]] = msgspec.field(default_factory=dict[GuildId, tuple[Head, int]])
     aside: dict[GuildId, set[bytes]] = msgspec.field(default_factory=dict[GuildId, set[bytes]])
+    replaced: set[GuildId] = msgspec.field(default_factory=set[GuildId])
 
     def copy(self) -> "Verified":
         aside = {guild: set(digests) for guild, digests in self.aside.items()}
-        return Verified(gsn=self.gsn, missing=self.missing, heads=dict(self.heads), seen=dict(self.seen), aside=aside)
+        return Verified(
+            gsn=self.gsn,
+            missing=self.missing,
+            heads=dict(self.heads),
+            seen=dict(self.seen),
+            aside=aside,
+            replaced=set(self.replaced),
+        )
 
 
 class Chains:
@@ -98,7 +107,7 @@ class Chains:
         return stands
 
     def aside(self) -> dict[GuildId, int]:
-        """How many frames stand on no chain, by guild."""
+        """How many frames never stood on a chain, by guild."""
         return {guild: len(digests) for guild, digests in self.verified.aside.items()}
 
     def _take(self, append: Sequence[Frame]) -> bool:
@@ -112,6 +121,8 @@ class Chains:
         if head.seq != final.record.last:
             verified.seen[guild] = head, verified.missing  # its end may lie in a hole
             return False
+        if first.record.seq <= self.heads.get(guild, NO_HEAD).seq:
+            verified.replaced.add(guild)
         self.heads[guild] = head
         if verified.missing or guild in verified.seen:
             verified.seen[guild] = head, verified.missing

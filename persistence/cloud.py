@@ -210,6 +210,7 @@ class CloudLayer:
             notes=tuple(notes),
             missing=missing,
             aside=aside,
+            is_replaced=bool(self._reader.chains.verified.replaced),
         )
 
     async def _read(self) -> LayerSummary:

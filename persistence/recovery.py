@@ -105,12 +105,14 @@ async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
     if not lost or not seat.healthy:
         return []
     await seat.keep(lost, salvage)
-    return [f"LOST BRANCH: {len(lost)} records stand on no chain any more; their facts are recorded anew"]
+    return [f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"]
 
 
 async def _feed(seat: Seat, source: Seat) -> str:
     """Gives a seat what it misses at its end, the identical bytes, append by append."""
     start = seat.gsn
+    if source.summary.aside or source.summary.is_replaced:
+        seat.note_change(start + 1)  # whoever went on there may not have been able to read them, and kept nothing
     if source.summary.missing:
         await _lend_checkpoints(seat, source)
     async for batch in _batches(source, start):

@@ -252,6 +252,24 @@ async def test_who_follows_a_leader_that_is_shorter_than_another_gets_what_that_
     assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004"]
 
 
+async def test_what_nobody_could_read_for_a_while_is_not_lost_with_the_disk_of_whoever_went_on():
+    """The segment is put back, from the bucket's older versions; the folder that began anew is gone by then."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(RED, 2)
+    await mine.upload()
+    segment = newest_segment(bucket)
+    whole = bucket.objects[segment]
+    rot(bucket, segment)
+    other = await Machine(bucket, "b").started()
+    await other.join(RED)
+    await other.upload()
+    await pack(other)
+    bucket.objects[segment] = whole
+    for machine in (Machine(bucket, "y"), Machine(bucket, "z")):
+        assert await back(machine) == ["10001", "10002", "11001"]
+
+
 async def test_an_append_of_which_a_mend_brings_the_beginning_only_stands_once_its_end_is_there():
     bucket = MemoryBucket()
     mine = await Machine(bucket, "a").started()
