@@ -52,11 +52,12 @@ class Following:
         self._waiting: deque[Frame] = deque()
         self._bytes = 0
         self._head = self._held = 0
+        self._rotten = 0, 0
         self._lineage = ""
         self._terms = 0
 
-    def begin(self, head: int, lineage: str) -> None:
-        """A new epoch: the others are at ``head`` of this history.
+    def begin(self, head: int, readable: int, lineage: str) -> None:
+        """A new epoch: the others are at ``head`` of this history; behind ``readable`` nothing of theirs can be read.
 
         If the cloud failed before it was made equal to them, it may hold another process's branch: only what it had
         confirmed before counts as held.
@@ -70,6 +71,8 @@ class Following:
         self._bytes, self._head = 0, head
         held = self.seat.gsn if self.fenced else self._held
         self.seat.gsn = self._held = min(held, head)  # what lies behind that is not of these records
+        self._rotten = readable, head
+        self._pass_over_rotten()
         self._begun.set()
         self._notify()
 
@@ -159,10 +162,17 @@ class Following:
     def _take(self, gsn: int) -> None:
         self.seat.gsn = self._held = gsn
         self.seat.trouble = None
+        self._pass_over_rotten()
         self._piece = ()
         while self._waiting and self._waiting[0].record.gsn <= gsn:
             self._bytes -= len(self._waiting.popleft().data)
         self._notify()
+
+    def _pass_over_rotten(self) -> None:
+        """What nobody can read any more nobody would ever give it."""
+        readable, head = self._rotten
+        if readable <= self.seat.gsn < head:
+            self.seat.do_without(head)
 
     def _notify(self) -> None:
         """Something is to be done while it lacks records, is doubted, or has not been asked who writes."""

@@ -82,13 +82,9 @@ def _gsn_of(seat: Seat) -> int:
 
 async def _catch_up(seat: Seat, leader: Seat) -> list[str]:
     """Feeds a seat that is behind the leader and does not differ; one that trails is fed later."""
-    if not seat.healthy or not leader.readable or seat.gsn >= leader.gsn:
+    if seat.trails or not seat.healthy or not leader.readable or seat.gsn >= leader.gsn:
         return []
-    if not seat.trails:
-        return [await _feed(seat, leader)]
-    if leader.lacks_all_behind(seat.gsn):
-        seat.do_without(leader.gsn)  # nobody would ever give it that
-    return []
+    return [await _feed(seat, leader)]
 
 
 async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
@@ -126,7 +122,7 @@ async def _feed(seat: Seat, source: Seat) -> str:
     found = [gap for gap in seat.summary.missing if not is_known(gap, source.summary.missing)]
     if found and source.trails and source.readable:
         await source.look_again()  # which did not know it either, until it was read
-    if source.readable and source.lacks_all_behind(seat.gsn):
+    if source.readable and seat.gsn >= source.readable_end():
         seat.do_without(source.gsn)
     if seat.healthy and seat.gsn == source.gsn:
         with seat.minding():

@@ -138,9 +138,10 @@ class Seat:
         self.summary = summary
         self.gsn = summary.gsn
 
-    def lacks_all_behind(self, gsn: int) -> bool:
-        """Whether nothing that the layer holds behind a gsn can be read: its newest records have rotted."""
-        return any(first <= gsn + 1 and last == self.gsn for first, last in united(self.summary.missing))
+    def readable_end(self) -> int:
+        """The last gsn that can be read: before ``gsn`` where the layer's newest records have rotted."""
+        missing = united(self.summary.missing)
+        return missing[-1][0] - 1 if missing and missing[-1][1] == self.gsn else self.gsn
 
     def epoch(self) -> int:
         """The newest epoch of a record, 0 = none."""

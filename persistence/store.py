@@ -398,7 +398,8 @@ class Store:
         self._heads = merged_heads(self._healthy())
         self.witness.begin(self._gsn)
         if self.following is not None:
-            self.following.begin(self._gsn, self._terms.lineage)
+            readable = max(seat.readable_end() for seat in self._healthy())
+            self.following.begin(self._gsn, readable, self._terms.lineage)
 
     def _healthy(self) -> list[Seat]:
         """Those that every batch is written into, and that work."""

@@ -512,23 +512,27 @@ async def started_at_last(machine: Machine) -> StartReport:
     return await machine.store.restart_epoch()
 
 
-async def test_a_cloud_that_ends_before_what_nobody_nearby_can_read_any_more_waits_for_nothing():
+@pytest.mark.parametrize("unsent", [0, 2])
+async def test_a_cloud_that_ends_before_what_nobody_nearby_can_read_any_more_waits_for_nothing(unsent: int):
     mine = await LogMachine(MemoryBucket(), "a").started()
     for _ in range(3):
         await mine.join(RED)
     await mine.upload()
     mine.cut_off()
-    await mine.join(RED)
+    for _ in range(unsent + 1):
+        await mine.join(RED)
     await mine.store.close()
-    rot(mine.disk, DATA / "log", (await bytes_in(LocalLayer(mine.disk, DATA, inline)))[3])
-    mine.database.lose(4, 4)
+    rot(mine.disk, DATA / "log", (await bytes_in(LocalLayer(mine.disk, DATA, inline)))[-1])
+    mine.database.lose(4 + unsent, 4 + unsent)
     mine.connect()
     mine.process()
     await mine.started()
     following = mine.store.following
     assert following is not None
+    if unsent:
+        assert await following.give(mine.store.frames_after) == unsent
     assert following.behind() == 0
-    assert (await mine.join(RED)).head.gsn == 5
+    assert (await mine.join(RED)).head.gsn == 5 + unsent
     await mine.upload()
     assert following.behind() == 0
     assert await bytes_in(cloud_of(mine)) == await bytes_in(mine.database)

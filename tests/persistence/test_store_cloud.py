@@ -313,7 +313,7 @@ async def test_a_piece_that_was_taken_before_a_new_epoch_is_not_given_in_it():
         late = asyncio.ensure_future(given.give(machine.store.frames_after))
         await asyncio.sleep(0)
         given.seat.gsn = 0  # the cloud was put back
-        given.begin(3, "")
+        given.begin(3, 3, "")
     assert await late == 0
     assert given.behind() == 3
 
