@@ -29,7 +29,7 @@ def lacking(seats: Sequence[Seat]) -> list[str]:
 async def completes(seat: Seat, others: Sequence[Seat]) -> bool:
     """Whether a seat has records that another cannot read any more."""
     for other in others:
-        if other.summary.missing and await _within(seat, other.summary.missing):
+        if await _within(seat, other.summary.missing):
             return True
     return False
 
@@ -47,7 +47,7 @@ async def fill_seat(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> lis
 async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat], salvage: Salvage) -> list[str]:
     found: dict[int, Frame] = {}
     for other in others:
-        there = await _within(other, missing)
+        there = await _within(other, [gap for gap in missing if not is_known(gap, other.summary.missing)])
         fork = await fork_of(seat, other) if there else None  # behind that, what was here is not what is there
         # The first that has it: others, behind those of this folder, may have another branch, and a hole hides that.
         found = {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same} | found
@@ -116,6 +116,8 @@ def _base(record: Record) -> int:
 
 async def _within(seat: Seat, ranges: Sequence[Gap]) -> dict[int, Frame]:
     found: dict[int, Frame] = {}
+    if not ranges:
+        return found
     async for frame in seat.frames_after(ranges[0][0] - 1):
         gsn = frame.record.gsn
         if gsn > ranges[-1][1]:

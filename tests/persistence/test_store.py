@@ -273,6 +273,24 @@ async def test_a_hole_in_each_layer_is_filled_from_the_other(world: World):
     assert any("-0" in name for name in world.disk.names(DATA / "quarantine"))
 
 
+async def test_what_every_layer_has_lost_is_asked_of_none(monkeypatch: pytest.MonkeyPatch):
+    """A history with a hole is not read whole at each start to come."""
+    layers = MemoryLayer("log"), MemoryLayer("database")
+    store = store_of(layers, TestClock(), TestRandomness())
+    await store.start()
+    for each in (joins(RED, 0, 1), joins(BLUE, 0, 2), joins(RED, 1, 3)):
+        await store.append([each])
+    await store.close()
+    for layer in layers:
+        layer.lose(2, 2)
+
+    def read(layer: MemoryLayer, gsn: int) -> AsyncIterator[Frame]:
+        raise AssertionError(f"{layer.name} is read from {gsn} on")
+
+    monkeypatch.setattr(MemoryLayer, "frames_after", read)
+    assert (await store_of(layers, TestClock(), TestRandomness()).start()).missing == ((2, 2),)
+
+
 async def test_a_hole_that_no_layer_can_fill_is_said_and_the_service_goes_on(world: World):
     for _ in range(20):
         await world.join(RED)
