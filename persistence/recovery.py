@@ -53,18 +53,8 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
     Without the branches, all of them may have for one another what these stood in front of; and what one turns out to
     miss while it is read.
     """
-    said: list[str] = []
-    found = {seat: await parting(seat, leader) for seat in seats}
-    forks = {seat: fork for seat, fork in found.items() if fork is not None}
-    if forks:  # the branches themselves last: whoever is killed before finds them at the next start
-        for seat in (leader, *seats):
-            if seat.trails and seat.readable:
-                await seat.look_again()  # it was read to be compared
-        shared = min(fork.whole for fork in forks.values())
-        for seat in (leader, *(each for each in seats if each not in forks)):
-            await part_with_checkpoints(seat, leader, shared, ahead=False)
-        for seat, fork in forks.items():
-            said += await part(seat, leader, fork, salvage)
+    said = await _part_all(seats, leader, salvage)
+    if said:
         said += await holes.fill([leader, *seats], salvage)
     longest = max((seat for seat in (leader, *seats) if seat.readable), key=_gsn_of, default=leader)
     if longest is not leader and leader.readable:  # they agree, and the others with both
@@ -74,6 +64,24 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
         said += await _catch_up(seat, leader)
     learned = [seat for seat, before in missing.items() if seat.summary.missing != before]
     return said + (await holes.fill([leader, *seats], salvage) if learned else [])
+
+
+async def _part_all(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
+    """Sets aside whatever differs from the leader's; once more where what was left still does, before that."""
+    said: list[str] = []
+    found = {seat: await parting(seat, leader) for seat in seats if seat.healthy}
+    forks = {seat: fork for seat, fork in found.items() if fork is not None}
+    if not forks:
+        return said
+    for seat in (leader, *seats):
+        if seat.trails and seat.readable:
+            await seat.look_again()  # it was read to be compared
+    shared = min(fork.whole for fork in forks.values())
+    for seat in (leader, *(each for each in seats if each not in forks)):
+        await part_with_checkpoints(seat, leader, shared, ahead=False)
+    for seat, fork in forks.items():  # last: whoever is killed before finds the branches at the next start
+        said += await part(seat, leader, fork, salvage)
+    return said + await _part_all(seats, leader, salvage) if said else said
 
 
 def _gsn_of(seat: Seat) -> int:

@@ -171,6 +171,24 @@ async def test_a_record_that_only_the_loser_has_is_not_taken_for_one_that_both_s
     assert users == ["10001", "10002", "10003", "11001", "11002"]
 
 
+async def test_what_is_left_of_a_branch_before_the_first_difference_goes_as_well_where_it_contradicts_the_rest():
+    bucket = MemoryBucket()
+    mine = await acknowledged_nearby(Machine(bucket, "a"), BLUE, RED)
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    rotten = newest_segment(bucket)
+    for guild in (RED, BLUE):
+        await other.join(guild)
+        await other.upload()
+    await save_in_cloud(other, BLUE)
+    rot(bucket, rotten)
+    mine.connect()
+    assert await back(mine) == ["10001", "10002", "10003", "11001", "11002", "11003"]
+    assert await gsns_in(mine.log) == await gsns_in(cloud_of(mine))
+    assert (await cloud_of(mine).open()).heads[BLUE] == mine.store.head_of(BLUE)
+
+
 async def test_two_holes_that_are_filled_from_both_sides_leave_nothing_on_no_chain_and_all_layers_alike():
     """What stood behind one of them stands on no chain then; an index knows of that as well."""
     bucket = MemoryBucket()
