@@ -100,7 +100,8 @@ async def parting(seat: Seat, other: Seat) -> Fork | None:
     What a hole hides is no branch, and heads do not tell of what stands on no chain behind one: who cannot be sure by
     the heads compares record by record.
     """
-    sure = not seat.summary.aside and not other.summary.aside and await _agree(seat, other)
+    is_odd = any(each.summary.aside or each.is_doubted for each in (seat, other))
+    sure = not is_odd and await _agree(seat, other)
     return None if sure else await fork_of(seat, other)
 
 

@@ -65,8 +65,7 @@ class Verified(msgspec.Struct, kw_only=True):
     """What is known of a stream up to ``gsn``; whoever keeps it can go on from there.
 
     ``missing``: how many gsns were not in it; ``seen``: where a guild's stream was last seen, and ``missing`` then;
-    ``aside``: the digests of frames that never stood on a chain, by guild; ``replaced``: guilds of which some did
-    until a branch took their place.
+    ``aside``: the digests of frames that never stood on a chain, by guild.
     """
 
     gsn: int = 0
@@ -74,7 +73,6 @@ class Verified(msgspec.Struct, kw_only=True):
     heads: dict[GuildId, Head] = msgspec.field(default_factory=dict[GuildId, Head])
     seen: dict[GuildId, tuple[Head, int]] = msgspec.field(default_factory=dict[GuildId, tuple[Head, int]])
     aside: dict[GuildId, set[bytes]] = msgspec.field(default_factory=dict[GuildId, set[bytes]])
-    replaced: set[GuildId] = msgspec.field(default_factory=set[GuildId])
 
     def copy(self) -> "Verified":
         aside = {guild: set(digests) for guild, digests in self.aside.items()}
@@ -84,7 +82,6 @@ class Verified(msgspec.Struct, kw_only=True):
             heads=dict(self.heads),
             seen=dict(self.seen),
             aside=aside,
-            replaced=set(self.replaced),
         )
 
 
@@ -121,8 +118,6 @@ class Chains:
         if head.seq != final.record.last:
             verified.seen[guild] = head, verified.missing  # its end may lie in a hole
             return False
-        if first.record.seq <= self.heads.get(guild, NO_HEAD).seq:
-            verified.replaced.add(guild)
         self.heads[guild] = head
         if verified.missing or guild in verified.seen:
             verified.seen[guild] = head, verified.missing

@@ -197,7 +197,7 @@ class CloudLayer:
 
     async def summary(self) -> LayerSummary:
         """What is known now."""
-        layout, aside = self._reader.layout, self._reader.chains.aside()
+        layout, aside = self._reader.layout, self._reader.aside()
         missing = layout.missing()
         notes = list(self.take_notes())
         notes += [f"gsn {first} to {last} cannot be read" for first, last in missing]
@@ -210,7 +210,6 @@ class CloudLayer:
             notes=tuple(notes),
             missing=missing,
             aside=aside,
-            is_replaced=bool(self._reader.chains.verified.replaced),
         )
 
     async def _read(self) -> LayerSummary:

@@ -7,8 +7,8 @@ piece at a time, so that memory stays flat however long the history is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import islice, takewhile
 from math import ceil
@@ -131,8 +131,10 @@ class CloudReader:
         verified = None
         while verified is not self.chains.verified:
             verified = self.chains.verified
-            with suppress(Corrupt):  # it is done without from now on
+            try:
                 await self.verify()
+            except Corrupt:  # it is done without from now on
+                verified = None
             self._recount()
 
     def _recount(self) -> None:
@@ -164,6 +166,10 @@ class CloudReader:
             self._scrubbed_k = k  # whatever becomes of it: one that is never given back keeps nobody from the next
             await self._scrub_segment(k)
 
+    def aside(self) -> Mapping[GuildId, int]:
+        """How many records stand on no chain, or not yet, by guild."""
+        return Counter(self.chains.aside()) + Counter(frame.record.guild for frame in self._waiting)
+
     def take_notes(self) -> tuple[str, ...]:
         """What could not be read since this was last asked, a sentence each."""
         told, self._notes = tuple(self._notes), []
@@ -194,6 +200,7 @@ class CloudReader:
             await self._follow(waiting[:end])
             waiting = waiting[end:]
         # An append that ends behind all there is waits for its end: a mend may have brought its beginning only.
+        self._waiting = waiting
         self.chains.skip_to(waiting[0].record.gsn - 1 if waiting else self.layout.gsn)
 
     async def reread(self, after: int) -> AsyncIterator[list[Frame]]:
@@ -364,7 +371,8 @@ class CloudReader:
         if self._base.gsn > gsn:
             self._base = Verified()
         self._digests: dict[tuple[GuildId, int], bytes] = {}
-        self.chains = Chains(self._digest_at, self._checkpoints.anchors, self._base.copy())
+        self._waiting = list[Frame]()
+        self.chains: Chains = Chains(self._digest_at, self._checkpoints.anchors, self._base.copy())
 
     def _digest_at(self, guild: GuildId, seq: int) -> bytes | None:
         return self._digests.get((guild, seq))

@@ -49,6 +49,7 @@ async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat],
     for other in others:
         there = await _within(other, [gap for gap in missing if not is_known(gap, other.summary.missing)])
         fork = await fork_of(seat, other) if there else None  # behind that, what was here is not what is there
+        seat.is_doubted = seat.is_doubted or fork is not None
         # The first that has it: others, behind those of this folder, may have another branch, and a hole hides that.
         found = {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same} | found
     said = await _keep_replaced(seat, found, salvage)

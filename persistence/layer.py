@@ -67,8 +67,7 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     (0 = none); ``heads``: by guild, each verified along its chain and at the end of a whole append; ``notes``: what
     was cut, set aside or is missing, one sentence each, for the log and the operator; ``missing``: ranges of gsn
     (first, last; both at most ``gsn``) that were there once and cannot be read: ``fill`` puts them back; ``aside``:
-    how many records of each guild are there and stood on no chain when they came; ``is_replaced``: whether others
-    did, and stand on none any more (told by the layer that many processes share).
+    how many records of each guild are there and stood on no chain when they came.
     """
 
     epoch: int
@@ -78,7 +77,6 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     missing: tuple[tuple[int, int], ...] = ()
     aside: Mapping[GuildId, int] = {}
-    is_replaced: bool = False
 
 
 class Layer(Protocol):

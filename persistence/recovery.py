@@ -6,11 +6,12 @@ them in its own time. A layer that fails on the way is broken, asked nothing mor
 go on.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 import msgspec
 
+from ledger.ids import GuildId
 from persistence import holes
 from persistence.branches import part, part_with_checkpoints, parting, stranded
 from persistence.frames import Frame
@@ -90,9 +91,24 @@ def _gsn_of(seat: Seat) -> int:
 
 async def _catch_up(seat: Seat, leader: Seat) -> list[str]:
     """Feeds a seat that is behind the leader and does not differ; one that trails is fed later."""
-    if seat.trails or not seat.healthy or not leader.readable or seat.gsn >= leader.gsn:
+    if not seat.healthy or not leader.readable:
         return []
-    return [await _feed(seat, leader)]
+    if seat.gsn < leader.gsn and not seat.trails:
+        return [await _feed(seat, leader)]
+    return await _bridge(seat, leader)
+
+
+async def _bridge(seat: Seat, leader: Seat) -> list[str]:
+    """Gives a seat with holes the checkpoints by which the leader's chains go on behind them, and its own do not."""
+    ends = {guild for guild, head in leader.summary.heads.items() if head.gsn <= seat.gsn}
+    guilds = {guild for guild in ends if seat.summary.heads.get(guild) != leader.summary.heads[guild]}
+    if not guilds or not seat.summary.missing:
+        return []
+    await _lend_checkpoints(seat, leader, guilds)
+    if seat.healthy:
+        with seat.minding():
+            seat.learn(await seat.layer.fill(()))
+    return [f"{seat.name} got checkpoints from {leader.name}: chains go on there behind what is missing"]
 
 
 async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
@@ -115,10 +131,8 @@ async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
 async def _feed(seat: Seat, source: Seat) -> str:
     """Gives a seat what it misses at its end, the identical bytes, append by append."""
     start = seat.gsn
-    if source.summary.aside or source.summary.is_replaced:
-        seat.note_change(start + 1)  # whoever went on there may not have been able to read them, and kept nothing
     if source.summary.missing:
-        await _lend_checkpoints(seat, source)
+        await _lend_checkpoints(seat, source, {*source.summary.heads, *source.layer.checkpoint_guilds()})
     async for batch in _batches(source, start):
         if seat.healthy:
             with seat.minding():
@@ -149,9 +163,9 @@ async def _summary_behind(seat: Seat, source: Seat) -> LayerSummary:
     return msgspec.structs.replace(seat.summary, gsn=seat.gsn, heads=source.summary.heads)
 
 
-async def _lend_checkpoints(seat: Seat, source: Seat) -> None:
+async def _lend_checkpoints(seat: Seat, source: Seat, guilds: Collection[GuildId]) -> None:
     """Where records are missing, checkpoints say where a chain goes on behind the hole, or stand for all of it."""
-    for guild in sorted({*source.summary.heads, *source.layer.checkpoint_guilds()}):
+    for guild in sorted(guilds):
         if not (seat.healthy and source.readable):
             return
         lent: Sequence[Checkpoint] = ()

@@ -20,7 +20,8 @@ from persistence.scan import runs, united
 
 class Seat:
     """One layer. ``gsn``: its last record. Since it was opened: ``fed``: how many records others gave it;
-    ``changed_gsn``: the first of those that were put back or set aside, or may have been, 0 = none.
+    ``changed_gsn``: the first of those that were put back or set aside, or may have been, 0 = none; ``is_doubted``:
+    somewhere it holds others than another seat, whatever their heads say.
 
     ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
     in each batch and may lag; what it lacks is given to it beside the others' work. ``promised``: one that
@@ -34,6 +35,7 @@ class Seat:
         self.gsn = 0
         self.fed = 0
         self.changed_gsn = 0
+        self.is_doubted = False
         self.openings = 0
         self.known = False
         self.summary = LayerSummary(epoch=0, lineage="", gsn=0, heads={})
@@ -68,6 +70,7 @@ class Seat:
             self.openings += 1
             self.learn(await self.layer.open())
             self.fed = self.changed_gsn = 0
+            self.is_doubted = False
             self.trouble = None
 
     async def look_again(self) -> None:

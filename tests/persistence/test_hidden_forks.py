@@ -270,22 +270,45 @@ async def test_who_follows_a_leader_that_is_shorter_than_another_gets_what_that_
     assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004"]
 
 
-async def test_what_nobody_could_read_for_a_while_is_not_lost_with_the_disk_of_whoever_went_on():
-    """The segment is put back, from the bucket's older versions; the folder that began anew is gone by then."""
+async def test_an_append_that_waits_for_its_end_in_the_cloud_is_compared_with_what_another_folder_has_there():
+    """The cloud's newest records rot; a folder that had others puts two of its three into their place, and dies."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join(BLUE)
+    await mine.upload()
+    theirs = await Machine(bucket, "b").started()
+    theirs.cut_off()
+    await theirs.join(RED, 3)
+    mine.process()
+    await mine.started()
+    await mine.join(RED, 2)
+    await mine.upload()
+    rot(bucket, newest_segment(bucket))
+    theirs.connect()
+    theirs.process()
+    await theirs.started()  # and dies before it has given the rest
+    assert await gsns_in(cloud_of(theirs)) == [1, 2, 3]
+    await back(mine)
+    assert await gsns_in(mine.log) == await gsns_in(cloud_of(mine))
+    assert (await cloud_of(mine).open()).heads == {guild: mine.store.head_of(guild) for guild in (RED, BLUE)}
+    users = await back(theirs)
+    assert users == ["10001", "10002", "10003", "11001", "11002", "11003"]
+
+
+async def test_a_folder_comes_back_where_only_the_cloud_has_the_checkpoint_that_bridges_a_hole():
+    """The old process keeps it on its way out, when the new one has read the cloud already."""
     bucket = MemoryBucket()
     mine = await Machine(bucket, "a").started()
     await mine.join(RED, 2)
     await mine.upload()
-    segment = newest_segment(bucket)
-    whole = bucket.objects[segment]
-    rot(bucket, segment)
-    other = await Machine(bucket, "b").started()
-    await other.join(RED)
-    await other.upload()
-    await pack(other)
-    bucket.objects[segment] = whole
-    for machine in (Machine(bucket, "y"), Machine(bucket, "z")):
-        assert await back(machine) == ["10001", "10002", "11001"]
+    rotten = newest_segment(bucket)
+    await mine.join(RED, 3)
+    await mine.upload()
+    rot(bucket, rotten)
+    new = Machine(bucket, "b")
+    await new.store.start()
+    await save_in_cloud(mine, RED)
+    assert await back(new) == ["10001", "10002", "10003", "10004", "10005"]
 
 
 async def test_an_append_of_which_a_mend_brings_the_beginning_only_stands_once_its_end_is_there():
