@@ -204,8 +204,8 @@ class Salvaging:
         self._write(msgspec.structs.replace(named, version=version, salvaged=True), f"assignment/{version}")
 
     def _settle(self, event: r.SettingsChanged) -> None:
-        """Where nobody has decided anything in this history."""
-        if self.state.settings == r.Settings():
+        """Where nobody has decided anything in this history, and it was never forgotten whole."""
+        if self.state.settings == r.Settings() and not self.state.ours_from_us:
             self._write(r.renamed(event, self._name), f"settings/{self.state.seq + 1}")
 
     def _show(self, event: r.JoinAnnounced) -> None:

@@ -161,10 +161,22 @@ async def _has_led_to(leader: Seat, header: CheckpointHeader) -> bool:
 
 
 async def stranded(seat: Seat, after_gsn: int) -> Sequence[Frame]:
-    """A seat's frames behind a gsn that stand on no chain, in order."""
+    """A seat's frames behind a gsn that stand on no chain, in order.
+
+    While the seat has holes, only those whose place another record of a higher epoch has taken: the others may stand
+    again once these are filled.
+    """
     first: dict[GuildId, int] = {}
     async for frame in seat.frames_after(after_gsn):
         guild, seq = frame.record.guild, frame.record.seq
         first[guild] = min(seq, first.get(guild, seq))
-    standing = {frame.digest for guild, seq in first.items() for frame in await seat.chain(guild, seq - 1)}
-    return [frame async for frame in seat.frames_after(after_gsn) if frame.digest not in standing]
+    standing: dict[tuple[GuildId, int], tuple[bytes, int]] = {}
+    for guild, seq in first.items():
+        for frame in await seat.chain(guild, seq - 1):
+            standing[guild, frame.record.seq] = frame.digest, frame.record.epoch
+    found: list[Frame] = []
+    async for frame in seat.frames_after(after_gsn):
+        digest, epoch = standing.get((frame.record.guild, frame.record.seq), (b"", 0))
+        if digest != frame.digest and (epoch > frame.record.epoch or not seat.summary.missing):
+            found.append(frame)
+    return found

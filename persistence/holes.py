@@ -6,6 +6,7 @@ on no chain, is kept for its facts like any branch that lost, before the hole is
 
 from collections.abc import Mapping, Sequence
 
+from ledger.ids import GuildId
 from ledger.records import Record
 from persistence.branches import fork_of
 from persistence.chains import NO_HEAD
@@ -53,14 +54,25 @@ async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat],
         # The first that has it: others, behind those of this folder, may have another branch, and a hole hides that.
         found = {gsn: frame for gsn, frame in there.items() if fork is None or gsn < fork.same} | found
     said = await _keep_replaced(seat, found, salvage)
+    begins = await _begin_of(seat, found)
     if not seat.healthy:
         return said
     if found:
         with seat.minding():
+            seat.note_change(begins)
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
-            seat.note_change(min(found))
         said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
     return said
+
+
+async def _begin_of(seat: Seat, found: Mapping[int, Frame]) -> int:
+    """The first gsn of whatever these records may take the place of: it may lie before them, or behind."""
+    first: dict[GuildId, int] = {}
+    for frame in found.values():
+        guild, seq = frame.record.guild, frame.record.seq
+        first[guild] = min(seq, first.get(guild, seq))
+    replaced = [frame.record.gsn for guild, seq in first.items() for frame in (await seat.chain(guild, seq - 1))[:1]]
+    return min([*found, *replaced], default=0)
 
 
 async def _keep_replaced(seat: Seat, found: Mapping[int, Frame], salvage: Salvage) -> list[str]:

@@ -114,18 +114,26 @@ async def _bridge(seat: Seat, leader: Seat) -> list[str]:
 async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Where anything was put back or set aside: keeps, for their facts, records from there on that stand on no chain.
 
-    A hole may have hidden which branch they belonged to. While there is one, they may stand again once it is filled.
+    A hole may have hidden which branch they belonged to.
     """
     changed = [seat.changed_gsn for seat in seats if seat.healthy and seat.changed_gsn]
-    whole = [seat for seat in seats if seat.healthy and not seat.trails and not seat.summary.missing]
-    if not changed or not whole:
+    near = [seat for seat in seats if seat.healthy and not seat.trails]
+    if not changed or not near:
         return []
-    seat = max(whole, key=_gsn_of)
+    seat = max(near, key=lambda each: (not each.summary.missing, each.gsn))
     lost = await stranded(seat, min(changed) - 1)
-    if not lost or not seat.healthy:
+    if lost and seat.healthy:
+        await seat.keep(lost, salvage)
+    if not seat.healthy:
         return []
-    await seat.keep(lost, salvage)
-    return [f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"]
+    if not seat.summary.missing:
+        for each in seats:
+            each.changed_gsn = 0
+    return (
+        []
+        if not lost
+        else [f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"]
+    )
 
 
 async def _feed(seat: Seat, source: Seat) -> str:

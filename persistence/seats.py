@@ -20,8 +20,8 @@ from persistence.scan import runs, united
 
 class Seat:
     """One layer. ``gsn``: its last record. Since it was opened: ``fed``: how many records others gave it;
-    ``changed_gsn``: the first of those that were put back or set aside, or may have been, 0 = none; ``is_doubted``:
-    somewhere it holds others than another seat, whatever their heads say.
+    ``is_doubted``: somewhere it holds others than another seat, whatever their heads say.
+    ``changed_gsn``: from there on records may stand on no chain since some were put back or set aside, 0 = nowhere.
 
     ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
     in each batch and may lag; what it lacks is given to it beside the others' work. ``promised``: one that
@@ -69,7 +69,7 @@ class Seat:
             await self.layer.close()
             self.openings += 1
             self.learn(await self.layer.open())
-            self.fed = self.changed_gsn = 0
+            self.fed = 0
             self.is_doubted = False
             self.trouble = None
 
@@ -132,7 +132,7 @@ class Seat:
             self.gsn = gsn
 
     def note_change(self, gsn: int) -> None:
-        """Records from there on were put back or set aside: others may stand on no chain now."""
+        """Records were put back or set aside: others may stand on no chain now, from there on."""
         self.changed_gsn = min(self.changed_gsn or gsn, gsn)
 
     def learn(self, summary: LayerSummary) -> None:

@@ -162,7 +162,10 @@ class Store:
         notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
         notes += await self.salvage.open()
         await self._terms.take()
+        rank = newest.rank()
         notes += await holes.fill(self._seats, self.salvage)
+        if newest.readable and newest.rank() < rank == wanted:
+            wanted = self._owed = newest.rank()  # what was put back took the place of what had the highest epoch
         leader = await leader_of(self._seats)
         if leader is None:
             raise self._nobody()
