@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 pytest_plugins = ["tests.servers"]
 
 settings.register_profile("dev", max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=200, derandomize=True)
+settings.register_profile("ci", parent=settings.get_profile("dev"), max_examples=120, derandomize=True)
 settings.register_profile("soak", parent=settings.get_profile("dev"), max_examples=20_000)
 settings.register_profile(
     "mutants",

@@ -610,6 +610,17 @@ def test_who_had_left_unseen_before_the_guild_was_forgotten_there_has_left():
     assert periods(winner, BEN) == [(100, LEFT_UNKNOWN)]
 
 
+def test_settings_of_a_branch_do_not_come_back_to_a_guild_that_was_forgotten_whole():
+    winner, _, since = begun()
+    settings = r.SettingsChanged(settings=r.Settings(young_days=30), by=CLEO)
+    gone_on(winner, [m.ForgetGuild(at_us=at(50))])
+    salvage(winner, of_the_branch(since, settings), ())
+    assert winner.state.settings == r.Settings()
+    other, _, since = begun()
+    salvage(other, of_the_branch(since, settings), ())
+    assert other.state.settings == settings.settings
+
+
 def test_a_member_of_before_whose_join_the_branch_saw_is_the_vip_they_were():
     life = played([GREETING])
     listed = m.ListedMember(user=ANNA, joined_at_us=at(-100), roles=(RoleId("9"),))
