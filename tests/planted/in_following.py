@@ -81,8 +81,8 @@ BUGS: Final = (
         origin=Origin.OURS,
         what="a start takes the newest of the layers nearby, whatever the cloud knows",
         swaps=(Swap(store, "newest_of", newest_nearby), Swap(leading, "newest_of", newest_nearby)),
-        # I6: the database leads then, though the cloud has more, and gets that before the log; I2: a join that the cloud
-        # knows is told again, and recorded once more
+        # I6: the database leads then, though the cloud has more, and gets that before the log. I2: a join that the
+        # cloud knows is told again, and recorded once more.
         breaks=frozenset({"I1", "I2", "I6", "I9"}),
         hunts=("clouded",),
     ),
