@@ -63,23 +63,24 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
     missing = {seat: seat.summary.missing for seat in (leader, *seats)}
     for seat in seats:
         said += await _catch_up(seat, leader)
-    learned = [seat for seat, before in missing.items() if seat.summary.missing != before]
-    return said + (await holes.fill([leader, *seats], salvage) if learned else [])
+    if any(seat.summary.missing != before for seat, before in missing.items()):
+        said += await holes.fill([leader, *seats], salvage)
+    return said
 
 
 async def _part_all(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
-    """Sets aside whatever differs from the leader's; once more where what was left still does, before that."""
-    said: list[str] = []
+    """Sets aside whatever differs from the leader's; again where what is left, in front of that, still does."""
     found = {seat: await parting(seat, leader) for seat in seats if seat.healthy}
     forks = {seat: fork for seat, fork in found.items() if fork is not None}
     if not forks:
-        return said
+        return []
     for seat in (leader, *seats):
         if seat.trails and seat.readable:
             await seat.look_again()  # it was read to be compared
     shared = min(fork.whole for fork in forks.values())
     for seat in (leader, *(each for each in seats if each not in forks)):
         await part_with_checkpoints(seat, leader, shared, ahead=False)
+    said: list[str] = []
     for seat, fork in forks.items():  # last: whoever is killed before finds the branches at the next start
         said += await part(seat, leader, fork, salvage)
     return said + await _part_all(seats, leader, salvage) if said else said
@@ -129,11 +130,8 @@ async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
     if not seat.summary.missing:
         for each in seats:
             each.changed_gsn = 0
-    return (
-        []
-        if not lost
-        else [f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"]
-    )
+    text = f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"
+    return [text] if lost else []
 
 
 async def _feed(seat: Seat, source: Seat) -> str:
