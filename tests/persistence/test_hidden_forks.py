@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,13 +15,19 @@ from ledger.state import pages_of
 from persistence import cloud_packs
 from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
+from persistence.holes import fill
 from persistence.layer import Layer, guild_frames
 from persistence.local import LocalLayer
 from persistence.offload import inline
+from persistence.recovery import heal
+from persistence.seats import Seat
 from persistence.sqlite import SqliteLayer
+from tests.memory.layer import MemoryLayer
 from tests.memory.objects import MemoryBucket
+from tests.memory.salvage import MemorySalvage
+from tests.memory.store import store_of
 from tests.persistence.forks import DATA, handed_out, state_of
-from tests.persistence.making import BLUE, RED
+from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
 from tests.persistence.test_holes_cloud import LogMachine, cloud_of, keep_checkpoint, started_at_last
 from tests.persistence.test_store_cloud import Machine
 
@@ -330,6 +337,55 @@ async def test_an_append_of_which_a_mend_brings_the_beginning_only_stands_once_i
     await mine.upload()
     await pack(mine)
     assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004", "10005"]
+
+
+@pytest.mark.parametrize("elsewhere", [(), (GuildId("1003"),)])
+async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no_start(elsewhere: Sequence[GuildId]):
+    """A copy of the log is put back, with what it had lost; that has a higher epoch than what the database had."""
+    layers, salvage, number = (MemoryLayer("log"), MemoryLayer("database")), MemorySalvage(), count(1)
+    log, database = layers
+
+    async def life(*guilds: GuildId) -> list[str]:
+        store = store_of(layers, TestClock(), TestRandomness(), salvage=salvage)
+        await store.start()
+        await handed_out(store)
+        for guild in guilds:
+            await store.append([joins(guild, store.head_of(guild).seq, next(number))])
+        users = [user for guild in store.guilds() for user in (await state_of(store, guild)).members]
+        await store.close()
+        return sorted(users)
+
+    await life(RED, RED, BLUE)
+    log.lose(2, 2)
+    database.go_away(StorageError("away"))
+    await life(RED, RED, BLUE)  # it begins anew behind the hole
+    lost = {gsn: log._frames[gsn] for gsn in (4, 5)}
+    log.lose(4, 5)
+    database.come_back()
+    await life(RED, *elsewhere)  # and goes on behind what the database had
+    log._frames = dict(sorted((log._frames | lost).items()))
+    assert await life() == [str(user) for user in range(1, 8 + len(elsewhere))]
+
+
+async def test_two_that_differ_only_where_no_head_tells_of_it_are_compared_once_a_hole_is_filled():
+    one, mine, theirs, later = Chain(1), Chain(1), Chain(2), Chain(3)
+    shared = one.batch(RED)
+    for chain, gsn in ((mine, 1), (theirs, 1), (later, 3)):
+        chain.gsn, chain.heads = gsn, dict(one.heads)
+    branch, others = mine.batch(RED), [theirs.batch(RED), theirs.batch(BLUE)]
+    newest = later.batch(RED)
+    left, right = MemoryLayer("log"), MemoryLayer("database")
+    for layer, batches in ((left, [shared, branch, newest]), (right, [shared, *others, newest])):
+        await layer.open()
+        await layer.begin(3, "lineage")
+        for batch in batches:
+            await layer.append(batch)
+    seats = [Seat(left), Seat(right)]
+    for seat in seats:
+        await seat.open()
+    await fill(seats, MemorySalvage())
+    await heal(seats, seats[1], MemorySalvage())
+    assert left._frames == right._frames
 
 
 async def test_what_a_layer_turns_out_to_miss_while_it_feeds_others_is_asked_of_them():
