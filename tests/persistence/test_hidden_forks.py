@@ -339,9 +339,14 @@ async def test_an_append_of_which_a_mend_brings_the_beginning_only_stands_once_i
     assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004", "10005"]
 
 
-@pytest.mark.parametrize("elsewhere", [(), (GuildId("1003"),)])
-async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no_start(elsewhere: Sequence[GuildId]):
-    """A copy of the log is put back, with what it had lost; that has a higher epoch than what the database had."""
+@pytest.mark.parametrize(("elsewhere", "holed"), [((), False), ((GuildId("1003"),), False), ((), True)])
+async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no_start(
+    elsewhere: Sequence[GuildId], *, holed: bool
+):
+    """A copy of the log is put back, with what it had lost; that has a higher epoch than what the database had.
+
+    ``holed``: another server's record is in no layer any more, so that what only waits to stand again is left to wait.
+    """
     layers, salvage, number = (MemoryLayer("log"), MemoryLayer("database")), MemorySalvage(), count(1)
     log, database = layers
 
@@ -364,7 +369,12 @@ async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no
     database.come_back()
     await life(RED, *elsewhere)  # and goes on behind what the database had
     log._frames = dict(sorted((log._frames | lost).items()))
-    assert await life() == [str(user) for user in range(1, 8 + len(elsewhere))]
+    if holed:
+        for layer in layers:
+            layer.lose(6, 6)
+        assert await life() == ["1", "2", "3", "4", "5"]
+    else:
+        assert await life() == [str(user) for user in range(1, 8 + len(elsewhere))]
 
 
 async def test_two_that_differ_only_where_no_head_tells_of_it_are_compared_once_a_hole_is_filled():
