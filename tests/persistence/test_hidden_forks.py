@@ -345,7 +345,7 @@ async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no
 ):
     """A copy of the log is put back, with what it had lost; that has a higher epoch than what the database had.
 
-    ``holed``: another server's record is in no layer any more, so that what only waits to stand again is left to wait.
+    ``holed``: a record of another server is in no layer any more; what may stand again once it is there is let be.
     """
     layers, salvage, number = (MemoryLayer("log"), MemoryLayer("database")), MemorySalvage(), count(1)
     log, database = layers
