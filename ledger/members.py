@@ -26,7 +26,7 @@ GUEST_FLAG: Final = 16
 SAME_JOIN_US: Final = 5_000_000
 """A repeated event this soon after the join is the same join."""
 LATE_LEAVE_US: Final = 60_000_000
-"""A leave that is heard so soon after a list has shown the member anew may be of the membership before."""
+"""A leave that is heard so soon after a list or another session told of the join may be of the membership before."""
 JUST_NOW_US: Final = 3_600_000_000
 """Who joined so lately, by a clock that is fast by so much at most, and is told to join, joins now."""
 NEVER: Final = -(10**18)
@@ -95,17 +95,19 @@ def was_there_before(state: GuildState, joined_at_us: int) -> bool:
 def is_doubtful(state: GuildState, presence: Presence, leave: m.RecordLeave) -> bool:
     """Whether it may be of a membership before the open one: only another list can tell.
 
-    So it is where the open one began after it, by clocks that differ, or was shown by a list just now, also as an
-    alias: lists overtake dispatches.
+    So it is where the open one began after it, by clocks that differ, or was told just before it by what does not
+    come in one order with it: a list, which overtakes dispatches, also of an alias, or a session that a life before
+    this one heard, perhaps another process's.
     """
     current = state.current(leave.user)
     if current is None or not current.is_open():
         return False
-    listed_us = max(
-        current.arrived_us if current.listed else NEVER, presence.relisted.get(state.name_of(leave.user), NEVER)
+    told_aside = current.listed or current.arrived_us < presence.since_us
+    told_us = max(
+        current.arrived_us if told_aside else NEVER, presence.relisted.get(state.name_of(leave.user), NEVER)
     )
     late_us = LATE_DEATH_US if leave.replayed else LATE_LEAVE_US
-    return current.opened_us >= leave.arrived_us or leave.arrived_us - listed_us < late_us
+    return current.opened_us >= leave.arrived_us or leave.arrived_us - told_us < late_us
 
 
 def doubting(presence: Presence, leave: m.RecordLeave) -> Presence:

@@ -312,16 +312,17 @@ UNFOLLOWED: Final = FORGETTING | {m.NoteChannelDied}
 """What the small model does not follow (``model.py``), which knows no counters."""
 SAMPLE: Final = st.builds(m.SampleArrived, sample=samples, request=st.just(UNDER_WAY))
 GREETING: Final = m.GuildCameUp(session=SessionId("s1"), at_us=START_US)
-KILL: Final = "kill"
+KILL: Final = 0
+"""A number among messages kills: the next life begins then."""
 
-Script = list["m.Message | str"]
+Script = list["m.Message | int"]
 
 
 def scripts(*, forgetting: bool, kills: bool = True) -> st.SearchStrategy[Script]:
     """What a life is told, from the guild's coming on; answers to what is asked are as frequent as joins."""
     kinds = [kind for kind in MESSAGES if forgetting or kind not in UNFOLLOWED]
     anything = st.sampled_from(kinds).flatmap(lambda kind: MESSAGES[kind])
-    often = st.one_of(joins, SAMPLE, anything, anything, st.just(KILL) if kills else joins)
+    often = st.one_of(joins, SAMPLE, anything, anything, times if kills else joins)
     return st.lists(often, max_size=25).map(lambda script: [GREETING, *script])
 
 
@@ -329,8 +330,8 @@ def played(script: Script) -> Life:
     """A life that was told all this."""
     life = Life()
     for step in script:
-        if isinstance(step, str):
-            life.kill()
+        if isinstance(step, int):
+            life.kill(step)
         else:
             life.tell(step)
     return life

@@ -54,13 +54,15 @@ class Model:
     # of this life only
     session: SessionId | None = None
     here: bool = False
+    since_us: int = 0
     compared: bool = False
     list_us: int | None = None
     left: dict[UserId, int] = field(default_factory=dict)
     relisted: dict[UserId, int] = field(default_factory=dict)
 
-    def dies(self) -> None:
-        """The next life knows what is durable."""
+    def dies(self, at_us: int) -> None:
+        """The next life, which begins then, knows what is durable."""
+        self.since_us = at_us
         self.session, self.here = None, False
         self.left, self.relisted = {}, {}
         self._doubts()
@@ -86,6 +88,7 @@ class Model:
                 if message.greeting:
                     self._comes_up(message.greeting)
                 self._doubts()
+                self.since_us = message.at_us
             case m.ReviewMembers():
                 if self.here and message.session == self.session:
                     self._reads(message)
@@ -178,9 +181,10 @@ class Model:
         stays = self.stays.get(leave.user, [])
         current = stays[-1] if stays and not stays[-1].left_us else None
         if current is not None:
-            just_listed = current.listed and leave.arrived_us - current.arrived_us < MINUTE_US
+            told_aside = current.listed or current.arrived_us < self.since_us
+            just_told = told_aside and leave.arrived_us - current.arrived_us < MINUTE_US
             relisted = leave.user in self.relisted and leave.arrived_us - self.relisted[leave.user] < MINUTE_US
-            if just_listed or relisted or current.opened_us >= leave.arrived_us:
+            if just_told or relisted or current.opened_us >= leave.arrived_us:
                 self.left[leave.user] = leave.arrived_us
                 return False
         if not self.compared:
@@ -222,7 +226,7 @@ class Model:
                 self._shows(member, page)
         for stay in gone:
             stay.left_us = -1
-        if int(page.after) == 0:
+        if int(page.after) == 0 and page.started_us >= self.since_us:
             self.list_us = page.started_us
         if not page.upto and page.started_us == self.list_us:
             self.compared = True

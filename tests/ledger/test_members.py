@@ -6,6 +6,7 @@ import pytest
 from ledger import messages as m
 from ledger import records as r
 from ledger.decision import Decision
+from ledger.effects import ListMembers
 from ledger.ids import NO_COUNTER, InviteCode, RoleId, SessionId, UserId
 from ledger.records import Status
 from ledger.samples import Sample
@@ -103,6 +104,31 @@ def test_a_leave_of_before_the_membership_does_not_end_it(guild: Guild, at_s: fl
     guild.joins(10)
     guild.leaves(at_s)
     assert guild.stays() == [(10, 0)]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_leave_just_after_a_join_that_another_process_heard_may_be_of_before_and_a_list_tells(*, is_there: bool):
+    """Who stood by hears both dispatches later than the process that held the history, and handles them late."""
+    guild = Guild(compared=True)
+    guild.joins(10, arrived_s=10.1)
+    guild.kill(START_US + 15 * SECOND)
+    guild.tell(GREETING)
+    decision = guild.tell(m.RecordLeave(cause=guild.cause(), user=ANNA, arrived_us=START_US + 11 * SECOND))
+    assert [type(effect) for effect in decision.effects] == [ListMembers]
+    assert guild.period().is_open()
+    if is_there:
+        guild.joins(10, arrived_s=11.1)
+    guild.lists(20, *([m.ListedMember(user=ANNA, joined_at_us=START_US + 10 * SECOND)] if is_there else []))
+    assert guild.period().is_open() == is_there
+
+
+def test_a_leave_long_after_a_join_that_another_process_heard_ends_that_membership():
+    guild = Guild(compared=True)
+    guild.joins(10)
+    guild.kill(START_US + 15 * SECOND)
+    guild.tell(GREETING)
+    guild.leaves(70)
+    assert guild.stays() == [(10, 70)]
 
 
 def test_a_join_of_somebody_who_is_there_for_sure_is_a_repeat(guild: Guild):

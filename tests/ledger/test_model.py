@@ -22,9 +22,9 @@ CREDITING = {Status.CERTAIN, Status.CONFIRMED, Status.INVITER_CERTAIN, Status.MA
 def test_who_is_there_and_what_was_handled_is_what_the_model_says(script: Script):
     life, model = Life(), Model()
     for step in script:
-        if isinstance(step, str):
-            life.kill()
-            model.dies()
+        if isinstance(step, int):
+            life.kill(step)
+            model.dies(step)
             continue
         message = addressed(life.presence, step)
         if not isinstance(message, m.AuditArrived) or message.number == life.presence.audit.number:
@@ -120,7 +120,7 @@ def test_dispatches_told_again_in_any_order_also_to_the_next_life_write_nothing(
 ):
     """What a RESUME replays, or a successor finds in the mailbox: handled by lane and number."""
     life = played(script)
-    told = [step for step in script if not isinstance(step, str) and _was_handled(life.state, step)]
+    told = [step for step in script if not isinstance(step, int) and _was_handled(life.state, step)]
     if killed:
         life.kill()
     before = in_bytes(life.state)

@@ -53,8 +53,8 @@ def forked(life: Life) -> Life:
 
 def gone_on(life: Life, script: Script) -> Life:
     for step in script:
-        if isinstance(step, str):
-            life.kill()
+        if isinstance(step, int):
+            life.kill(step)
         else:
             life.tell(step)
     return life

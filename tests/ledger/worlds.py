@@ -250,7 +250,7 @@ class World:
         self.state = GuildState(guild=GUILD)
         for record in self.records:
             self.state = evolve(self.state, record)
-        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000)
+        self.presence = Presence(phase=Phase.REHYDRATING, asks=self.presence.asks + 1_000, since_us=self.now_us)
         self._come_up()
 
     def _come_up(self) -> None:
