@@ -51,8 +51,10 @@ def announcing_failed(presence: Presence, message: m.AnnouncingFailed) -> Decisi
 
 def to_be_shown(state: GuildState, event: r.VerdictReached, before: Period) -> None:
     """Puts a join into the outbox: with its first verdict, and with each later one if it was shown."""
-    key = r.join_key(event.user, event.opened_us)
     is_first = before.verdicts == 0 and before.counted and state.settings.log_channel is not None
+    if not is_first and not state.posted:
+        return
+    key = r.join_key(event.user, event.opened_us)
     if is_first or key in state.posted:
         state.outbox[key] = (event.user, event.opened_us)
 

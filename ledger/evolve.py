@@ -166,17 +166,23 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
     state.members[event.user] = put_in(state, event, state.members.get(event.user, ()), period)
     if event.bot:
         return
-    unreadable = ("unreadable_event",) * (event.origin == "unreadable")  # a use may be theirs all the same
-    limits = ("away",) * listed + ("missed_leave",) * event.missed_leave + unreadable
     state.desk[key] = DeskJoin(
         event.user,
         event.joined_at_us,
         event.joined_at_us,
         event.arrived_us,
         roles=event.roles,
-        limits=limits,
+        limits=_limits(event),
         roles_told=event.origin == "live",
     )
+
+
+def _limits(event: r.JoinRecorded) -> tuple[str, ...]:
+    """Why nothing better than likely can be said of it."""
+    if event.origin == "live" and not event.missed_leave:
+        return ()
+    unreadable = ("unreadable_event",) * (event.origin == "unreadable")  # a use may be theirs all the same
+    return ("away",) * (event.origin == "away") + ("missed_leave",) * event.missed_leave + unreadable
 
 
 def _expect(state: GuildState, event: r.JoinRecorded, key: str) -> None:

@@ -4,7 +4,7 @@ A sample is complete or it is none: partial and failed answers never get here. T
 docs/attribution.md, "Sources in a gap"; each is named in ``GapSource.why``. Nothing here looks at joins.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Final
 
@@ -364,10 +364,13 @@ def _source(
         inviter_is_bot=of.inviter_is_bot,
         roles=of.roles,
         channel=of.channel,
-        targets=of.targets or tuple(person(state, each) for each in _targets_of(state, of)),
+        targets=of.targets or _targets_of(state, of),
     )
 
 
-def _targets_of(state: GuildState, invite: Counter) -> Sequence[UserId]:
+def _targets_of(state: GuildState, invite: Counter) -> tuple[UserId, ...]:
     """For whom it is alone; where Discord did not say when it was made, its code has to do."""
-    return state.targets.get(identity(invite)) or state.targets.get(identity_of(invite.code, 0), ())
+    if not state.targets:
+        return ()
+    told = state.targets.get(identity(invite)) or state.targets.get(identity_of(invite.code, 0), ())
+    return tuple(person(state, each) for each in told)

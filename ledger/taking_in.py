@@ -11,6 +11,7 @@ import msgspec
 
 from ledger import records as r
 from ledger.forgetting import person
+from ledger.ids import is_tombstone
 from ledger.state import LEFT_UNKNOWN, DeskJoin, GuildState, Period, is_same_moment
 from ledger.windows import oldest_request_us
 
@@ -49,8 +50,10 @@ def put_in(
 ) -> tuple[Period, ...]:
     """The memberships with one more: those before it have ended, and it had before those behind it began.
 
-    One that a list had shown becomes this one.
+    One that a list had shown becomes this one. Most people join for the first time, and a recovery waits for them.
     """
+    if not periods and not is_tombstone(event.user):
+        return (period,)
     held = next((each for each in periods if is_same_moment(each.opened_us, period.opened_us)), None)
     if held is not None:
         return _replaced(periods, held, _counted(held, period))
