@@ -110,8 +110,9 @@ async def part(seat: Seat, leader: Seat, fork: Fork, salvage: Salvage) -> list[s
     if not seat.healthy or not leader.readable:
         return []
     lost = seat.gsn - fork.whole
-    await seat.set_aside(fork.whole, salvage)
-    seat.note_change(fork.same + 1)
+    await seat.begin_mend(fork.same + 1, salvage)
+    if seat.healthy:
+        await seat.set_aside(fork.whole, salvage)
     text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {fork.whole} differ from those of {leader.name}"
     return [f"{text}, which goes on; they are kept in quarantine, and their facts are recorded anew"]
 

@@ -58,8 +58,9 @@ async def _fill_gaps(seat: Seat, missing: Sequence[Gap], others: Sequence[Seat],
     if not seat.healthy:
         return said
     if found:
+        await seat.begin_mend(begins, salvage)
+    if found and seat.healthy:
         with seat.minding():
-            seat.note_change(begins)
             seat.learn(await seat.layer.fill([found[gsn] for gsn in sorted(found)]))
         said.append(f"{seat.name}: {len(found)} records that could not be read were put back from another layer")
     return said

@@ -117,19 +117,17 @@ async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
 
     A hole may have hidden which branch they belonged to.
     """
-    changed = [seat.changed_gsn for seat in seats if seat.healthy and seat.changed_gsn]
     near = [seat for seat in seats if seat.healthy and not seat.trails]
-    if not changed or not near:
+    if not salvage.mending or not near:
         return []
     seat = max(near, key=lambda each: (not each.summary.missing, each.gsn))
-    lost = await stranded(seat, min(changed) - 1)
+    lost = await stranded(seat, salvage.mending - 1)
     if lost and seat.healthy:
         await seat.keep(lost, salvage)
     if not seat.healthy:
         return []
-    if not seat.summary.missing:
-        for each in seats:
-            each.changed_gsn = 0
+    with seat.minding():
+        await salvage.end_mend(whole=not seat.summary.missing)
     text = f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"
     return [text] if lost else []
 

@@ -6,6 +6,7 @@ done. So a crash at any point leaves a branch in its layer, here, or in the hist
 what is known by its key is no news. Nothing is deleted: a file that is done lies in quarantine/.
 
 data/salvage/{first gsn}-{digest of all}.jsonl    the frames of a branch, identical bytes, a line each
+data/salvage/mending                              a gsn: from there on the layers are being mended
 
 Two layers may have set out on the same branch, and one got farther: so the whole of a branch names it, not its
 beginning.
@@ -28,11 +29,13 @@ from persistence.disk import Disk, Handle
 from persistence.frames import Frame, unseal
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
+from persistence.writing import replace
 
 PIECE_RECORDS: Final = 250
 """At most so many records of a guild are in memory, and in one message, at once: a turn of some milliseconds."""
 READ_BYTES: Final = 1024 * 1024
 _SUFFIX: Final = ".jsonl"
+_MENDING: Final = "mending"
 
 Lot: TypeAlias = tuple[str, GuildId]
 """What one guild has in one branch."""
@@ -49,7 +52,13 @@ class Piece(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Salvage(Protocol):
-    """Who keeps branches. Errors: ``StorageError``; ``NewerFormat`` where a later release kept them."""
+    """Who keeps branches. Errors: ``StorageError``; ``NewerFormat`` where a later release kept them.
+
+    ``mending``: from this gsn on the layers are being mended, or were by a process that did not live to keep what
+    that left on no chain; 0 = they are not.
+    """
+
+    mending: int
 
     async def open(self) -> tuple[str, ...]:
         """Finds what earlier processes have left; again: nothing new. What cannot be read is said."""
@@ -57,6 +66,16 @@ class Salvage(Protocol):
 
     async def keep(self, frames: AsyncIterator[Frame]) -> None:
         """Keeps a branch (in the order of its gsn), durably on return; the same one again is kept once."""
+        ...
+
+    async def begin_mend(self, gsn: int) -> None:
+        """Before layers are changed, from this gsn on. Durable on return: who is killed behind that has kept nothing
+        yet of what stands on no chain then.
+        """
+        ...
+
+    async def end_mend(self, *, whole: bool) -> None:
+        """All of that is kept; not ``whole``: as far as can be told, and this process looks again from there."""
         ...
 
     def pending(self) -> tuple[Lot, ...]:
@@ -130,6 +149,7 @@ class FileSalvage:
         self._offload = offload
         self._branches: dict[str, Branch] = {}
         self._opened = False
+        self.mending = 0
 
     async def open(self) -> tuple[str, ...]:
         if self._opened:
@@ -146,6 +166,16 @@ class FileSalvage:
                 self._branches[str(draft.name)] = draft.branch
         finally:
             await self._offload(draft.close)
+
+    async def begin_mend(self, gsn: int) -> None:
+        gsn = min(self.mending or gsn, gsn)
+        await self._offload(partial(replace, self._disk, self._folder / _MENDING, b"%d" % gsn))
+        self.mending = gsn
+
+    async def end_mend(self, *, whole: bool) -> None:
+        # Not synced: where a power cut brings it back, a start looks once more.
+        await self._offload(partial(self._disk.remove, self._folder / _MENDING))
+        self.mending = 0 if whole else self.mending
 
     def pending(self) -> tuple[Lot, ...]:
         return tuple((name, guild) for name in sorted(self._branches) for guild in self._branches[name].spots)
@@ -185,7 +215,16 @@ class FileSalvage:
                     said += self._take(file)
                 except StorageError as error:
                     said.append(f"salvage/{file} waits for the next start: {error}")
+        if _MENDING in files:
+            self.mending = self._mending()
         return tuple(said)
+
+    def _mending(self) -> int:
+        """From where on; from the beginning, where that cannot be read."""
+        try:
+            return max(1, int(self._disk.read(self._folder / _MENDING)))
+        except (StorageError, ValueError):
+            return 1
 
     def _take(self, file: str) -> list[str]:
         branch, bad = _read(self._disk, self._folder / file)

@@ -21,7 +21,6 @@ from persistence.scan import runs, united
 class Seat:
     """One layer. ``gsn``: its last record. Since it was opened: ``fed``: how many records others gave it;
     ``is_doubted``: somewhere it holds others than another seat, whatever their heads say.
-    ``changed_gsn``: from there on records may stand on no chain since some were put back or set aside, 0 = nowhere.
 
     ``openings``: how often the layer was opened: whoever was reading in it begins anew. ``trails``: it is not written
     in each batch and may lag; what it lacks is given to it beside the others' work. ``promised``: one that
@@ -34,7 +33,6 @@ class Seat:
         self.promised = promised
         self.gsn = 0
         self.fed = 0
-        self.changed_gsn = 0
         self.is_doubted = False
         self.openings = 0
         self.known = False
@@ -131,9 +129,12 @@ class Seat:
             self.summary = msgspec.structs.replace(self.summary, missing=missing)
             self.gsn = gsn
 
-    def note_change(self, gsn: int) -> None:
-        """Records were put back or set aside: others may stand on no chain now, from there on."""
-        self.changed_gsn = min(self.changed_gsn or gsn, gsn)
+    async def begin_mend(self, gsn: int, salvage: Salvage) -> None:
+        """Before records are put back or set aside: from there on others may stand on no chain then. Where that
+        cannot be noted, the seat is broken.
+        """
+        with self.minding():
+            await salvage.begin_mend(gsn)
 
     def learn(self, summary: LayerSummary) -> None:
         """Notes what the layer says that it holds."""

@@ -14,6 +14,7 @@ class MemorySalvage:
 
     def __init__(self) -> None:
         self._lots: dict[Lot, list[Frame]] = {}
+        self.mending = 0
 
     async def open(self) -> tuple[str, ...]:
         return ()
@@ -27,6 +28,12 @@ class MemorySalvage:
                 kept.pop(guild, None)
             kept.setdefault(guild, []).append(frame)
         self._lots |= {(str(name), guild): lot for guild, lot in kept.items()}
+
+    async def begin_mend(self, gsn: int) -> None:
+        self.mending = min(self.mending or gsn, gsn)
+
+    async def end_mend(self, *, whole: bool) -> None:
+        self.mending = 0 if whole else self.mending
 
     def pending(self) -> tuple[Lot, ...]:
         return tuple(sorted(self._lots))

@@ -12,9 +12,10 @@ import pytest
 from ledger.errors import StorageError
 from ledger.ids import GuildId
 from ledger.state import pages_of
-from persistence import cloud_packs
+from persistence import cloud_packs, recovery
 from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
+from persistence.frames import Frame
 from persistence.holes import fill
 from persistence.layer import Layer, guild_frames
 from persistence.local import LocalLayer
@@ -339,13 +340,23 @@ async def test_an_append_of_which_a_mend_brings_the_beginning_only_stands_once_i
     assert await back(Machine(bucket, "z")) == ["10001", "10002", "10003", "10004", "10005"]
 
 
+class Killed(BaseException):
+    """A process is gone, whatever it was at."""
+
+
+async def killed(_seat: Seat, _after_gsn: int) -> Sequence[Frame]:
+    raise Killed
+
+
+@pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize(("elsewhere", "holed"), [((), False), ((GuildId("1003"),), False), ((), True)])
 async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no_start(
-    elsewhere: Sequence[GuildId], *, holed: bool
+    elsewhere: Sequence[GuildId], monkeypatch: pytest.MonkeyPatch, *, holed: bool, dies: bool
 ):
     """A copy of the log is put back, with what it had lost; that has a higher epoch than what the database had.
 
     ``holed``: a record of another server is in no layer any more; what may stand again once it is there is let be.
+    ``dies``: the process that mends it is killed before it has kept anything.
     """
     layers, salvage, number = (MemoryLayer("log"), MemoryLayer("database")), MemorySalvage(), count(1)
     log, database = layers
@@ -372,6 +383,12 @@ async def test_what_a_mend_takes_the_place_of_before_itself_is_kept_and_keeps_no
     if holed:
         for layer in layers:
             layer.lose(6, 6)
+    if dies:
+        with monkeypatch.context() as patched:
+            patched.setattr(recovery, "stranded", killed)
+            with pytest.raises(Killed):
+                await life()
+    if holed:
         assert await life() == ["1", "2", "3", "4", "5"]
     else:
         assert await life() == [str(user) for user in range(1, 8 + len(elsewhere))]

@@ -109,6 +109,34 @@ async def test_files_outlive_the_process_and_lie_in_quarantine_when_they_are_don
     assert [name for name in disk.names(DATA / "quarantine") if not name.endswith(".why")] == [file]
 
 
+async def test_a_mend_that_was_begun_is_known_to_the_next_process_until_it_has_ended():
+    disk = SimDisk()
+    first = on(disk)
+    await first.begin_mend(7)
+    await first.begin_mend(9)
+    for luck in (0.0, 1.0):
+        again = on(disk.crashed(Random(1), luck=luck))
+        await again.open()
+        assert again.mending == 7
+    await first.end_mend(whole=False)
+    assert first.mending == 7, "it looks again once nothing is missing"
+    another = on(disk)
+    await another.open()
+    assert another.mending == 0
+    await first.end_mend(whole=True)
+    assert first.mending == 0
+
+
+@pytest.mark.parametrize("damaged", [b"", b"7x", b"-7"])
+async def test_a_mend_of_which_nobody_can_read_where_it_began_began_at_the_beginning(damaged: bytes):
+    disk = SimDisk()
+    await on(disk).begin_mend(7)
+    disk.overwrite(FOLDER / "mending", damaged)
+    again = on(disk)
+    await again.open()
+    assert again.mending == 1
+
+
 async def test_a_line_that_cannot_be_read_is_said_and_the_rest_is_handed_out():
     disk = SimDisk()
     frames = Chain().batch(RED, RED, RED)
