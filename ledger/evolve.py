@@ -374,7 +374,7 @@ def _reported(state: GuildState, event: r.MembersReported, seq: int) -> None:
 
 
 def _settings(state: GuildState, settings: r.Settings) -> None:
-    state.settings = settings
+    state.settings, state.settled = settings, True
     if settings.log_channel is None:
         state.outbox = {key: each for key, each in state.outbox.items() if key in state.posted}
 

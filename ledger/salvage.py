@@ -205,7 +205,7 @@ class Salvaging:
 
     def _settle(self, event: r.SettingsChanged) -> None:
         """Where nobody has decided anything in this history, and it was never forgotten whole."""
-        if self.state.settings == r.Settings() and not self.state.ours_from_us:
+        if not self.state.settled and not self.state.ours_from_us:
             self._write(r.renamed(event, self._name), f"settings/{self.state.seq + 1}")
 
     def _show(self, event: r.JoinAnnounced) -> None:

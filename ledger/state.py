@@ -287,7 +287,8 @@ class GuildState(msgspec.Struct, kw_only=True):
     ``unread``: what has vanished, which bot has come, or which join has no use, that the audit log was not read for:
     from when, and until when, (0, 0) = nothing. ``carried``: uses seen earlier that a join may still claim.
     ``pooled``: the second witness has contradicted a certain result here. ``unheard``: by the key of their join.
-    ``outbox``: memberships to be announced, by the key of the join.
+    ``outbox``: memberships to be announced, by the key of the join. ``settled``: somebody has changed the settings,
+    perhaps back to what they had been.
 
     ``forgotten``: people who were forgotten, and their tombstones' numbers; their memberships of before stand in
     ``members`` under the tombstone. ``forgot_seq``: the newest record that forgot anything: checkpoints of before it
@@ -318,6 +319,7 @@ class GuildState(msgspec.Struct, kw_only=True):
     unclaimed_lately: dict[int, dict[InviteCode, int]] = {}
     breaks: int = 0
     settings: Settings = Settings()
+    settled: bool = False
     carried: tuple[Carried, ...] = ()
     deletions: dict[InviteCode, int] = {}
     unread: tuple[int, int] = (0, 0)

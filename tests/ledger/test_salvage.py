@@ -595,6 +595,22 @@ def test_settings_of_the_branch_hold_where_nobody_has_set_any_here(ours: Channel
     assert life.state.settings.log_channel == (ours or "5")
 
 
+def test_settings_that_people_have_taken_back_do_not_return_with_a_branch():
+    life, _, since = begun()
+    for number, days in enumerate((30, r.Settings().young_days)):
+        change = m.ChangeSettings(
+            interaction=InteractionId(str(number)),
+            settings=r.Settings(young_days=days),
+            fields=("young_days",),
+            by=DORA,
+        )
+        gone_on(life, [change])
+    assert life.state.settings == r.Settings()
+    theirs = r.SettingsChanged(settings=r.Settings(young_days=7), by=DORA)
+    salvage(life, of_the_branch(since, theirs), ())
+    assert life.state.settings == r.Settings()
+
+
 def test_a_decision_on_whoever_came_back_after_they_were_forgotten_stays():
     life = gone_on(sampled(played([GREETING]), 1), [join(ANNA, 5, 1), m.ForgetMember(user=ANNA), join(ANNA, 60, 2)])
     decided = r.VerdictReached(user=ANNA, opened_us=at(60), status=Status.MANUAL, code=A, staff=BEN, reason="saw it")
