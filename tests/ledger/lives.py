@@ -313,7 +313,8 @@ UNFOLLOWED: Final = FORGETTING | {m.NoteChannelDied}
 SAMPLE: Final = st.builds(m.SampleArrived, sample=samples, request=st.just(UNDER_WAY))
 GREETING: Final = m.GuildCameUp(session=SessionId("s1"), at_us=START_US)
 KILL: Final = 0
-"""A number among messages kills: the next life begins then."""
+KILL_LATE: Final = START_US + 120 * SECOND
+"""A number among messages kills: the next life begins then, behind all that was told; 0 = by no clock."""
 
 Script = list["m.Message | int"]
 
@@ -322,7 +323,7 @@ def scripts(*, forgetting: bool, kills: bool = True) -> st.SearchStrategy[Script
     """What a life is told, from the guild's coming on; answers to what is asked are as frequent as joins."""
     kinds = [kind for kind in MESSAGES if forgetting or kind not in UNFOLLOWED]
     anything = st.sampled_from(kinds).flatmap(lambda kind: MESSAGES[kind])
-    often = st.one_of(joins, SAMPLE, anything, anything, times if kills else joins)
+    often = st.one_of(joins, SAMPLE, anything, anything, st.sampled_from([KILL, KILL_LATE]) if kills else joins)
     return st.lists(often, max_size=25).map(lambda script: [GREETING, *script])
 
 

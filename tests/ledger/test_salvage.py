@@ -606,7 +606,7 @@ def test_settings_that_people_have_taken_back_do_not_return_with_a_branch():
         )
         gone_on(life, [change])
     assert life.state.settings == r.Settings()
-    theirs = r.SettingsChanged(settings=r.Settings(young_days=7), by=DORA)
+    theirs = r.SettingsChanged(settings=r.Settings(young_days=40), by=DORA)
     salvage(life, of_the_branch(since, theirs), ())
     assert life.state.settings == r.Settings()
 
