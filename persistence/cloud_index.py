@@ -24,7 +24,7 @@ KEPT_INDEXES: Final = 2
 """So many stay."""
 
 
-class Index(msgspec.Struct, frozen=True, kw_only=True):
+class CloudIndex(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of the segments up to ``layout.k``, and of their records."""
 
     layout: Layout
@@ -40,7 +40,7 @@ class _Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(Index)
+_decoder: Final = msgspec.json.Decoder(CloudIndex)
 
 
 def index_key(k: int) -> str:
@@ -48,12 +48,12 @@ def index_key(k: int) -> str:
     return f"{INDEXES}{k:010d}"
 
 
-def index_bytes(index: Index, put_id: str) -> bytes:
+def index_bytes(index: CloudIndex, put_id: str) -> bytes:
     """The object."""
     return wrap(_Header(k=index.layout.k, put_id=put_id, release=RELEASE), compress(_encoder.encode(index)))
 
 
-async def newest_index(objects: Objects, offload: Offload, notes: list[str]) -> Index | None:
+async def newest_index(objects: Objects, offload: Offload, notes: list[str]) -> CloudIndex | None:
     """The newest index that can be read; what is wrong with others is added to ``notes``.
 
     Raises:
@@ -71,7 +71,7 @@ async def newest_index(objects: Objects, offload: Offload, notes: list[str]) -> 
     return None
 
 
-def _read(data: bytes, key: str) -> Index:
+def _read(data: bytes, key: str) -> CloudIndex:
     header = read_header(data, _Header, key)
     try:
         index = _decoder.decode(decompress(body_of(data, header.sha256, key), key))

@@ -13,7 +13,7 @@ from typing import Final
 from ledger.errors import StorageError
 from ledger.ports import Randomness
 from persistence.cloud_bytes import PackHeader, Packing, content_of, numbers, pack_key, wrap
-from persistence.cloud_index import INDEXES, KEPT_INDEXES, Index, index_bytes, index_key
+from persistence.cloud_index import INDEXES, KEPT_INDEXES, CloudIndex, index_bytes, index_key
 from persistence.cloud_layout import Layout, Stretch
 from persistence.cloud_reading import CloudReader
 from persistence.formats import RELEASE
@@ -112,7 +112,7 @@ class Packer:
             StorageError: when they are gone: an index that came into an emptied store would be believed there.
         """
         layout, verified = self._reader.layout.copy(), self._reader.chains.verified.copy()
-        index = Index(layout=layout, verified=verified)
+        index = CloudIndex(layout=layout, verified=verified)
         put_id = self._randomness.token()
         data = await self._offload(lambda: index_bytes(index, put_id))
         key = index_key(layout.k)

@@ -30,7 +30,7 @@ class Spot(msgspec.Struct, frozen=True, gc=False):
         return f"log file {self.number:010d}, byte {self.offset}"
 
 
-class Stretch(msgspec.Struct, frozen=True, gc=False):
+class LogStretch(msgspec.Struct, frozen=True, gc=False):
     """Frames of a guild that are read together: file number, offset and length in bytes; each one's part of that."""
 
     number: int
@@ -63,7 +63,7 @@ class Index:
             del spots[place:]
         spots.extend((spot.number << _LENGTH_BITS | spot.length, spot.offset))
 
-    def behind(self, guild: GuildId, after_seq: int) -> Iterator[Stretch]:
+    def behind(self, guild: GuildId, after_seq: int) -> Iterator[LogStretch]:
         """What lies behind ``after_seq`` now, in order; from the first record known, where that is later."""
         trail = self._trails.get(guild)
         if trail is None:
@@ -74,12 +74,12 @@ class Index:
         for packed, offset in zip(spots, spots, strict=True):  # plain numbers: every recovery waits for this loop
             if offset - end > NEAR_BYTES or offset - begin > STRETCH_BYTES or packed >> _LENGTH_BITS != number:
                 if parts:
-                    yield Stretch(number, begin, end - begin, parts)
+                    yield LogStretch(number, begin, end - begin, parts)
                 number, begin, parts = packed >> _LENGTH_BITS, offset, []
             end = offset + (packed & _LENGTH_MASK)
             parts.append(slice(offset - begin, end - begin))
         if parts:
-            yield Stretch(number, begin, end - begin, parts)
+            yield LogStretch(number, begin, end - begin, parts)
 
     def at(self, guild: GuildId, seq: int) -> Spot | None:
         """The spot of one record."""

@@ -21,11 +21,11 @@ from persistence.frames import Frame
 from persistence.layer import LayerSummary
 from persistence.log_files import content_for, plain_path
 from persistence.merging import MERGE_FILES, beneath_merged, tidy
-from persistence.patrol import Opening, patrol
+from persistence.patrol import FileStart, patrol
 from persistence.quarantine import Quarantine
 from persistence.reading import Reading, nowhere
 from persistence.scan import Scan, SegmentFile, Spotted, is_whole, next_number, pieces, runs, survey
-from persistence.segments import SEGMENT_FORMAT, SegmentHeader
+from persistence.segments import SEGMENT_FORMAT, LogFileHeader
 from persistence.writing import SegmentWriter, replace, whole_segment
 
 SEGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -55,7 +55,7 @@ class Log:
         self._reading: Reading | None = None
         self._writer: SegmentWriter | None = None
         self._term = (0, "")
-        self._openings: list[Opening] = []
+        self._starts: list[FileStart] = []
 
     def open(self) -> LayerSummary:
         """Reads and verifies all files; damaged ones are copied to quarantine, and mended as far as the log can.
@@ -75,8 +75,8 @@ class Log:
             self._quarantine.copy(file.path, "lines are damaged where all was durable")
         mended = self._read() if self._mend(reading.scan, summary.lineage) else reading
         self._reading = mended
-        self._openings = [
-            Opening(path=file.path, first_gsn=file.first_gsn) for file in mended.survey.files if file.holds_any()
+        self._starts = [
+            FileStart(path=file.path, first_gsn=file.first_gsn) for file in mended.survey.files if file.holds_any()
         ]
         # What was mended just now is not read whole by a later opening yet.
         notes = tidy(self._disk, self._folder, reading.scan, self._merge_files)
@@ -125,7 +125,7 @@ class Log:
 
     def reread(self, gsn: int) -> Iterator[list[Frame]]:
         """The same a piece at a time, and a line that is not what was written ends it (``persistence/patrol.py``)."""
-        return patrol(self._disk, lambda: self._openings, gsn, self._opened().scan.missing)
+        return patrol(self._disk, lambda: self._starts, gsn, self._opened().scan.missing)
 
     def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         """Puts frames back into the holes, file by file, each replaced at once; then reads all anew."""
@@ -175,7 +175,7 @@ class Log:
         there = self._disk.identity(file.path) is not None
         held = [spotted.frame for spotted in Scan(self._disk, (file,))] if there else []
         frames = sorted([*held, *wanted], key=_gsn_of)
-        header = file.header or SegmentHeader(
+        header = file.header or LogFileHeader(
             format=SEGMENT_FORMAT,
             first_gsn=file.first_gsn,
             epoch=frames[0].record.epoch,
@@ -203,11 +203,11 @@ class Log:
         """A new file with these frames in it, and the offset of the first of them."""
         epoch, lineage = self._term
         number = next_number(self._disk, self._folder)
-        header = SegmentHeader(
+        header = LogFileHeader(
             format=SEGMENT_FORMAT, first_gsn=first_gsn, epoch=epoch, lineage=lineage, release=RELEASE
         )
         writer = SegmentWriter(self._disk, plain_path(self._folder, number), number, header, frames)
-        self._openings.append(Opening(path=writer.path, first_gsn=first_gsn))
+        self._starts.append(FileStart(path=writer.path, first_gsn=first_gsn))
         return writer, writer.first_offset
 
     def _note(self, writer: SegmentWriter, offset: int, frames: Sequence[Frame]) -> None:

@@ -19,7 +19,7 @@ from persistence.formats import RELEASE
 from persistence.frames import Frame
 from persistence.log_files import PACKED_SUFFIX, content_for, is_packed, packed_path
 from persistence.scan import Gap, Scan, SegmentFile, is_whole
-from persistence.segments import SEGMENT_FORMAT, SegmentHeader
+from persistence.segments import SEGMENT_FORMAT, LogFileHeader
 from persistence.writing import publish, whole_segment
 
 MERGE_FILES: Final = 16
@@ -145,7 +145,7 @@ def _merge(disk: Disk, folder: Path, files: Sequence[SegmentFile], group: Sequen
     if len(frames) != sum(map(_records, group)):
         raise StorageError(f"not all of {group[0].path.name} to {group[-1].path.name} can be read any more")
     headers = [file.header for file in files if file.header is not None]
-    header = SegmentHeader(
+    header = LogFileHeader(
         format=SEGMENT_FORMAT,
         first_gsn=frames[0].record.gsn,
         epoch=max(header.epoch for header in headers),

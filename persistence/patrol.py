@@ -18,7 +18,7 @@ from persistence.scan import Gap
 from persistence.segments import Bad
 
 
-class Opening(msgspec.Struct, frozen=True, kw_only=True):
+class FileStart(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the log, and the gsn at which it begins."""
 
     path: Path
@@ -26,37 +26,37 @@ class Opening(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def patrol(
-    disk: Disk, openings: Callable[[], Sequence[Opening]], gsn: int, holes: Sequence[Gap]
+    disk: Disk, starts: Callable[[], Sequence[FileStart]], gsn: int, holes: Sequence[Gap]
 ) -> Iterator[list[Frame]]:
     """The frames behind a gsn that count, in order; a list for each piece of a file, empty where none was wanted.
 
-    ``openings``: all files in the order in which they were begun, as they are now: files may be begun meanwhile.
+    ``starts``: all files in the order in which they were begun, as they are now: files may be begun meanwhile.
     ``holes``: what was found to be missing when the log was opened.
 
     Raises:
         Corrupt: at a line that is not what was written.
         StorageError: when a file cannot be read.
     """
-    while (number := _holder(openings(), gsn + 1)) is not None:
-        for piece in _pieces(disk, openings, number, holes):
+    while (number := _holder(starts(), gsn + 1)) is not None:
+        for piece in _pieces(disk, starts, number, holes):
             wanted = [frame for frame in piece if frame.record.gsn > gsn]
             gsn = wanted[-1].record.gsn if wanted else gsn
             yield wanted
-        limit = _limit(openings(), number)
+        limit = _limit(starts(), number)
         if limit is None:
             return
         gsn = max(gsn, limit)
 
 
 def _pieces(
-    disk: Disk, openings: Callable[[], Sequence[Opening]], number: int, holes: Sequence[Gap]
+    disk: Disk, starts: Callable[[], Sequence[FileStart]], number: int, holes: Sequence[Gap]
 ) -> Iterator[list[Frame]]:
     """The frames of a file that count, from its beginning on."""
-    file = openings()[number]
+    file = starts()[number]
     at = file.first_gsn - 1
     found, start = piece_at(disk, file.path, 0)
     while found:
-        limit = _limit(openings(), number)
+        limit = _limit(starts(), number)
         piece: list[Frame] = []
         for line in found:
             if limit is not None and at >= limit:
@@ -71,13 +71,13 @@ def _pieces(
         found, start = piece_at(disk, file.path, start)
 
 
-def _holder(openings: Sequence[Opening], gsn: int) -> int | None:
+def _holder(starts: Sequence[FileStart], gsn: int) -> int | None:
     """The number (from 0) of the file that holds a gsn, or what comes next: the newest that begins by then."""
-    numbers = range(len(openings))
-    earliest = min(numbers, key=lambda number: openings[number].first_gsn, default=None)
-    return max((number for number in numbers if openings[number].first_gsn <= gsn), default=earliest)
+    numbers = range(len(starts))
+    earliest = min(numbers, key=lambda number: starts[number].first_gsn, default=None)
+    return max((number for number in numbers if starts[number].first_gsn <= gsn), default=earliest)
 
 
-def _limit(openings: Sequence[Opening], number: int) -> int | None:
+def _limit(starts: Sequence[FileStart], number: int) -> int | None:
     """The last gsn that counts in a file; None = no later one says."""
-    return min((each.first_gsn - 1 for each in openings[number + 1 :]), default=None)
+    return min((each.first_gsn - 1 for each in starts[number + 1 :]), default=None)

@@ -11,7 +11,7 @@ from ledger.ids import GuildId
 from persistence.chains import Anchors, Chains, appends
 from persistence.disk import Disk
 from persistence.frames import Frame, unseal
-from persistence.index import STRETCH_BYTES, Index, Spot, Stretch
+from persistence.index import STRETCH_BYTES, Index, LogStretch, Spot
 from persistence.layer import LayerSummary
 from persistence.log_files import parts_of, plain_path
 from persistence.scan import Scan, Spotted, frame_of, survey
@@ -136,9 +136,9 @@ def read_log(disk: Disk, folder: Path) -> Reading:
     return Reading(disk, folder)
 
 
-def _together(stretches: Iterable[Stretch]) -> Iterator[list[Stretch]]:
+def _together(stretches: Iterable[LogStretch]) -> Iterator[list[LogStretch]]:
     """Those of one file that are read while it is open once, about ``STRETCH_BYTES``."""
-    some: list[Stretch] = []
+    some: list[LogStretch] = []
     size = 0
     for each in stretches:
         if some and (each.number != some[0].number or size > STRETCH_BYTES):

@@ -18,7 +18,7 @@ import msgspec
 from persistence.disk import Disk
 from persistence.frames import Frame
 from persistence.log_files import all_lines, first_lines, log_files, plain_path
-from persistence.segments import Bad, Batch, Line, SegmentHeader
+from persistence.segments import Bad, Batch, Line, LogFileHeader
 
 _HEAD_BYTES: Final = 4096
 """Enough for a file's header and its first batch line."""
@@ -34,7 +34,7 @@ class SegmentFile(msgspec.Struct, frozen=True, kw_only=True):
     path: Path
     first_gsn: int
     limit: int | None
-    header: SegmentHeader | None
+    header: LogFileHeader | None
 
     def holds_any(self) -> bool:
         """Whether later files do not hold all of it."""
@@ -156,11 +156,11 @@ def _from_the_first_on(files: Sequence[SegmentFile]) -> Sequence[SegmentFile]:
     return [SegmentFile(number=number, path=path, first_gsn=1, limit=limit, header=None), *files]
 
 
-def _opening(disk: Disk, path: Path) -> tuple[SegmentHeader | None, int | None]:
+def _opening(disk: Disk, path: Path) -> tuple[LogFileHeader | None, int | None]:
     """A file's header and first gsn; without a header, the first line that can be read tells the gsn."""
     for some in (first_lines(disk, path, _HEAD_BYTES), all_lines(disk, path)):
         for line in some:
-            if isinstance(line.content, SegmentHeader):
+            if isinstance(line.content, LogFileHeader):
                 return line.content, line.content.first_gsn
             if isinstance(line.content, Batch):
                 return None, line.content.confirmed + 1

@@ -24,7 +24,7 @@ SEGMENT_FORMAT: Final = 1
 _OURS: Final = (b'{"segment":', b'{"batch":')
 
 
-class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
+class LogFileHeader(msgspec.Struct, frozen=True, kw_only=True):
     """A file's first line: its first record's gsn (also of an empty one), the term of its writer, and its release."""
 
     format: int
@@ -46,7 +46,7 @@ class Bad(msgspec.Struct, frozen=True, kw_only=True):
     why: str
 
 
-Content: TypeAlias = SegmentHeader | Batch | Frame | Bad
+Content: TypeAlias = LogFileHeader | Batch | Frame | Bad
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -58,7 +58,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class _Sealed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    segment: SegmentHeader | None = None
+    segment: LogFileHeader | None = None
     batch: Batch | None = None
 
 
@@ -71,7 +71,7 @@ _decoder: Final = msgspec.json.Decoder(_Sealed)
 _formats: Final = msgspec.json.Decoder(_AnyFormat)
 
 
-def header_line(header: SegmentHeader) -> bytes:
+def header_line(header: LogFileHeader) -> bytes:
     """The first line of a file, newline included."""
     return _sealed(_Sealed(segment=header))
 
@@ -105,7 +105,7 @@ def lines(data: bytes, name: str) -> Iterator[Line]:
 
 def _release(pieces: Sequence[bytes], name: str) -> str:
     header = _read(pieces[0], name) if pieces else None
-    return header.release if isinstance(header, SegmentHeader) else ""
+    return header.release if isinstance(header, LogFileHeader) else ""
 
 
 def _read(piece: bytes, name: str) -> Content:
@@ -119,7 +119,7 @@ def _sealed(line: _Sealed) -> bytes:
     return seal_line(_encoder.encode(line))
 
 
-def _unsealed(piece: bytes, where: str) -> SegmentHeader | Batch:
+def _unsealed(piece: bytes, where: str) -> LogFileHeader | Batch:
     body = unseal_line(piece, where)
     try:
         _refuse_newer(body, where)

@@ -12,10 +12,10 @@ from pathlib import Path
 from ledger.errors import NotConfirmed, StorageError
 from persistence.disk import Disk, Handle
 from persistence.frames import Frame
-from persistence.segments import SegmentHeader, batch_line, batch_lines, header_line
+from persistence.segments import LogFileHeader, batch_line, batch_lines, header_line
 
 
-def whole_segment(header: SegmentHeader, frames: Sequence[Frame]) -> bytes:
+def whole_segment(header: LogFileHeader, frames: Sequence[Frame]) -> bytes:
     """A file's content with all its frames named as confirmed: true as soon as the file has its name."""
     data = header_line(header) + batch_lines(header.first_gsn - 1, frames)
     return data + batch_line(frames[-1].record.gsn) if frames else data
@@ -71,7 +71,7 @@ def _draft(disk: Disk, path: Path, data: bytes) -> Handle:
 class SegmentWriter:
     """The newest file of a log. ``confirmed``: the last gsn that is durable; ``size``: its bytes."""
 
-    def __init__(self, disk: Disk, path: Path, number: int, header: SegmentHeader, frames: Sequence[Frame]) -> None:
+    def __init__(self, disk: Disk, path: Path, number: int, header: LogFileHeader, frames: Sequence[Frame]) -> None:
         """Publishes the file with ``frames`` in it (see ``publish`` for what it raises)."""
         data = whole_segment(header, frames)
         self._disk = disk
