@@ -17,14 +17,15 @@ Scheme = Literal["s3", "gs", "az", "file", "http", "https"]
 EXAMPLES: Final = "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, file:///folder or https://vault"
 PRIVATE_NAMES: Final = (".internal", ".local", ".localhost", ".svc", ".home.arpa")
 """Ends of names that no public name has: Railway's, Fly's and Kubernetes' inner ones among them."""
+S3_ENDPOINTS: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+"""Where an S3 is asked: the first of these that is said."""
 S3_VARIABLES: Final = (
+    *S3_ENDPOINTS,
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
-    "AWS_ENDPOINT_URL",
-    "AWS_ENDPOINT_URL_S3",
     "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
     "AWS_ALLOW_HTTP",
 )

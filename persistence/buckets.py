@@ -38,6 +38,8 @@ CLIENT: Final["ClientConfig"] = {
 NO_RETRIES: Final["RetryConfig"] = {"max_retries": 0, "retry_timeout": timedelta(seconds=REQUEST_S)}
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
+_PANICS: Final = frozenset({"pyo3_runtime", "pyo3_async_runtimes"})
+"""Where a panic of obstore's comes from. It is no ``Exception``, and would end more than this call."""
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
 _CAUSE: Final = re.compile(r'(?:message|error): "([^"\n]{1,120})"')
 _ROLE: Final = re.compile(r"169\.254\.|metadata\.google|/latest/api/token|/latest/meta-data")
@@ -147,6 +149,13 @@ class BucketObjects:
             yield
         except (BaseError, OSError) as error:
             raise _told(str(error), f"{self._address}: {verb} {key}".rstrip()) from None
+        except BaseException as error:
+            if type(error).__module__ not in _PANICS:
+                raise
+            cause = str(error).partition("\n")[0]
+            raise Refused(
+                f"{self._address}: {verb} {key}: obstore cannot work with these settings ({cause})"
+            ) from None
 
 
 def _code(text: str) -> str:

@@ -4,15 +4,25 @@ Credentials come by each store's usual variables, from the environment that is h
 machine brings by itself (roles) obstore finds. Nothing is asked of the store here: ``persistence/probe.py`` does.
 """
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, cast
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, S3Store
 
 from ledger.ports import Randomness
-from persistence.address import AZURE_VARIABLES, GCS_VARIABLES, S3_VARIABLES, Address, is_loopback, parse_address
+from persistence.address import (
+    AZURE_VARIABLES,
+    GCS_VARIABLES,
+    S3_ENDPOINTS,
+    S3_VARIABLES,
+    VARIABLES,
+    Address,
+    is_loopback,
+    parse_address,
+)
 from persistence.buckets import CLIENT, NO_RETRIES, BucketObjects, Store
 from persistence.disk import Disk
 from persistence.folder_objects import FolderObjects
@@ -59,6 +69,7 @@ def open_objects(
 
 
 def _bucket(place: Address, environ: Mapping[str, str]) -> Store:
+    _unset_what_is_empty()
     open_bucket = {"s3": _s3, "gs": _gcs, "az": _azure}[place.scheme]
     try:
         return open_bucket(place.host, place.path or None, environ)
@@ -68,9 +79,13 @@ def _bucket(place: Address, environ: Mapping[str, str]) -> Store:
 
 
 def _s3(bucket: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
-    client: ClientConfig = {**CLIENT, "allow_http": _is_http_allowed(bucket, environ)}
+    said = {name: value for name, value in _said(S3_VARIABLES, environ).items() if name not in S3_ENDPOINTS}
+    endpoint = _endpoint(bucket, environ)
+    if endpoint is not None:
+        said[S3_ENDPOINTS[0]] = endpoint.geturl()  # it holds whatever the others say
+    client: ClientConfig = {**CLIENT, "allow_http": endpoint is not None and endpoint.scheme == "http"}
     # one object at a time is deleted, and not every S3 knows how to delete many
-    config = cast("S3Config", {**_said(S3_VARIABLES, environ), "disable_bulk_delete": True})
+    config = cast("S3Config", {**said, "disable_bulk_delete": True})
     return S3Store(bucket, prefix=prefix, config=config, client_options=client, retry_config=NO_RETRIES)
 
 
@@ -88,14 +103,37 @@ def _said(names: Iterable[str], environ: Mapping[str, str]) -> Mapping[str, str]
     return {name: environ[name] for name in names if environ.get(name)}
 
 
-def _is_http_allowed(bucket: str, environ: Mapping[str, str]) -> bool:
-    """Whether the endpoint may be asked without encryption: where it is this machine, or the operator says so."""
-    endpoint = urlsplit(environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL") or "")
-    if endpoint.scheme != "http" or environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}:
-        return True
-    if endpoint.hostname and is_loopback(endpoint.hostname):
-        return True
+def _unset_what_is_empty() -> None:
+    """Obstore looks into the process' environment by itself, and takes an empty variable for a value."""
+    for name in VARIABLES:
+        if os.environ.get(name) == "":
+            del os.environ[name]
+
+
+def _endpoint(bucket: str, environ: Mapping[str, str]) -> SplitResult | None:
+    """Where an S3 is asked elsewhere than at Amazon; without encryption only where the operator may mean that."""
+    name = next((name for name in S3_ENDPOINTS if environ.get(name)), None)
+    if name is None:
+        return None
+    endpoint = _url(environ[name].strip())
+    if endpoint is None:
+        raise Refused(
+            f"s3://{bucket}: {name} is no endpoint: it must be https:// and a host, perhaps with a port, such as "
+            "https://s3.example.org:9000"
+        )
+    allowed = environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}
+    if endpoint.scheme == "https" or allowed or is_loopback(endpoint.hostname or ""):
+        return endpoint
     raise Refused(
-        f"s3://{bucket}: AWS_ENDPOINT_URL begins with http://, so whoever is on the way could read what is stored "
+        f"s3://{bucket}: {name} begins with http://, so whoever is on the way could read what is stored "
         "and change it: use https://, or say AWS_ALLOW_HTTP=true where the network is your own"
     )
+
+
+def _url(text: str) -> SplitResult | None:
+    try:
+        url = urlsplit(text)
+        _ = url.port
+    except ValueError:
+        return None
+    return url if url.scheme in {"http", "https"} and url.hostname else None

@@ -1,6 +1,7 @@
 """Stores by their address, and what an operator is told when one cannot be used; never a secret."""
 
 import asyncio
+import os
 import re
 import socket
 import ssl
@@ -15,8 +16,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from obstore.store import S3Store
 
-from persistence.address import BadAddress
+from persistence.address import S3_ENDPOINTS, BadAddress
 from persistence.buckets import CLIENT, BucketObjects
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
@@ -56,6 +58,18 @@ async def test_an_address_opens_its_store(address: str, environ: Mapping[str, st
     await store.close()
 
 
+NO_ENDPOINTS: Final = (
+    "127.0.0.1:9000",
+    "s3.example.org",
+    "minio:9000",
+    "https://",
+    "https://s3.example.org:99999",
+    "https://[::1",
+    '"https://s3.example.org"',
+    "ftp://s3.example.org",
+)
+
+
 def test_what_is_no_address_opens_nothing():
     with pytest.raises(BadAddress):
         opened("ftp://bucket")
@@ -65,7 +79,14 @@ def test_what_is_no_address_opens_nothing():
     ("address", "environ", "why"),
     [
         ("s3://bucket", {"AWS_SECRET_ACCESS_KEY": SECRET}, "s3://bucket: .*Missing AccessKeyId"),
-        ("s3://bucket", {**VARIABLES, "AWS_ENDPOINT_URL": "http://s3.example.org"}, "AWS_ALLOW_HTTP"),
+        *(
+            ("s3://bucket", {**VARIABLES, name: "http://s3.example.org"}, f"{name} begins .*AWS_ALLOW_HTTP")
+            for name in S3_ENDPOINTS
+        ),
+        *(
+            ("s3://bucket", {**VARIABLES, "AWS_ENDPOINT_URL": wrong}, "AWS_ENDPOINT_URL is no endpoint.*https://")
+            for wrong in NO_ENDPOINTS
+        ),
         ("gs://bucket", {"GOOGLE_SERVICE_ACCOUNT_KEY": SECRET}, "gs://bucket: .*service account"),
         ("az://container", {"AZURE_STORAGE_ACCOUNT_KEY": SECRET}, "az://container: .*Account must be specified"),
         ("az://container", {**AZURE, "AZURE_STORAGE_ACCOUNT_KEY": SECRET}, "az://container: .*Invalid Access Key"),
@@ -89,6 +110,23 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(address: str, environ: 
 )
 def test_an_endpoint_is_asked_where_nobody_listens_on_the_way(environ: Mapping[str, str]):
     opened("s3://bucket", {**VARIABLES, **environ})
+
+
+@pytest.mark.parametrize("name", S3_ENDPOINTS[:2])
+async def test_an_empty_variable_of_the_process_is_none(monkeypatch: pytest.MonkeyPatch, deaf_port: int, name: str):
+    """Obstore reads it by itself, and panics; Compose hands an empty line of an env file over."""
+    monkeypatch.setenv(name, "")
+    monkeypatch.setenv("AWS_REGION", "")
+    store = opened("s3://bucket", {**VARIABLES, "AWS_ENDPOINT": f" http://127.0.0.1:{deaf_port}"})
+    with pytest.raises(Unreachable, match=r"no answer \(Connection refused"):
+        await store.get("seg/1")
+    assert not {name, "AWS_REGION"} & {*os.environ}
+
+
+async def test_a_panic_of_obstores_is_a_store_that_refuses():
+    store = BucketObjects(S3Store("bucket", config={**VARIABLES, "AWS_ENDPOINT_URL": "no url"}), "s3://bucket")
+    with pytest.raises(Refused, match="read seg/1: obstore cannot work with these settings"):
+        await store.get("seg/1")
 
 
 # What is wrong with a bucket
