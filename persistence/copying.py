@@ -8,7 +8,7 @@ that came later: who was forgotten does not come back. Memory stays flat, whatev
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -171,7 +171,8 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
     await asyncio.sleep(0)
     if copy.cut is None and history.heads not in (None, copied.heads):
         raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
-    notes = dict.fromkeys((*copied.notes, *history.notes()))  # what is missing there shows in the copy, too
+    # What is missing there shows in the copy, too.
+    notes = dict.fromkeys((*copied.notes, *history.notes(), *copy.ahead(copied.heads)))
     return msgspec.structs.replace(copied, notes=tuple(notes))
 
 
@@ -230,6 +231,14 @@ class _Copy:
         header = msgspec.structs.replace(header, lineage=self._term[1])
         self._checkpoints.save(Checkpoint(header=header, pages=checkpoint.pages))
         self._reached.append(header)
+
+    def ahead(self, heads: Mapping[GuildId, Head]) -> Iterator[str]:
+        """Where a checkpoint of what was copied tells of records that were not there, a sentence each."""
+        ends = {header.guild: header.seq for header in self._reached}  # the newest last
+        for guild, seq in ends.items():
+            last = heads.get(guild, NO_HEAD).seq
+            if seq > last:
+                yield f"the records of guild {guild} end at seq {last}; its checkpoint has all up to {seq}"
 
     def set_out(self) -> None:
         """Behind a cut, says in each guild that its history goes on from there, and whom it has to forget again.

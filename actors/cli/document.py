@@ -88,7 +88,7 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
     sizes = Counter[GuildId]()
     async for frame in frames():
         sizes[frame.record.guild] += 1
-    notes = summary.notes + layer.take_notes()
+    notes = summary.notes + layer.take_notes() + (() if sizes else ("no record is there",))
     yield _encode(_head(summary, notes, clock))[:-1] + b',\n"guilds":['
     between = b"\n"
     for group in _groups(sizes):
@@ -108,7 +108,7 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
         between, told = b",\n", told + 1
     if told != sizes.total():
         raise StorageError(f"the layer changed meanwhile: {sizes.total()} records were {told} at last")
-    yield b'],\n"complete":' + _encode(not summary.missing and not summary.aside) + b"}\n"
+    yield b'],\n"complete":' + _encode(bool(told) and not summary.missing and not summary.aside) + b"}\n"
 
 
 def _head(summary: LayerSummary, notes: tuple[str, ...], clock: Clock) -> Head:

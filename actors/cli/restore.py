@@ -14,8 +14,8 @@ from actors.cli.times import shown
 from actors.cli.tools import Tools
 from actors.gateway.wording import count
 from ledger.errors import Corrupt
-from persistence.backups import SourceDamaged, becoming_whole, read_note
-from persistence.copying import Copied, Cut, copy_history
+from persistence.backups import Backup, SourceDamaged, becoming_whole, read_note
+from persistence.copying import Copied, Cut, NothingThere, copy_history
 from persistence.histories import FolderHistory, History
 from persistence.marker import folder_id
 
@@ -55,16 +55,25 @@ async def restore_backup(tools: Tools, backup: Path, wish: Wish) -> int:
     """
     try:
         note = read_note(tools.disk, backup)
-        with becoming_whole(tools.disk, wish.to, "inviteledger restore") as place:
-            history = FolderHistory(tools.disk, backup, (note.epoch, note.lineage))
-            copied = await _copy(tools, history, place, wish)
-            if copied.source != note.contents:
-                told = f"{sum_of(copied.source)} can be read of {sum_of(note.contents)}"
-                raise SourceDamaged(f"{backup} is damaged: {told}")
+        copied = await _as_noted(tools, backup, note, wish)
     except Corrupt as error:
         raise SourceDamaged(f"{backup} is damaged: {error}") from error
     lost = 0 if wish.until_ms is not None else note.checkpoints - copied.checkpoints
     return _tell(tools, str(backup), copied, wish, lost)
+
+
+async def _as_noted(tools: Tools, backup: Path, note: Backup, wish: Wish) -> Copied:
+    with becoming_whole(tools.disk, wish.to, "inviteledger restore") as place:
+        try:
+            copied = await _copy(tools, FolderHistory(tools.disk, backup, (note.epoch, note.lineage)), place, wish)
+        except NothingThere as error:
+            if not note.contents.records:
+                raise
+            raise SourceDamaged(f"{backup} is damaged: none of {sum_of(note.contents)} can be read") from error
+        if copied.source != note.contents:
+            told = f"{sum_of(copied.source)} can be read of {sum_of(note.contents)}"
+            raise SourceDamaged(f"{backup} is damaged: {told}")
+    return copied
 
 
 async def restore_history(tools: Tools, history: History, name: str, wish: Wish) -> int:
@@ -72,6 +81,8 @@ async def restore_history(tools: Tools, history: History, name: str, wish: Wish)
     try:
         with becoming_whole(tools.disk, wish.to, "inviteledger restore") as place:
             copied = await _copy(tools, history, place, wish)
+    except NothingThere as error:
+        raise NothingThere(f"{name}: {error}") from error
     except Corrupt as error:
         raise SourceDamaged(f"{name} is damaged: {error}") from error
     return _tell(tools, name, copied, wish)

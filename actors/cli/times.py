@@ -6,7 +6,9 @@ from typing import Final
 
 from actors.cli.errors import BadWords
 
-_AGE: Final = re.compile(r"(\d{1,9})\s*([a-z]+)(?:\s+ago)?")
+_AGE: Final = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([a-z]+)(?:\s+ago)?")
+_ZONE: Final = re.compile(r"\s*(?:UTC|GMT)$", re.IGNORECASE)
+"""As ``shown`` writes it."""
 _UNITS_S: Final = {
     name: seconds
     for names, seconds in (
@@ -49,8 +51,10 @@ def parse_time(text: str, now_ms: int) -> int:
 def _parsed(text: str, now_ms: int) -> int:
     age = _AGE.fullmatch(text.lower())
     if age is not None and age[2] in _UNITS_S:
-        return now_ms - int(age[1]) * _UNITS_S[age[2]] * 1_000
-    at = datetime.fromisoformat(text)
+        return now_ms - round(float(age[1]) * _UNITS_S[age[2]] * 1_000)
+    if text.lower() == "now":
+        return now_ms
+    at = datetime.fromisoformat(_ZONE.sub("", text))
     return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 

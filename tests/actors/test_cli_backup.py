@@ -687,6 +687,14 @@ def test_a_backup_that_lacks_anything_is_at_fault_and_what_is_missing_is_named(
     assert re.search(f"  backup: .*{fault.format(gsn=len(frames))}", "\n".join(lines))
 
 
+def test_a_backup_without_its_log_is_damaged_and_not_the_wrong_folder(tmp_path: Path):
+    frames = kept_with_checkpoint(tmp_path)
+    lose_log(tmp_path / "kept")
+    with pytest.raises(SourceDamaged, match=f"kept is damaged: none of {len(frames)} records .* can be read"):
+        restore(tmp_path / "kept", tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_bot_that_went_on_from_a_backup_has_a_data_folder_again(tmp_path: Path):
     kept_with_checkpoint(tmp_path)
     folder_id(RealDisk(), tmp_path / "kept", TestRandomness())

@@ -376,6 +376,20 @@ async def test_what_the_cloud_lags_is_said_and_no_difference(tmp_path: Path):
     assert lines[-1] == f"drill: {len(cloud.frames) - report.lag_records} records, digests equal"
 
 
+async def test_a_cloud_that_was_set_back_behind_its_own_checkpoint_is_no_lag(tmp_path: Path):
+    cloud = await Cloud(tmp_path / "data").fill(played(1))
+    await a_layer(MemoryObjects(cloud.bucket)).save_checkpoint(checkpoint_of(cloud.frames, 1))
+    for key in sorted(key for key in cloud.bucket.objects if key.startswith("seg/"))[-2:]:
+        del cloud.bucket.objects[key]
+    code, _, report = await cloud.drill()
+    assert code == 1
+    assert report is not None
+    (difference,) = report.differences
+    assert difference.startswith("the records of guild 1 end at seq ")
+    assert difference.endswith(f"; its checkpoint has all up to {len(cloud.frames)}")
+    assert (await cloud.restore(tmp_path / "new"))[0] == 1
+
+
 def lose(cloud: Cloud, first: int, last: int) -> int:
     """Takes segments away, counted from the one that a writer begins with; how many records they held."""
     keys = sorted(key for key in cloud.bucket.objects if key.startswith("seg/"))[first : last + 1]
