@@ -10,10 +10,15 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Reads the program and runs it; from then on Ctrl-C is its own business."""
+    """Reads the program and runs it; from then on Ctrl-C is its own business. So is SIGTERM, or the end of the
+    terminal: a command takes away what is unfinished.
+    """
     signal.signal(signal.SIGINT, _leave)
     run = _read_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # else nohup has said to ignore it
+            signal.signal(number, _as_ctrl_c)
     run()
 
 
@@ -29,6 +34,10 @@ def _read_program() -> Callable[[], None]:
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """At once: an exception would be told of, or swallowed, by whatever import it hits."""
     os._exit(INTERRUPTED)
+
+
+def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

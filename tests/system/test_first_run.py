@@ -326,6 +326,24 @@ async def test_ctrl_c_while_the_program_is_read_is_silent(newcomer: Newcomer, mo
     assert await newcomer.start(str(script), "doctor") == (130, "")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_whoever_ends_a_drill_leaves_no_copy_of_the_history_behind(newcomer: Newcomer, number: signal.Signals):
+    script = newcomer.folder / "entry.py"
+    script.write_text(
+        "import asyncio, os, tempfile\n"
+        "from actors.cli import app\n"
+        "from inviteledger import main\n"
+        "async def drill(*_):\n"
+        "    with tempfile.TemporaryDirectory(prefix='scratch-', dir='.'):\n"
+        f"        os.kill(os.getpid(), {number})\n"
+        "        await asyncio.sleep(60)\n"
+        "app._drill = drill\n"
+        "main()\n"
+    )
+    assert await newcomer.start(str(script), "restore", "--drill") == (130, "")
+    assert not [*newcomer.folder.glob("scratch-*")]
+
+
 async def test_a_folder_that_cannot_be_written_is_said_once_with_its_fix(newcomer: Newcomer):
     newcomer.all_set()
     code, said = await newcomer.run("run", LEDGER_DATA="/proc/inviteledger")
