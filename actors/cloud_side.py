@@ -54,7 +54,6 @@ class CloudSide:
     ) -> None:
         assert store.following is not None, "made where a cloud is"
         self._following: Following = store.following
-        self._store = store
         self._objects = cloud.objects
         self._randomness = randomness
         self._is_fit = False
@@ -65,7 +64,7 @@ class CloudSide:
         presence = Presence(cloud.objects, cloud.writer)
         self.handover = Handover(
             presence,
-            epoch=self._epoch,
+            epoch=lambda: store.held,
             hears=hears,
             fenced=lambda: self._is_awaited,
             overtaken=self._overtaken,
@@ -143,6 +142,3 @@ class CloudSide:
 
     def _overtaken(self) -> None:
         self._journal.require_epoch()  # which it will not get
-
-    def _epoch(self) -> int:
-        return self._store.epoch if self._following.fenced else 0

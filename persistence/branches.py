@@ -101,8 +101,13 @@ async def parting(seat: Seat, other: Seat) -> Fork | None:
     the heads compares record by record.
     """
     is_odd = any(each.summary.aside or each.is_doubted for each in (seat, other))
-    sure = not is_odd and await _agree(seat, other)
-    return None if sure else await fork_of(seat, other)
+    if not is_odd and await _agree(seat, other):
+        return None
+    fork = await fork_of(seat, other)
+    for each in (seat, other):
+        if each.trails and each.readable:
+            await each.look_again()  # it was read to be compared, and may turn out to lack more
+    return fork
 
 
 async def part(seat: Seat, leader: Seat, fork: Fork, salvage: Salvage) -> list[str]:
@@ -140,7 +145,8 @@ async def part_with_checkpoints(seat: Seat, leader: Seat, behind: int, *, ahead:
 
 
 async def _agree(seat: Seat, other: Seat) -> bool:
-    """Whether every head of the one that is behind is seen to lie on the other's chain of that guild.
+    """Whether every head of the one that is behind is seen to lie on the other's chain of that guild, and nothing
+    else before its end: where records took the place of others, the other may hold more there.
 
     Means nothing where one of them fails. Behind a hole, a layer does not find what lies before it.
     """
@@ -151,7 +157,10 @@ async def _agree(seat: Seat, other: Seat) -> bool:
             continue
         if farther.seq <= head.seq or await ahead.digest_at(guild, head.seq) != head.digest:
             return False
-    return True
+    if behind.summary.heads == ahead.summary.heads:
+        return True
+    standing = sum(head.seq for head in behind.summary.heads.values())
+    return standing + sum(last - first + 1 for first, last in behind.summary.missing) >= behind.gsn
 
 
 async def _has_led_to(leader: Seat, header: CheckpointHeader) -> bool:

@@ -55,8 +55,7 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
     miss while it is read.
     """
     said = await _part_all(seats, leader, salvage)
-    if said:
-        said += await holes.fill([leader, *seats], salvage)
+    said += await holes.fill([leader, *seats], salvage)
     longest = max((seat for seat in (leader, *seats) if seat.readable), key=_gsn_of, default=leader)
     if longest is not leader and leader.readable:  # they agree, and the others with both
         return said + await _follow(others_of(longest, [leader, *seats]), longest, salvage)
@@ -74,9 +73,6 @@ async def _part_all(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> li
     forks = {seat: fork for seat, fork in found.items() if fork is not None}
     if not forks:
         return []
-    for seat in (leader, *seats):
-        if seat.trails and seat.readable:
-            await seat.look_again()  # it was read to be compared
     shared = min(fork.whole for fork in forks.values())
     for seat in (leader, *(each for each in seats if each not in forks)):
         await part_with_checkpoints(seat, leader, shared, ahead=False)

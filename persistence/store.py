@@ -144,7 +144,7 @@ class Store:
             async with self.following.alone:
                 return await self._start()
         finally:
-            self.doing = ""
+            self.doing, self._terms.beginning = "", 0
 
     async def _start(self) -> StartReport:
         for seat in self._seats:
@@ -164,11 +164,12 @@ class Store:
         await self._terms.take()
         rank = newest.rank()
         notes += await holes.fill(self._seats, self.salvage)
-        if newest.readable and newest.rank() < rank == wanted:
-            wanted = self._owed = newest.rank()  # what was put back took the place of what had the highest epoch
         leader = await leader_of(self._seats)
         if leader is None:
             raise self._nobody()
+        if newest.readable and newest.rank() < rank == wanted:
+            # What was put back took the place of what had the highest epoch; or that cannot be read any more.
+            wanted = self._owed = newest.rank()
         if leader.trails:
             # Others may have gone on from there, however far the branch of this folder leads.
             wanted = self._owed = leader.rank()
@@ -177,6 +178,7 @@ class Store:
         self.doing = f"giving the others what {leader.name} has"
         notes += await recovery.heal(self._seats, leader, self.salvage)
         notes += holes.lacking(self._seats)
+        self._terms.mind_overtaken()
         self._go_on_from(wanted, holders)
         self._terms.began()
         self._in_doubt = False
@@ -356,6 +358,12 @@ class Store:
     def epoch(self) -> int:
         """The epoch of this process, 0 = none yet."""
         return self._terms.epoch
+
+    @property
+    def held(self) -> int:
+        """The epoch that this process has in the cloud, also while it still makes the layers equal; 0 = none."""
+        is_fenced = self.following is not None and self.following.fenced
+        return self._terms.beginning or (self._terms.epoch if is_fenced else 0)
 
     def near(self) -> tuple[str, ...]:
         """The names of the layers that every batch is written into, the log first."""

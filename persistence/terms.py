@@ -32,7 +32,10 @@ class Unread(StorageError):
 
 
 class Terms:
-    """Used by the store alone. ``epoch`` 0 and ``lineage`` "" = this process has had none yet."""
+    """Used by the store alone. ``epoch`` 0 and ``lineage`` "" = this process has had none yet.
+
+    ``beginning``: the epoch, from when it is claimed in the cloud until that start has ended or failed; else 0.
+    """
 
     def __init__(
         self, near: Sequence[Seat], following: Following | None, randomness: Randomness, *, may_begin_anew: bool
@@ -40,6 +43,7 @@ class Terms:
         """``may_begin_anew``: a new history begins where all is empty here and the cloud does not answer."""
         self.epoch = 0
         self.lineage = ""
+        self.beginning = 0
         self._near = near
         self._following = following
         self._seats: Final = near if following is None else (*near, following.seat)
@@ -89,6 +93,17 @@ class Terms:
         for seat in readable:
             if not seat.trails:
                 await seat.begin(self.epoch, self.lineage)
+
+    def mind_overtaken(self) -> None:
+        """What the cloud was found to hold since the epoch was taken may be another process's: nothing may be
+        recorded behind that with a lower epoch.
+
+        Raises:
+            Stale: when there is a higher one.
+        """
+        seat = None if self._following is None else self._following.seat
+        if seat is not None and seat.healthy and seat.summary.epoch > self.epoch:
+            raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self.epoch}")
 
     def began(self) -> None:
         """Every layer was made equal: from now on records may have the epoch."""
@@ -142,6 +157,7 @@ class Terms:
             with seat.minding():
                 while not await cloud.claim(self.epoch):
                     self.epoch += 1
+                self.beginning = self.epoch
                 seat.learn(await cloud.fence(self.epoch, self.lineage))
 
     def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:

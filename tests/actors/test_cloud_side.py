@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from actors.clock import SystemRandomness
+from actors.clock import Sleep, SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
 from actors.drain import Drain
 from actors.journal import WAIT_FOR_LAYER_S
@@ -253,18 +253,40 @@ async def test_an_uploader_that_dies_with_an_upload_in_flight_gives_nothing_twic
         assert await sky.users() == ["1", "2"]
 
 
-def side_of(bot: Bot, sky: Sky) -> CloudSide:
+def side_of(bot: Bot, sky: Sky, *, sleep: Sleep = asyncio.sleep) -> CloudSide:
     side = CloudSide(
         Cloud(MemoryObjects(sky.bucket), "a"),
         bot.store,
         hears=lambda: True,
         randomness=SystemRandomness(),
         clock=bot.clock,
-        sleep=asyncio.sleep,
+        sleep=sleep,
         log=bot.logger,
     )
     side.attach(bot.journal, bot.named)
     return side
+
+
+async def test_a_start_that_takes_long_shows_that_it_lives():
+    """Whoever stands by takes over from one that is silent, and would never let it come to an end."""
+    sky = Sky()
+    other = await sky.overtake()
+    await other.append([Append(guild=GUILD, base_seq=0, drafts=(draft(1),))])
+    bot = Bot(cloud=sky.layer())
+    side = side_of(bot, sky, sleep=lambda _: asyncio.sleep(0))
+    beaten: list[bool] = []
+
+    async def wait(_call: Call) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        beaten.append("pulse/0000000002" in sky.bucket.objects)
+
+    pulse = asyncio.create_task(side.handover.run())
+    sky.objects.before = wait
+    await bot.store.start()
+    pulse.cancel()
+    assert bot.store.epoch == 2
+    assert beaten[-1], "while it still reads the cloud"
 
 
 @pytest.mark.parametrize("seen", [False, True])

@@ -1,0 +1,125 @@
+"""Starts beside others: overtaken in the middle of one; layers of one length that differ; an index that errs."""
+
+from contextlib import suppress
+
+import pytest
+
+from ledger.errors import Stale, StorageError
+from persistence import cloud_packs
+from persistence.store import Store
+from tests.memory.objects import Call, MemoryBucket
+from tests.memory.salvage import MemorySalvage
+from tests.persistence.forks import handed_out
+from tests.persistence.making import BLUE, RED
+from tests.persistence.test_hidden_forks import acknowledged_nearby, back, everybody, newest_segment, pack, rot
+from tests.persistence.test_store_cloud import Machine
+
+
+class Folder(Machine):
+    """Its branches that lost outlive its processes."""
+
+    def __init__(self, bucket: MemoryBucket, writer: str) -> None:
+        self.salvage = MemorySalvage()
+        super().__init__(bucket, writer)
+
+    def process(self) -> Store:
+        store = super().process()
+        store.salvage = self.salvage
+        return store
+
+
+async def took_over(bucket: MemoryBucket) -> Machine:
+    """Another folder's process, which records where a first one's host has died."""
+    other = await Machine(bucket, "b").started()
+    await other.join(RED)
+    await other.upload()
+    return other
+
+
+@pytest.mark.parametrize("named", [{"log", "database"}, {"log", "database", "cloud"}])
+async def test_who_is_overtaken_at_any_call_of_a_start_records_nothing_behind_the_other_and_starts_again(
+    named: set[str], monkeypatch: pytest.MonkeyPatch
+):
+    """A start beats no pulse, and one that compares a long history is long: another may step in meanwhile."""
+    monkeypatch.setattr(Machine, "named", frozenset(named))
+    calls, _ = await overtaken_at(0)
+    assert calls > 20
+    for at in range(1, calls + 1):
+        _, mine = await overtaken_at(at)
+        assert {*await back(mine)} >= {"10001", "10002", "11001", "11002"}, at
+
+
+async def overtaken_at(at: int) -> tuple[int, Machine]:
+    """A start and what follows: before that call to the cloud another takes over. How many calls there were."""
+    bucket = MemoryBucket()
+    mine = await acknowledged_nearby(Folder(bucket, "a"), RED)
+    other = await took_over(bucket)
+    mine.process()
+    calls = 0
+
+    async def before(_call: Call) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            other.process()
+            await other.started()
+            await other.join(RED)
+            await other.upload()
+
+    mine.objects.before = before
+    with suppress(Stale, StorageError):  # a bot tries the latter again, and finds the former
+        await mine.started()
+        await handed_out(mine.store)
+        mine.seqs[RED] = mine.store.head_of(RED).seq
+        await mine.join(RED)
+        await mine.upload()
+    mine.connect()
+    return calls, mine
+
+
+async def test_layers_of_one_length_of_which_one_lacks_a_guild_are_not_equal(monkeypatch: pytest.MonkeyPatch):
+    """What took its place stands before the end of both, and no head of the shorter one tells of it."""
+    monkeypatch.setattr(Machine, "named", frozenset({"log", "database", "cloud"}))
+    bucket = MemoryBucket()
+    mine = await acknowledged_nearby(Machine(bucket, "a"), RED)
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    rotten = newest_segment(bucket)
+    await other.join(RED)
+    await other.upload()
+    await other.store.close()
+    rot(bucket, rotten)
+    mine.connect()
+    mine.process()
+    await mine.started()  # puts its own record into the hole, and is killed before it gives the cloud anything
+    assert await back(other) == ["10001", "10002", "11001", "11002"]
+    other.seqs = {guild: other.store.head_of(guild).seq for guild in other.store.guilds()}
+    for _ in range(3):
+        await other.join(BLUE)
+        await other.upload()
+    assert await back(Machine(bucket, "z")) == ["10001", "10002", *(str(user) for user in range(11_001, 11_006))]
+
+
+async def test_what_an_index_tells_of_and_nobody_can_read_is_found_by_whoever_compares(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """The folder that comes back has a record of its own in that very place."""
+    monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 2)
+    bucket = MemoryBucket()
+    mine = await acknowledged_nearby(Machine(bucket, "a"), RED)
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    rotten = newest_segment(bucket)
+    await other.join(RED)
+    await other.upload()
+    await pack(other)
+    await other.store.close()
+    rot(bucket, rotten, *(key for key in bucket.objects if key.startswith("pack/")))
+    mine.connect()
+    assert await back(mine) == ["10001", "10002", "11002"], "and each guild can be opened"
+    assert all(layer.error == "" for layer in mine.store.health())
+    for each in (other, mine, Machine(bucket, "z")):
+        users = await back(each)
+    assert users == await everybody(mine) == ["10001", "10002", "11001", "11002"]
