@@ -318,23 +318,42 @@ async def test_a_piece_that_was_taken_before_a_new_epoch_is_not_given_in_it():
     assert given.behind() == 3
 
 
-async def test_an_outage_of_any_length_needs_no_memory(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(following, "QUEUED_BYTES", 1_000)
+async def test_an_outage_of_any_length_needs_no_memory_beyond_a_limit_and_nothing_of_it_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """What does not fit is read from the layers again, also what is smaller than the room that is left."""
+    limit, read = 2_000, list[int]()
+    monkeypatch.setattr(following, "QUEUED_BYTES", limit)
     monkeypatch.setattr(following, "PIECE_RECORDS", 7)
     bucket = MemoryBucket()
     machine = await Machine(bucket, "a").started()
+    given = machine.store.following
+    assert given is not None
+
+    async def source(gsn: int, number: int) -> Sequence[Frame]:
+        frames = await machine.store.frames_after(gsn, number)
+        read.extend(frame.record.gsn for frame in frames)
+        return frames
+
     machine.cut_off()
-    for _ in range(40):
-        await machine.join()
-    assert machine.store.following is not None
-    with pytest.raises(StorageError):
-        await machine.store.following.give(machine.store.frames_after)
+    counts = [1, 2, 3] * 10
+    for count in counts:
+        await machine.join(count=count)
+        assert sum(len(frame.data) for frame in given._waiting) <= limit
+        with pytest.raises(StorageError):
+            await given.give(source)
     machine.connect()
-    await machine.upload()
-    await machine.join()
-    await machine.upload()
+    while given.behind():
+        await given.give(source)
+    sizes = [len(frame.data) for frame in await machine.store.frames_after(0, sum(counts))]
+    assert sum(sizes[:3]) < sum(sizes[:4]) < limit < sum(sizes[:6]), "1 and 2 fit, 3 more do not, 1 alone would"
+    assert read == list(range(4, sum(counts) + 1)), "what nobody reads is in memory"
+    await machine.join(count=3)
+    await given.give(source)
+    assert read[-1] == sum(counts), "there is room again"
     new = await Machine(bucket, "b").started()
     assert await new.users_of() == await machine.users_of()
+    assert len(await new.users_of()) == sum(counts) + 3
 
 
 async def test_a_lost_answer_writes_nothing_twice():
