@@ -572,6 +572,44 @@ def test_where_the_disk_is_full_nothing_looks_whole(tmp_path: Path, what: str):
     assert heads_in(tmp_path / "new") == heads_in(tmp_path / "data")
 
 
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Deadly(Hasty):
+    """Its process is killed before it gives a file or folder its name, once it has done so ``lives`` times."""
+
+    def __init__(self, lives: int) -> None:
+        super().__init__()
+        self._lives = lives
+
+    def rename(self, old: Path, new: Path) -> None:
+        if not self._lives:
+            raise Killed(new.name)
+        self._lives -= 1
+        super().rename(old, new)
+
+
+def test_what_a_backup_that_is_killed_leaves_is_no_backup_before_all_of_it_is_there(tmp_path: Path):
+    """The note comes last: a folder with it, and without the log or a checkpoint, would pass for a whole backup."""
+    frames = write_history(tmp_path / "data", played(10))
+    keep_checkpoint(tmp_path / "data", frames, len(frames) - 1)
+    data, new, left = tmp_path / "data", tmp_path / "new", list[list[str]]()
+    while True:
+        try:
+            back_up(Around(Deadly(len(left))).all, data, data / "ledger.db", new)
+        except Killed:
+            left.append(RealDisk().names(new))
+            with pytest.raises(NoBackup, match=r"there is no backup\.json in it"):
+                restore(new, tmp_path / "restored")
+            shutil.rmtree(new, ignore_errors=True)
+        else:
+            break
+    assert [names for names in left if names] == [["log"], ["checkpoints", "log"]], "so far it came each time"
+    assert restore(new, tmp_path / "restored")[0] == 0
+    assert heads_in(tmp_path / "restored") == heads_in(data)
+
+
 class RottenDisk(RealDisk):
     """Gives back a log that it was not given."""
 
