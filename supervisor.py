@@ -78,6 +78,12 @@ LONGEST_PROBE_S: Final = 3_600.0
 BUG_HINT: Final = "report it, with the lines actor.restarted and letter.buried of this guild; the others go on"
 
 
+class ChildDied(StorageError):
+    """What a child of the root had in hand is void."""
+
+    hint = "why it died is in a line beside this one; if the program ends of it, in its last line"
+
+
 class GaveUp(LedgerError):
     """A child of the root died more often than its budget allows."""
 
@@ -346,7 +352,7 @@ class Supervisor(Inside):
         if error is None and not killed and child.spec.restart is Restart.TRANSIENT:
             return
         if child.spec.on_death is not None:
-            child.spec.on_death(StorageError(f"{child.spec.name} died"))
+            child.spec.on_death(ChildDied(f"{child.spec.name} died"))
         if isinstance(error, child.spec.fatal):
             raise error
         if not killed and not child.charge(self._clock.monotonic_s()):

@@ -54,7 +54,10 @@ class LayerRefused(StorageError):
 class NotConfirmed(StorageError):
     """A write or an fsync failed: whether the bytes are durable is unknown, and asking again proves nothing."""
 
-    hint = "the journal takes a new epoch and reads back; if it repeats, replace the disk"
+    hint = (
+        "look at the disk: space, kernel log; a bot takes a new epoch, reads back and goes on by itself. If it "
+        "repeats, replace the disk"
+    )
 
 
 class Corrupt(LedgerError):

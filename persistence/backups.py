@@ -61,7 +61,7 @@ class InsideHistory(LedgerError):
 class NoRoom(DiskFull):
     """There is no room for what is to be written, or its disk is read-only."""
 
-    hint = "free space on that disk, or name a folder on another one; nothing was kept there"
+    hint = "free space on that disk (or make it writable), or name a folder on another one; nothing was kept there"
 
 
 class NoBackup(LedgerError):
@@ -114,8 +114,12 @@ def read_note(disk: Disk, folder: Path) -> Backup:
         NewerFormat: when a later release wrote it.
     """
     where = folder / NOTE
-    if disk.identity(where) is None:
+    if is_taken(folder):
+        raise NoBackup(f"{folder} is no folder, so no backup: a file, or a link that leads nowhere")
+    if not _is_file(where):
         raise NoBackup(f"{folder} holds no whole backup: there is no {NOTE} in it")
+    if is_taken(folder / "log"):
+        raise NoBackup(f"{folder} holds no whole backup: its log is no folder")
     if not is_backup(disk, folder):
         raise NoBackup(
             f"{folder} holds no backup any more: a bot was started on it, and it is that bot's data folder (with "
@@ -245,8 +249,15 @@ def _is_written_by_us(place: Path) -> bool:
 
 
 def _publish(disk: Disk, folder: Path, place: Path) -> None:
-    there = disk.names(place)
-    for name in PARTS:
-        if name in there:
-            disk.rename(place / name, folder / name)
-            disk.sync_folder(folder)
+    there, given = disk.names(place), list[str]()
+    try:
+        for name in PARTS:
+            if name in there:
+                given.append(name)
+                disk.rename(place / name, folder / name)
+                disk.sync_folder(folder)
+    except StorageError:
+        for name in reversed(given):  # nothing at all, then
+            with suppress(StorageError):
+                disk.rename(folder / name, place / name)
+        raise

@@ -9,8 +9,9 @@ that came later: who was forgotten does not come back. Memory stays flat, whatev
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -37,6 +38,13 @@ _TOLD: Final = 3
 """So many reasons why there is nothing to copy."""
 
 RESTORE: Final = InternalCause(what="restore")
+TOLD_EVERY: Final = 1_000
+"""Records read back between two looks at whoever waits, and at Ctrl-C."""
+
+Advance: TypeAlias = Callable[[int, int], None]
+"""Is told how much of how much is done."""
+Showing: TypeAlias = Callable[[str], AbstractContextManager[Advance]]
+"""Shows how far a part of the work is, of which this is said."""
 
 
 class CopyDiffers(LedgerError):
@@ -130,12 +138,8 @@ class Tally:
         )
 
 
-async def copy_history(
-    history: History, disk: Disk, folder: Path, cut: Cut | None, advance: Callable[[int, int], None]
-) -> Copied:
+async def copy_history(history: History, disk: Disk, folder: Path, cut: Cut | None, showing: Showing) -> Copied:
     """Copies a history into ``folder``, which holds nothing yet, and closes it.
-
-    ``advance`` is told how many of how many records were read.
 
     Raises:
         Corrupt: when the history, or what was just written, cannot be read.
@@ -145,12 +149,15 @@ async def copy_history(
         StorageError: when the history cannot be read, or nothing be written.
     """
     try:
-        return await _copied(history, _Copy(disk, folder, await history.open(folder), cut), advance)
+        with showing("copying") as advance:
+            copy = _Copy(disk, folder, await history.open(folder), cut)
+            await _copy_all(history, copy, advance)
+        return await _copied(history, copy, showing)
     finally:
         history.close()
 
 
-async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int], None]) -> Copied:
+async def _copy_all(history: History, copy: "_Copy", advance: Advance) -> None:
     copy.begin()
     try:
         async for batch in _batches(history.frames()):
@@ -159,6 +166,9 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
             await asyncio.sleep(0)  # a folder is read without waiting for anything: here Ctrl-C is heard
     finally:
         copy.end()
+
+
+async def _copied(history: History, copy: "_Copy", showing: Showing) -> Copied:
     if not copy.kept.records:
         if copy.seen.records:
             raise NothingThen("nothing was recorded by then")
@@ -166,9 +176,12 @@ async def _copied(history: History, copy: "_Copy", advance: Callable[[int, int],
     for guild in sorted({*copy.kept.guilds, *history.checkpoint_guilds()}):  # of some, it may be all that is left
         for checkpoint in reversed(await history.checkpoints(guild)):
             copy.keep(checkpoint)
-    copy.set_out()
-    copied = copy.read_back()
-    await asyncio.sleep(0)
+    if copy.cut is not None:
+        with showing("going on from there"):
+            copy.set_out(copy.cut)
+            await asyncio.sleep(0)
+    with showing("reading back") as advance:
+        copied = await copy.read_back(advance)
     if copy.cut is None and history.heads not in (None, copied.heads):
         raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
     # What is missing there shows in the copy, too.
@@ -240,14 +253,11 @@ class _Copy:
             if seq > last:
                 yield f"the records of guild {guild} end at seq {last}; its checkpoint has all up to {seq}"
 
-    def set_out(self) -> None:
+    def set_out(self, cut: Cut) -> None:
         """Behind a cut, says in each guild that its history goes on from there, and whom it has to forget again.
 
         By the epoch of these records it wins over layers that hold what was cut off.
         """
-        cut = self.cut
-        if cut is None:
-            return
         heads = dict(self._log.open().heads)
         for header in self._reached:  # one may be all that is left of a guild's newest records
             known = heads.get(header.guild, NO_HEAD)
@@ -268,13 +278,16 @@ class _Copy:
             self.kept.take(numbering.frames)
         self._log.close()
 
-    def read_back(self) -> Copied:
+    async def read_back(self, advance: Advance) -> Copied:
         """Reads what was written, and compares."""
         reading = Reading(self._disk, self._folder / "log", self._anchors)
         back = Tally()
         for append in appends(reading.scan, frame_of):
             reading.take(append)
             back.take([spotted.frame for spotted in append])
+            if back.records % TOLD_EVERY < len(append):
+                advance(back.records, self.kept.records)
+                await asyncio.sleep(0)
         if back.contents() != self.kept.contents():
             raise CopyDiffers(f"{self._folder}: {back.records} of {self.kept.records} records read back as they were")
         return Copied(

@@ -18,7 +18,7 @@ from persistence.frames import Frame
 from persistence.layer import Checkpoint, LayerSummary, all_checkpoints
 from persistence.leading import leader_of
 from persistence.salvage import Salvage
-from persistence.scan import is_known, united
+from persistence.scan import Gap, is_known, united
 from persistence.seats import Seat, others_of
 
 FEED_RECORDS: Final = 1_000
@@ -31,7 +31,8 @@ async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[st
     Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet may
     not go on beside one that was, with a hole that nobody knows of, nor a cloud with a branch that nobody saw.
     """
-    said = await _follow([seat for seat in others_of(leader, seats) if seat.healthy], leader, salvage)
+    said = await holes.fill(seats, salvage)  # what was found to be missing while a leader was looked for
+    said += await _follow([seat for seat in others_of(leader, seats) if seat.healthy], leader, salvage)
     left = [seat for seat in seats if seat.healthy]
     second = None if leader.readable else await leader_of(left)
     if second is not None:
@@ -54,15 +55,17 @@ async def _follow(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list
     Without the branches, all of them may have for one another what these stood in front of; and what one turns out to
     miss while it is read.
     """
+    missing = _missing_in(leader, *seats)
     said = await _part_all(seats, leader, salvage)
-    said += await holes.fill([leader, *seats], salvage)
+    if said or missing != _missing_in(leader, *seats):
+        said += await holes.fill([leader, *seats], salvage)
     longest = max((seat for seat in (leader, *seats) if seat.readable), key=_gsn_of, default=leader)
     if longest is not leader and leader.readable:  # they agree, and the others with both
         return said + await _follow(others_of(longest, [leader, *seats]), longest, salvage)
-    missing = {seat: seat.summary.missing for seat in (leader, *seats)}
+    missing = _missing_in(leader, *seats)
     for seat in seats:
         said += await _catch_up(seat, leader)
-    if any(seat.summary.missing != before for seat, before in missing.items()):
+    if missing != _missing_in(leader, *seats):
         said += await holes.fill([leader, *seats], salvage)
     return said
 
@@ -80,6 +83,10 @@ async def _part_all(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> li
     for seat, fork in forks.items():  # last: whoever is killed before finds the branches at the next start
         said += await part(seat, leader, fork, salvage)
     return said + await _part_all(seats, leader, salvage) if said else said
+
+
+def _missing_in(*seats: Seat) -> list[tuple[Gap, ...]]:
+    return [seat.summary.missing for seat in seats]
 
 
 def _gsn_of(seat: Seat) -> int:

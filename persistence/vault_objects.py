@@ -166,7 +166,9 @@ class VaultObjects:
         """Whether a vault answered, before anything of it is read."""
         if answer.headers.get(VAULT_HEADER) != VAULT_FORMAT:
             said = f"what answers at {self.address} is not a vault (HTTP {answer.status})"
-            raise Refused(said) if answer.status in _FOR_GOOD else Unreachable(said)
+            if answer.status in _FOR_GOOD:
+                raise Refused(said)
+            raise Unreachable(f"{said}: it is just being deployed, or LEDGER_CLOUD is another's address")
 
     def _session(self) -> aiohttp.ClientSession:
         if self._open is None:

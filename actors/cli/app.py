@@ -5,7 +5,8 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -40,6 +41,12 @@ from actors.sources import look
 from ledger.errors import LedgerError
 from ledger.ids import GuildId, UserId, is_id
 from persistence.disk import RealDisk
+
+
+class BadFolder(BadWords):
+    """A word that is to name a folder, and names none."""
+
+    hint = "name a folder"
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,18 +233,20 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
 
 
 def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
-    def backup(*, to: Path | None = None) -> int:
+    def backup(*, to: str | None = None) -> int:
         """Copy the history into a folder, and read it back; also beside a running bot.
 
         Args:
             to: an empty folder, or one that is not there; without it, one named by the time.
         """
         said = settings()
-        return back_up(_tools(), said.ledger_data, said.database(), to)
+        folder = None if to is None else _folder("--to", to)
+        with _leaving():
+            return back_up(_tools(), said.ledger_data, said.database(), folder)
 
     def restore(
         *,
-        to: Path | None = None,
+        to: str | None = None,
         source: Annotated[str, Parameter(name="--from")] = CLOUD,
         at: str | None = None,
         drill: bool = False,
@@ -254,14 +263,16 @@ def _add_backups(app: App, settings: Callable[[], Settings]) -> None:
         if drill:
             if to is not None or at is not None or source != CLOUD:
                 raise BadRestore("a drill restores the cloud into scratch, and nothing else")
-            return asyncio.run(_drill(settings(), tools))
+            with _leaving():
+                return asyncio.run(_drill(settings(), tools))
         if to is None:
             raise BadRestore("it is not said where to restore to")
         why = "nothing would be left out, but it would become a separate history"
-        wish = Wish(to=to, until_ms=_past(at, tools, f"--at {at} lies in the future: {why}"))
-        if source == CLOUD:
-            return asyncio.run(_restore(settings(), tools, wish))
-        return asyncio.run(restore_backup(tools, Path(source), wish))
+        wish = Wish(to=_folder("--to", to), until_ms=_past(at, tools, f"--at {at} lies in the future: {why}"))
+        with _leaving():
+            if source == CLOUD:
+                return asyncio.run(_restore(settings(), tools, wish))
+            return asyncio.run(restore_backup(tools, _folder("--from", source), wish))
 
     app.command(backup)
     app.command(restore)
@@ -281,6 +292,23 @@ async def _drill(settings: Settings, tools: Tools) -> int:
 async def _verify_all(settings: Settings) -> int:
     tools = _tools()
     return await verify_all_layers(tools, settings.ledger_data, settings.database(), reached(settings, tools))
+
+
+def _folder(option: str, said: str) -> Path:
+    """A folder that was said; an empty word would be the working folder."""
+    if not said:
+        raise BadFolder(f"{option} names nothing (a variable that is not set?)")
+    return Path(said)
+
+
+@contextmanager
+def _leaving() -> Iterator[None]:
+    """Whoever ends a command that writes is told what became of it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("inviteledger: ended; what was unfinished is taken away.\n")
+        raise
 
 
 def _guild(said: str | None) -> GuildId | None:

@@ -1,6 +1,7 @@
 """``inviteledger backup``: a copy of the history in a folder of its own, read back; also beside a running bot."""
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from actors.cli.contents import Say, said_of
@@ -39,8 +40,8 @@ def back_up(tools: Tools, data: Path, database: Path, to: Path | None) -> int:
     now_ms = tools.clock.now_ms()
     folder = to or Path(f"inviteledger-backup-{compact(now_ms)}")
     with becoming_whole(disk, folder, "inviteledger backup") as place:
-        with progress(tools.err, "copying") as advance:
-            copied = asyncio.run(copy_history(FolderHistory(disk, data, None), disk, place, None, advance))
+        history, showing = FolderHistory(disk, data, None), partial(progress, tools.err)
+        copied = asyncio.run(copy_history(history, disk, place, None, showing))
         write_note(disk, place, _note(copied, now_ms))
     with printing(tools.out):
         say = Say("backup", tools.out)

@@ -4,12 +4,14 @@ Nothing is believed because somebody wrote that it was so: segments are read fro
 that a start goes by; packs and indexes, which a start goes by, are verified besides, and must lead to the same heads.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import msgspec
 
 from actors.cli.inspection import Inspected
+from actors.cli.progress import PROGRESS_EVERY
 from actors.cli.tools import Tools
 from actors.gateway.wording import count
 from ledger.errors import Corrupt
@@ -20,7 +22,7 @@ from persistence.cloud_bytes import PACKS, SEGMENTS, body_of, read_header
 from persistence.cloud_checkpoints import CHECKPOINTS
 from persistence.cloud_index import INDEXES
 from persistence.cloud_reading import SHUT_OUT
-from persistence.copying import Contents, Tally
+from persistence.copying import Advance, Contents, Showing, Tally
 from persistence.layer import CheckpointHeader, Head, LayerSummary, guild_frames
 from persistence.objects import Objects
 from persistence.offload import Offload
@@ -47,38 +49,39 @@ class _Any(msgspec.Struct, frozen=True):
     sha256: str
 
 
-async def inspect_cloud(
-    tools: Tools, objects: Objects, offload: Offload, advance: Callable[[int, int], None]
-) -> InCloud:
-    """Reads every object; ``advance`` is told how many objects of how many were read.
+async def inspect_cloud(tools: Tools, objects: Objects, offload: Offload, showing: Showing) -> InCloud:
+    """Reads every object; ``showing`` says how far that is.
 
     Raises:
         NewerFormat: when a later release wrote one.
         StorageError: when the store cannot be read.
     """
-    return await _Look(tools, objects, offload, advance).run()
+    return await _Look(tools, objects, offload, showing).run()
 
 
 class _Look:
-    def __init__(self, tools: Tools, objects: Objects, offload: Offload, advance: Callable[[int, int], None]) -> None:
+    def __init__(self, tools: Tools, objects: Objects, offload: Offload, showing: Showing) -> None:
         self._tools = tools
         self._offload = offload
-        self._advance = advance
-        self._done = self._of = 0
-        self._objects = ReadOnly(objects, advance=self._step)
+        self._showing = showing
+        self._step: Callable[[], None] = lambda: None
+        self._objects = ReadOnly(objects, advance=lambda: self._step())  # noqa: PLW0108 -- another one in each part
         self._plain = self._layer(ReadOnly(self._objects, hidden=DERIVED))
         self._faults: list[str] = []
 
     async def run(self) -> InCloud:
         keys = {prefix: await self._keys(prefix) for prefix in (SEGMENTS, PACKS, INDEXES, CHECKPOINTS)}
-        self._of = 2 * sum(map(len, keys.values()))
-        summary = await self._plain.open()
+        with self._reading("reading the cloud", len(keys[SEGMENTS]) + len(keys[CHECKPOINTS])):
+            summary = await self._plain.open()
+            headers = await self._checkpoints(keys[CHECKPOINTS])
         self._faults += _faults_of(summary)
-        headers = await self._checkpoints(keys[CHECKPOINTS])
-        contents, digests = await _read(self._plain, summary.gsn, headers)
+        with self._showing("following its chains") as advance:
+            contents, digests = await _read(self._plain, summary.gsn, headers, advance)
         self._faults += [why for header in headers if (why := _compared(header, summary.heads, digests))]
-        for key in (*keys[PACKS], *keys[INDEXES]):
-            await self._look_at(key)
+        derived = (*keys[PACKS], *keys[INDEXES])
+        with self._reading("reading its packs", len(derived)):
+            for key in derived:
+                await self._look_at(key)
         if keys[INDEXES] and not self._faults:
             await self._compare_derived(contents)
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
@@ -86,9 +89,22 @@ class _Look:
         held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}"
         return InCloud(Inspected(NAME, held, tuple(self._faults)), summary.gsn, summary.heads, self._plain)
 
-    def _step(self) -> None:
-        self._done += 1
-        self._advance(self._done, max(self._of, self._done))
+    @contextmanager
+    def _reading(self, what: str, of: int) -> Iterator[None]:
+        """Shows how many objects of so many were read."""
+        with self._showing(what) as advance:
+            done = 0
+
+            def step() -> None:
+                nonlocal done
+                done += 1
+                advance(done, max(done, of))
+
+            self._step = step
+            try:
+                yield
+            finally:
+                self._step = lambda: None
 
     def _layer(self, objects: Objects) -> CloudLayer:
         return CloudLayer(objects, self._offload, self._tools.randomness, self._tools.clock, "")
@@ -99,8 +115,10 @@ class _Look:
     async def _compare_derived(self, contents: Contents) -> None:
         """What a start goes by leads to the same records."""
         quick = self._layer(self._objects)
-        self._faults += _faults_of(await quick.open())
-        if (await _read(quick, contents.gsn, ()))[0] != contents:
+        with self._showing("comparing its packs") as advance:
+            self._faults += _faults_of(await quick.open())
+            in_packs, _ = await _read(quick, contents.gsn, (), advance)
+        if in_packs != contents:
             self._faults.append("the packs do not hold what the segments hold")
 
     async def _look_at(self, key: str) -> None:
@@ -125,7 +143,7 @@ def _faults_of(summary: LayerSummary) -> list[str]:
 
 
 async def _read(
-    layer: CloudLayer, gsn: int, headers: Sequence[CheckpointHeader]
+    layer: CloudLayer, gsn: int, headers: Sequence[CheckpointHeader], advance: Advance
 ) -> tuple[Contents, Mapping[tuple[GuildId, int], bytes]]:
     """All records up to a gsn, and the digests of the chains where checkpoints stand."""
     tally, digests = Tally(), dict[tuple[GuildId, int], bytes]()
@@ -136,6 +154,8 @@ async def _read(
             tally.take((frame,))
             if (record.guild, record.seq) in wanted:
                 digests[record.guild, record.seq] = frame.digest
+            if tally.records % PROGRESS_EVERY == 0:
+                advance(record.gsn, gsn)
     return tally.contents(), digests
 
 

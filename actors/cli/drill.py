@@ -10,6 +10,7 @@ records lie.
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -69,8 +70,7 @@ async def drill(tools: Tools, data: Path, database: Path, history: History, sour
 async def _compared(tools: Tools, data: Path, history: History, source: str) -> Drill:
     try:
         with _scratch() as folder:
-            with progress(tools.err, "restoring") as advance:
-                copied = await copy_history(history, tools.disk, folder, None, advance)
+            copied = await copy_history(history, tools.disk, folder, None, partial(progress, tools.err))
             live, copy = _Side(tools, data), _Side(tools, folder)
             live.read("reading the log", copied.contents)
             copy.read("reading what came back", copied.contents)

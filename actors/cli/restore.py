@@ -1,5 +1,6 @@
 """``inviteledger restore``: a backup, or the cloud, becomes a data folder; compared with its source, or not there."""
 
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -93,8 +94,7 @@ async def _copy(tools: Tools, history: History, place: Path, wish: Wish) -> Copi
     if wish.until_ms is not None:
         lineage, now_ms = tools.randomness.token(), tools.clock.now_ms()
         cut = Cut(until_ms=wish.until_ms, lineage=lineage, now_ms=now_ms)
-    with progress(tools.err, "restoring") as advance:
-        copied = await copy_history(history, tools.disk, place, cut, advance)
+    copied = await copy_history(history, tools.disk, place, cut, partial(progress, tools.err))
     folder_id(tools.disk, place, tools.randomness)
     return copied
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -59,8 +60,7 @@ async def verify_all_layers(
     """
     try:
         async with cloud as store:
-            with progress(tools.err, "reading the cloud") as advance:
-                there = await inspect_cloud(tools, store.objects, store.offload, advance)
+            there = await inspect_cloud(tools, store.objects, store.offload, partial(progress, tools.err))
             layers, reading = _inspect(data, database, tools.err)
             every = (*layers, await compared_with_log(there, reading))
     except (Corrupt, NewerFormat, StorageError) as error:

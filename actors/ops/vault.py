@@ -183,9 +183,11 @@ class VaultServer:
             return web.Response(status=400)
         except LedgerError as error:
             failed = error
-        self._log.error("vault.failed", method=request.method, path=request.path, error=str(failed), hint=failed.hint)
+        # What the folder of objects says of it is for whoever writes into a store; this is the store itself.
+        cause = failed.__cause__ if isinstance(failed.__cause__, LedgerError) else failed
+        self._log.error("vault.failed", method=request.method, path=request.path, error=str(failed), hint=cause.hint)
         match failed:
-            case _ if isinstance(failed.__cause__ or failed, DiskFull):
+            case _ if isinstance(cause, DiskFull):
                 return web.Response(status=507, text="the vault's disk is full\n")
             case NotConfirmed():
                 return web.Response(status=500, text="the vault does not know whether it was written\n")

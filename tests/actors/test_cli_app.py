@@ -530,6 +530,17 @@ def test_an_empty_word_is_not_the_working_folder(tmp_path: Path, capsys: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "words", [["backup", "--to", ""], ["restore", "--to="], ["restore", "--to", "new", "--from", ""]]
+)
+def test_an_empty_word_is_no_folder_to_write_into_or_to_read(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert Program()(*words) == 2
+    assert " names nothing (a variable that is not set?)" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_file_or_a_dangling_link_is_no_vaults_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -393,6 +394,25 @@ def test_what_is_no_backup_is_refused(tmp_path: Path, folder: str):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda kept: (shutil.rmtree(kept), kept.touch()), "kept is no folder"),
+        (lambda kept: (shutil.rmtree(kept), kept.symlink_to(kept)), "kept is no folder"),
+        (lambda kept: (shutil.rmtree(kept), os.mkfifo(kept)), "kept is no folder"),
+        (lambda kept: ((kept / "backup.json").unlink(), (kept / "backup.json").mkdir()), "no backup.json in it"),
+        (lambda kept: (shutil.rmtree(kept / "log"), (kept / "log").touch()), "its log is no folder"),
+    ],
+)
+def test_what_stands_in_the_place_of_a_backup_is_none(tmp_path: Path, spoil: Callable[[Path], object], why: str):
+    write_history(tmp_path / "data", played(9))
+    back(tmp_path / "data", tmp_path / "kept")
+    spoil(tmp_path / "kept")
+    with pytest.raises(NoBackup, match=why) as caught:
+        restore(tmp_path / "kept", tmp_path / "new")
+    assert exit_code_of(caught.value) == 2
+
+
 def test_a_backup_that_a_bot_was_started_on_is_told_from_a_damaged_one(tmp_path: Path):
     write_history(tmp_path / "data", played(9))
     back(tmp_path / "data", tmp_path / "kept")
@@ -610,6 +630,32 @@ def test_what_a_backup_that_is_killed_leaves_is_no_backup_before_all_of_it_is_th
     assert heads_in(tmp_path / "restored") == heads_in(data)
 
 
+class FullForNames(RealDisk):
+    """Gives so many files and folders their names, and no more."""
+
+    def __init__(self, names: int) -> None:
+        super().__init__()
+        self._names = names
+
+    def sync_folder(self, folder: Path) -> None:
+        if folder.name == "new":
+            self._names -= 1
+            if not self._names:
+                raise DiskFull(folder.name)
+        super().sync_folder(folder)
+
+
+@pytest.mark.parametrize("names", [1, 2, 3])
+def test_a_backup_of_which_a_part_cannot_get_its_name_leaves_nothing(tmp_path: Path, names: int):
+    frames = write_history(tmp_path / "data", played(10))
+    keep_checkpoint(tmp_path / "data", frames, len(frames) - 1)
+    data, new = tmp_path / "data", tmp_path / "new"
+    with pytest.raises(NoRoom, match="new"):
+        back_up(Around(FullForNames(names)).all, data, data / "ledger.db", new)
+    assert not new.exists()
+    back(data, new)
+
+
 class RottenDisk(RealDisk):
     """Gives back a log that it was not given."""
 
@@ -634,9 +680,8 @@ async def interrupted(data: Path, to: Path) -> None:
     task = asyncio.current_task()
     assert task is not None
     with becoming_whole(RealDisk(), to, "a test") as place:
-        await copy_history(
-            FolderHistory(RealDisk(), data, None), RealDisk(), place, None, lambda _done, _of: task.cancel()
-        )
+        history = FolderHistory(RealDisk(), data, None)
+        await copy_history(history, RealDisk(), place, None, lambda _: nullcontext(lambda _done, _of: task.cancel()))
 
 
 def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path):

@@ -63,11 +63,11 @@ def drilled(folder: Path, err: TextIO) -> int:
 
 
 BARS: dict[Callable[[Path, TextIO], int], tuple[str, ...]] = {
-    backed_up: ("copying",),
-    restored: ("restoring",),
+    backed_up: ("copying", "reading back"),
+    restored: ("copying", "reading back"),
     replayed: ("replaying",),
     verified: ("reading the log",),
-    drilled: ("restoring", "reading the log", "reading what came back", "comparing"),
+    drilled: ("copying", "reading back", "reading the log", "reading what came back", "comparing"),
 }
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import IO
 
@@ -115,7 +116,9 @@ class Cloud:
 
     async def verify(self) -> Inspected:
         around, steps = Around(), list[tuple[int, int]]()
-        there = await inspect_cloud(around.all, self.objects(), inline, lambda done, of: steps.append((done, of)))
+        there = await inspect_cloud(
+            around.all, self.objects(), inline, lambda _: nullcontext(lambda done, of: steps.append((done, of)))
+        )
         assert bool(steps) == bool(self.bucket.objects)
         assert all(done <= of for done, of in steps)
         reading = Reading(RealDisk(), self.data / "log")

@@ -27,7 +27,7 @@ from tests.memory.objects import MemoryBucket, MemoryObjects
 from tests.memory.store import store_of
 from tests.persistence.forks import DATA, handed_out, joined, state_of
 from tests.persistence.holes import come_back, rot
-from tests.persistence.making import BLUE, RED, TestClock, TestRandomness
+from tests.persistence.making import BLUE, RED, TestClock, TestRandomness, unseen
 from tests.persistence.simdisk import SimDisk
 from tests.persistence.test_put_back import Tending
 from tests.persistence.test_store_cloud import Machine
@@ -447,7 +447,7 @@ async def test_of_a_guild_whose_records_have_all_rotted_in_the_cloud_its_checkpo
     for folder, cut in zip((tmp_path / "whole", tmp_path / "cut"), cuts, strict=True):
         folder.mkdir()
         history = CloudHistory(MemoryObjects(bucket), inline, reader_of)
-        copied = await copy_history(history, RealDisk(), folder, cut, lambda _done, _of: None)
+        copied = await copy_history(history, RealDisk(), folder, cut, unseen)
         assert copied.checkpoints == 1
         store = store_of([LocalLayer(RealDisk(), folder, inline)], TestClock(), TestRandomness())
         await store.start()
@@ -475,7 +475,7 @@ async def test_what_stands_on_no_chain_is_copied_also_into_a_cut(tmp_path: Path)
     bucket.objects[first] = bucket.objects[first][:-1] + b"?"
     cut = Cut(until_ms=2**60, lineage="cut", now_ms=TestClock().now_ms())
     history = CloudHistory(MemoryObjects(bucket), inline, reader_of)
-    copied = await copy_history(history, RealDisk(), tmp_path, cut, lambda _done, _of: None)
+    copied = await copy_history(history, RealDisk(), tmp_path, cut, unseen)
     assert (copied.contents.records, copied.lineage) == (2, "cut")
     assert any("on no chain" in note for note in copied.notes)
 

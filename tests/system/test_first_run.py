@@ -340,7 +340,8 @@ async def test_whoever_ends_a_drill_leaves_no_copy_of_the_history_behind(newcome
         "app._drill = drill\n"
         "main()\n"
     )
-    assert await newcomer.start(str(script), "restore", "--drill") == (130, "")
+    said = "inviteledger: ended; what was unfinished is taken away.\n"
+    assert await newcomer.start(str(script), "restore", "--drill") == (130, said)
     assert not [*newcomer.folder.glob("scratch-*")]
 
 
