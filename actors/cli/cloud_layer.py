@@ -4,6 +4,7 @@ Nothing is believed because somebody wrote that it was so: segments are read fro
 that a start goes by; packs and indexes, which a start goes by, are verified besides, and must lead to the same heads.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -32,6 +33,13 @@ from persistence.reading import Reading
 NAME: Final = "cloud"
 DERIVED: Final = (PACKS, INDEXES)
 """What can be done without: the segments hold it all."""
+_NAMES: Final = {
+    SEGMENTS: r"\d{10}",
+    PACKS: r"\d{10}-\d{10}-.+",
+    INDEXES: r"\d{10}",
+    CHECKPOINTS: r"\d+/.+",
+}
+"""What a bot's keys are like, behind the beginning that they have in common."""
 
 
 class InCloud(msgspec.Struct, frozen=True):
@@ -82,11 +90,14 @@ class _Look:
         with self._reading("reading its packs", len(derived)):
             for key in derived:
                 await self._look_at(key)
+        by_packs = ""
         if keys[INDEXES] and not self._faults:
             await self._compare_derived(contents)
+        elif keys[INDEXES] and await self._is_whole_by_packs():
+            by_packs = "; the packs hold all of it, so a start, and `restore`, lose nothing"
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
         held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
-        held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}"
+        held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}{by_packs}"
         return InCloud(Inspected(NAME, held, tuple(self._faults)), summary.gsn, summary.heads, self._plain)
 
     @contextmanager
@@ -110,7 +121,14 @@ class _Look:
         return CloudLayer(objects, self._offload, self._tools.randomness, self._tools.clock, "")
 
     async def _keys(self, prefix: str) -> Sequence[str]:
-        return [key async for key in self._objects.keys(prefix)]
+        """Of objects that a bot wrote: what else lies there is nobody's."""
+        ours = re.compile(re.escape(prefix) + _NAMES[prefix])
+        return [key async for key in self._objects.keys(prefix) if ours.fullmatch(key)]
+
+    async def _is_whole_by_packs(self) -> bool:
+        """Whether a start, which goes by the packs, has all of it where segments are damaged."""
+        quick = await self._layer(self._objects).open()
+        return not quick.missing and not quick.aside
 
     async def _compare_derived(self, contents: Contents) -> None:
         """What a start goes by leads to the same records."""

@@ -6,6 +6,7 @@ writing it, or was killed while it did.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -24,6 +25,9 @@ from persistence.log_files import all_lines
 from persistence.reading import Reading
 from persistence.scan import SegmentFile, Survey, frame_of
 from persistence.segments import Bad
+
+BACKUP: Final = "backup"
+"""What is said to be held by a folder that is one, beside its layers."""
 
 
 class Inspected(msgspec.Struct, frozen=True):
@@ -93,9 +97,9 @@ def inspect_backup(disk: Disk, folder: Path, there: Contents, checkpoints: int) 
     try:
         note = read_note(disk, folder)
     except Corrupt as error:
-        return Inspected("backup", "nobody knows what it held", (f"{NOTE} is damaged: {error.why}",))
+        return Inspected(BACKUP, "nobody knows what it held", (f"{NOTE} is damaged: {error.why}",))
     held = f"made {shown(note.made_ms)} of {sum_of(note.contents)}; {count(note.checkpoints, 'checkpoint')}"
-    return Inspected("backup", held, tuple(_missing_of(note, there, checkpoints)))
+    return Inspected(BACKUP, held, tuple(_missing_of(note, there, checkpoints)))
 
 
 def _missing_of(note: Backup, there: Contents, checkpoints: int) -> Iterator[str]:

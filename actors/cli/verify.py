@@ -4,14 +4,21 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from actors.cli.cloud_layer import NAME as CLOUD
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
 from actors.cli.database import OF_A_BACKUP, inspect_database
 from actors.cli.errors import exit_code_of
 from actors.cli.exits import OK, WRONG
-from actors.cli.inspection import Inspected, find_checkpoints, inspect_backup, inspect_checkpoints, inspect_log
+from actors.cli.inspection import (
+    BACKUP,
+    Inspected,
+    find_checkpoints,
+    inspect_backup,
+    inspect_checkpoints,
+    inspect_log,
+)
 from actors.cli.piping import printing
 from actors.cli.progress import progress
 from actors.cli.reach import Reached
@@ -25,6 +32,9 @@ from persistence.copying import Tally
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 from persistence.scan import last_gsn, survey
+
+UNREAD: Final = "cannot be verified"
+"""A layer that cannot be read has a reason of its own, with what to do about it."""
 
 
 def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
@@ -65,7 +75,7 @@ async def verify_all_layers(
             every = (*layers, await compared_with_log(there, reading))
     except (Corrupt, NewerFormat, StorageError) as error:
         layers, _ = _inspect(data, database, tools.err)  # raises again where it was one of these
-        _told([*layers, Inspected(CLOUD, "cannot be verified", (f"{error}: {error.hint}",))], tools.out)
+        _told([*layers, Inspected(CLOUD, UNREAD, (f"{error}: {error.hint}",))], tools.out)
         return exit_code_of(error)
     return _told(every, tools.out)
 
@@ -91,7 +101,19 @@ def _told(layers: Sequence[Inspected], out: TextIO) -> int:
     with printing(out):
         for layer in layers:
             _tell(layer, out)
+        wrong = any(layer.wrong and layer.held != UNREAD for layer in layers)
+        if wrong:
+            out.write(f"to do: {_to_do(layers)}\n")
     return WRONG if any(layer.wrong for layer in layers) else OK
+
+
+def _to_do(layers: Sequence[Inspected]) -> str:
+    if any(layer.name == BACKUP for layer in layers):
+        return "take another backup; what this one still holds comes back when a bot is started on a copy of it"
+    return (
+        "keep a copy of LEDGER_DATA, then start the bot, or start it anew: it puts back what another layer has, "
+        "moves what is damaged to quarantine/, and says in recovery.finished what no layer has"
+    )
 
 
 def _tell(layer: Inspected, out: TextIO) -> None:

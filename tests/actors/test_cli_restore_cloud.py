@@ -527,6 +527,23 @@ async def test_damage_in_any_object_is_a_fault(tmp_path: Path):
     assert (await cloud.verify()).wrong == ()
 
 
+async def test_that_packs_hold_what_a_damaged_segment_held_is_said_and_what_others_left_there_is_not_counted(
+    tmp_path: Path,
+):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    await pack_all(cloud)
+    whole = await cloud.verify()
+    for foreign in ("seg/README", "seg/0000000001.bak", "pack/notes", "index/.DS_Store", "checkpoint/README"):
+        cloud.bucket.objects[foreign] = b"?"
+    assert await cloud.verify() == whole
+    first, *_ = sorted(key for key in cloud.bucket.objects if key.startswith("seg/"))
+    cloud.bucket.objects[first] = cloud.bucket.objects[first][:-1]
+    damaged = await cloud.verify()
+    assert damaged.wrong
+    assert "; the packs hold all of it, so a start, and `restore`, lose nothing" in damaged.held
+    assert (await cloud.restore(tmp_path / "new"))[0] == 0
+
+
 async def test_a_checkpoint_off_the_chain_is_a_fault(tmp_path: Path):
     cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
     head = msgspec.structs.replace(
