@@ -4,6 +4,7 @@
     ├── IllegalMove            a phase change that the table does not know
     ├── StorageError           a layer could not do what it was asked; the outcome is KNOWN: nothing happened
     │   ├── DiskFull           no space, or the disk is read-only
+    │   ├── Denied             the file or folder is another user's
     │   ├── LayerRefused       it will not take what another layer holds: a bug of ours, which must stop no other
     │   └── NotConfirmed       the outcome is UNKNOWN: the bytes may or may not be durable
     ├── Corrupt                bytes that are not what was written: checksum, chain, shape
@@ -40,6 +41,12 @@ class DiskFull(StorageError):
     """No space left, quota reached, or the disk is read-only."""
 
     hint = "free space on the disk that holds LEDGER_DATA; the bot goes on by itself"
+
+
+class Denied(StorageError):
+    """A file or folder may not be opened by the user that runs this."""
+
+    hint = "run it as the user that owns it, or give it to the one that runs this (chown, chmod)"
 
 
 class LayerRefused(StorageError):

@@ -5,7 +5,7 @@ what is in a file. A test's disk keeps the same protocol and cuts the power. Wha
 loop by whoever calls (``persistence/offload.py``).
 
 Errors: ``DiskFull`` (ENOSPC, EDQUOT, EROFS), ``NotConfirmed`` (any other failure of write, fsync, rename, link),
-``StorageError`` (any other failure of open, read, list, remove).
+``Denied`` (EACCES, EPERM) and ``StorageError`` (any other failure of open, read, list, remove).
 """
 
 import errno
@@ -19,7 +19,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ledger.errors import DiskFull, FolderInUse, NotConfirmed, StorageError
+from ledger.errors import Denied, DiskFull, FolderInUse, NotConfirmed, StorageError
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """What the system says where there is no room."""
@@ -142,7 +142,8 @@ def _reading(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         text = f"{what} {path}: {error.strerror}"
-        raise (DiskFull if error.errno in FULL else StorageError)(text) from error
+        denied = Denied if isinstance(error, PermissionError) else StorageError
+        raise (DiskFull if error.errno in FULL else denied)(text) from error
 
 
 def _flush(descriptor: int) -> None:
@@ -290,12 +291,11 @@ class RealDisk:
             raise NotConfirmed(f"fsync of folder {folder}: {error.strerror}") from error
 
     def identity(self, path: Path) -> Identity | None:
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageError(f"stat {path}: {error.strerror}") from error
+        with _reading("stat", path):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                return None
         return Identity(stat.st_dev, stat.st_ino)
 
     def lock(self, path: Path, owner: str) -> RealLock:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.errors import DiskFull, FolderInUse, NotConfirmed, StorageError
+from ledger.errors import Denied, DiskFull, FolderInUse, NotConfirmed, StorageError
 from persistence.disk import RealDisk
 from persistence.local import hold_folder
 
@@ -129,3 +129,15 @@ def test_a_lock_that_cannot_be_had_for_another_reason_is_said_and_not_kept(
         with pytest.raises(StorageError, match=os.strerror(number)):
             RealDisk().lock(tmp_path / "lock", "me")
     RealDisk().lock(tmp_path / "lock", "me").release()
+
+
+def test_what_is_another_users_is_told_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Root, who runs the tests in a container, may read everything."""
+
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(Denied, match=r"read .*: Permission denied") as caught:
+        RealDisk().read(tmp_path / "file")
+    assert "run it as the user that owns it" in caught.value.hint
