@@ -330,7 +330,8 @@ async def test_ctrl_c_while_the_program_is_read_is_silent(newcomer: Newcomer, mo
 async def test_whoever_ends_a_drill_leaves_no_copy_of_the_history_behind(newcomer: Newcomer, number: signal.Signals):
     script = newcomer.folder / "entry.py"
     script.write_text(
-        "import asyncio, os, tempfile\n"
+        "import asyncio, os, signal, tempfile\n"
+        f"signal.signal({number}, signal.SIG_DFL)\n"  # whoever runs the tests may hand down that it is ignored
         "from actors.cli import app\n"
         "from inviteledger import main\n"
         "async def drill(*_):\n"
