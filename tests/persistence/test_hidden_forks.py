@@ -93,6 +93,17 @@ async def acknowledged_nearby(mine: MachineT, *guilds: GuildId) -> MachineT:
     return mine
 
 
+async def gone_on(bucket: MemoryBucket) -> tuple[Machine, str]:
+    """Another folder's process, which took over from a host that had died; and the segment of its first record."""
+    other = await Machine(bucket, "b").started()
+    await other.join(BLUE)
+    await other.upload()
+    first = newest_segment(bucket)
+    await other.join(RED)
+    await other.upload()
+    return other, first
+
+
 class RealMachine(LogMachine):
     """A real database beside a real log: what was recorded twice is refused by neither, once it is there."""
 
@@ -164,12 +175,7 @@ async def test_a_folders_own_records_do_not_win_over_what_began_anew_behind_the_
 async def test_a_record_that_only_the_loser_has_is_not_taken_for_one_that_both_share():
     bucket = MemoryBucket()
     mine = await acknowledged_nearby(Machine(bucket, "a"), RED, BLUE)
-    other = await Machine(bucket, "b").started()
-    await other.join(BLUE)
-    await other.upload()
-    rotten = newest_segment(bucket)
-    await other.join(RED)
-    await other.upload()
+    other, rotten = await gone_on(bucket)
     await pack(other)
     rot(bucket, rotten, *(key for key in bucket.objects if key.startswith("pack/")))
     mine.connect()

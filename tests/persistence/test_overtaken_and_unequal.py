@@ -11,7 +11,7 @@ from tests.memory.objects import Call, MemoryBucket
 from tests.memory.salvage import MemorySalvage
 from tests.persistence.forks import handed_out
 from tests.persistence.making import BLUE, RED
-from tests.persistence.test_hidden_forks import acknowledged_nearby, back, everybody, newest_segment, pack, rot
+from tests.persistence.test_hidden_forks import acknowledged_nearby, back, everybody, gone_on, pack, rot
 from tests.persistence.test_store_cloud import Machine
 
 
@@ -82,12 +82,7 @@ async def test_layers_of_one_length_of_which_one_lacks_a_guild_are_not_equal(mon
     monkeypatch.setattr(Machine, "named", frozenset({"log", "database", "cloud"}))
     bucket = MemoryBucket()
     mine = await acknowledged_nearby(Machine(bucket, "a"), RED)
-    other = await Machine(bucket, "b").started()
-    await other.join(BLUE)
-    await other.upload()
-    rotten = newest_segment(bucket)
-    await other.join(RED)
-    await other.upload()
+    other, rotten = await gone_on(bucket)
     await other.store.close()
     rot(bucket, rotten)
     mine.connect()
@@ -108,12 +103,7 @@ async def test_what_an_index_tells_of_and_nobody_can_read_is_found_by_whoever_co
     monkeypatch.setattr(cloud_packs, "PACK_SEGMENTS", 2)
     bucket = MemoryBucket()
     mine = await acknowledged_nearby(Machine(bucket, "a"), RED)
-    other = await Machine(bucket, "b").started()
-    await other.join(BLUE)
-    await other.upload()
-    rotten = newest_segment(bucket)
-    await other.join(RED)
-    await other.upload()
+    other, rotten = await gone_on(bucket)
     await pack(other)
     await other.store.close()
     rot(bucket, rotten, *(key for key in bucket.objects if key.startswith("pack/")))
