@@ -93,7 +93,7 @@ class _Look:
         by_packs = ""
         if keys[INDEXES] and not self._faults:
             await self._compare_derived(contents)
-        elif keys[INDEXES] and await self._is_whole_by_packs():
+        elif keys[INDEXES] and _faults_of(summary) and await self._is_whole_by_packs(headers):
             by_packs = "; the packs hold all of it, so a start, and `restore`, lose nothing"
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
         held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
@@ -125,10 +125,13 @@ class _Look:
         ours = re.compile(re.escape(prefix) + _NAMES[prefix])
         return [key async for key in self._objects.keys(prefix) if ours.fullmatch(key)]
 
-    async def _is_whole_by_packs(self) -> bool:
-        """Whether a start, which goes by the packs, has all of it where segments are damaged."""
+    async def _is_whole_by_packs(self, headers: Sequence[CheckpointHeader]) -> bool:
+        """Whether a start, which goes by the packs, has all of it where segments are damaged: no pack is, and no
+        checkpoint tells of more.
+        """
         quick = await self._layer(self._objects).open()
-        return not quick.missing and not quick.aside
+        is_short = any(_compared(header, quick.heads, {}) for header in headers)
+        return not (_faults_of(quick) or quick.missing or quick.aside or is_short)
 
     async def _compare_derived(self, contents: Contents) -> None:
         """What a start goes by leads to the same records."""

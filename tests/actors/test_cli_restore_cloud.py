@@ -544,6 +544,25 @@ async def test_that_packs_hold_what_a_damaged_segment_held_is_said_and_what_othe
     assert (await cloud.restore(tmp_path / "new"))[0] == 0
 
 
+@pytest.mark.parametrize("kind", ["pack/", "index/", "its end"])
+async def test_of_a_damaged_pack_or_of_records_that_are_gone_nobody_says_that_packs_hold_them(
+    tmp_path: Path, kind: str
+):
+    cloud = await Cloud(tmp_path / "data").fill(played(1))
+    await a_layer(MemoryObjects(cloud.bucket)).save_checkpoint(checkpoint_of(cloud.frames, 1))
+    if kind == "its end":
+        for key in sorted(key for key in cloud.bucket.objects if key.startswith("seg/"))[-2:]:
+            del cloud.bucket.objects[key]
+        await pack_all(cloud)
+    else:
+        await pack_all(cloud)
+        (key,) = (key for key in cloud.bucket.objects if key.startswith(kind))
+        cloud.bucket.objects[key] = cloud.bucket.objects[key][:-1]
+    found = await cloud.verify()
+    assert found.wrong
+    assert "the packs hold" not in found.held
+
+
 async def test_a_checkpoint_off_the_chain_is_a_fault(tmp_path: Path):
     cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
     head = msgspec.structs.replace(
