@@ -256,7 +256,7 @@ def _publish(disk: Disk, folder: Path, place: Path) -> None:
                 given.append(name)
                 disk.rename(place / name, folder / name)
                 disk.sync_folder(folder)
-    except StorageError:
+    except BaseException:  # Ctrl-C as well
         for name in reversed(given):  # nothing at all, then
             with suppress(StorageError):
                 disk.rename(folder / name, place / name)

@@ -633,25 +633,29 @@ def test_what_a_backup_that_is_killed_leaves_is_no_backup_before_all_of_it_is_th
 class FullForNames(RealDisk):
     """Gives so many files and folders their names, and no more."""
 
-    def __init__(self, names: int) -> None:
+    def __init__(self, names: int, ends: type[BaseException] = DiskFull) -> None:
         super().__init__()
         self._names = names
+        self._ends = ends
 
     def sync_folder(self, folder: Path) -> None:
         if folder.name == "new":
             self._names -= 1
             if not self._names:
-                raise DiskFull(folder.name)
+                raise self._ends(folder.name)
         super().sync_folder(folder)
 
 
 @pytest.mark.parametrize("names", [1, 2, 3])
-def test_a_backup_of_which_a_part_cannot_get_its_name_leaves_nothing(tmp_path: Path, names: int):
+@pytest.mark.parametrize(("ends", "told"), [(DiskFull, NoRoom), (KeyboardInterrupt, KeyboardInterrupt)])
+def test_a_backup_of_which_a_part_cannot_get_its_name_leaves_nothing(
+    tmp_path: Path, names: int, ends: type[BaseException], told: type[BaseException]
+):
     frames = write_history(tmp_path / "data", played(10))
     keep_checkpoint(tmp_path / "data", frames, len(frames) - 1)
     data, new = tmp_path / "data", tmp_path / "new"
-    with pytest.raises(NoRoom, match="new"):
-        back_up(Around(FullForNames(names)).all, data, data / "ledger.db", new)
+    with pytest.raises(told, match="new"):
+        back_up(Around(FullForNames(names, ends)).all, data, data / "ledger.db", new)
     assert not new.exists()
     back(data, new)
 
