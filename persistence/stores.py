@@ -5,8 +5,9 @@ machine brings by itself (roles) obstore finds. Nothing is asked of the store he
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import SplitResult, urlsplit
 
 from obstore.exceptions import BaseError
@@ -30,6 +31,9 @@ from persistence.objects import Objects, Refused
 from persistence.offload import Offload
 from persistence.patience import PatientObjects
 from persistence.vault_objects import VaultObjects
+
+_URL: Final = re.compile(r"https?://[\w.~:/%@+=\[\]-]+", re.ASCII | re.IGNORECASE)
+"""Over most other characters, such as those of ${HOST}, obstore panics at each request."""
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
     from obstore.store import AzureConfig, ClientConfig, GCSConfig, S3Config
@@ -131,9 +135,11 @@ def _endpoint(bucket: str, environ: Mapping[str, str]) -> SplitResult | None:
 
 
 def _url(text: str) -> SplitResult | None:
+    if not _URL.fullmatch(text):
+        return None
     try:
         url = urlsplit(text)
         _ = url.port
     except ValueError:
         return None
-    return url if url.scheme in {"http", "https"} and url.hostname else None
+    return url if url.hostname else None

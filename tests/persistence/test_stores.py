@@ -67,6 +67,9 @@ NO_ENDPOINTS: Final = (
     "https://[::1",
     '"https://s3.example.org"',
     "ftp://s3.example.org",
+    "https://${HOST}",
+    "https://s3 example.org",
+    "https://sé.example.org",
 )
 
 
