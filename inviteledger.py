@@ -1,4 +1,4 @@
-"""The console's entry. Reading the program takes a second; Ctrl-C ends it then in silence, with 130."""
+"""The console's entry. Reading the program takes a second; Ctrl-C or SIGTERM ends it then in silence, with 130."""
 
 import os
 import signal
@@ -13,12 +13,14 @@ def main() -> None:
     """Reads the program and runs it; from then on Ctrl-C is its own business. So is SIGTERM, or the end of the
     terminal: a command takes away what is unfinished.
     """
-    signal.signal(signal.SIGINT, _leave)
+    # What nohup has said to ignore stays so.
+    others = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for number in (signal.SIGINT, *others):
+        signal.signal(number, _leave)  # the first process of a container hears none that nobody handles
     run = _read_program()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is signal.SIG_DFL:  # else nohup has said to ignore it
-            signal.signal(number, _as_ctrl_c)
+    for number in others:
+        signal.signal(number, _as_ctrl_c)
     run()
 
 

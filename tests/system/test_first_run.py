@@ -310,15 +310,27 @@ async def test_whoever_waits_for_the_folder_can_be_stopped_at_once(newcomer: New
     assert "Traceback" not in waiting.screen
 
 
-@pytest.mark.parametrize("module", ["supervisor", "discord", "cyclopts"])
-async def test_ctrl_c_while_the_program_is_read_is_silent(newcomer: Newcomer, module: str):
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("supervisor", signal.SIGINT),
+        ("discord", signal.SIGINT),
+        ("cyclopts", signal.SIGINT),
+        ("discord", signal.SIGTERM),
+        ("discord", signal.SIGHUP),
+    ],
+)
+async def test_whoever_ends_it_while_the_program_is_read_is_told_nothing(
+    newcomer: Newcomer, module: str, number: signal.Signals
+):
     """The import of the module is when the key is pressed."""
     script = newcomer.folder / "entry.py"
     script.write_text(
         "import os, signal, sys\n"
+        f"signal.signal({number}, signal.SIG_DFL)\n"  # whoever runs the tests may hand down that it is ignored
         "class Pressing:\n"
         "    def find_spec(self, name, *_):\n"
-        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), {number})\n"
         "sys.meta_path.insert(0, Pressing())\n"
         "from inviteledger import main\n"
         "main()\n"
