@@ -30,6 +30,7 @@ from actors.sources import read_settings
 from ledger.errors import DiskFull, FolderInUse, NewerFormat, WrongHistory
 from ledger.ids import GuildId, UserId
 from ledger.records import ContinuityBroken, Forgetting, Record
+from persistence import copying
 from persistence.backups import (
     FolderNotEmpty,
     InsideHistory,
@@ -679,19 +680,23 @@ def test_what_does_not_read_back_is_no_restored_folder(tmp_path: Path):
     assert not (tmp_path / "new").exists()
 
 
-async def interrupted(data: Path, to: Path) -> None:
-    """Ctrl-C after the first batch: what it does to the task that asyncio.run runs."""
+async def interrupted(data: Path, to: Path, part: str) -> None:
+    """Ctrl-C in a part of the work: what it does to the task that asyncio.run runs."""
     task = asyncio.current_task()
     assert task is not None
     with becoming_whole(RealDisk(), to, "a test") as place:
         history = FolderHistory(RealDisk(), data, None)
-        await copy_history(history, RealDisk(), place, None, lambda _: nullcontext(lambda _done, _of: task.cancel()))
+        await copy_history(
+            history, RealDisk(), place, None, lambda what: nullcontext(lambda *_: what == part and task.cancel())
+        )
 
 
-def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path):
+@pytest.mark.parametrize("part", ["copying", "reading back"])
+def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str):
+    monkeypatch.setattr(copying, "TOLD_EVERY", 1)
     write_history(tmp_path / "data", played(9))
     with pytest.raises(asyncio.CancelledError):
-        asyncio.run(interrupted(tmp_path / "data", tmp_path / "new"))
+        asyncio.run(interrupted(tmp_path / "data", tmp_path / "new", part))
     assert not (tmp_path / "new").exists()
 
 
@@ -772,6 +777,7 @@ def test_a_backup_that_lacks_anything_is_at_fault_and_what_is_missing_is_named(
     code, lines = verify(tmp_path / "kept")
     assert code == 1
     assert re.search(f"  backup: .*{fault.format(gsn=len(frames))}", "\n".join(lines))
+    assert lines[-1].startswith("to do: take another backup; ")
 
 
 def test_a_backup_without_its_log_is_damaged_and_not_the_wrong_folder(tmp_path: Path):

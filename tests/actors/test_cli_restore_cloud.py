@@ -242,7 +242,7 @@ async def test_a_scratch_file_that_cannot_be_written_leaves_nothing(cloud: Cloud
 
 
 async def test_an_empty_cloud_restores_nothing(tmp_path: Path):
-    with pytest.raises(NothingThere) as caught:
+    with pytest.raises(NothingThere, match=r"^memory: no record is there") as caught:
         await Cloud(tmp_path / "data").restore(tmp_path / "new")
     assert not (tmp_path / "new").exists()
     assert exit_code_of(caught.value) == 2

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import closing
 from random import Random
+from typing import NoReturn
 
 import pytest
 
@@ -13,6 +14,7 @@ from actors.drain import Drain
 from actors.journal import WAIT_FOR_LAYER_S
 from ledger.errors import Stale, StorageError
 from ledger.records import JoinRecorded
+from persistence import recovery
 from persistence.cloud import CloudLayer
 from persistence.frames import Frame
 from persistence.objects import Unreachable
@@ -312,6 +314,19 @@ async def test_a_start_that_takes_long_shows_that_it_lives():
     pulse.cancel()
     assert bot.store.epoch == 2
     assert beaten[-1], "while it still reads the cloud"
+
+
+async def test_a_start_that_failed_shows_no_life_any_more(monkeypatch: pytest.MonkeyPatch):
+    """Whoever stands by may be able to do what it could not."""
+    bot = Bot(cloud=Sky().layer())
+
+    async def fail(*_: object) -> NoReturn:
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(recovery, "heal", fail)
+    with pytest.raises(StorageError, match="the disk is gone"):
+        await bot.store.start()
+    assert bot.store.held == 0
 
 
 @pytest.mark.parametrize("seen", [False, True])

@@ -390,6 +390,9 @@ async def test_what_the_disk_cannot_do_is_told(
     assert (await ask(vault, "PUT", "/v1/objects/seg/1", b"one", BEARER | ONLY_NEW)).status == status
     line = await vault.lines.line("vault.failed")
     assert (line["method"], line["path"], line["error"]) == ("PUT", "/v1/objects/seg/1", str(error))
+    assert line["hint"] == (DiskFull.hint if status == 507 else error.hint), (
+        "what a client is to do helps nobody here"
+    )
     client = VaultObjects(vault.address, TOKEN)
     for call in (
         client.create("seg/1", b"one"),
