@@ -81,7 +81,7 @@ BUG_HINT: Final = "report it, with the lines actor.restarted and letter.buried o
 class ChildDied(StorageError):
     """What a child of the root had in hand is void."""
 
-    hint = "why it died is in a line beside this one; if the program ends of it, in its last line"
+    hint = "why it died is told in the log beside this; where the program ends, in its last line"
 
 
 class GaveUp(LedgerError):

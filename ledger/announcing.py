@@ -53,7 +53,7 @@ def to_be_shown(state: GuildState, event: r.VerdictReached, before: Period) -> N
     """Puts a join into the outbox: with its first verdict, and with each later one if it was shown."""
     is_first = before.verdicts == 0 and before.counted and state.settings.log_channel is not None
     if not is_first and not state.posted:
-        return
+        return  # most often: each recovery comes by here, once a verdict
     key = r.join_key(event.user, event.opened_us)
     if is_first or key in state.posted:
         state.outbox[key] = (event.user, event.opened_us)

@@ -178,7 +178,7 @@ def _join(state: GuildState, event: r.JoinRecorded) -> None:
 
 
 def _limits(event: r.JoinRecorded) -> tuple[str, ...]:
-    """Why nothing better than likely can be said of it."""
+    """Why nothing better than likely can be said of it; most often nothing, and each recovery comes by here."""
     if event.origin == "live" and not event.missed_leave:
         return ()
     unreadable = ("unreadable_event",) * (event.origin == "unreadable")  # a use may be theirs all the same

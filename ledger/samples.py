@@ -371,6 +371,6 @@ def _source(
 def _targets_of(state: GuildState, invite: Counter) -> tuple[UserId, ...]:
     """For whom it is alone; where Discord did not say when it was made, its code has to do."""
     if not state.targets:
-        return ()
+        return ()  # most often: each recovery comes by here, once a source
     told = state.targets.get(identity(invite)) or state.targets.get(identity_of(invite.code, 0), ())
     return tuple(person(state, each) for each in told)

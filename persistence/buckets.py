@@ -152,10 +152,8 @@ class BucketObjects:
         except BaseException as error:
             if type(error).__module__ not in _PANICS:
                 raise
-            cause = str(error).partition("\n")[0]
-            raise Refused(
-                f"{self._address}: {verb} {key}: obstore cannot work with these settings ({cause})"
-            ) from None
+            said = f"{self._address}: {verb} {key}".rstrip()
+            raise Refused(f"{said}: obstore broke off, perhaps over one of the store's variables") from None
 
 
 def _code(text: str) -> str:

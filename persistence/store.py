@@ -144,7 +144,8 @@ class Store:
             async with self.following.alone:
                 return await self._start()
         finally:
-            self.doing, self._terms.beginning = "", 0
+            self.doing = ""
+            self._terms.ended()
 
     async def _start(self) -> StartReport:
         for seat in self._seats:

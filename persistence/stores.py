@@ -1,7 +1,8 @@
 """The store behind an address: what an operator writes in LEDGER_CLOUD becomes ``Objects``.
 
 Credentials come by each store's usual variables, from the environment that is handed in; what a container or a cloud
-machine brings by itself (roles) obstore finds. Nothing is asked of the store here: ``persistence/probe.py`` does.
+machine brings by itself (roles) obstore finds, in the process' own environment: empty variables are taken out of it.
+Nothing is asked of the store here: ``persistence/probe.py`` does.
 """
 
 import os

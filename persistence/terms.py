@@ -105,6 +105,10 @@ class Terms:
         if seat is not None and seat.healthy and seat.summary.epoch > self.epoch:
             raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self.epoch}")
 
+    def ended(self) -> None:
+        """A start is over, one way or the other."""
+        self.beginning = 0
+
     def began(self) -> None:
         """Every layer was made equal: from now on records may have the epoch."""
         self._is_first = self._is_unused = False

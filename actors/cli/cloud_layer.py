@@ -94,11 +94,12 @@ class _Look:
         if keys[INDEXES] and not self._faults:
             await self._compare_derived(contents)
         elif keys[INDEXES] and _faults_of(summary) and await self._is_whole_by_packs(headers):
-            by_packs = "; the packs hold all of it, so a start, and `restore`, lose nothing"
+            by_packs = "; the packs hold all of it, so a start, and `restore`, lose nothing: nothing is to be done"
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
         held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
         held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}{by_packs}"
-        return InCloud(Inspected(NAME, held, tuple(self._faults)), summary.gsn, summary.heads, self._plain)
+        inspected = Inspected(NAME, held, tuple(self._faults), advised=bool(by_packs))
+        return InCloud(inspected, summary.gsn, summary.heads, self._plain)
 
     @contextmanager
     def _reading(self, what: str, of: int) -> Iterator[None]:
@@ -213,7 +214,8 @@ async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
             )
     inspected = cloud.inspected
     held = f"{inspected.held}; {_lag(reading.scan.last - cloud.gsn)}" if cloud.gsn else inspected.held
-    return Inspected(inspected.name, held, (*inspected.wrong, *faults))
+    advised = inspected.advised and not faults
+    return Inspected(inspected.name, held, (*inspected.wrong, *faults), advised=advised)
 
 
 async def _digest_at(cloud: InCloud, guild: GuildId, head: Head, seq: int) -> bytes | None:

@@ -7,8 +7,9 @@ is missing. Guilds are compared one after the other, so that memory holds the st
 records lie.
 """
 
+import asyncio
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -72,9 +73,9 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
         with _scratch() as folder:
             copied = await copy_history(history, tools.disk, folder, None, partial(progress, tools.err))
             live, copy = _Side(tools, data), _Side(tools, folder)
-            live.read("reading the log", copied.contents)
-            copy.read("reading what came back", copied.contents)
-            differences = tuple(_differences(tools, copied.heads, copy, live))
+            await live.read("reading the log", copied.contents)
+            await copy.read("reading what came back", copied.contents)
+            differences = tuple([each async for each in _differences(tools, copied.heads, copy, live)])
     except (Corrupt, CopyDiffers, NothingThen) as error:
         return Drill(source=source, differences=(f"what came back is not whole: {error}",))
     return Drill(
@@ -107,12 +108,15 @@ def _missing(records: int) -> Iterator[str]:
         yield f"{count(records, 'record')} that the log has {'is' if records == 1 else 'are'} missing there"
 
 
-def _differences(tools: Tools, heads: Mapping[GuildId, Head], copy: "_Side", live: "_Side") -> Iterator[str]:
+async def _differences(
+    tools: Tools, heads: Mapping[GuildId, Head], copy: "_Side", live: "_Side"
+) -> AsyncIterator[str]:
     with progress(tools.err, "comparing") as advance:
         for number, (guild, head) in enumerate(heads.items(), start=1):
             if difference := live.difference(guild, head, copy.recovered(guild, head)):
                 yield f"guild {guild}: {difference}"
             advance(number, len(heads))
+            await asyncio.sleep(0)  # here, as in all that reads, who ends the drill is heard
 
 
 class _Side:
@@ -129,7 +133,7 @@ class _Side:
         self._states = States(self._reading, lambda guild: kept_checkpoints(tools.disk, checkpoints / guild, guild))
         self.behind = self.lacking = 0
 
-    def read(self, what: str, came_back: Contents) -> None:
+    async def read(self, what: str, came_back: Contents) -> None:
         """Finds where its records lie, and compares which there are."""
         with progress(self._err, what) as advance:
             for number, frame in enumerate(self._reading, start=1):
@@ -138,6 +142,7 @@ class _Side:
                 self.lacking += any(first <= gsn <= last for first, last in came_back.missing)
                 if number % PROGRESS_EVERY == 0:
                     advance(number, max(number, came_back.records))
+                    await asyncio.sleep(0)
 
     def recovered(self, guild: GuildId, head: Head) -> str:
         """The digest of the state that a recovery makes; empty = none."""

@@ -31,11 +31,15 @@ BACKUP: Final = "backup"
 
 
 class Inspected(msgspec.Struct, frozen=True):
-    """A layer after a look at it. ``held``: what there is; ``wrong``: each fault with its place, empty = whole."""
+    """A layer after a look at it. ``held``: what there is; ``wrong``: each fault with its place, empty = whole.
+
+    ``advised``: that says already what is to be done, or that nothing is.
+    """
 
     name: str
     held: str
     wrong: tuple[str, ...] = ()
+    advised: bool = False
 
 
 def inspect_log(

@@ -55,6 +55,8 @@ def _parsed(text: str, now_ms: int) -> int:
     if text.lower() == "now":
         return now_ms
     at = datetime.fromisoformat(_ZONE.sub("", text))
+    if at.tzinfo and _ZONE.search(text):
+        raise ValueError("two zones")
     return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1_000)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
-from typing import Final, TextIO
+from typing import TextIO
 
 from actors.cli.cloud_layer import NAME as CLOUD
 from actors.cli.cloud_layer import compared_with_log, inspect_cloud
@@ -32,9 +32,6 @@ from persistence.copying import Tally
 from persistence.disk import RealDisk
 from persistence.reading import Reading
 from persistence.scan import last_gsn, survey
-
-UNREAD: Final = "cannot be verified"
-"""A layer that cannot be read has a reason of its own, with what to do about it."""
 
 
 def verify_layers(data: Path, database: Path, out: TextIO, err: TextIO) -> int:
@@ -75,7 +72,8 @@ async def verify_all_layers(
             every = (*layers, await compared_with_log(there, reading))
     except (Corrupt, NewerFormat, StorageError) as error:
         layers, _ = _inspect(data, database, tools.err)  # raises again where it was one of these
-        _told([*layers, Inspected(CLOUD, UNREAD, (f"{error}: {error.hint}",))], tools.out)
+        unread = Inspected(CLOUD, "cannot be verified", (f"{error}: {error.hint}",), advised=True)
+        _told([*layers, unread], tools.out)
         return exit_code_of(error)
     return _told(every, tools.out)
 
@@ -101,8 +99,7 @@ def _told(layers: Sequence[Inspected], out: TextIO) -> int:
     with printing(out):
         for layer in layers:
             _tell(layer, out)
-        wrong = any(layer.wrong and layer.held != UNREAD for layer in layers)
-        if wrong:
+        if any(layer.wrong and not layer.advised for layer in layers):
             out.write(f"to do: {_to_do(layers)}\n")
     return WRONG if any(layer.wrong for layer in layers) else OK
 

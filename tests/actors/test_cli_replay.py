@@ -192,7 +192,18 @@ def test_a_time_is_said_as_iso_8601_or_as_an_age(said: str, ms: int):
 
 @pytest.mark.parametrize(
     "said",
-    ["", "yesterday", "2x ago", "2025-13-01", "2025-11-28T25:00", "999999999 weeks", "12:00", "-2h", "2h agone"],
+    [
+        "",
+        "yesterday",
+        "2x ago",
+        "2025-13-01",
+        "2025-11-28T25:00",
+        "999999999 weeks",
+        "12:00",
+        "-2h",
+        "2h agone",
+        "2025-11-28T12:00+02:00 UTC",
+    ],
 )
 def test_what_is_no_time_is_a_usage_error_that_shows_how(said: str):
     with pytest.raises(BadTime) as caught:

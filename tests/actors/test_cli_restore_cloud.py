@@ -541,6 +541,7 @@ async def test_that_packs_hold_what_a_damaged_segment_held_is_said_and_what_othe
     damaged = await cloud.verify()
     assert damaged.wrong
     assert "; the packs hold all of it, so a start, and `restore`, lose nothing" in damaged.held
+    assert damaged.advised
     assert (await cloud.restore(tmp_path / "new"))[0] == 0
 
 

@@ -2,15 +2,21 @@
 
 from contextlib import suppress
 
+import msgspec
 import pytest
 
 from ledger.errors import Stale, StorageError
 from persistence import cloud_packs
+from persistence.layer import LayerSummary
+from persistence.leading import leader_of
+from persistence.recovery import heal
+from persistence.seats import Seat
 from persistence.store import Store
+from tests.memory.layer import MemoryLayer
 from tests.memory.objects import Call, MemoryBucket
 from tests.memory.salvage import MemorySalvage
 from tests.persistence.forks import handed_out
-from tests.persistence.making import BLUE, RED
+from tests.persistence.making import BLUE, RED, Chain
 from tests.persistence.test_hidden_forks import acknowledged_nearby, back, everybody, gone_on, pack, rot
 from tests.persistence.test_store_cloud import Machine
 
@@ -113,3 +119,32 @@ async def test_what_an_index_tells_of_and_nobody_can_read_is_found_by_whoever_co
     for each in (other, mine, Machine(bucket, "z")):
         users = await back(each)
     assert users == await everybody(mine) == ["10001", "10002", "11001", "11002"]
+
+
+class Indexed(MemoryLayer):
+    """Its first look is at an index, which tells of a record that nobody can read any more."""
+
+    looks = 0
+
+    async def open(self) -> LayerSummary:
+        self.looks += 1
+        if self.looks == 1:
+            return msgspec.structs.replace(await super().open(), aside={BLUE: 1})
+        self.lose(2, 2)
+        return await super().open()
+
+
+async def test_what_is_found_to_be_missing_while_a_leader_is_looked_for_is_put_back():
+    log, cloud, frames = MemoryLayer("log"), Indexed("cloud"), Chain().batch(RED, RED, RED)
+    for layer in (log, cloud):
+        await MemoryLayer.open(layer)
+        await layer.begin(1, "lineage")
+        await layer.append(frames)
+    seats = [Seat(log), Seat(cloud, trails=True, promised=True)]
+    for seat in seats:
+        await seat.open()
+    leader = await leader_of(seats)
+    assert leader is seats[0]
+    assert cloud.looks == 2
+    await heal(seats, leader, MemorySalvage())
+    assert cloud._frames == log._frames

@@ -128,7 +128,7 @@ async def test_an_empty_variable_of_the_process_is_none(monkeypatch: pytest.Monk
 
 async def test_a_panic_of_obstores_is_a_store_that_refuses():
     store = BucketObjects(S3Store("bucket", config={**VARIABLES, "AWS_ENDPOINT_URL": "no url"}), "s3://bucket")
-    with pytest.raises(Refused, match="read seg/1: obstore cannot work with these settings"):
+    with pytest.raises(Refused, match="read seg/1: obstore broke off"):
         await store.get("seg/1")
 
 
