@@ -221,8 +221,10 @@ class Checkpoints:
             self._note(guild)
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
-        """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``)."""
-        found = [self.load(guild, place) for place in self.places(guild)]
+        """The chain's digests that checkpoints which can be read tell, by seq (``chains.Anchors``): of two of one seq
+        that of the higher epoch.
+        """
+        found = [self.load(guild, place) for place in reversed(self.places(guild))]
         headers = [checkpoint.header for checkpoint in found if checkpoint is not None]
         return {header.seq: bytes.fromhex(header.digest) for header in headers}
 

@@ -114,11 +114,13 @@ class CloudCheckpoints:
     async def load_anchors(self, guild: GuildId) -> None:
         """Reads what ``anchors`` gives of a guild, once after each ``look``."""
         if guild not in self._anchors:
-            headers = [checkpoint.header for checkpoint in await self.load_all(guild)]
+            headers = [checkpoint.header for checkpoint in reversed(await self.load_all(guild))]
             self._anchors[guild] = {header.seq: bytes.fromhex(header.digest) for header in headers}
 
     def anchors(self, guild: GuildId) -> Mapping[int, bytes]:
-        """The digests that a guild's checkpoints tell, by seq (``chains.Anchors``); empty before ``load_anchors``."""
+        """The digests that a guild's checkpoints tell, by seq (``chains.Anchors``), of two of one seq that of the
+        higher epoch; empty before ``load_anchors``.
+        """
         return self._anchors.get(guild, {})
 
     def take_notes(self) -> tuple[str, ...]:

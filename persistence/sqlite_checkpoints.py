@@ -24,7 +24,9 @@ _FILE: Final = "SELECT guild, epoch, seq, file FROM checkpoints WHERE guild = ? 
 _OF_GUILD: Final = "SELECT guild, epoch, seq FROM checkpoints WHERE guild = ? ORDER BY epoch DESC, seq DESC"
 _ALL: Final = "SELECT guild, epoch, seq FROM checkpoints ORDER BY guild, epoch, seq"
 # A header is shorter than 4,096 bytes; the rest of a file is not read for it.
-_HEADERS_OF: Final = "SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints WHERE guild = ?"
+_HEADERS_OF: Final = """
+SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints WHERE guild = ? ORDER BY epoch, seq
+"""
 _HEADERS: Final = """
 SELECT guild, epoch, seq, substr(file, 1, 4096) FROM checkpoints
 WHERE (guild, epoch, seq) > (?, ?, ?) ORDER BY guild, epoch, seq LIMIT 100
@@ -77,7 +79,9 @@ def load(db: sqlite3.Connection, path: Path, key: Key) -> Checkpoint:
 
 
 def anchors(db: sqlite3.Connection, path: Path, guild: GuildId) -> Mapping[int, bytes]:
-    """The chain's digests that checkpoints whose headers can be read tell, by seq (``chains.Anchors``)."""
+    """The chain's digests that checkpoints whose headers can be read tell, by seq (``chains.Anchors``): of two of one
+    seq that of the higher epoch.
+    """
     digests: dict[int, bytes] = {}
     with storing(path):
         found = rows(db, _HEADERS_OF, int(guild))

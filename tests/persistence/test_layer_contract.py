@@ -201,6 +201,20 @@ async def test_a_branch_that_begins_in_a_hole_stands_in_the_place_of_what_came_b
     assert bytes_of(await guild_frames(layer, RED, 2)) == bytes_of(won)
 
 
+async def test_of_two_checkpoints_of_one_seq_a_chain_goes_on_behind_that_of_the_higher_epoch(layer: Layer):
+    old = Chain()
+    lost = old.batch(RED, RED, RED)
+    branch = Chain(epoch=2)
+    branch.gsn, branch.heads[RED] = 3, head_of(lost[0])
+    won = branch.batch(RED, RED, RED)
+    for head in (head_of(lost[2]), head_of(won[1])):
+        await layer.save_checkpoint(make_checkpoint(RED, head, "lineage", (b"{}",)))
+    await layer.append([lost[0], won[2]])
+    await layer.close()
+    assert (await layer.open()).heads == branch.heads
+    assert bytes_of(await guild_frames(layer, RED, 3)) == bytes_of(won[2:])
+
+
 async def test_a_jump_that_no_hole_explains_is_no_chain_whatever_checkpoint_there_is(layer: Layer):
     other = Chain()
     other.append(RED, 3)
