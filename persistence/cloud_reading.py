@@ -436,17 +436,26 @@ class CloudReader:
 
     async def _do_without(self, piece: Stretch, error: Corrupt) -> None:
         """An object cannot be read: its records come from other ones, or from none."""
+        pack = self._pack_of(piece)
+        if piece.packed and pack is None:
+            return  # its records are in a later pack, made while it was asked for
         self._notes.append(f"{error}; it is left as it is")
         self._drop(key_of(piece))
-        if not piece.packed:
+        if pack is None:
             self.layout.damaged.add(piece.k)
             return
-        pack = next(each for each in self.layout.stretches if each.k == piece.k)
         alone = Layout(k=pack.k - 1, gsn=pack.first - 1)
         async for k, data in self._segments(pack.k, pack.last_k):
             await self._take(alone, k, data)
-        self.layout.replace([pack], up_to(alone.stretches, pack.last))
-        self.layout.damaged |= alone.damaged
+        pack = self._pack_of(piece)
+        if pack is not None:  # as it is by now
+            self.layout.replace([pack], up_to(alone.stretches, pack.last))
+            self.layout.damaged |= alone.damaged
+
+    def _pack_of(self, piece: Stretch) -> Stretch | None:
+        """The whole of the pack that a piece is of; None where it is of none, or of one that is relied on no more."""
+        packs = (each for each in self.layout.stretches if each.packed)
+        return next((pack for pack in packs if key_of(pack) == key_of(piece)), None)
 
 
 def _why_not(layout: Layout, header: SegmentHeader) -> str:

@@ -4,6 +4,7 @@ Its contract: ``test_layer_contract.py``; its protocol under any schedule: ``tes
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 import pytest
@@ -525,6 +526,44 @@ async def test_a_pack_that_cannot_be_read_is_done_without(bucket: MemoryBucket, 
     assert [note for note in reader.layer.take_notes() if "pack/" in note]
     assert (await reader.layer.open()).missing == ()
     assert len(await guild_frames((await opened(bucket)).layer, RED, 0)) == 21
+
+
+@pytest.mark.usefixtures("small_packs")
+@pytest.mark.parametrize("flipped", [False, True])
+async def test_a_pack_that_is_merged_while_another_one_reads_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, *, flipped: bool
+):
+    """Whoever reads a guild has a list of what to ask for, and the keeper packs beside it, at any of the calls.
+
+    ``flipped``: the newest pack is damaged, and both find it out.
+    """
+    monkeypatch.setattr(cloud_reading, "KEPT_BYTES", 0)
+    for at in range(1, 21):
+        bucket, chain = MemoryBucket(), Chain()
+        writer = await packed(bucket, chain, 42)
+        for _ in range(6):
+            await writer.layer.append(chain.batch(RED, BLUE))
+        packs = packs_of(bucket)
+        assert len(packs) == 2
+        if flipped:
+            flip(bucket, packs[1])
+        pack_at(writer, at)
+        assert [frame.record.seq for frame in await guild_frames(writer.layer, RED, 0)] == list(range(1, 49)), at
+        assert flipped or not writer.layer.take_notes(), at
+
+
+def pack_at(process: Process, at: int) -> None:
+    """Before so many more calls are through, another task of the process packs."""
+    calls = 0
+
+    async def before(_call: Call) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == at:
+            with suppress(StorageError):  # nothing is made of what cannot be read
+                await process.layer.pack()
+
+    process.objects.before = before
 
 
 @pytest.mark.usefixtures("small_packs")
