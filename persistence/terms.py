@@ -95,15 +95,17 @@ class Terms:
                 await seat.begin(self.epoch, self.lineage)
 
     def mind_overtaken(self) -> None:
-        """What the cloud was found to hold since the epoch was taken may be another process's: nothing may be
-        recorded behind that with a lower epoch.
+        """What the cloud was found to hold since the epoch was taken may be another process's, and a layer may have
+        been given it before the cloud failed: nothing may be recorded behind that with a lower epoch.
 
         Raises:
             Stale: when there is a higher one.
         """
-        seat = None if self._following is None else self._following.seat
-        if seat is not None and seat.healthy and seat.summary.epoch > self.epoch:
-            raise Stale(f"another process has epoch {seat.summary.epoch} in the cloud; this one has {self.epoch}")
+        found = [seat.epoch() for seat in self._seats if seat.readable]
+        if self._following is not None and self._following.seat.healthy:
+            found.append(self._following.seat.summary.epoch)
+        if max(found, default=0) > self.epoch:
+            raise Stale(f"another process has epoch {max(found)} in the cloud; this one has {self.epoch}")
 
     def ended(self) -> None:
         """A start is over, one way or the other."""

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from ledger.errors import Stale, StorageError
-from persistence import cloud_packs
+from persistence import cloud_packs, cloud_reading
 from persistence.layer import LayerSummary
 from persistence.leading import leader_of
+from persistence.objects import Unreachable
 from persistence.recovery import heal
 from persistence.seats import Seat
 from persistence.store import Store
@@ -55,8 +56,24 @@ async def test_who_is_overtaken_at_any_call_of_a_start_records_nothing_behind_th
         assert {*await back(mine)} >= {"10001", "10002", "11001", "11002"}, at
 
 
-async def overtaken_at(at: int) -> tuple[int, Machine]:
-    """A start and what follows: before that call to the cloud another takes over. How many calls there were."""
+@pytest.mark.parametrize("at", [20, 25, 30, 35])
+async def test_nor_where_the_cloud_fails_behind_that_and_log_and_database_have_the_others_records_by_then(
+    at: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A longer history is not in memory: it is asked for again to be fed."""
+    monkeypatch.setattr(Machine, "named", frozenset({"log", "database"}))
+    monkeypatch.setattr(cloud_reading, "KEPT_BYTES", 0)
+    calls, _ = await overtaken_at(at)
+    for fails_at in range(at + 1, calls + 1):
+        _, mine = await overtaken_at(at, fails_at)
+        assert {*await back(mine)} >= {"10001", "10002", "11001", "11002"}, fails_at
+
+
+async def overtaken_at(at: int, fails_at: int = 0) -> tuple[int, Machine]:
+    """A start and what follows: before that call to the cloud another takes over. How many calls there were.
+
+    ``fails_at``: from that call on there is no answer; 0 = there always is.
+    """
     bucket = MemoryBucket()
     mine = await acknowledged_nearby(Folder(bucket, "a"), RED)
     other = await took_over(bucket)
@@ -71,6 +88,8 @@ async def overtaken_at(at: int) -> tuple[int, Machine]:
             await other.started()
             await other.join(RED)
             await other.upload()
+        if fails_at and calls >= fails_at:
+            raise Unreachable("no answer")
 
     mine.objects.before = before
     with suppress(Stale, StorageError):  # a bot tries the latter again, and finds the former
