@@ -65,6 +65,7 @@ class CloudSide:
         self.handover = Handover(
             presence,
             epoch=lambda: store.held,
+            records=lambda: not store.is_in_doubt(),
             hears=hears,
             fenced=lambda: self._is_awaited,
             overtaken=self._overtaken,

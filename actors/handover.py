@@ -2,7 +2,9 @@
 
 Rules: nothing here makes two writers safe (the fence does); no clock of another machine is read. A holder is gone
 when it said goodbye, or when its pulse stood still for ``SILENT_S`` of our own clock; one that cannot be asked about
-for so long is taken for gone as well. A life on the same folder is nobody to wait for: the lock has ended it.
+for so long is taken for gone as well. One that takes no records for ``IDLE_S``, or one like it after the other, does
+not get through its start: its disk is full, or hangs, or it is killed on the way each time. A life on the same folder
+is nobody to wait for: the lock has ended it.
 """
 
 import asyncio
@@ -21,6 +23,8 @@ from persistence.presence import Holder, Presence
 BEAT_S: Final = 10.0
 SILENT_S: Final = 30.0
 """Three beats that did not come."""
+IDLE_S: Final = 1_800.0
+"""Longer than any start takes: two that overtook each other in the middle of theirs would never get through."""
 POLL_S: Final = 0.5
 
 
@@ -36,6 +40,7 @@ class Handover:
     Args:
         presence: the marks in the cloud.
         epoch: the epoch that this process holds, 0 = none.
+        records: whether this process takes records.
         hears: whether this process hears Discord: every guild it is in has come, or is known to be away.
         fenced: whether this process acknowledges only what the cloud has (LEDGER_ACK).
         overtaken: called when somebody has a higher epoch.
@@ -48,6 +53,7 @@ class Handover:
         presence: Presence,
         *,
         epoch: Callable[[], int],
+        records: Callable[[], bool],
         hears: Callable[[], bool],
         fenced: Callable[[], bool],
         overtaken: Callable[[], None],
@@ -58,6 +64,7 @@ class Handover:
     ) -> None:
         self._presence = presence
         self._epoch = epoch
+        self._records = records
         self._hears = hears
         self._fenced = fenced
         self._overtaken = overtaken
@@ -77,7 +84,8 @@ class Handover:
 
     async def _await_turn(self) -> None:
         seen, since_s, waited_for, announced, told = "", self._clock.monotonic_s(), 0, 0, False
-        while self._clock.monotonic_s() - since_s < SILENT_S:
+        idle_since_s = since_s
+        while (now_s := self._clock.monotonic_s()) - since_s < SILENT_S and now_s - idle_since_s < IDLE_S:
             try:
                 async with asyncio.timeout(SILENT_S):
                     holder = await self._presence.holder()
@@ -89,6 +97,8 @@ class Handover:
                         waited_for = holder.epoch
                     if _signs(holder) != seen:
                         seen, since_s = _signs(holder), self._clock.monotonic_s()
+                    if holder.records:
+                        idle_since_s = self._clock.monotonic_s()
                     if announced != holder.epoch and self._hears():
                         await self._presence.stand_by(holder.epoch)
                         announced = holder.epoch
@@ -99,8 +109,7 @@ class Handover:
                     self._log.warning("holder.unknown", error=why, hint=hint)
                 told = True
             await self._sleep(POLL_S)
-        if seen:
-            self._log.warning("holder.silent", seconds=SILENT_S, hint=SILENT_HINT)
+        self._tell_end(seen, self._clock.monotonic_s() - since_s)
 
     async def expect_nobody(self) -> None:
         """For a tool that writes: nobody else may hold the history.
@@ -124,7 +133,7 @@ class Handover:
             if epoch:
                 try:
                     async with asyncio.timeout(BEAT_S):  # one request that hangs is no silence
-                        is_alone = await self._presence.beat(epoch, number)
+                        is_alone = await self._presence.beat(epoch, number, records=self._records())
                     self._beaten()
                     if not is_alone:
                         self._overtaken()
@@ -153,6 +162,13 @@ class Handover:
         except StorageError as error:
             self._log.warning("goodbye.unsaid", error=str(error), hint=f"the next one waits {SILENT_S:g} s")
 
+    def _tell_end(self, seen: str, silent_s: float) -> None:
+        """Nobody is waited for any more."""
+        if silent_s < SILENT_S:
+            self._log.warning("holder.idle", seconds=IDLE_S, hint=IDLE_HINT)
+        elif seen:
+            self._log.warning("holder.silent", seconds=SILENT_S, hint=SILENT_HINT)
+
     def _tell(self, holder: Holder) -> None:
         if self._fenced():
             self._log.info("standby.began", epoch=holder.epoch, holder=holder.writer)
@@ -164,6 +180,9 @@ UNFENCED_HINT: Final = (
     "LEDGER_ACK does not wait for the cloud, and another folder has the same history: whichever process is overtaken "
     "may acknowledge joins until its next upload that the other does not know; they come back when its folder is "
     "started again. Set LEDGER_ACK=cloud for both, or run one alone"
+)
+IDLE_HINT: Final = (
+    "this process takes the history over now; look into the log of the other one, which takes no records"
 )
 SILENT_HINT: Final = "this process takes the history over now; if the other one still runs, it will find out and stop"
 

@@ -1,6 +1,6 @@
 """Who is there: marks in the cloud by which two processes let each other pass. Politeness, never safety.
 
-    pulse/{epoch}               the holder's: a number that it raises every few seconds
+    pulse/{epoch}               the holder's: a number that it raises every few seconds, and whether it records
     goodbye/{epoch}             the holder's last word: all it had is in the cloud
     standby/{epoch}/{writer}    a newcomer's: it hears Discord, and waits for the holder of this epoch
 
@@ -8,22 +8,29 @@ What makes two writers safe is the fence (``persistence/cloud.py``): whoever rea
 loses time and nothing else.
 """
 
+from typing import Final
+
 import msgspec
 
 from persistence.cloud_bytes import numbers
 from persistence.cloud_epochs import EPOCHS, epoch_key, writer_of
 from persistence.objects import Objects
 
+_IDLE: Final = b" idle"
+"""Behind the number of a holder that takes no records: it is just starting, or nothing can be written there."""
+
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
     """Whoever took the newest epoch: its ``writer`` (the id of its data folder), and whether it said goodbye.
 
-    ``pulse``: what it last wrote of itself, "" = nothing; only whether it changes means anything.
+    ``pulse``: what it last wrote of itself, "" = nothing; only whether it changes means anything. ``records``: that
+    says that it takes records; earlier releases said so from their first pulse on.
     """
 
     epoch: int
     writer: str
     pulse: str
+    records: bool
     gone: bool
 
 
@@ -40,11 +47,12 @@ class Presence:
         body = await self._objects.get(epoch_key(epoch)) if epoch else None
         if body is None:
             return None
-        pulse = await self._objects.get(_pulse(epoch))
+        pulse = await self._objects.get(_pulse(epoch)) or b""
         return Holder(
             epoch=epoch,
             writer=writer_of(body),  # damaged, it is nobody known, who is waited for while there is a pulse
-            pulse=(pulse or b"").decode(errors="replace"),
+            pulse=pulse.decode(errors="replace"),
+            records=pulse != b"" and not pulse.endswith(_IDLE),
             gone=await self._objects.get(_goodbye(epoch)) is not None,
         )
 
@@ -52,9 +60,11 @@ class Presence:
         """Whether it was an earlier life on this folder: two at once are kept apart by the folder's lock."""
         return holder.writer == self._writer
 
-    async def beat(self, epoch: int, number: int) -> bool:
-        """Shows that this process, which holds the epoch, is alive; False when somebody has a higher one."""
-        await self._objects.put(_pulse(epoch), b"%d" % number)
+    async def beat(self, epoch: int, number: int, *, records: bool) -> bool:
+        """Shows that this process, which holds the epoch, is alive, and whether it takes records; False when somebody
+        has a higher one.
+        """
+        await self._objects.put(_pulse(epoch), b"%d%b" % (number, b"" if records else _IDLE))
         async for _ in numbers(self._objects, EPOCHS, after=epoch):
             return False
         return True

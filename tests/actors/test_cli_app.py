@@ -497,7 +497,7 @@ async def leave_marks(folder: Path) -> None:
     objects = FolderObjects(RealDisk(), folder, inline, TestRandomness())
     await probe(objects, TestRandomness())
     presence = Presence(objects, "folder")
-    await presence.beat(1, 1)
+    await presence.beat(1, 1, records=True)
     await presence.stand_by(1)
     await presence.say_goodbye(1)
     await objects.create("boundary/1/0000000001-1", b"word")

@@ -301,19 +301,22 @@ async def test_a_start_that_takes_long_shows_that_it_lives():
     await other.append([Append(guild=GUILD, base_seq=0, drafts=(draft(1),))])
     bot = Bot(cloud=sky.layer())
     side = side_of(bot, sky, sleep=lambda _: asyncio.sleep(0))
-    beaten: list[bool] = []
+    beaten: list[bytes] = []
 
     async def wait(_call: Call) -> None:
         for _ in range(20):
             await asyncio.sleep(0)
-        beaten.append("pulse/0000000002" in sky.bucket.objects)
+        beaten.append(sky.bucket.objects.get("pulse/0000000002", b""))
 
     pulse = asyncio.create_task(side.handover.run())
     sky.objects.before = wait
     await bot.store.start()
-    pulse.cancel()
     assert bot.store.epoch == 2
-    assert beaten[-1], "while it still reads the cloud"
+    assert beaten[-1].endswith(b" idle"), "while it still reads the cloud"
+    for _ in range(200):
+        await asyncio.sleep(0)
+    pulse.cancel()
+    assert sky.bucket.objects["pulse/0000000002"].isdigit()
 
 
 async def test_a_start_that_failed_shows_no_life_any_more(monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """The hand-over: two processes over one bucket, in time that passes only in naps."""
 
 import asyncio
+import itertools
 import logging
 from io import StringIO
 
@@ -10,7 +11,7 @@ import structlog
 
 from actors import handover
 from actors.drain import SHARES_S, Step
-from actors.handover import BEAT_S, SILENT_S, Handover, HeldElsewhere
+from actors.handover import BEAT_S, IDLE_S, POLL_S, SILENT_S, Handover, HeldElsewhere
 from persistence.objects import Unreachable
 from persistence.presence import Presence
 from tests.actors.harness import VirtualClock
@@ -30,6 +31,7 @@ class Side:
         self.presence = Presence(self.objects, writer)
         self.lines = StringIO()
         self.epoch, self.hears, self.fenced, self.noticed = epoch, False, True, 0
+        self.records = True
         self.clock = clock
         self.beats = 0
         self.before_nap = lambda: None
@@ -41,6 +43,7 @@ class Side:
         self.handover = Handover(
             self.presence,
             epoch=lambda: self.epoch,
+            records=lambda: self.records,
             hears=lambda: self.hears,
             fenced=lambda: self.fenced,
             overtaken=self._notice,
@@ -134,6 +137,46 @@ async def test_each_beat_makes_it_wait_again():
     assert not beats
     assert clock.now_s - VirtualClock().now_s >= 40 * 0.5 + SILENT_S
     del old
+
+
+@pytest.mark.parametrize("lives", [1, 100])
+async def test_a_holder_that_never_takes_records_is_not_waited_for_for_ever(lives: int):
+    """Its disk is full, or hangs; or it is killed on the way each time, and the next life has an epoch of its own."""
+    bucket, clock = claimed("old"), VirtualClock()
+    old, new = Side(bucket, clock, "old", EPOCH), Side(bucket, clock, "new")
+    await old.presence.beat(EPOCH, 0, records=False)
+    numbers = itertools.count(1)
+
+    def beat() -> None:
+        epoch, number = EPOCH + next(numbers) % lives, next(numbers)
+        bucket.objects[f"epoch/{epoch:010d}"] = bucket.objects[f"epoch/{EPOCH:010d}"]
+        bucket.objects[f"pulse/{epoch:010d}"] = b"%d idle" % number
+
+    new.before_nap = beat
+    await new.handover.await_turn()
+    assert IDLE_S <= clock.now_s - VirtualClock().now_s < IDLE_S + 1
+    assert new.events()[-1] == "holder.idle"
+
+
+async def test_a_holder_that_took_records_in_between_is_waited_for_anew():
+    bucket, clock = claimed("old"), VirtualClock()
+    old, new = Side(bucket, clock, "old", EPOCH), Side(bucket, clock, "new")
+    numbers = itertools.count(1)
+
+    def beat() -> None:
+        number = next(numbers)
+        bucket.objects[f"pulse/{EPOCH:010d}"] = b"%d" % number if number == 3_000 else b"%d idle" % number
+
+    new.before_nap = beat
+    await new.handover.await_turn()
+    assert clock.now_s - VirtualClock().now_s >= 3_000 * POLL_S + IDLE_S
+    holder = await new.presence.holder()
+    assert holder is not None
+    assert not holder.records
+    await old.presence.beat(EPOCH, 1, records=True)
+    holder = await new.presence.holder()
+    assert holder is not None
+    assert holder.records
 
 
 async def test_a_newcomer_says_once_that_it_hears_discord_and_the_holder_lets_it_pass():
