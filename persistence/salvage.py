@@ -168,7 +168,8 @@ class FileSalvage:
             await self._offload(draft.close)
 
     async def begin_mend(self, gsn: int) -> None:
-        gsn = min(self.mending or gsn, gsn)
+        # Where nothing could be found, an earlier process may have left any.
+        gsn = min(self.mending or gsn, gsn) if self._opened else 1
         await self._offload(partial(replace, self._disk, self._folder / _MENDING, b"%d" % gsn))
         self.mending = gsn
 

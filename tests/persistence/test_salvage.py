@@ -112,6 +112,7 @@ async def test_files_outlive_the_process_and_lie_in_quarantine_when_they_are_don
 async def test_a_mend_that_was_begun_is_known_to_the_next_process_until_it_has_ended():
     disk = SimDisk()
     first = on(disk)
+    await first.open()
     await first.begin_mend(7)
     await first.begin_mend(9)
     for luck in (0.0, 1.0):
@@ -135,6 +136,27 @@ async def test_a_mend_of_which_nobody_can_read_where_it_began_began_at_the_begin
     again = on(disk)
     await again.open()
     assert again.mending == 1
+
+
+async def test_a_mend_that_begins_where_an_earlier_one_could_not_be_found_does_not_take_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    disk = SimDisk()
+    killed = on(disk)
+    await killed.open()
+    await killed.begin_mend(7)
+    second = on(disk)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "names", failing)
+        assert "waits for the next start" in (await second.open())[0]
+    await second.begin_mend(100)
+    third = on(disk)
+    await third.open()
+    assert 1 <= third.mending <= 7
+
+
+def failing(folder: Path) -> list[str]:
+    raise StorageError(f"{folder} cannot be listed")
 
 
 async def test_a_line_that_cannot_be_read_is_said_and_the_rest_is_handed_out():
