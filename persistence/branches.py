@@ -12,6 +12,7 @@ from persistence.chains import NO_HEAD
 from persistence.frames import Frame, follows
 from persistence.layer import CheckpointHeader
 from persistence.salvage import Salvage
+from persistence.scan import united
 from persistence.seats import Seat, behind_and_ahead
 
 
@@ -148,7 +149,8 @@ async def part_with_checkpoints(seat: Seat, leader: Seat, behind: int, *, ahead:
 
 async def _agree(seat: Seat, other: Seat) -> bool:
     """Whether every head of the one that is behind is seen to lie on the other's chain of that guild, and nothing
-    else before its end: where records took the place of others, the other may hold more there.
+    else before its end: where records took the place of others, the other may hold more there. Nor may the other have
+    more records on its chains than it is longer: what is missing may be counted in a chain that goes on behind it.
 
     Means nothing where one of them fails. Behind a hole, a layer does not find what lies before it.
     """
@@ -161,8 +163,15 @@ async def _agree(seat: Seat, other: Seat) -> bool:
             return False
     if behind.summary.heads == ahead.summary.heads:
         return True
-    standing = sum(head.seq for head in behind.summary.heads.values())
-    return standing + sum(last - first + 1 for first, last in behind.summary.missing) >= behind.gsn
+    standing, theirs = (sum(head.seq for head in each.summary.heads.values()) for each in (behind, ahead))
+    longer = ahead.gsn - behind.gsn - _lacking(ahead, behind.gsn)
+    return standing + _lacking(behind, 0) >= behind.gsn and theirs - standing <= longer
+
+
+def _lacking(seat: Seat, after_gsn: int) -> int:
+    """How many records behind a gsn a seat cannot read."""
+    missing = united(seat.summary.missing)
+    return sum(last - max(first - 1, after_gsn) for first, last in missing if last > after_gsn)
 
 
 async def _has_led_to(leader: Seat, header: CheckpointHeader) -> bool:

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from ledger.errors import Stale, StorageError
+from ledger.ids import GuildId
 from persistence import cloud_packs, cloud_reading
 from persistence.layer import LayerSummary
 from persistence.leading import leader_of
@@ -18,8 +19,19 @@ from tests.memory.objects import Call, MemoryBucket
 from tests.memory.salvage import MemorySalvage
 from tests.persistence.forks import handed_out
 from tests.persistence.making import BLUE, RED, Chain
-from tests.persistence.test_hidden_forks import acknowledged_nearby, back, everybody, gone_on, pack, rot
+from tests.persistence.test_hidden_forks import (
+    acknowledged_nearby,
+    back,
+    everybody,
+    gone_on,
+    newest_segment,
+    pack,
+    rot,
+    save_in_cloud,
+)
 from tests.persistence.test_store_cloud import Machine
+
+GREEN = GuildId("1003")
 
 
 class Folder(Machine):
@@ -102,10 +114,33 @@ async def overtaken_at(at: int, fails_at: int = 0) -> tuple[int, Machine]:
     return calls, mine
 
 
-async def test_layers_of_one_length_of_which_one_lacks_a_guild_are_not_equal(monkeypatch: pytest.MonkeyPatch):
-    """What took its place stands before the end of both, and no head of the shorter one tells of it."""
+async def rotten_and_bridged(bucket: MemoryBucket) -> None:
+    """Three records of another guild are in no layer, for good; a checkpoint stands farther on."""
+    first = await Machine(bucket, "c").started()
+    await first.join(GREEN)
+    await first.upload()
+    await first.join(GREEN, 3)
+    await first.upload()
+    rotten = newest_segment(bucket)
+    await first.join(GREEN)
+    await first.upload()
+    await save_in_cloud(first, GREEN)
+    await first.store.close()
+    rot(bucket, rotten)
+
+
+@pytest.mark.parametrize("bridged", [False, True])
+async def test_layers_of_one_length_of_which_one_lacks_a_guild_are_not_equal(
+    monkeypatch: pytest.MonkeyPatch, *, bridged: bool
+):
+    """What took its place stands before the end of both, and no head of the shorter one tells of it.
+
+    ``bridged``: nor does the number of its records, for a chain counts some that are missing.
+    """
     monkeypatch.setattr(Machine, "named", frozenset({"log", "database", "cloud"}))
     bucket = MemoryBucket()
+    if bridged:
+        await rotten_and_bridged(bucket)
     mine = await acknowledged_nearby(Machine(bucket, "a"), RED)
     other, rotten = await gone_on(bucket)
     await other.store.close()
@@ -113,12 +148,14 @@ async def test_layers_of_one_length_of_which_one_lacks_a_guild_are_not_equal(mon
     mine.connect()
     mine.process()
     await mine.started()  # puts its own record into the hole, and is killed before it gives the cloud anything
-    assert await back(other) == ["10001", "10002", "11001", "11002"]
+    users = [] if not bridged else [str(user) for user in range(12_001, 12_006)]
+    assert await back(other) == ["10001", "10002", "11001", "11002", *users]
     other.seqs = {guild: other.store.head_of(guild).seq for guild in other.store.guilds()}
     for _ in range(3):
         await other.join(BLUE)
         await other.upload()
-    assert await back(Machine(bucket, "z")) == ["10001", "10002", *(str(user) for user in range(11_001, 11_006))]
+    users = ["10001", "10002", *(str(user) for user in range(11_001, 11_006)), *users]
+    assert await back(Machine(bucket, "z")) == users
 
 
 async def test_what_an_index_tells_of_and_nobody_can_read_is_found_by_whoever_compares(
