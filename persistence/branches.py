@@ -119,9 +119,9 @@ async def part(seat: Seat, leader: Seat, fork: Fork, salvage: Salvage) -> list[s
     await seat.begin_mend(fork.same + 1, salvage)
     if seat.healthy:
         await seat.set_aside(fork.whole, salvage)
-    if not seat.healthy:
-        return []  # it still holds them
     text = f"LOST BRANCH: {lost} records of {seat.name} behind gsn {fork.whole} differ from those of {leader.name}"
+    if not seat.healthy:
+        return [f"{text}, which goes on; they cannot be kept now, and stay there: {seat.trouble}"]
     return [f"{text}, which goes on; they are kept in quarantine, and their facts are recorded anew"]
 
 

@@ -528,6 +528,7 @@ async def test_a_cloud_whose_branch_could_not_be_kept_holds_nothing_of_what_was_
     monkeypatch.setattr(MemorySalvage, "keep", no_room)
     report = await first.store.restart_epoch()
     assert "LOST BRANCH" in report.notes[0]
+    assert report.notes[0].endswith("they cannot be kept now, and stay there: salvage")
     assert (report.leader, following.fenced, following.behind()) == ("log", False, 2)
     monkeypatch.setattr(MemorySalvage, "keep", keep)
     await first.store.restart_epoch()
