@@ -5,7 +5,7 @@ that a start goes by; packs and indexes, which a start goes by, are verified bes
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -72,8 +72,9 @@ class _Look:
         self._tools = tools
         self._offload = offload
         self._showing = showing
-        self._step: Callable[[], None] = lambda: None
-        self._objects = ReadOnly(objects, advance=lambda: self._step())  # noqa: PLW0108 -- another one in each part
+        self._advance: Advance = lambda _done, _of: None
+        self._done = self._of = 0
+        self._objects = ReadOnly(objects, advance=self._step)
         self._plain = self._layer(ReadOnly(self._objects, hidden=DERIVED))
         self._faults: list[str] = []
 
@@ -103,20 +104,15 @@ class _Look:
 
     @contextmanager
     def _reading(self, what: str, of: int) -> Iterator[None]:
-        """Shows how many objects of so many were read."""
+        """Shows how many objects of so many were read; later they are asked for again, and nobody is told."""
         with self._showing(what) as advance:
-            done = 0
+            self._advance, self._done, self._of = advance, 0, of
+            yield
+        self._advance = lambda _done, _of: None
 
-            def step() -> None:
-                nonlocal done
-                done += 1
-                advance(done, max(done, of))
-
-            self._step = step
-            try:
-                yield
-            finally:
-                self._step = lambda: None
+    def _step(self) -> None:
+        self._done += 1
+        self._advance(self._done, max(self._done, self._of))
 
     def _layer(self, objects: Objects) -> CloudLayer:
         return CloudLayer(objects, self._offload, self._tools.randomness, self._tools.clock, "")
