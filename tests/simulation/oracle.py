@@ -68,7 +68,9 @@ class Credits:
         self.decided: set[int] = set()
 
     def take(self, event: r.Event) -> None:
-        i.one_net_credit(self.held, self.joins | self.decided, event)
+        # A person may decide of somebody who was there before; if their join is told late, that is news.
+        told = self.joins if isinstance(event, r.JoinRecorded) else self.joins | self.decided
+        i.one_net_credit(self.held, told, event)
         i.person_has_the_last_word(self.decided, event)
         match event:
             case r.JoinRecorded():
