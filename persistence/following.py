@@ -122,6 +122,8 @@ class Following:
                 self._notify()
                 raise PutBack(f"{self.layer.name} has no longer what it confirmed")
         self._is_doubted = False
+        if self.fenced:
+            self.seat.trouble = None  # it answers
         self._notify()
 
     async def begun(self) -> None:

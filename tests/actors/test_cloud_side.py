@@ -259,6 +259,21 @@ async def test_a_cloud_that_was_away_at_the_start_is_fenced_when_it_answers():
         assert len(second.events("epoch.taken")) == 1
 
 
+async def test_a_cloud_that_answers_again_is_well_again_also_while_nobody_joins():
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer(), ack="cloud")) as bot:
+        await bot.journal.open(GUILD, 1)
+        await bot.journal.append(GUILD, 1, 0, (draft(1),))
+        assert bot.store.following is not None
+        sky.go_away()
+        bot.store.following.doubt()  # as behind a beat
+        await bot.until(lambda: bool(bot.events("cloud.failed")))
+        assert bot.store.health()[-1].error
+        sky.come_back()
+        await bot.until(lambda: bool(bot.events("cloud.recovered")))
+        assert [health.error for health in bot.store.health()] == ["", "", ""]
+
+
 async def test_an_uploader_that_dies_with_an_upload_in_flight_gives_nothing_twice():
     sky = Sky()
     async with running(Bot(cloud=sky.layer())) as bot:
