@@ -53,11 +53,13 @@ class CloudSide:
         log: FilteringBoundLogger,
     ) -> None:
         assert store.following is not None, "made where a cloud is"
+        self._store = store
         self._following: Following = store.following
         self._objects = cloud.objects
         self._randomness = randomness
         self._is_fit = False
         self._is_awaited = False
+        self._newest_gsn = 0
         self._clock = clock
         self._sleep = sleep
         self._log = log
@@ -65,7 +67,7 @@ class CloudSide:
         self.handover = Handover(
             presence,
             epoch=lambda: store.held,
-            records=lambda: not store.is_in_doubt(),
+            records=self._takes_records,
             hears=hears,
             fenced=lambda: self._is_awaited,
             overtaken=self._overtaken,
@@ -140,6 +142,13 @@ class CloudSide:
         except (TimeoutError, LedgerError) as error:
             why = repr(error)
         self._log.warning("cloud.left_behind", behind=self._following.behind(), error=why)
+
+    def _takes_records(self) -> bool:
+        """In the middle of a batch nobody knows, and a holder with much to do always is: then, whether any were taken
+        since the last beat.
+        """
+        before, self._newest_gsn = self._newest_gsn, self._store.newest_gsn()
+        return self._newest_gsn > before or not self._store.is_in_doubt()
 
     def _overtaken(self) -> None:
         self._journal.require_epoch()  # which it will not get

@@ -334,6 +334,43 @@ async def test_a_start_that_takes_long_shows_that_it_lives():
     assert sky.bucket.objects["pulse/0000000002"].isdigit()
 
 
+async def test_a_holder_that_writes_at_each_beat_takes_records_and_one_whose_disk_hangs_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    sky = Sky()
+    async with running(Bot(cloud=sky.layer())) as bot:
+        await bot.journal.open(GUILD, 1)
+        writing, turns, said = asyncio.Event(), asyncio.Semaphore(0), list[bool]()
+        plain = bot.log.append
+
+        async def slow(frames: Sequence[Frame]) -> None:
+            writing.set()
+            await turns.acquire()
+            await plain(frames)
+
+        async def nap(_seconds: float) -> None:
+            said.append(sky.bucket.objects["pulse/0000000001"].endswith(b" idle"))
+            if len(said) <= 3:
+                writing.clear()
+                turns.release()
+                await writing.wait()
+            await asyncio.sleep(0)
+
+        async def join() -> None:
+            for user in range(1, 5):
+                await bot.journal.append(GUILD, 1, user - 1, (draft(user),))
+
+        monkeypatch.setattr(bot.log, "append", slow)
+        joins = asyncio.create_task(join())
+        await writing.wait()
+        pulse = asyncio.create_task(side_of(bot, sky, sleep=nap).handover.run())
+        await bot.until(lambda: len(said) >= 6)
+        pulse.cancel()
+        turns.release()
+        await joins
+    assert said[:6] == [True, False, False, False, True, True]
+
+
 async def test_a_start_that_failed_shows_no_life_any_more(monkeypatch: pytest.MonkeyPatch):
     """Whoever stands by may be able to do what it could not."""
     bot = Bot(cloud=Sky().layer())
