@@ -52,6 +52,8 @@ class Terms:
         self._is_first = True
         self._is_unused = False
         """Whether only starts that did not get through have had the epoch, so that no record has it."""
+        self._is_claimed = False
+        """Whether the epoch was claimed in the cloud, which may have been away."""
 
     def is_cloud_away(self) -> bool:
         return self._following is not None and not self._following.seat.healthy
@@ -84,7 +86,7 @@ class Terms:
             CloudAway: when all here is empty, and the cloud did not take the beginning.
         """
         readable = sorted((seat for seat in self._seats if seat.healthy), key=Seat.rank, reverse=True)
-        self.epoch, self._is_unused = self._next_epoch(readable), True
+        self.epoch, self._is_unused, self._is_claimed = self._next_epoch(readable), True, False
         lineages = [seat.summary.lineage for seat in readable if seat.summary.lineage]
         self.lineage = lineages[0] if lineages else self.lineage or self._randomness.token()
         if self._following is not None:
@@ -144,7 +146,10 @@ class Terms:
             raise StorageError(str(error))
 
     async def _has_term(self, cloud: FencedLayer, newest: int) -> bool:
-        return newest < self.epoch or (newest == self.epoch and await cloud.claim(newest))
+        if newest < self.epoch or (newest == self.epoch and await cloud.claim(newest)):
+            return True
+        # A life of this folder may have been killed behind its claim, and the cloud was away at this one's start.
+        return not self._is_claimed and await cloud.has_claimed(newest)
 
     def _next_epoch(self, readable: Iterable[Seat]) -> int:
         """Above all that was seen, or the one that an earlier try took in vain: each is for ever in the cloud.
@@ -163,7 +168,7 @@ class Terms:
             with seat.minding():
                 while not await cloud.claim(self.epoch):
                     self.epoch += 1
-                self.beginning = self.epoch
+                self.beginning, self._is_claimed = self.epoch, True
                 seat.learn(await cloud.fence(self.epoch, self.lineage))
 
     def _refuse_to_begin_apart(self, lineages: Sequence[str]) -> None:

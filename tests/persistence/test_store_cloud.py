@@ -118,6 +118,37 @@ async def test_an_empty_folder_that_got_nothing_from_the_cloud_does_not_go_on_wi
     assert await new.users_of(RED) == await old.users_of(RED)
 
 
+async def test_a_claim_of_a_life_that_was_killed_behind_it_is_no_other_process():
+    """The next life of the folder finds the cloud away, takes the same epoch without it, and records."""
+    bucket = MemoryBucket()
+    mine = await Machine(bucket, "a").started()
+    await mine.join()
+    await mine.upload()
+
+    class Killed(BaseException):
+        pass
+
+    async def kill(call: Call) -> None:
+        if call.verb == "create" and call.key.startswith("seg/"):
+            raise Killed
+
+    mine.process()
+    mine.objects.before = kill
+    with pytest.raises(Killed):
+        await mine.started()
+    mine.cut_off()
+    mine.process()
+    await mine.started()
+    await mine.join()
+    mine.connect()
+    await mine.store.restart_epoch()
+    await mine.upload()
+    other = await Machine(bucket, "b").started()
+    assert await other.users_of() == await mine.users_of() == ["10001", "10002"]
+    with pytest.raises(Stale):
+        await mine.store.restart_epoch()
+
+
 class Full(MemoryLayer):
     """A disk that can be read, and at times not written."""
 
