@@ -4,7 +4,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -18,10 +20,13 @@ def main() -> None:
     for number in (signal.SIGINT, *others):
         signal.signal(number, _leave)  # the first process of a container hears none that nobody handles
     run = _read_program()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     for number in others:
         signal.signal(number, _as_ctrl_c)
-    run()
+    try:
+        run()
+    except SystemExit as ended:  # by this each command ends
+        _end(ended.code)
 
 
 def _read_program() -> Callable[[], None]:
@@ -33,9 +38,24 @@ def _read_program() -> Callable[[], None]:
     return main
 
 
+def _end(code: object) -> NoReturn:
+    """At once: a thread of obstore's that is still about would abort the process while Python is taken down."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code if isinstance(code, int) else int(code is not None))
+
+
 def _leave(_number: int, _frame: FrameType | None) -> None:
     """At once: an exception would be told of, or swallowed, by whatever import it hits."""
     os._exit(INTERRUPTED)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """Wherever the program is; what comes again while that is cleaned up (a key that is held down) is not heard."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _as_ctrl_c(_number: int, _frame: FrameType | None) -> None:

@@ -349,7 +349,11 @@ async def test_whoever_ends_a_drill_leaves_no_copy_of_the_history_behind(newcome
         "async def drill(*_):\n"
         "    with tempfile.TemporaryDirectory(prefix='scratch-', dir='.'):\n"
         f"        os.kill(os.getpid(), {number})\n"
-        "        await asyncio.sleep(60)\n"
+        "        try:\n"
+        "            await asyncio.sleep(60)\n"
+        "        finally:\n"
+        f"            os.kill(os.getpid(), {number})\n"  # the key is held down
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
         "app._drill = drill\n"
         "main()\n"
     )
