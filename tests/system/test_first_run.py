@@ -342,24 +342,25 @@ async def test_whoever_ends_it_while_the_program_is_read_is_told_nothing(
 async def test_whoever_ends_a_drill_leaves_no_copy_of_the_history_behind(newcomer: Newcomer, number: signal.Signals):
     script = newcomer.folder / "entry.py"
     script.write_text(
-        "import asyncio, os, signal, tempfile\n"
+        "import asyncio, os, signal\n"
         f"signal.signal({number}, signal.SIG_DFL)\n"  # whoever runs the tests may hand down that it is ignored
         "from actors.cli import app\n"
         "from inviteledger import main\n"
+        "class Scratch:\n"
+        "    def __enter__(self): os.mkdir('scratch')\n"
+        "    def __exit__(self, *_):\n"
+        f"        for each in (signal.SIGINT, {number}, signal.SIGINT): os.kill(os.getpid(), each)\n"  # held down
+        "        os.rmdir('scratch')\n"
         "async def drill(*_):\n"
-        "    with tempfile.TemporaryDirectory(prefix='scratch-', dir='.'):\n"
+        "    with Scratch():\n"
         f"        os.kill(os.getpid(), {number})\n"
-        "        try:\n"
-        "            await asyncio.sleep(60)\n"
-        "        finally:\n"
-        f"            os.kill(os.getpid(), {number})\n"  # the key is held down
-        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "        await asyncio.sleep(60)\n"
         "app._drill = drill\n"
         "main()\n"
     )
     said = "inviteledger: ended; what was unfinished is taken away.\n"
     assert await newcomer.start(str(script), "restore", "--drill") == (130, said)
-    assert not [*newcomer.folder.glob("scratch-*")]
+    assert not (newcomer.folder / "scratch").exists()
 
 
 async def test_a_folder_that_cannot_be_written_is_said_once_with_its_fix(newcomer: Newcomer):
