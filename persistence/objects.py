@@ -38,6 +38,12 @@ class Refused(StorageError):
     hint = f"{TO_CHECK}; `doctor` tries it"
 
 
+class BadEndpoint(Refused):
+    """The variable that says where the store is cannot be meant."""
+
+    hint = "correct that variable (environment, /run/secrets or .env)"
+
+
 class Objects(Protocol):
     """A store of objects. Keys are such that ``check_key`` takes them; safe for several callers at once."""
 

@@ -28,12 +28,12 @@ from persistence.address import (
 from persistence.buckets import CLIENT, NO_RETRIES, BucketObjects, Store
 from persistence.disk import Disk
 from persistence.folder_objects import FolderObjects
-from persistence.objects import Objects, Refused
+from persistence.objects import BadEndpoint, Objects, Refused
 from persistence.offload import Offload
 from persistence.patience import PatientObjects
 from persistence.vault_objects import VaultObjects
 
-_URL: Final = re.compile(r"https?://[\w.~:/%@+=\[\]-]+", re.ASCII | re.IGNORECASE)
+_URL: Final = re.compile(r"https?://[\w.~:/%+=\[\]-]+", re.ASCII | re.IGNORECASE)
 """Over most other characters, such as those of ${HOST}, obstore panics at each request."""
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
@@ -122,14 +122,14 @@ def _endpoint(bucket: str, environ: Mapping[str, str]) -> SplitResult | None:
         return None
     endpoint = _url(environ[name].strip())
     if endpoint is None:
-        raise Refused(
+        raise BadEndpoint(
             f"s3://{bucket}: {name} is no endpoint: it must be https:// and a host, perhaps with a port, such as "
             "https://s3.example.org:9000"
         )
     allowed = environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}
     if endpoint.scheme == "https" or allowed or is_loopback(endpoint.hostname or ""):
         return endpoint
-    raise Refused(
+    raise BadEndpoint(
         f"s3://{bucket}: {name} begins with http://, so whoever is on the way could read what is stored "
         "and change it: use https://, or say AWS_ALLOW_HTTP=true where the network is your own"
     )

@@ -41,7 +41,8 @@ def _tried(settings: Settings, address: str) -> Finding:
     except NoAccess as error:
         return _token_refused(settings, address, error.hint)
     except (Refused, StoreUnfit) as error:
-        fix = TO_CHECK if isinstance(error, Refused) else error.hint  # a Refused's own says that `doctor` tries it
+        is_plain = type(error) is Refused  # its own hint says that `doctor` tries it
+        fix = TO_CHECK if is_plain else error.hint
         return _found(Severity.BLOCKING, f"LEDGER_CLOUD cannot be used ({error})", fix)
     finally:
         offload.close()

@@ -91,16 +91,22 @@ class _Look:
         with self._reading("reading its packs", len(derived)):
             for key in derived:
                 await self._look_at(key)
-        by_packs = ""
+        by_packs, layer = "", self._plain
         if keys[INDEXES] and not self._faults:
             await self._compare_derived(contents)
-        elif keys[INDEXES] and _faults_of(summary) and await self._is_whole_by_packs(headers):
-            by_packs = "; the packs hold all of it, so a start, and `restore`, lose nothing: nothing is to be done"
+        elif keys[INDEXES] and _faults_of(summary):
+            quick = self._layer(self._objects)
+            in_packs = await quick.open()
+            if _is_whole(in_packs, headers):
+                by_packs = (
+                    "; the packs hold all of it, so a start, and `restore`, lose nothing: nothing is to be done"
+                )
+                summary, layer = in_packs, quick
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
         held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
         held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}{by_packs}"
         inspected = Inspected(NAME, held, tuple(self._faults), advised=bool(by_packs))
-        return InCloud(inspected, summary.gsn, summary.heads, self._plain)
+        return InCloud(inspected, summary.gsn, summary.heads, layer)
 
     @contextmanager
     def _reading(self, what: str, of: int) -> Iterator[None]:
@@ -121,14 +127,6 @@ class _Look:
         """Of objects that a bot wrote: what else lies there is nobody's."""
         ours = re.compile(re.escape(prefix) + _NAMES[prefix])
         return [key async for key in self._objects.keys(prefix) if ours.fullmatch(key)]
-
-    async def _is_whole_by_packs(self, headers: Sequence[CheckpointHeader]) -> bool:
-        """Whether a start, which goes by the packs, has all of it where segments are damaged: no pack is, and no
-        checkpoint tells of more.
-        """
-        quick = await self._layer(self._objects).open()
-        is_short = any(_compared(header, quick.heads, {}) for header in headers)
-        return not (_faults_of(quick) or quick.missing or quick.aside or is_short)
 
     async def _compare_derived(self, contents: Contents) -> None:
         """What a start goes by leads to the same records."""
@@ -154,6 +152,14 @@ class _Look:
         headers = [each.header for guild in guilds for each in await self._plain.all_checkpoints(guild)]
         self._faults += self._plain.take_notes()
         return headers
+
+
+def _is_whole(quick: LayerSummary, headers: Sequence[CheckpointHeader]) -> bool:
+    """Whether a start, which goes by the packs, has all of it where segments are damaged: no pack is, and no
+    checkpoint tells of more.
+    """
+    is_short = any(_compared(header, quick.heads, {}) for header in headers)
+    return not (_faults_of(quick) or quick.missing or quick.aside or is_short)
 
 
 def _faults_of(summary: LayerSummary) -> list[str]:
@@ -196,7 +202,8 @@ async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
     Another chain is a fault, and so is what is missing before that record, or a cloud that holds nothing.
     """
     faults: list[str] = []
-    if reading.scan.last and not cloud.gsn:
+    is_empty = bool(reading.scan.last) and not cloud.gsn
+    if is_empty:
         why = "is LEDGER_CLOUD, with its prefix, the bot's? One that runs with it uploads within seconds"
         faults.append(f"no record is there, and the log has {count(reading.scan.last, 'record')}: {why}")
     for guild in sorted(cloud.heads.keys() | reading.chains.heads.keys()):
@@ -210,7 +217,7 @@ async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
             )
     inspected = cloud.inspected
     held = f"{inspected.held}; {_lag(reading.scan.last - cloud.gsn)}" if cloud.gsn else inspected.held
-    advised = inspected.advised and not faults
+    advised = is_empty or (inspected.advised and not faults)
     return Inspected(inspected.name, held, (*inspected.wrong, *faults), advised=advised)
 
 

@@ -108,8 +108,8 @@ def _to_do(layers: Sequence[Inspected]) -> str:
     if any(layer.name == BACKUP for layer in layers):
         return "take another backup; what this one still holds comes back when a bot is started on a copy of it"
     return (
-        "keep a copy of LEDGER_DATA, then start the bot, or start it anew: it puts back what another layer has, "
-        "moves what is damaged to quarantine/, and says in recovery.finished what no layer has"
+        "keep a copy of LEDGER_DATA, then start the bot, or start it anew: it puts back what another layer has, and "
+        "says in recovery.finished what no layer has. A damaged object of the cloud stays there, and is told of again"
     )
 
 
