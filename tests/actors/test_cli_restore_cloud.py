@@ -542,6 +542,7 @@ async def test_that_packs_hold_what_a_damaged_segment_held_is_said_and_what_othe
     assert damaged.wrong
     assert "; the packs hold all of it, so a start, and `restore`, lose nothing" in damaged.held
     assert damaged.advised
+    assert not [fault for fault in damaged.wrong if "the log" in fault], "and a start has all that the log has"
     assert (await cloud.restore(tmp_path / "new"))[0] == 0
 
 
