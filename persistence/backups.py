@@ -116,6 +116,8 @@ def read_note(disk: Disk, folder: Path) -> Backup:
     where = folder / NOTE
     if is_taken(folder):
         raise NoBackup(f"{folder} is no folder, so no backup: a file, or a link that leads nowhere")
+    if disk.identity(folder) is None:
+        raise NoBackup(f"{folder} is not there")
     if not _is_file(where):
         raise NoBackup(f"{folder} holds no whole backup: there is no {NOTE} in it")
     if is_taken(folder / "log"):

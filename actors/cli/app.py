@@ -296,7 +296,7 @@ async def _verify_all(settings: Settings) -> int:
 
 def _folder(option: str, said: str) -> Path:
     """A folder that was said; an empty word would be the working folder."""
-    if not said:
+    if not said.strip():
         raise BadFolder(f"{option} names nothing (a variable that is not set?)")
     return Path(said)
 

@@ -531,7 +531,7 @@ def test_an_empty_word_is_not_the_working_folder(tmp_path: Path, capsys: pytest.
 
 
 @pytest.mark.parametrize(
-    "words", [["backup", "--to", ""], ["restore", "--to="], ["restore", "--to", "new", "--from", ""]]
+    "words", [["backup", "--to", ""], ["restore", "--to="], ["restore", "--to", "new", "--from", " "]]
 )
 def test_an_empty_word_is_no_folder_to_write_into_or_to_read(
     words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -385,11 +385,14 @@ def test_what_is_no_folder_is_a_usage_error(tmp_path: Path, what: str, where: st
 # What goes wrong
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "empty", "data"])
-def test_what_is_no_backup_is_refused(tmp_path: Path, folder: str):
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [("nowhere", "is not there"), ("empty", "holds no whole backup"), ("data", "holds no whole backup")],
+)
+def test_what_is_no_backup_is_refused(tmp_path: Path, folder: str, why: str):
     write_history(tmp_path / "data", played(9))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(NoBackup, match="holds no whole backup") as caught:
+    with pytest.raises(NoBackup, match=why) as caught:
         restore(tmp_path / folder, tmp_path / "new")
     assert exit_code_of(caught.value) == 2
     assert not (tmp_path / "new").exists()
