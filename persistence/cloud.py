@@ -190,7 +190,8 @@ class CloudLayer:
         await self._reader.scrub(begin, share)
 
     def take_notes(self) -> tuple[str, ...]:
-        return self._reader.take_notes() + self._checkpoints.take_notes()
+        notes, remarks = self._reader.take_notes()
+        return (*notes, *remarks, *self._checkpoints.take_notes())
 
     async def close(self) -> None:
         """Nothing is held; what was read is known still, and not read again."""
@@ -199,7 +200,9 @@ class CloudLayer:
         """What is known now."""
         layout, aside = self._reader.layout, self._reader.aside()
         missing = layout.missing()
-        notes = list(self.take_notes())
+        notes, remarks = self._reader.take_notes()
+        notes = [*notes, *self._checkpoints.take_notes()]
+        notes += layout.doubts()
         notes += [f"gsn {first} to {last} cannot be read" for first, last in missing]
         notes += [f"{count} records of guild {guild} stand on no chain" for guild, count in aside.items()]
         return LayerSummary(
@@ -208,6 +211,7 @@ class CloudLayer:
             gsn=layout.gsn,
             heads=dict(self._reader.chains.heads),
             notes=tuple(notes),
+            remarks=tuple(remarks),
             missing=missing,
             aside=aside,
         )

@@ -6,6 +6,8 @@ Rules:
 - A record is held by the last segment that begins at or before it: whoever begins anew at a gsn replaces what earlier
   segments hold from there on (a branch that lost).
 - What no segment that can be read holds comes from a mend, if there is one; else it is missing.
+- A segment that cannot be read does no harm where nothing is missing and the next one that is no mend can be read: it
+  says where the records end. Of two in a row, one may have cut off records that the other one replaced.
 """
 
 from bisect import bisect_left
@@ -37,7 +39,9 @@ class Layout(msgspec.Struct, kw_only=True):
 
     ``first``: that of segment 1, likewise ("" also where whoever wrote an index did not note it);
     ``epoch``: the highest of a segment; ``lineage``: of the records; ``gsn``: the last record; ``stretches``: in the
-    order of their gsns and segments; ``damaged``: segments that cannot be read.
+    order of their gsns and segments; ``damaged``: segments that cannot be read;
+    ``hides_end``, ``hides_cut``: whether segments of which nothing is known may hold records behind the last one; may
+    have replaced records that count here.
     """
 
     k: int = 0
@@ -49,6 +53,8 @@ class Layout(msgspec.Struct, kw_only=True):
     mends: list[Stretch] = []
     damaged: set[int] = set()
     first: str = ""
+    hides_end: bool = False
+    hides_cut: bool = False
 
     def take(self, header: SegmentHeader, digest: str, size: int) -> bool:
         """Goes on with the next segment; whether it counts."""
@@ -56,7 +62,10 @@ class Layout(msgspec.Struct, kw_only=True):
         if header.k == 1:
             self.first = digest
         holds = header.kind in (Kind.RECORDS, Kind.MEND)
-        if header.epoch < self.epoch or (holds and self.lineage and header.lineage != self.lineage):
+        if header.epoch < self.epoch:
+            return False
+        if holds and self.lineage and header.lineage != self.lineage:
+            self.hides_cut = self.hides_cut or bool(self.damaged)  # one of those may have begun that history
             return False
         self.epoch = header.epoch
         if not self.lineage or header.kind is Kind.CUT:
@@ -66,6 +75,7 @@ class Layout(msgspec.Struct, kw_only=True):
             self.mends = [*self.mends, stretch]
             return True
         self._cut(header.first_gsn - 1)
+        self.hides_end = False
         if header.kind is Kind.RECORDS:
             self.stretches.append(stretch)
             self.gsn = header.last_gsn
@@ -73,8 +83,20 @@ class Layout(msgspec.Struct, kw_only=True):
 
     def take_unreadable(self, k: int) -> None:
         """Goes on with a segment of which nothing is known."""
-        self.k, self.digest = k, ""
+        self.k = k
+        self.lose_newest()
+        self.hides_cut = self.hides_cut or self.hides_end
+        self.hides_end = True
+
+    def lose_newest(self) -> None:
+        """Learns that the segment ``k`` cannot be read any more; where its records are is known."""
+        self.digest = ""
+        self.damaged.add(self.k)
+
+    def take_exchanged(self, k: int) -> None:
+        """Learns that the segment taken last but one, ``k``, is whole and not the one that others wrote behind."""
         self.damaged.add(k)
+        self.hides_cut = True
 
     def pieces(self, after: int) -> Iterator[Stretch]:
         """Where the records behind a gsn are to be read, in order, as far as they can be."""
@@ -98,6 +120,13 @@ class Layout(msgspec.Struct, kw_only=True):
                 gaps.append((at, piece.first - 1))
             at = piece.last + 1
         return tuple([*gaps, (at, self.gsn)] if at <= self.gsn else gaps)
+
+    def doubts(self) -> Iterator[str]:
+        """What segments of which nothing is known may have held, a sentence each."""
+        if self.hides_end:
+            yield "segments at the end cannot be read: they may hold records behind the last one that is known"
+        if self.hides_cut:
+            yield "segments cannot be read that may have replaced records which are known: they are not the last ones"
 
     def missing_up_to(self, gsn: int) -> int:
         """How many of the records up to a gsn cannot be read."""

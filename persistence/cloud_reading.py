@@ -37,8 +37,6 @@ from persistence.offload import Offload
 AHEAD_OBJECTS: Final = 16
 AHEAD_BYTES: Final = 16 * 1024 * 1024
 """So many objects, and about so many bytes, are asked for at once."""
-SHUT_OUT: Final = "does not count"
-"""A note with these words tells of a writer that came too late, and of no damage."""
 KEPT_BYTES: Final = 16 * 1024 * 1024
 """Objects that were read or written just now stay in memory."""
 
@@ -57,6 +55,7 @@ class CloudReader:
         self._offload = offload
         self._checkpoints = checkpoints
         self._notes: list[str] = []
+        self._remarks: list[str] = []
         self._scrubbed_k: int | None = None
         self.was_put_back = self.must_index = False
         self.forget()
@@ -170,10 +169,13 @@ class CloudReader:
         """How many records stand on no chain, or not yet, by guild."""
         return Counter(self.chains.aside()) + Counter(frame.record.guild for frame in self._waiting)
 
-    def take_notes(self) -> tuple[str, ...]:
-        """What could not be read since this was last asked, a sentence each."""
-        told, self._notes = tuple(self._notes), []
-        return told
+    def take_notes(self) -> tuple[Sequence[str], Sequence[str]]:
+        """What was found since this was last asked, a sentence each: what may cost records (all of it may while some
+        are missing), and what does no harm.
+        """
+        notes, remarks = self._notes, self._remarks
+        self._notes, self._remarks = [], []
+        return (notes, remarks) if self._may_lack() else ((), [*notes, *remarks])
 
     # The records that count
 
@@ -254,10 +256,10 @@ class CloudReader:
             if data is None or not await self._is_damaged(found.layout.k, data):
                 self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
                 return
-            found.layout.take_unreadable(found.layout.k)
+            found.layout.lose_newest()
         if self.was_put_back and await self._has_other(1, found.layout.first):
             return
-        if found.layout.missing() and await self._has_come_back(found.layout.damaged):
+        if (found.layout.missing() or any(found.layout.doubts())) and await self._has_come_back(found.layout.damaged):
             return
         self.layout, self._base = found.layout, found.verified
         self.indexed = found.layout.k
@@ -317,10 +319,10 @@ class CloudReader:
         before, previous = layout.k, layout.digest
         if not layout.take(header, digest, len(data or b"")):
             self.must_index = True
-            self._notes.append(f"{key} {SHUT_OUT}: {_why_not(layout, header)}")
+            self._remarks.append(f"{key} does not count: {_why_not(layout, header)}")
         else:
             if previous and header.previous not in ("", previous):
-                layout.damaged.add(before)
+                layout.take_exchanged(before)
                 self._notes.append(f"{segment_key(before)} is not the one that {key} was written behind")
             if layout is self.layout:
                 self._mind_chains(header)
@@ -361,6 +363,10 @@ class CloudReader:
         self._kept_bytes -= len(self._kept.pop(key, b""))
 
     # What follows from the records
+
+    def _may_lack(self) -> bool:
+        """Whether there may be records that are not known here, or known in another place than theirs."""
+        return bool(self.layout.missing() or self.aside()) or any(self.layout.doubts())
 
     def _mind_chains(self, header: SegmentHeader) -> None:
         """What a segment changes among records that were verified is verified anew."""
@@ -451,6 +457,7 @@ class CloudReader:
         if pack is not None:  # as it is by now
             self.layout.replace([pack], up_to(alone.stretches, pack.last))
             self.layout.damaged |= alone.damaged
+            self.layout.hides_cut = self.layout.hides_cut or alone.hides_cut
 
     def _pack_of(self, piece: Stretch) -> Stretch | None:
         """The whole of the pack that a piece is of; None where it is of none, or of one that is relied on no more."""

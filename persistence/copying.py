@@ -8,6 +8,7 @@ that came later: who was forgotten does not come back. Memory stays flat, whatev
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -93,7 +94,8 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
 
     ``source``: what the history held; ``contents``: what the copy holds; ``left_out``: how many records were cut off;
     ``heads``: the copy's, along every chain; ``checkpoints``: how many the copy has; ``reforgotten``: how often
-    somebody was forgotten anew in a cut; ``notes``: what is wrong with the history itself, a sentence each.
+    somebody was forgotten anew in a cut; ``notes``: what is wrong with the history itself, a sentence each;
+    ``remarks``: what is damaged there and does no harm.
     """
 
     source: Contents
@@ -105,27 +107,33 @@ class Copied(msgspec.Struct, frozen=True, kw_only=True):
     checkpoints: int
     reforgotten: int
     notes: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 class Tally:
-    """Counts frames as they pass."""
+    """Counts frames as they pass; ``guilds``: how many of each."""
 
     def __init__(self) -> None:
         self.records = self.gsn = self._newest_ms = 0
-        self.guilds: set[GuildId] = set()
+        self.guilds = Counter[GuildId]()
         self._missing: list[Gap] = []
         self._digest = hashlib.sha256()
 
     def take(self, frames: Sequence[Frame]) -> None:
         for frame in frames:
             record = frame.record
-            if record.gsn > self.gsn + 1:
-                self._missing.append((self.gsn + 1, record.gsn - 1))
+            self.skip_to(record.gsn)
             self.gsn = record.gsn
             self._newest_ms = record.at_ms
-            self.guilds.add(record.guild)
+            self.guilds[record.guild] += 1
             self._digest.update(frame.data)
         self.records += len(frames)
+
+    def skip_to(self, gsn: int) -> None:
+        """What lies before ``gsn`` and has not come is missing."""
+        if gsn > self.gsn + 1:
+            self._missing.append((self.gsn + 1, gsn - 1))
+            self.gsn = gsn - 1
 
     def contents(self) -> Contents:
         return Contents(
@@ -186,7 +194,7 @@ async def _copied(history: History, copy: "_Copy", showing: Showing) -> Copied:
         raise CopyDiffers(f"{copied.contents.records} records were read, and do not lead to where they should")
     # What is missing there shows in the copy, too.
     notes = dict.fromkeys((*copied.notes, *history.notes(), *copy.ahead(copied.heads)))
-    return msgspec.structs.replace(copied, notes=tuple(notes))
+    return msgspec.structs.replace(copied, notes=tuple(notes), remarks=history.remarks())
 
 
 async def _batches(frames: AsyncIterator[Frame]) -> AsyncIterator[Sequence[Frame]]:

@@ -72,6 +72,10 @@ class History(Protocol):
         """What could not be believed in all that was read, a sentence each."""
         ...
 
+    def remarks(self) -> tuple[str, ...]:
+        """Likewise, what is damaged there and does no harm, since all that it held is there besides."""
+        ...
+
     def close(self) -> None:
         """Lets go of what it kept. Safe where opening failed."""
         ...
@@ -130,6 +134,9 @@ class FolderHistory:
         """What is missing shows in the copy."""
         return ()
 
+    def remarks(self) -> tuple[str, ...]:
+        return ()
+
     def close(self) -> None:
         """Nothing is held."""
 
@@ -167,6 +174,9 @@ class CloudHistory:
     def notes(self) -> tuple[str, ...]:
         read = () if self._summary is None else self._summary.notes
         return (*read, *self._layer.take_notes())
+
+    def remarks(self) -> tuple[str, ...]:
+        return () if self._summary is None else self._summary.remarks
 
     def close(self) -> None:
         self._spool.end()

@@ -65,9 +65,10 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     ``epoch``: the highest epoch it has seen (0 = none); ``lineage``: "" when it is empty; ``gsn``: its last record
     (0 = none); ``heads``: by guild, each verified along its chain and at the end of a whole append; ``notes``: what
-    was cut, set aside or is missing, one sentence each, for the log and the operator; ``missing``: ranges of gsn
-    (first, last; both at most ``gsn``) that were there once and cannot be read: ``fill`` puts them back; ``aside``:
-    how many records of each guild are there and stood on no chain when they came.
+    was cut, set aside or is missing, one sentence each, for the log and the operator; ``remarks``: likewise, what is
+    damaged or came too late and does no harm; ``missing``: ranges of gsn (first, last; both at most ``gsn``) that
+    were there once and cannot be read: ``fill`` puts them back; ``aside``: how many records of each guild are there
+    and stood on no chain when they came.
     """
 
     epoch: int
@@ -75,6 +76,7 @@ class LayerSummary(msgspec.Struct, frozen=True, kw_only=True):
     gsn: int
     heads: Mapping[GuildId, Head]
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     missing: tuple[tuple[int, int], ...] = ()
     aside: Mapping[GuildId, int] = {}
 

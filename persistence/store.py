@@ -160,7 +160,7 @@ class Store:
             raise self._nobody()
         await self._terms.mind()
         wanted = self._owed = max(newest.rank(), self._owed) if self._terms.is_cloud_away() else newest.rank()
-        notes = [f"{seat.name}: {note}" for seat in self._seats for note in seat.summary.notes]
+        notes = [f"{seat.name}: {what}" for seat in self._seats for what in seat.summary.notes + seat.summary.remarks]
         notes += await self.salvage.open()
         await self._terms.take()
         rank = newest.rank()

@@ -1,7 +1,8 @@
 """What can be said of the cloud by reading all of it, beside whoever writes there: every object, every chain.
 
 Nothing is believed because somebody wrote that it was so: segments are read from the first one on, without the index
-that a start goes by; packs and indexes, which a start goes by, are verified besides, and must lead to the same heads.
+that a start goes by; packs and indexes, which a start goes by, are verified besides, and must lead to the same
+records. Where segments are damaged, these may hold what is missing.
 """
 
 import re
@@ -12,7 +13,6 @@ from typing import Final
 import msgspec
 
 from actors.cli.inspection import Inspected
-from actors.cli.progress import PROGRESS_EVERY
 from actors.cli.tools import Tools
 from actors.gateway.wording import count
 from ledger.errors import Corrupt
@@ -20,9 +20,8 @@ from ledger.ids import GuildId
 from persistence.chains import NO_HEAD
 from persistence.cloud import CloudLayer
 from persistence.cloud_bytes import PACKS, SEGMENTS, body_of, read_header
-from persistence.cloud_checkpoints import CHECKPOINTS
+from persistence.cloud_checkpoints import CHECKPOINTS, CloudCheckpoints
 from persistence.cloud_index import INDEXES
-from persistence.cloud_reading import SHUT_OUT
 from persistence.copying import Advance, Contents, Showing, Tally
 from persistence.layer import CheckpointHeader, Head, LayerSummary, guild_frames
 from persistence.objects import Objects
@@ -32,7 +31,7 @@ from persistence.reading import Reading
 
 NAME: Final = "cloud"
 DERIVED: Final = (PACKS, INDEXES)
-"""What can be done without: the segments hold it all."""
+"""What can be done without: the segments hold it all. Damage there does no harm."""
 _NAMES: Final = {
     SEGMENTS: r"\d{10}",
     PACKS: r"\d{10}-\d{10}-.+",
@@ -49,6 +48,15 @@ class InCloud(msgspec.Struct, frozen=True):
     gsn: int
     heads: Mapping[GuildId, Head]
     layer: CloudLayer
+
+
+class _Walk(msgspec.Struct, frozen=True):
+    """All records of a layer. ``digests``: of the chains where checkpoints stand."""
+
+    summary: LayerSummary
+    layer: CloudLayer
+    contents: Contents
+    digests: Mapping[tuple[GuildId, int], bytes]
 
 
 class _Any(msgspec.Struct, frozen=True):
@@ -77,36 +85,28 @@ class _Look:
         self._objects = ReadOnly(objects, advance=self._step)
         self._plain = self._layer(ReadOnly(self._objects, hidden=DERIVED))
         self._faults: list[str] = []
+        self._harmless: list[str] = []
 
     async def run(self) -> InCloud:
         keys = {prefix: await self._keys(prefix) for prefix in (SEGMENTS, PACKS, INDEXES, CHECKPOINTS)}
         with self._reading("reading the cloud", len(keys[SEGMENTS]) + len(keys[CHECKPOINTS])):
-            summary = await self._plain.open()
-            headers = await self._checkpoints(keys[CHECKPOINTS])
-        self._faults += _faults_of(summary)
-        with self._showing("following its chains") as advance:
-            contents, digests = await _read(self._plain, summary.gsn, headers, advance)
-        self._faults += [why for header in headers if (why := _compared(header, summary.heads, digests))]
+            headers = await self._checkpoints()
+            found = await self._plain.look()
+        walk = await self._walk("following its chains", self._plain, found.gsn, headers)
         derived = (*keys[PACKS], *keys[INDEXES])
         with self._reading("reading its packs", len(derived)):
             for key in derived:
                 await self._look_at(key)
-        by_packs, layer = "", self._plain
-        if keys[INDEXES] and not self._faults:
-            await self._compare_derived(contents)
-        elif keys[INDEXES] and _faults_of(summary):
-            quick = self._layer(self._objects)
-            in_packs = await quick.open()
-            if _is_whole(in_packs, headers):
-                by_packs = (
-                    "; the packs hold all of it, so a start, and `restore`, lose nothing: nothing is to be done"
-                )
-                summary, layer = in_packs, quick
+        if keys[INDEXES]:
+            walk = await self._compare_derived(walk, found.gsn, headers)
+        summary = walk.summary
         parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
-        held = f"{count(contents.records, 'record')} of {count(len(summary.heads), 'guild')} in {' and '.join(parts)}"
-        held = f"{held}, up to gsn {summary.gsn}; {count(len(headers), 'checkpoint')}{by_packs}"
-        inspected = Inspected(NAME, held, tuple(self._faults), advised=bool(by_packs))
-        return InCloud(inspected, summary.gsn, summary.heads, layer)
+        records, guilds = count(walk.contents.records, "record"), count(len(summary.heads), "guild")
+        held = f"{records} of {guilds} in {' and '.join(parts)}, up to gsn {summary.gsn}"
+        held = f"{held}; {count(len(headers), 'checkpoint')}"
+        wrong = (*self._faults, *summary.notes, *_off_chain(walk, headers))
+        harmless = tuple(dict.fromkeys((*self._harmless, *summary.remarks)))
+        return InCloud(Inspected(NAME, held, wrong, harmless), summary.gsn, summary.heads, walk.layer)
 
     @contextmanager
     def _reading(self, what: str, of: int) -> Iterator[None]:
@@ -128,14 +128,32 @@ class _Look:
         ours = re.compile(re.escape(prefix) + _NAMES[prefix])
         return [key async for key in self._objects.keys(prefix) if ours.fullmatch(key)]
 
-    async def _compare_derived(self, contents: Contents) -> None:
-        """What a start goes by leads to the same records."""
+    async def _walk(self, what: str, layer: CloudLayer, upto: int, headers: Sequence[CheckpointHeader]) -> _Walk:
+        """Reads all records of a layer that has looked; those up to a gsn are counted."""
+        tally, digests = Tally(), dict[tuple[GuildId, int], bytes]()
+        wanted = {(header.guild, header.seq) for header in headers}
+        with self._showing(what) as advance:
+            async for chunk in layer.read_through():
+                tally.take([frame for frame in chunk if frame.record.gsn <= upto])
+                for frame in chunk:
+                    if (place := (frame.record.guild, frame.record.seq)) in wanted:
+                        digests[place] = frame.digest
+                advance(min(tally.gsn, upto), upto)
+        return _Walk(await layer.summary(), layer, tally.contents(), digests)
+
+    async def _compare_derived(self, walk: _Walk, upto: int, headers: Sequence[CheckpointHeader]) -> _Walk:
+        """Reads the records as a start does. Gives that walk where it has all, and segments have not."""
         quick = self._layer(self._objects)
-        with self._showing("comparing its packs") as advance:
-            self._faults += _faults_of(await quick.open())
-            in_packs, _ = await _read(quick, contents.gsn, (), advance)
-        if in_packs != contents:
-            self._faults.append("the packs do not hold what the segments hold")
+        await quick.look()
+        in_packs = await self._walk("comparing its packs", quick, upto, headers)
+        self._harmless += in_packs.summary.remarks
+        if not walk.summary.notes:
+            if in_packs.contents != walk.contents:
+                self._faults.append("the packs do not hold what the segments hold")
+        elif not in_packs.summary.notes:
+            self._harmless += walk.summary.notes
+            return in_packs
+        return walk
 
     async def _look_at(self, key: str) -> None:
         data = await self._objects.get(key)
@@ -144,56 +162,26 @@ class _Look:
         try:
             body_of(data, read_header(data, _Any, key).sha256, key)
         except Corrupt as error:
-            self._faults.append(str(error))
+            self._harmless.append(f"{error}; it is left as it is")
 
-    async def _checkpoints(self, keys: Sequence[str]) -> Sequence[CheckpointHeader]:
+    async def _checkpoints(self) -> Sequence[CheckpointHeader]:
         """Of all checkpoints that can be read; the others are faults."""
-        guilds = sorted({GuildId(key.split("/")[1]) for key in keys})
-        headers = [each.header for guild in guilds for each in await self._plain.all_checkpoints(guild)]
-        self._faults += self._plain.take_notes()
-        return headers
+        checkpoints = CloudCheckpoints(self._objects, self._offload, self._tools.randomness)
+        await checkpoints.look()
+        read = [each.header for guild in sorted(checkpoints.guilds()) for each in await checkpoints.load_all(guild)]
+        self._faults += checkpoints.take_notes()
+        return read
 
 
-def _is_whole(quick: LayerSummary, headers: Sequence[CheckpointHeader]) -> bool:
-    """Whether a start, which goes by the packs, has all of it where segments are damaged: no pack is, and no
-    checkpoint tells of more.
-    """
-    is_short = any(_compared(header, quick.heads, {}) for header in headers)
-    return not (_faults_of(quick) or quick.missing or quick.aside or is_short)
-
-
-def _faults_of(summary: LayerSummary) -> list[str]:
-    return [note for note in summary.notes if SHUT_OUT not in note]
-
-
-async def _read(
-    layer: CloudLayer, gsn: int, headers: Sequence[CheckpointHeader], advance: Advance
-) -> tuple[Contents, Mapping[tuple[GuildId, int], bytes]]:
-    """All records up to a gsn, and the digests of the chains where checkpoints stand."""
-    tally, digests = Tally(), dict[tuple[GuildId, int], bytes]()
-    wanted = {(header.guild, header.seq) for header in headers}
-    async for frame in layer.frames_after(0):
-        record = frame.record
-        if record.gsn <= gsn:
-            tally.take((frame,))
-            if (record.guild, record.seq) in wanted:
-                digests[record.guild, record.seq] = frame.digest
-            if tally.records % PROGRESS_EVERY == 0:
-                advance(record.gsn, gsn)
-    return tally.contents(), digests
-
-
-def _compared(
-    header: CheckpointHeader, heads: Mapping[GuildId, Head], digests: Mapping[tuple[GuildId, int], bytes]
-) -> str:
-    """What is wrong with a checkpoint; empty = it stands on its chain, or is of a branch that lost."""
-    head, where = heads.get(header.guild), f"checkpoint of guild {header.guild} at seq {header.seq}"
-    if head is None or header.seq > head.seq:
-        return f"{where}: the records end at {head.seq if head else 0}"
-    digest = digests.get((header.guild, header.seq))
-    if digest is not None and digest.hex() != header.digest and header.epoch >= head.epoch:
-        return f"{where}: it does not stand on the chain"
-    return ""
+def _off_chain(walk: _Walk, headers: Sequence[CheckpointHeader]) -> Iterator[str]:
+    """Checkpoints that tell of more records than there are, or of others; not those of a branch that lost."""
+    for header in headers:
+        head, digest = walk.summary.heads.get(header.guild), walk.digests.get((header.guild, header.seq))
+        where = f"checkpoint of guild {header.guild} at seq {header.seq}"
+        if head is None or header.seq > head.seq:
+            yield f"{where}: the records end at {head.seq if head else 0}"
+        elif digest is not None and digest.hex() != header.digest and header.epoch >= head.epoch:
+            yield f"{where}: it does not stand on the chain"
 
 
 async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
@@ -217,8 +205,8 @@ async def compared_with_log(cloud: InCloud, reading: Reading) -> Inspected:
             )
     inspected = cloud.inspected
     held = f"{inspected.held}; {_lag(reading.scan.last - cloud.gsn)}" if cloud.gsn else inspected.held
-    advised = is_empty or (inspected.advised and not faults)
-    return Inspected(inspected.name, held, (*inspected.wrong, *faults), advised=advised)
+    wrong = (*inspected.wrong, *faults)
+    return msgspec.structs.replace(inspected, held=held, wrong=wrong, advised=is_empty)
 
 
 async def _digest_at(cloud: InCloud, guild: GuildId, head: Head, seq: int) -> bytes | None:

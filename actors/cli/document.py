@@ -7,7 +7,8 @@
 
 Assignments and joins are those of ``actors/cli/history.py``, ``staff`` who holds how many credits; ``records`` are
 the frames as every layer keeps them, in the order of the log, up to ``gsn``; ``missing`` cannot be read any more.
-``complete`` comes last: a document without it broke off. It is false where records are missing or stand on no chain.
+``complete`` comes last: a document without it broke off. It is false where records are missing or may be, or stand on
+no chain.
 
 Memory does not grow with the history: it is read once to count (whatever cannot be read is found before anything is
 sent), once for every ``FOLDED_RECORDS`` records to fold their guilds, and once more for the records. Only a guild
@@ -25,8 +26,10 @@ from actors.cli.history import AssignmentLine, GuildHistory, JoinLine
 from ledger.errors import StorageError
 from ledger.ids import GuildId, UserId
 from ledger.ports import Clock
+from persistence.copying import Tally
 from persistence.frames import Frame
 from persistence.layer import Layer, LayerSummary
+from persistence.scan import Gap
 
 FORMAT: Final = 1
 FOLDED_RECORDS: Final = 200_000
@@ -45,7 +48,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     format: int
     made_at_ms: int
     gsn: int
-    missing: tuple[tuple[int, int], ...]
+    missing: tuple[Gap, ...]
     notes: tuple[str, ...]
 
 
@@ -85,11 +88,14 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
     def frames() -> AsyncIterator[Frame]:
         return _gently(_up_to(summary.gsn, layer.frames_after(0)))
 
-    sizes = Counter[GuildId]()
+    tally = Tally()
     async for frame in frames():
-        sizes[frame.record.guild] += 1
+        tally.take((frame,))
+    tally.skip_to(summary.gsn + 1)
+    sizes, missing = tally.guilds, tally.contents().missing
     notes = summary.notes + layer.take_notes() + (() if sizes else ("no record is there",))
-    yield _encode(_head(summary, notes, clock))[:-1] + b',\n"guilds":['
+    head = Head(format=FORMAT, made_at_ms=clock.now_ms(), gsn=summary.gsn, missing=missing, notes=notes)
+    yield _encode(head)[:-1] + b',\n"guilds":['
     between = b"\n"
     for group in _groups(sizes):
         histories = {guild: GuildHistory(guild) for guild in group}
@@ -108,11 +114,8 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
         between, told = b",\n", told + 1
     if told != sizes.total():
         raise StorageError(f"the layer changed meanwhile: {sizes.total()} records were {told} at last")
-    yield b'],\n"complete":' + _encode(bool(told) and not summary.missing and not summary.aside) + b"}\n"
-
-
-def _head(summary: LayerSummary, notes: tuple[str, ...], clock: Clock) -> Head:
-    return Head(format=FORMAT, made_at_ms=clock.now_ms(), gsn=summary.gsn, missing=summary.missing, notes=notes)
+    is_complete = bool(told) and not (missing or summary.aside or summary.notes)
+    yield b'],\n"complete":' + _encode(is_complete) + b"}\n"
 
 
 def _groups(sizes: Mapping[GuildId, int]) -> Iterator[list[GuildId]]:

@@ -9,7 +9,7 @@ records lie.
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -60,15 +60,16 @@ async def drill(tools: Tools, data: Path, database: Path, history: History, sour
         tools.err.write(nothing_recorded(tools.disk, data, database))
         return WRONG
     began_s = tools.clock.monotonic_s()
-    report = await _compared(tools, data, history, source)
+    report, remarks = await _compared(tools, data, history, source)
     took_s = round(tools.clock.monotonic_s() - began_s, 1)
     report = msgspec.structs.replace(report, at_ms=tools.clock.now_ms(), took_s=took_s)
     keep_drill(tools.disk, data, report)
-    _tell(tools, report)
+    _tell(tools, report, remarks)
     return WRONG if report.differences else OK
 
 
-async def _compared(tools: Tools, data: Path, history: History, source: str) -> Drill:
+async def _compared(tools: Tools, data: Path, history: History, source: str) -> tuple[Drill, Sequence[str]]:
+    """The report, and what does no harm."""
     try:
         with _scratch() as folder:
             copied = await copy_history(history, tools.disk, folder, None, partial(progress, tools.err))
@@ -77,8 +78,8 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
             await copy.read("reading what came back", copied.contents)
             differences = tuple([each async for each in _differences(tools, copied.heads, copy, live)])
     except (Corrupt, CopyDiffers, NothingThen) as error:
-        return Drill(source=source, differences=(f"what came back is not whole: {error}",))
-    return Drill(
+        return Drill(source=source, differences=(f"what came back is not whole: {error}",)), ()
+    report = Drill(
         source=source,
         lineage=copied.lineage,
         records=copied.contents.records,
@@ -87,6 +88,7 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
         lag_records=live.behind,
         differences=(*_missing(live.lacking), *copied.notes, *differences),
     )
+    return report, copied.remarks
 
 
 @contextmanager
@@ -112,10 +114,12 @@ async def _differences(
     tools: Tools, heads: Mapping[GuildId, Head], copy: "_Side", live: "_Side"
 ) -> AsyncIterator[str]:
     with progress(tools.err, "comparing") as advance:
-        for number, (guild, head) in enumerate(heads.items(), start=1):
+        guilds = heads.keys() | live.reached.keys()
+        for number, guild in enumerate(sorted(guilds), start=1):
+            head = heads.get(guild, NO_HEAD)
             if difference := live.difference(guild, head, copy.recovered(guild, head)):
                 yield f"guild {guild}: {difference}"
-            advance(number, len(heads))
+            advance(number, len(guilds))
             await asyncio.sleep(0)  # here, as in all that reads, who ends the drill is heard
 
 
@@ -123,7 +127,7 @@ class _Side:
     """A history in a folder: what came back, or the live one.
 
     ``behind``: how many records it has behind the last one that came back; ``lacking``: how many that are missing in
-    what came back.
+    what came back; ``reached``: the seq of each guild's last record that is neither.
     """
 
     def __init__(self, tools: Tools, folder: Path) -> None:
@@ -132,14 +136,19 @@ class _Side:
         self._reading = Reading(tools.disk, folder / "log", CheckpointAnchors(tools.disk, checkpoints))
         self._states = States(self._reading, lambda guild: kept_checkpoints(tools.disk, checkpoints / guild, guild))
         self.behind = self.lacking = 0
+        self.reached: dict[GuildId, int] = {}
 
     async def read(self, what: str, came_back: Contents) -> None:
         """Finds where its records lie, and compares which there are."""
         with progress(self._err, what) as advance:
             for number, frame in enumerate(self._reading, start=1):
                 gsn = frame.record.gsn
-                self.behind += gsn > came_back.gsn
-                self.lacking += any(first <= gsn <= last for first, last in came_back.missing)
+                is_behind = gsn > came_back.gsn
+                is_lacking = any(first <= gsn <= last for first, last in came_back.missing)
+                self.behind += is_behind
+                self.lacking += is_lacking
+                if not (is_behind or is_lacking):
+                    self.reached[frame.record.guild] = frame.record.seq
                 if number % PROGRESS_EVERY == 0:
                     advance(number, max(number, came_back.records))
                     await asyncio.sleep(0)
@@ -154,6 +163,8 @@ class _Side:
         there = self._reading.chains.heads.get(guild, NO_HEAD)
         if there.seq < head.seq:
             return f"seq {head.seq} came back, the log ends at {there.seq}"
+        if head.seq < self.reached.get(guild, 0):
+            return f"seq {head.seq} came back, where the log has {self.reached[guild]}"
         if self._reading.digest_at(guild, head.seq) != head.digest:
             return f"what came back stands on another chain than the log at seq {head.seq}"
         state = self._states.at(guild, head.seq)
@@ -162,12 +173,13 @@ class _Side:
         return ""
 
 
-def _tell(tools: Tools, report: Drill) -> None:
+def _tell(tools: Tools, report: Drill, remarks: Sequence[str]) -> None:
     with printing(tools.out):
         say = Say("drill", tools.out)
         say(f"restored from {report.source} into scratch, and compared with the live history: {report.took_s} s")
         if report.lag_records:
             say(f"the cloud lags by {count(report.lag_records, 'record')}, which is no difference")
+        say(*(f"does no harm: {remark}" for remark in remarks[:TOLD]))
         say(*report.differences[:TOLD])
         told = count(len(report.differences), "difference") if report.differences else "digests equal"
         say(f"{report.records} records, {told}")

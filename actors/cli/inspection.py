@@ -33,12 +33,13 @@ BACKUP: Final = "backup"
 class Inspected(msgspec.Struct, frozen=True):
     """A layer after a look at it. ``held``: what there is; ``wrong``: each fault with its place, empty = whole.
 
-    ``advised``: that says already what is to be done, or that nothing is.
+    ``harmless``: what is damaged and costs nothing; ``advised``: a fault says already what is to be done.
     """
 
     name: str
     held: str
     wrong: tuple[str, ...] = ()
+    harmless: tuple[str, ...] = ()
     advised: bool = False
 
 

@@ -117,7 +117,7 @@ def _tell(tools: Tools, name: str, copied: Copied, wish: Wish, lost: int = 0) ->
             say(*(_CUT if copied.left_out else _NOTHING_CUT))
         if copied.reforgotten:
             say(f"{copied.reforgotten} times somebody was forgotten later than that: so they are here, too")
-        for note in copied.notes:
-            say(f"the history was not whole: {note}")
+        say(*(f"does no harm: {remark}" for remark in copied.remarks))
+        say(*(f"the history was not whole: {note}" for note in copied.notes))
         say(f"to run on it: set LEDGER_DATA to {wish.to.absolute()}; names are asked of Discord again")
     return WRONG if copied.notes else OK

@@ -109,7 +109,7 @@ def _to_do(layers: Sequence[Inspected]) -> str:
         return "take another backup; what this one still holds comes back when a bot is started on a copy of it"
     return (
         "keep a copy of LEDGER_DATA, then start the bot, or start it anew: it puts back what another layer has, and "
-        "says in recovery.finished what no layer has. A damaged object of the cloud stays there, and is told of again"
+        "says in recovery.finished what no layer has. What is damaged in the cloud stays there, and does no harm then"
     )
 
 
@@ -117,3 +117,4 @@ def _tell(layer: Inspected, out: TextIO) -> None:
     state = f"; {count(len(layer.wrong), 'fault')}:" if layer.wrong else ""
     out.write(f"{layer.name}: {layer.held}{state}\n")
     out.writelines(f"  {layer.name}: {fault}\n" for fault in layer.wrong)
+    out.writelines(f"  {layer.name}: does no harm: {remark}\n" for remark in layer.harmless)

@@ -265,16 +265,33 @@ async def test_others_have_their_turn_while_it_is_made():
 async def test_holes_and_notes_are_told():
     class Holed(MemoryLayer):
         async def open(self) -> LayerSummary:
-            summary = await super().open()
-            return msgspec.structs.replace(summary, missing=((3, 5),), notes=("seg/2 cannot be read",))
+            return msgspec.structs.replace(await super().open(), gsn=9)
 
-    holed = Holed("cloud")
+        def take_notes(self) -> tuple[str, ...]:
+            return ("seg/2 cannot be read",)
+
+    holed, chain = Holed("cloud"), Chain()
     await holed.open()
     await holed.begin(1, "lineage")
-    await holed.append(Chain().batch(RED))
+    await holed.append(chain.batch(RED, RED))
+    chain.batch(RED, RED, RED)
+    await holed.append(chain.batch(RED))
     whole = await told(holed)
-    assert (whole["missing"], whole["notes"]) == ([[3, 5]], ["seg/2 cannot be read"])
+    assert (whole["missing"], whole["notes"][-1]) == ([[3, 5], [7, 9]], "seg/2 cannot be read")
     assert whole["complete"] is False
+
+
+async def test_where_there_may_have_been_more_it_is_not_complete():
+    class Doubted(MemoryLayer):
+        async def open(self) -> LayerSummary:
+            return msgspec.structs.replace(await super().open(), notes=("seg/2 cannot be read",))
+
+    doubted = Doubted("cloud")
+    await doubted.open()
+    await doubted.begin(1, "lineage")
+    await doubted.append(Chain().batch(RED))
+    whole = await told(doubted)
+    assert (whole["missing"], whole["complete"]) == ([], False)
 
 
 async def test_where_records_stand_on_no_chain_it_is_not_complete():

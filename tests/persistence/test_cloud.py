@@ -131,7 +131,7 @@ async def test_what_a_shut_out_writer_writes_behind_the_fence_does_not_count(buc
     reader = Process(bucket, 3)
     summary = await reader.layer.open()
     assert (header.epoch, summary.gsn, summary.heads[RED].seq) == (1, 2, 1)
-    assert [note for note in summary.notes if "does not count" in note]
+    assert [note for note in summary.remarks if "does not count" in note]
 
 
 async def test_another_history_that_was_begun_since_is_not_fenced_as_ones_own(bucket: MemoryBucket):
@@ -298,6 +298,149 @@ async def test_a_damaged_segment_is_reported_left_and_mended_by_new_objects(buck
     for reader in (process, await opened(bucket)):
         assert bytes_of(await reader.frames()) == bytes_of(frames)
         assert bytes_of(await guild_frames(reader.layer, RED, 1)) == bytes_of([frames[2], frames[4]])
+
+
+@pytest.mark.parametrize("at", [3, -1], ids=["header", "body"])
+@pytest.mark.parametrize("k", [1, 2, 3, 4], ids=["fence", "first", "middle", "last"])
+async def test_what_is_damaged_does_no_harm_once_all_it_held_is_there_again(bucket: MemoryBucket, k: int, at: int):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    flip(bucket, segment_key(k), at)
+    summary = await Process(bucket, 2).layer.open()
+    is_missed = (k, at) != (1, -1) and k > 1
+    assert bool(summary.notes) == is_missed
+    assert bool(summary.remarks) != is_missed
+    process = Process(bucket, 3)
+    await process.take_over()
+    await process.layer.fill(frames)
+    await process.layer.append(frames[(await process.layer.open()).gsn :])
+    summary = await Process(bucket, 4).layer.open()
+    assert (summary.gsn, summary.missing, summary.notes) == (6, (), ())
+    assert [remark for remark in summary.remarks if segment_key(k) in remark]
+
+
+@pytest.mark.parametrize(
+    ("written", "lost", "is_doubted"),
+    [
+        (5, [5], True),
+        (6, [5], False),
+        (6, [6], True),
+        (7, [4], False),
+        (7, [6], False),  # mended
+        (7, [4, 5], True),
+        (7, [5, 6], True),
+    ],
+)
+async def test_a_damaged_cut_does_harm_while_nothing_tells_where_it_was(
+    bucket: MemoryBucket, written: int, lost: Sequence[int], *, is_doubted: bool
+):
+    """Segment 4: a fence; 5: a cut behind gsn 2; 6: what took the place of gsn 3 and 4; 7: what follows."""
+    frames = await (await filled(bucket, Chain(), 2)).frames()
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.set_aside(2)
+    branch = branch_of(Chain(2), frames[:2])
+    batches = [branch.batch(RED, BLUE) for _ in range(written - 5)]
+    for batch in batches:
+        await process.layer.append(batch)
+    for k in lost:
+        flip(bucket, segment_key(k), 3)
+    if not is_doubted:
+        mender = Process(bucket, 3)
+        await mender.take_over()
+        await mender.layer.fill([frame for batch in batches for frame in batch])
+    summary = await Process(bucket, 4).layer.open()
+    assert bool(summary.notes) == is_doubted
+    assert bool(summary.remarks) != is_doubted
+
+
+async def test_where_another_history_begins_behind_a_damaged_segment_nobody_says_that_it_does_no_harm(
+    bucket: MemoryBucket,
+):
+    await filled(bucket, Chain(), 2)
+    other = Process(bucket, 2)
+    await other.layer.open()
+    await other.layer.begin(2, "another")
+    await other.layer.set_aside(0)
+    await other.layer.append(Chain(2).batch(RED))
+    assert (await Process(bucket, 3).layer.open()).lineage == "another"
+    flip(bucket, segment_key(5), 3)
+    await Process(bucket, 4).take_over()
+    summary = await Process(bucket, 5).layer.open()
+    assert summary.lineage == "lineage"
+    assert [note for note in summary.notes if segment_key(5) in note]
+
+
+async def test_a_segment_that_is_not_the_one_that_others_wrote_behind_is_never_said_to_do_no_harm(
+    bucket: MemoryBucket,
+):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    header = read_header(bucket.objects[segment_key(3)], SegmentHeader, "")
+    bucket.objects[segment_key(3)] = segment(msgspec.structs.replace(header, put_id="another"), frames[2:4])
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.fill(frames)
+    summary = await Process(bucket, 3).layer.open()
+    assert (summary.missing, summary.remarks) == ((), ())
+    assert [note for note in summary.notes if "is not the one that" in note]
+
+
+async def test_while_records_stand_on_no_chain_no_damage_is_said_to_do_no_harm(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    flip(bucket, segment_key(3))
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.fill(frames)
+    stray = branch_of(Chain(2), frames)
+    stray.batch(RED)
+    stray.gsn = frames[-1].record.gsn
+    await process.layer.append(stray.batch(RED))
+    summary = await Process(bucket, 3).layer.open()
+    assert (summary.missing, summary.remarks, len(summary.notes)) == ((), (), 2)
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_what_a_damaged_pack_hides_is_doubted_like_the_segments_themselves(bucket: MemoryBucket):
+    """A cut, and what took the place of what it cut, lie in a pack that is damaged, and so are both."""
+    frames = await (await filled(bucket, Chain(), 2)).frames()
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.set_aside(2)
+    branch = branch_of(Chain(2), frames[:2])
+    for _ in range(9):
+        await process.layer.append(branch.batch(RED, BLUE))
+    while await process.layer.pack():
+        pass
+    for key in (*packs_of(bucket), segment_key(5), segment_key(6)):
+        flip(bucket, key, 3)
+    reader = await opened(bucket)
+    await reader.frames()
+    summary = await reader.layer.summary()
+    assert [note for note in summary.notes if segment_key(5) in note]
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_doubt_goes_into_the_index_and_ends_when_the_segments_come_back(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 2)).frames()
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.set_aside(2)
+    branch = branch_of(Chain(2), frames[:2])
+    await process.layer.append(branch.batch(RED, BLUE))
+    whole = {segment_key(k): bucket.objects[segment_key(k)] for k in (5, 6)}
+    for key in whole:
+        flip(bucket, key, 3)
+    process = Process(bucket, 3)
+    await process.take_over()
+    branch = branch_of(Chain(3), frames)
+    for _ in range(5):
+        await process.layer.append(branch.batch(RED, BLUE))
+    while await process.layer.pack():
+        pass
+    reader = await opened(bucket)
+    assert segment_key(2) not in [call.key for call in reader.asked if call.verb == "get"], "read by its index"
+    assert [note for note in (await reader.layer.open()).notes if "may have replaced" in note]
+    bucket.objects.update(whole)
+    assert not [note for note in (await Process(bucket, 5).layer.open()).notes if "may have replaced" in note]
 
 
 async def opened(bucket: MemoryBucket) -> Process:
@@ -591,7 +734,7 @@ async def test_a_damaged_index_is_passed_over_for_the_one_before_and_then_for_th
         flip(bucket, key)
         summary = await Process(bucket, 2).layer.open()
         assert (summary.gsn, summary.heads) == (42, chain.heads)
-        assert [note for note in summary.notes if key in note]
+        assert [note for note in summary.remarks if key in note]
 
 
 @pytest.mark.usefixtures("small_packs")

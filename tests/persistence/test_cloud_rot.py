@@ -41,11 +41,12 @@ class Rot:
 async def read(bucket: MemoryBucket) -> tuple[Sequence[bytes], str]:
     """All that a new process gets; and all that it says, with the checkpoints that it believes."""
     reader = Process(bucket, 9)
-    notes = list((await reader.layer.open()).notes)
+    first = await reader.layer.open()
     frames = bytes_of(await reader.frames())
     believed = await reader.layer.all_checkpoints(RED)
-    notes += [*map(str, believed), *reader.layer.take_notes(), *(await reader.layer.open()).notes]
-    return frames, "\n".join(notes)
+    notes = [*map(str, believed), *reader.layer.take_notes()]
+    summaries = first, await reader.layer.open()
+    return frames, "\n".join([*notes, *(note for each in summaries for note in each.notes + each.remarks)])
 
 
 async def scrubbed(bucket: MemoryBucket) -> str:
