@@ -25,6 +25,8 @@ from tests.servers import Place
 
 STALE = 69
 JOIN_EVERY_S = 0.1
+DRAINED_S = 5.0
+"""The drain's own limits see to that (``test_drain.py``), however slow the machine."""
 
 
 class Deploys:
@@ -153,8 +155,8 @@ async def test_old_and_new_overlap_and_the_old_one_is_told_to_stop(deploys: Depl
     assert await new.stop() == 0
     deploys.judge("new")
     for bot in (old, new):
-        told = await bot.line("drain.finished")  # that a drain is over in 5 s: test_drain.py
-        assert told["cut"] == []
+        told = await bot.line("drain.finished")
+        assert (told["cut"], told["seconds"] <= DRAINED_S) == ([], True)
 
 
 async def test_the_old_one_is_killed_while_the_new_one_stands_by(deploys: Deploys):
