@@ -88,6 +88,7 @@ class PackHeader(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NUMBER: Final = re.compile(r"[0-9]{10}")
+_SPAN: Final = re.compile(r"[0-9]{10}-[0-9]{10}-.+")
 
 H = TypeVar("H", bound=msgspec.Struct)
 
@@ -112,6 +113,13 @@ async def numbers(objects: Objects, folder: str, after: int = 0) -> AsyncIterato
 def pack_key(first_k: int, last_k: int, put_id: str) -> str:
     """Where a pack of these segments lies. With an id: a damaged one is in nobody's way."""
     return f"{PACKS}{first_k:010d}-{last_k:010d}-{put_id}"
+
+
+async def pack_keys(objects: Objects) -> AsyncIterator[str]:
+    """Where packs lie; what else does is nobody's."""
+    async for key in objects.keys(PACKS):
+        if _SPAN.fullmatch(key, len(PACKS)):
+            yield key
 
 
 def digest_of(data: bytes) -> str:

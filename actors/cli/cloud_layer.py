@@ -5,7 +5,6 @@ that a start goes by; packs and indexes, which a start goes by, are verified bes
 records. Where segments are damaged, these may hold what is missing.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -19,9 +18,9 @@ from ledger.errors import Corrupt
 from ledger.ids import GuildId
 from persistence.chains import NO_HEAD
 from persistence.cloud import CloudLayer
-from persistence.cloud_bytes import PACKS, SEGMENTS, body_of, read_header
-from persistence.cloud_checkpoints import CHECKPOINTS, CloudCheckpoints
-from persistence.cloud_index import INDEXES
+from persistence.cloud_bytes import PACKS, SEGMENTS, body_of, numbers, pack_keys, read_header
+from persistence.cloud_checkpoints import CloudCheckpoints
+from persistence.cloud_index import INDEXES, index_key
 from persistence.copying import Advance, Contents, Showing, Tally
 from persistence.layer import CheckpointHeader, Head, LayerSummary, guild_frames
 from persistence.objects import Objects
@@ -32,13 +31,6 @@ from persistence.reading import Reading
 NAME: Final = "cloud"
 DERIVED: Final = (PACKS, INDEXES)
 """What can be done without: the segments hold it all. Damage there does no harm."""
-_NAMES: Final = {
-    SEGMENTS: r"\d{10}",
-    PACKS: r"\d{10}-\d{10}-.+",
-    INDEXES: r"\d{10}",
-    CHECKPOINTS: r"\d+/.+",
-}
-"""What a bot's keys are like, behind the beginning that they have in common."""
 
 
 class InCloud(msgspec.Struct, frozen=True):
@@ -88,19 +80,23 @@ class _Look:
         self._harmless: list[str] = []
 
     async def run(self) -> InCloud:
-        keys = {prefix: await self._keys(prefix) for prefix in (SEGMENTS, PACKS, INDEXES, CHECKPOINTS)}
-        with self._reading("reading the cloud", len(keys[SEGMENTS]) + len(keys[CHECKPOINTS])):
-            headers = await self._checkpoints()
+        segments = [k async for k in numbers(self._objects, SEGMENTS)]
+        packs = [key async for key in pack_keys(self._objects)]
+        indexes = [index_key(k) async for k in numbers(self._objects, INDEXES)]
+        checkpoints = CloudCheckpoints(self._objects, self._offload, self._tools.randomness)
+        await checkpoints.look()
+        of = sum(len(checkpoints.places(guild)) for guild in checkpoints.guilds())
+        with self._reading("reading the cloud", len(segments) + of):
+            headers = await self._headers(checkpoints)
             found = await self._plain.look()
         walk = await self._walk("following its chains", self._plain, found.gsn, headers)
-        derived = (*keys[PACKS], *keys[INDEXES])
-        with self._reading("reading its packs", len(derived)):
-            for key in derived:
+        with self._reading("reading its packs", len(packs) + len(indexes)):
+            for key in (*packs, *indexes):
                 await self._look_at(key)
-        if keys[INDEXES]:
+        if indexes:
             walk = await self._compare_derived(walk, found.gsn, headers)
         summary = walk.summary
-        parts = count(len(keys[SEGMENTS]), "segment"), count(len(keys[PACKS]), "pack")
+        parts = count(len(segments), "segment"), count(len(packs), "pack")
         records, guilds = count(walk.contents.records, "record"), count(len(summary.heads), "guild")
         held = f"{records} of {guilds} in {' and '.join(parts)}, up to gsn {summary.gsn}"
         held = f"{held}; {count(len(headers), 'checkpoint')}"
@@ -122,11 +118,6 @@ class _Look:
 
     def _layer(self, objects: Objects) -> CloudLayer:
         return CloudLayer(objects, self._offload, self._tools.randomness, self._tools.clock, "")
-
-    async def _keys(self, prefix: str) -> Sequence[str]:
-        """Of objects that a bot wrote: what else lies there is nobody's."""
-        ours = re.compile(re.escape(prefix) + _NAMES[prefix])
-        return [key async for key in self._objects.keys(prefix) if ours.fullmatch(key)]
 
     async def _walk(self, what: str, layer: CloudLayer, upto: int, headers: Sequence[CheckpointHeader]) -> _Walk:
         """Reads all records of a layer that has looked; those up to a gsn are counted."""
@@ -164,10 +155,8 @@ class _Look:
         except Corrupt as error:
             self._harmless.append(f"{error}; it is left as it is")
 
-    async def _checkpoints(self) -> Sequence[CheckpointHeader]:
+    async def _headers(self, checkpoints: CloudCheckpoints) -> Sequence[CheckpointHeader]:
         """Of all checkpoints that can be read; the others are faults."""
-        checkpoints = CloudCheckpoints(self._objects, self._offload, self._tools.randomness)
-        await checkpoints.look()
         read = [each.header for guild in sorted(checkpoints.guilds()) for each in await checkpoints.load_all(guild)]
         self._faults += checkpoints.take_notes()
         return read
