@@ -103,8 +103,9 @@ class _Run:
         """The exit code; what is missing is said."""
         if self.found and not self._newest:
             of = "" if self._question.guild is None else f" of guild {self._question.guild}"
+            by_then = "" if self._question.until_ms is None else " by then"
             began = "" if self._first_ms is None else f"; the first record is of {shown(self._first_ms)}"
-            self._note(f"nothing was recorded{of} by then{began}")
+            self._note(f"nothing was recorded{of}{by_then}{began}")
         missing = [gap for gap in self._reading.scan.missing if self._end is None or gap[0] < self._end]
         if missing:
             self._note(f"records {', '.join(f'{first} to {last}' for first, last in missing)} cannot be read")

@@ -84,7 +84,8 @@ def test_one_guild_of_several_is_shown_when_it_is_named(tmp_path: Path):
     write_history(tmp_path, played(1), played(2))
     assert [view["place"]["guild"] for view in ask(tmp_path)[1]] == ["1", "2"]  # type: ignore[index]
     assert [view["place"]["guild"] for view in ask(tmp_path, guild="2")[1]] == ["2"]  # type: ignore[index]
-    assert ask(tmp_path, guild="3") == (1, [], "note: nothing was recorded of guild 3 by then\n")
+    assert ask(tmp_path, guild="3") == (1, [], "note: nothing was recorded of guild 3\n")
+    assert ask(tmp_path, 2**40, guild="3") == (1, [], "note: nothing was recorded of guild 3 by then\n")
 
 
 def test_before_the_beginning_there_is_nothing_and_the_beginning_is_told(tmp_path: Path):
