@@ -159,7 +159,7 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
     _refuse_unless_empty(disk, folder)
     refuse_within_history(folder)
     try:
-        with _written_to(disk, folder, owner) as place:
+        with _made(disk, folder), _written_to(disk, folder, owner) as place:
             yield place
     except DiskFull as error:
         raise NoRoom(str(error)) from error
@@ -167,8 +167,6 @@ def becoming_whole(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
 
 @contextmanager
 def _written_to(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
-    new = disk.identity(folder) is None
-    disk.make_folder(folder)
     held = disk.lock(folder / LOCK, owner)
     place = folder / UNFINISHED
     try:
@@ -181,9 +179,19 @@ def _written_to(disk: Disk, folder: Path, owner: str) -> Iterator[Path]:
         with suppress(StorageError):
             disk.remove(folder / LOCK)
         held.release()
-        if new:
+
+
+@contextmanager
+def _made(disk: Disk, folder: Path) -> Iterator[None]:
+    """The folder and those that it lies in are there; which of them were made and stayed empty go again."""
+    new = [each for each in (folder, *folder.parents) if disk.identity(each) is None]
+    try:
+        disk.make_folder(folder)
+        yield
+    finally:
+        for each in new:
             with suppress(OSError):  # not where it has become whole
-                folder.rmdir()
+                each.rmdir()
 
 
 def holds_history(folder: Path) -> bool:

@@ -703,6 +703,15 @@ def test_ctrl_c_leaves_nothing_that_looks_whole(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(("there", "left"), [("", []), ("a", ["a"]), ("a/b/new", ["a", "a/b", "a/b/new"])])
+def test_of_the_folders_that_were_made_on_the_way_none_is_left(tmp_path: Path, there: str, left: list[str]):
+    write_history(tmp_path / "data", played(9))
+    (tmp_path / "work" / there).mkdir(parents=True)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(interrupted(tmp_path / "data", tmp_path / "work" / "a" / "b" / "new", "copying"))
+    assert [str(path.relative_to(tmp_path / "work")) for path in sorted((tmp_path / "work").rglob("*"))] == left
+
+
 # Looking at one
 
 
