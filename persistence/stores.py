@@ -77,31 +77,32 @@ def _bucket(place: Address, environ: Mapping[str, str]) -> Store:
     _unset_what_is_empty()
     open_bucket = {"s3": _s3, "gs": _gcs, "az": _azure}[place.scheme]
     try:
-        return open_bucket(place.host, place.path or None, environ)
+        return open_bucket(place, environ)
     except BaseError as error:
         why = str(error).partition("\n")[0]
         raise Refused(f"{place}: {why}") from None
 
 
-def _s3(bucket: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
+def _s3(place: Address, environ: Mapping[str, str]) -> Store:
     said = {name: value for name, value in _said(S3_VARIABLES, environ).items() if name not in S3_ENDPOINTS}
-    endpoint = _endpoint(bucket, environ)
+    endpoint = _endpoint(place, environ)
     if endpoint is not None:
         said[S3_ENDPOINTS[0]] = endpoint.geturl()  # it holds whatever the others say
     client: ClientConfig = {**CLIENT, "allow_http": endpoint is not None and endpoint.scheme == "http"}
     # one object at a time is deleted, and not every S3 knows how to delete many
     config = cast("S3Config", {**said, "disable_bulk_delete": True})
-    return S3Store(bucket, prefix=prefix, config=config, client_options=client, retry_config=NO_RETRIES)
+    prefix = place.path or None
+    return S3Store(place.host, prefix=prefix, config=config, client_options=client, retry_config=NO_RETRIES)
 
 
-def _gcs(bucket: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
-    config = cast("GCSConfig", _said(GCS_VARIABLES, environ))
-    return GCSStore(bucket, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
+def _gcs(place: Address, environ: Mapping[str, str]) -> Store:
+    config, prefix = cast("GCSConfig", _said(GCS_VARIABLES, environ)), place.path or None
+    return GCSStore(place.host, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
 
 
-def _azure(container: str, prefix: str | None, environ: Mapping[str, str]) -> Store:
-    config = cast("AzureConfig", _said(AZURE_VARIABLES, environ))
-    return AzureStore(container, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
+def _azure(place: Address, environ: Mapping[str, str]) -> Store:
+    config, prefix = cast("AzureConfig", _said(AZURE_VARIABLES, environ)), place.path or None
+    return AzureStore(place.host, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
 
 
 def _said(names: Iterable[str], environ: Mapping[str, str]) -> Mapping[str, str]:
@@ -115,24 +116,37 @@ def _unset_what_is_empty() -> None:
             del os.environ[name]
 
 
-def _endpoint(bucket: str, environ: Mapping[str, str]) -> SplitResult | None:
-    """Where an S3 is asked elsewhere than at Amazon; without encryption only where the operator may mean that."""
+def _endpoint(place: Address, environ: Mapping[str, str]) -> SplitResult | None:
+    """Where an S3 is asked elsewhere than at Amazon; without encryption only where the operator may mean that.
+
+    A path may belong to it. One that ends with the bucket, as some stores show theirs, would be asked for the bucket
+    in the bucket: it gives and takes single objects, and lists none.
+    """
     name = next((name for name in S3_ENDPOINTS if environ.get(name)), None)
     if name is None:
         return None
     endpoint = _url(environ[name].strip())
     if endpoint is None:
         raise BadEndpoint(
-            f"s3://{bucket}: {name} is no endpoint: it must be https:// and a host, perhaps with a port, such as "
+            f"{place}: {name} is no endpoint: it must be https:// and a host, perhaps with a port, such as "
             "https://s3.example.org:9000"
         )
-    allowed = environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true", "yes", "on"}
-    if endpoint.scheme == "https" or allowed or is_loopback(endpoint.hostname or ""):
+    above, _, last = endpoint.path.rstrip("/").rpartition("/")
+    if last == place.host and not _is_on("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", environ):
+        raise BadEndpoint(
+            f"{place}: {name} ends with the bucket, which LEDGER_CLOUD names already, so the store would look for "
+            f"{last} in {last}: leave it out there, which makes {endpoint._replace(path=above).geturl()}"
+        )
+    if endpoint.scheme == "https" or _is_on("AWS_ALLOW_HTTP", environ) or is_loopback(endpoint.hostname or ""):
         return endpoint
     raise BadEndpoint(
-        f"s3://{bucket}: {name} begins with http://, so whoever is on the way could read what is stored "
+        f"{place}: {name} begins with http://, so whoever is on the way could read what is stored "
         "and change it: use https://, or say AWS_ALLOW_HTTP=true where the network is your own"
     )
+
+
+def _is_on(name: str, environ: Mapping[str, str]) -> bool:
+    return environ.get(name, "").lower() in {"1", "true", "yes", "on"}
 
 
 def _url(text: str) -> SplitResult | None:

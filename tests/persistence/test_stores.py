@@ -90,6 +90,15 @@ def test_what_is_no_address_opens_nothing():
             ("s3://bucket", {**VARIABLES, "AWS_ENDPOINT_URL": wrong}, "AWS_ENDPOINT_URL is no endpoint.*https://")
             for wrong in NO_ENDPOINTS
         ),
+        *(
+            (
+                "s3://bucket/prefix",
+                {**VARIABLES, "AWS_ENDPOINT_URL_S3": f"https://minio:9000{path}"},
+                f"^s3://bucket/prefix: AWS_ENDPOINT_URL_S3 ends with the bucket, .* makes https://minio:9000{above}$",
+            )
+            for path, above in (("/bucket", ""), ("/bucket/", ""), ("/storage/v1/bucket", "/storage/v1"))
+        ),
+        ("s3://bucket/prefix", {**VARIABLES, "AWS_ENDPOINT": "minio"}, "^s3://bucket/prefix: AWS_ENDPOINT is no end"),
         ("gs://bucket", {"GOOGLE_SERVICE_ACCOUNT_KEY": SECRET}, "gs://bucket: .*service account"),
         ("az://container", {"AZURE_STORAGE_ACCOUNT_KEY": SECRET}, "az://container: .*Account must be specified"),
         ("az://container", {**AZURE, "AZURE_STORAGE_ACCOUNT_KEY": SECRET}, "az://container: .*Invalid Access Key"),
@@ -107,6 +116,8 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(address: str, environ: 
         {"AWS_ENDPOINT_URL": "http://s3.example.org", "AWS_ALLOW_HTTP": "true"},
         {"AWS_ENDPOINT_URL": "http://127.0.0.1:9000"},
         {"AWS_ENDPOINT_URL": "https://s3.example.org"},
+        {"AWS_ENDPOINT_URL": "https://s3.example.org/storage/v1/s3"},
+        {"AWS_ENDPOINT_URL": "https://s3.example.org/bucket", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true"},
         {"AWS_ENDPOINT_URL": "http://s3.example.org", "AWS_ENDPOINT_URL_S3": "https://s3.example.org"},
         {"AWS_ENDPOINT_URL": "", "AWS_SESSION_TOKEN": "", "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": ""},
     ],
