@@ -168,6 +168,9 @@ def _told(text: str, what: str) -> Unreachable | Refused:
         return Refused(f"{what}: there are no credentials: no variable holds any, and this machine has no role")
     if "InvalidCertificate" in text:
         return Refused(f"{what}: the endpoint's certificate is not one that this machine trusts")
+    if not status and "InvalidContentType" in text:  # rustls, of bytes that are none of TLS
+        why = "what answers there does not speak TLS: perhaps AWS_ENDPOINT_URL must be http://, or of another port"
+        return Refused(f"{what}: {why}")
     if not status:
         return Unreachable(f"{what}: no answer ({_cause(text)})")
     named = f"HTTP {status} {code}".rstrip()

@@ -296,6 +296,23 @@ async def test_a_store_that_anybody_could_be_is_refused(tmp_path: Path):
             await opened("s3://bucket", environ).get("seg/1")
 
 
+@pytest.mark.parametrize("raw", [b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", b"SSH-2.0-x\r\n"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_who_is_asked_by_https_and_speaks_no_tls_is_told_from_nobody(call: str, raw: bytes):
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(raw)
+        await writer.drain()
+        await reader.read()  # closed with bytes unread, a socket resets the answer
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        environ = {**VARIABLES, "AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}"}
+        with pytest.raises(Refused, match=f"^s3://bucket: {call}: what answers there does not speak TLS: perhaps"):
+            await CALLS[call](opened("s3://bucket", environ))
+
+
 async def test_a_store_that_is_silent_is_unreachable(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(CLIENT, "read_timeout", timedelta(milliseconds=200))
     with socket.socket() as listening:
