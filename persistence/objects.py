@@ -38,8 +38,8 @@ class Refused(StorageError):
     hint = f"{TO_CHECK}; `doctor` tries it"
 
 
-class BadEndpoint(Refused):
-    """The variable that says where the store is cannot be meant."""
+class BadVariable(Refused):
+    """A variable that says where the store is, or who asks it, cannot be meant."""
 
     hint = "correct that variable (environment, /run/secrets or .env)"
 

@@ -28,7 +28,7 @@ from persistence.address import (
 from persistence.buckets import CLIENT, NO_RETRIES, BucketObjects, Store
 from persistence.disk import Disk
 from persistence.folder_objects import FolderObjects
-from persistence.objects import BadEndpoint, Objects, Refused
+from persistence.objects import BadVariable, Objects, Refused
 from persistence.offload import Offload
 from persistence.patience import PatientObjects
 from persistence.vault_objects import VaultObjects
@@ -84,7 +84,7 @@ def _bucket(place: Address, environ: Mapping[str, str]) -> Store:
 
 
 def _s3(place: Address, environ: Mapping[str, str]) -> Store:
-    said = {name: value for name, value in _said(S3_VARIABLES, environ).items() if name not in S3_ENDPOINTS}
+    said = _said(place, (name for name in S3_VARIABLES if name not in S3_ENDPOINTS), environ)
     endpoint = _endpoint(place, environ)
     if endpoint is not None:
         said[S3_ENDPOINTS[0]] = endpoint.geturl()  # it holds whatever the others say
@@ -96,17 +96,25 @@ def _s3(place: Address, environ: Mapping[str, str]) -> Store:
 
 
 def _gcs(place: Address, environ: Mapping[str, str]) -> Store:
-    config, prefix = cast("GCSConfig", _said(GCS_VARIABLES, environ)), place.path or None
+    config, prefix = cast("GCSConfig", _said(place, GCS_VARIABLES, environ)), place.path or None
     return GCSStore(place.host, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
 
 
 def _azure(place: Address, environ: Mapping[str, str]) -> Store:
-    config, prefix = cast("AzureConfig", _said(AZURE_VARIABLES, environ)), place.path or None
+    config, prefix = cast("AzureConfig", _said(place, AZURE_VARIABLES, environ)), place.path or None
     return AzureStore(place.host, prefix=prefix, config=config, client_options=CLIENT, retry_config=NO_RETRIES)
 
 
-def _said(names: Iterable[str], environ: Mapping[str, str]) -> Mapping[str, str]:
-    return {name: environ[name] for name in names if environ.get(name)}
+def _said(place: Address, names: Iterable[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables that hold anything. Over a line break, most often at the end of a key, obstore panics."""
+    said = {name: environ[name] for name in names if environ.get(name)}
+    for name, value in said.items():
+        if not value.isprintable() and name != "GOOGLE_SERVICE_ACCOUNT_KEY":  # whose JSON may have lines
+            raise BadVariable(
+                f"{place}: {name} holds a line break, or another character that nobody sees, perhaps at its end, "
+                "and no request can carry that"
+            )
+    return said
 
 
 def _unset_what_is_empty() -> None:
@@ -127,19 +135,19 @@ def _endpoint(place: Address, environ: Mapping[str, str]) -> SplitResult | None:
         return None
     endpoint = _url(environ[name].strip())
     if endpoint is None:
-        raise BadEndpoint(
+        raise BadVariable(
             f"{place}: {name} is no endpoint: it must be https:// and a host, perhaps with a port, such as "
             "https://s3.example.org:9000"
         )
     above, _, last = endpoint.path.rstrip("/").rpartition("/")
     if last == place.host and not _is_on("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", environ):
-        raise BadEndpoint(
+        raise BadVariable(
             f"{place}: {name} ends with the bucket, which LEDGER_CLOUD names already, so the store would look for "
             f"{last} in {last}: leave it out there, which makes {endpoint._replace(path=above).geturl()}"
         )
     if endpoint.scheme == "https" or _is_on("AWS_ALLOW_HTTP", environ) or is_loopback(endpoint.hostname or ""):
         return endpoint
-    raise BadEndpoint(
+    raise BadVariable(
         f"{place}: {name} begins with http://, so whoever is on the way could read what is stored "
         "and change it: use https://, or say AWS_ALLOW_HTTP=true where the network is your own"
     )

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from obstore.store import S3Store
 
-from persistence.address import S3_ENDPOINTS, BadAddress
+from persistence.address import S3_ENDPOINTS, S3_VARIABLES, BadAddress
 from persistence.buckets import CLIENT, BucketObjects
 from persistence.disk import RealDisk
 from persistence.folder_objects import FolderObjects
@@ -108,6 +108,28 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(address: str, environ: 
     with pytest.raises(Refused, match=why) as caught:
         opened(address, environ)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in S3_VARIABLES if name not in S3_ENDPOINTS])
+@pytest.mark.parametrize(
+    "value", [f"{SECRET}\n", f"{SECRET}\r\n", f"{SECRET}\t", f"\0{SECRET}", f"{SECRET}\x7f{SECRET}"]
+)
+def test_what_no_request_can_carry_is_refused_by_the_name_of_its_variable(name: str, value: str):
+    with pytest.raises(Refused, match=f"^s3://bucket/prefix: {name} holds a line break, or another") as caught:
+        opened("s3://bucket/prefix", {**VARIABLES, name: value})
+    assert SECRET not in str(caught.value)
+    assert caught.value.hint == "correct that variable (environment, /run/secrets or .env)"
+
+
+@pytest.mark.parametrize("name", ["AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCOUNT_NAME"])
+def test_that_holds_for_other_stores_as_well(name: str):
+    with pytest.raises(Refused, match=f"^az://container: {name} holds a line break"):
+        opened("az://container", {**AZURE, name: f"{AZURE[name]}\n"})
+
+
+def test_the_text_of_a_service_account_may_have_lines():
+    with pytest.raises(Refused, match=r"^gs://bucket: .*service account"):
+        opened("gs://bucket", {"GOOGLE_SERVICE_ACCOUNT_KEY": "{\n}\n"})
 
 
 @pytest.mark.parametrize(
