@@ -22,7 +22,7 @@ from pydantic_settings import EnvSettingsSource, SecretsSettingsSource
 from actors.command import command
 from actors.footing import find_footing, read_mountinfo
 from actors.settings import SQLITE, BadSettings, Settings, Surroundings, Unusable
-from persistence.address import VARIABLES
+from persistence.address import SECRET_VARIABLES, VARIABLES
 
 SECRETS_FOLDER: Final = Path("/run/secrets")
 ENV_FILE: Final = Path(".env")
@@ -86,7 +86,10 @@ def look(*, env_file: Path = ENV_FILE, secrets: Path = SECRETS_FOLDER) -> Readin
 
 
 def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, ...]:
-    """Every setting with its effective value and its source; of a refused one the source only."""
+    """Every setting with its effective value and its source, then the variables of stores that are set.
+
+    Of a setting that was refused the source only.
+    """
     values = {
         "DISCORD_TOKEN": _masked(settings.discord_token),
         "DISCORD_API_URL": settings.discord_api_url,
@@ -103,6 +106,7 @@ def described(settings: Settings, refused: Collection[str] = ()) -> tuple[Row, .
         "LEDGER_SECOND_WITNESS": settings.ledger_second_witness,
         "PORT": "not set" if settings.port is None else str(settings.port),
     }
+    values |= {name: _shown(name, value) for name, value in sorted(settings.store_variables().items())}
     sources = {name: settings.origin(name) for name in values}
     sources["LEDGER_DISK"] += f": {settings.footing().why}"
     return tuple(Row(name, REFUSED if name in refused else value, sources[name]) for name, value in values.items())
@@ -194,6 +198,11 @@ def _told(name: str, value: object) -> str:
     if name in _SECRETS or not fits or not text.isprintable() or any(mark in text for mark in "@?#"):
         return ""
     return f": `{text}`"
+
+
+def _shown(name: str, value: str) -> str:
+    """A store's variable; with an ``@`` an address may hold credentials, or be a whole account."""
+    return MASK if name in SECRET_VARIABLES or "@" in value else value
 
 
 def _masked(secret: SecretStr | None) -> str:

@@ -220,7 +220,7 @@ def _add_reading(app: App, settings: Callable[[], Settings]) -> None:
         return asyncio.run(_verify_all(said))
 
     def config() -> int:
-        """Show each setting, its value (secrets masked) and where it came from."""
+        """Show each setting, and each variable of a store that is set: its value (secrets masked), its source."""
         return show_config(look(), sys.stdout)
 
     def healthcheck() -> int:

@@ -1,4 +1,4 @@
-"""``inviteledger config``: each setting, its value and its source, and what was found out about the disk."""
+"""``inviteledger config``: each setting and variable of a store, its value and source, and what the disk is."""
 
 from typing import TextIO
 

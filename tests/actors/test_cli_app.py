@@ -22,6 +22,7 @@ from actors.sources import read_settings
 from ledger.errors import FolderInUse, LedgerError
 from ledger.ids import GuildId, SessionId, UserId
 from ledger.records import InternalCause, JoinRecorded, Record
+from persistence.address import VARIABLES
 from persistence.disk import RealDisk
 from persistence.folder_objects import UNFINISHED, FolderObjects
 from persistence.local import hold_folder
@@ -43,7 +44,7 @@ TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting is said, and the working folder is empty."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
+    for name in (*Settings.model_fields, *VARIABLES):
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("LEDGER_HTTP", "127.0.0.1:1")
 

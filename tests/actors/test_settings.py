@@ -8,7 +8,7 @@ import pytest
 
 from actors.settings import BadSettings, Endpoint, Settings
 from actors.sources import Row, described, look, read_settings
-from persistence.address import VARIABLES
+from persistence.address import SECRET_VARIABLES, VARIABLES
 
 TOKEN = "MTk4NjIyNDgz.Cl2FMQ.ZnCjm1XVW7vRze4b7Cq4se7kKWs"
 Say = Callable[..., Settings]
@@ -80,6 +80,22 @@ def test_a_stores_secrets_are_kept_out_of_every_text_too(say: Say):
     )
     assert "secret" not in f"{settings!r} {settings} {described(settings)!r}"
     assert set(settings.secrets()) == {"store-secret", "sig=secret"}
+
+
+def test_a_stores_variables_have_rows_where_they_are_set(say: Say, tmp_path: Path):
+    (tmp_path / ".env").write_text("AWS_REGION=eu-north-1\n")
+    rows = described(say(AWS_SECRET_ACCESS_KEY="store-secret", AWS_ENDPOINT_URL="https://s3.example.org"))
+    assert [row for row in rows if row.name in VARIABLES] == [
+        Row("AWS_ENDPOINT_URL", "https://s3.example.org", "environment"),
+        Row("AWS_REGION", "eu-north-1", str(tmp_path / ".env")),
+        Row("AWS_SECRET_ACCESS_KEY", "********", "environment"),
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(VARIABLES))
+def test_of_no_store_a_secret_is_shown(say: Say, name: str):
+    value = "a-secret" if name in SECRET_VARIABLES else "https://me:a-secret@s3.example.org"
+    assert Row(name, "********", "environment") in described(say(**{name: value}))
 
 
 def test_a_token_in_the_wrong_place_is_not_shown_either(say: Say):
