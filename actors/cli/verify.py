@@ -25,6 +25,7 @@ from actors.cli.reach import Reached
 from actors.cli.recorded import is_anything_recorded, nothing_recorded
 from actors.cli.tools import Tools
 from actors.gateway.wording import count
+from actors.settings import BadSettings
 from ledger.errors import Corrupt, NewerFormat, StorageError
 from persistence.anchors import CheckpointAnchors
 from persistence.backups import is_backup
@@ -58,11 +59,10 @@ async def verify_all_layers(
     """The same, and the cloud: it is read first, so that what the log has besides is what it lags by.
 
     Returns:
-        0, or 1 when anything is wrong; a layer that lags is not. Where the cloud cannot be read, the others are told
-        all the same, and the reason's exit code is given.
+        0, or 1 when anything is wrong; a layer that lags is not. Where the cloud cannot be read, or none is set, the
+        others are told all the same, and the reason's exit code is given.
 
     Raises:
-        BadSettings: when there is none.
         NewerFormat, StorageError: as ``verify_layers``.
     """
     try:
@@ -70,9 +70,10 @@ async def verify_all_layers(
             there = await inspect_cloud(tools, store.objects, store.offload, partial(progress, tools.err))
             layers, reading = _inspect(data, database, tools.err)
             every = (*layers, await compared_with_log(there, reading))
-    except (Corrupt, NewerFormat, StorageError) as error:
+    except (BadSettings, Corrupt, NewerFormat, StorageError) as error:
         layers, _ = _inspect(data, database, tools.err)  # raises again where it was one of these
-        unread = Inspected(CLOUD, "cannot be verified", (f"{error}: {error.hint}",), advised=True)
+        why = f"{error}: {error.hint}" if error.hint else str(error)
+        unread = Inspected(CLOUD, "cannot be verified", (why,), advised=True)
         _told([*layers, unread], tools.out)
         return exit_code_of(error)
     return _told(every, tools.out)

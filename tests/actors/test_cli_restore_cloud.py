@@ -734,11 +734,6 @@ def test_nothing_is_written_into_the_folder_of_a_cloud(
     [
         ("restore --to new", 78, "what is asked for; or name a backup: --from BACKUP."),
         ("restore --drill", 78, "LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for."),
-        (
-            "verify --all-layers",
-            78,
-            "LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for.",
-        ),
         ("restore --drill --to new", 2, "a drill restores the cloud into scratch"),
         ("restore", 2, "it is not said where to restore to"),
     ],
@@ -778,11 +773,12 @@ def come_later(cloud: Path) -> None:
 @pytest.mark.parametrize(
     ("cloud", "code", "why"),
     [
-        (None, 69, "Cannot connect to host 127.0.0.1:1"),
+        ("", 78, "  cloud: LEDGER_CLOUD must be set, as it is for the bot: the cloud is what is asked for."),
+        ("http://127.0.0.1:1", 69, "Cannot connect to host 127.0.0.1:1"),
         (Path.touch, 78, "Not a directory"),
         (come_later, 78, "was written by a later release"),
     ],
-    ids=["away", "refused", "later"],
+    ids=["not set", "away", "refused", "later"],
 )
 def test_where_the_cloud_cannot_be_verified_the_other_layers_are_and_its_reason_comes_last(
     tmp_path: Path,
@@ -790,13 +786,13 @@ def test_where_the_cloud_cannot_be_verified_the_other_layers_are_and_its_reason_
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
     *,
-    cloud: Callable[[Path], None] | None,
+    cloud: str | Callable[[Path], None],
     code: int,
     why: str,
 ):
     monkeypatch.setenv("LEDGER_CLOUD_TOKEN", "word")
-    monkeypatch.setenv("LEDGER_CLOUD", "http://127.0.0.1:1" if cloud is None else (tmp_path / "cloud").as_uri())
-    if cloud is not None:
+    monkeypatch.setenv("LEDGER_CLOUD", cloud if isinstance(cloud, str) else (tmp_path / "cloud").as_uri())
+    if not isinstance(cloud, str):
         cloud(tmp_path / "cloud")
     frames = write_history(tmp_path / "data", played(1))
     assert typed("data", "verify", "--all-layers") == code
