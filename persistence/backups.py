@@ -70,6 +70,12 @@ class NoBackup(LedgerError):
     hint = "name the folder that `inviteledger backup` wrote, or `cloud`"
 
 
+class CloudsFolder(NoBackup):
+    """In the place of a backup a cloud's or vault's folder was named."""
+
+    hint = "set that for this command, and leave --from out"
+
+
 class StaysAsItIs(LedgerError):
     """A backup was to be changed."""
 
@@ -110,6 +116,7 @@ def read_note(disk: Disk, folder: Path) -> Backup:
 
     Raises:
         NoBackup: when it is none, or none any more, or one that was never finished.
+        CloudsFolder: when it holds a cloud's objects.
         Corrupt: when the note is not what was written.
         NewerFormat: when a later release wrote it.
     """
@@ -118,6 +125,11 @@ def read_note(disk: Disk, folder: Path) -> Backup:
         raise NoBackup(f"{folder} is no folder, so no backup: a file, or a link that leads nowhere")
     if disk.identity(folder) is None:
         raise NoBackup(f"{folder} is not there")
+    if _is_file(folder / segment_key(1)):
+        address = folder.absolute().as_uri()
+        raise CloudsFolder(
+            f"{folder} is no backup, but a cloud's or vault's folder, which LEDGER_CLOUD={address} names"
+        )
     if not _is_file(where):
         raise NoBackup(f"{folder} holds no whole backup: there is no {NOTE} in it")
     if is_taken(folder / "log"):

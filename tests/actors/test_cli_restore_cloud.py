@@ -729,6 +729,25 @@ def test_nothing_is_written_into_the_folder_of_a_cloud(
     assert tree(tmp_path / "cloud") == before
 
 
+def test_a_clouds_folder_in_the_place_of_a_backup_is_told_by_what_names_it(
+    tmp_path: Path,
+    typed: Callable[..., int],
+    in_folder: Callable[[Sequence[Frame]], str],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+):
+    frames = write_history(tmp_path / "data", played(1))
+    address = in_folder(frames)
+    assert typed("data", "restore", "--to", "new", "--from", "./cloud") == 2
+    assert capfd.readouterr().err == (
+        f"inviteledger: cloud is no backup, but a cloud's or vault's folder, which LEDGER_CLOUD={address} names: "
+        "set that for this command, and leave --from out.\n"
+    )
+    monkeypatch.setenv("LEDGER_CLOUD", address)
+    assert typed("data", "restore", "--to", "new") == 0
+    assert len(records_in(tmp_path / "new")) == len(frames)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
