@@ -19,6 +19,7 @@ from persistence import sqlite_checkpoints
 from persistence.backups import LOCK
 from persistence.disk import Disk
 from persistence.layer import Head
+from persistence.marker import has_run
 from persistence.migrations import MIGRATIONS, applied
 from persistence.sqlite_connection import BUSY_S, rows, storing
 from persistence.sqlite_records import Records
@@ -44,7 +45,7 @@ def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, H
         StorageError: when it cannot be read.
     """
     if disk.identity(path) is None:
-        return _none(path, log, has_run=disk.identity(data / LOCK) is not None)
+        return _none(disk, data, path, log)
     try:
         held = disk.lock(data / LOCK, f"inviteledger verify, process {os.getpid()}")
     except FolderInUse as error:
@@ -57,11 +58,10 @@ def inspect_database(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, H
         held.release()
 
 
-def _none(path: Path, log: Mapping[GuildId, Head], *, has_run: bool) -> Inspected:
-    """``has_run``: whether there is a lock: a bot leaves its own where it ran, `restore` takes its own away."""
+def _none(disk: Disk, data: Path, path: Path, log: Mapping[GuildId, Head]) -> Inspected:
     if not log:
         return Inspected(NAME, "none")
-    if not has_run:
+    if not has_run(disk, data):
         return Inspected(NAME, f"none yet: {_MADE_ANEW}")
     lost = f"{path} is not there, and a bot has run on this folder: is DATABASE_URL the bot's? If so, {_MADE_ANEW}"
     return Inspected(NAME, "none", (lost,))

@@ -95,7 +95,7 @@ async def _copy(tools: Tools, history: History, place: Path, wish: Wish) -> Copi
         lineage, now_ms = tools.randomness.token(), tools.clock.now_ms()
         cut = Cut(until_ms=wish.until_ms, lineage=lineage, now_ms=now_ms)
     copied = await copy_history(history, tools.disk, place, cut, partial(progress, tools.err))
-    folder_id(tools.disk, place, tools.randomness)
+    folder_id(tools.disk, place, tools.randomness, copied.epoch)
     return copied
 
 

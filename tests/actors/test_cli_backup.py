@@ -748,6 +748,20 @@ def test_a_folder_that_was_just_restored_has_no_fault(tmp_path: Path):
     assert (code, lines[2]) == (0, "database: none yet: the bot makes it anew from the log when it starts")
 
 
+@pytest.mark.parametrize("until_ms", [None, START_MS + 60_000])
+def test_on_a_folder_that_was_restored_a_bot_has_run_once_a_start_came_through(tmp_path: Path, until_ms: int | None):
+    kept_with_checkpoint(tmp_path)
+    assert restore(tmp_path / "kept", tmp_path / "new", until_ms)[0] == 0
+    hold_folder(RealDisk(), tmp_path / "new", "today").release()  # as a start that was refused
+    folder_id(RealDisk(), tmp_path / "new", TestRandomness())
+    code, lines = verify(tmp_path / "new")
+    assert (code, lines[2]) == (0, "database: none yet: the bot makes it anew from the log when it starts")
+    asyncio.run(started(tmp_path / "new"))
+    (tmp_path / "new" / "ledger.db").unlink()
+    code, lines = verify(tmp_path / "new")
+    assert (code, lines[2]) == (1, "database: none; 1 fault:")
+
+
 def cut_log(kept: Path) -> None:
     (path,) = (kept / "log").iterdir()
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-20]))

@@ -24,6 +24,7 @@ from persistence.disk import RealDisk
 from persistence.frames import Frame
 from persistence.layer import Head
 from persistence.local import hold_folder
+from persistence.marker import folder_id
 from persistence.migrations import MIGRATIONS, Migration, migrate
 from persistence.quarantine import Quarantine
 from persistence.sqlite import SqliteLayer
@@ -31,6 +32,7 @@ from persistence.sqlite_connection import connect
 from tests.actors.written import Sealer, appends_of, make_log
 from tests.ledger.worlds import World
 from tests.persistence import earlier
+from tests.persistence.making import TestRandomness
 
 
 def records() -> list[Record]:
@@ -98,8 +100,8 @@ def test_a_layer_is_a_line_with_its_counts(tmp_path: Path):
 
 
 def test_a_database_that_is_gone_where_a_bot_has_run_is_a_fault(tmp_path: Path):
+    folder_id(RealDisk(), tmp_path, TestRandomness())
     write(tmp_path)
-    hold_folder(RealDisk(), tmp_path, "today").release()
     code, lines = verify(tmp_path)
     assert code == 1
     assert lines[2] == "database: none; 1 fault:"
