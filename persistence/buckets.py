@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from persistence.objects import Refused, Unreachable, check_key
+from persistence.objects import BadVariable, Refused, Unreachable, check_key
 
 if TYPE_CHECKING:  # obstore has these for type checkers only
     from obstore.store import ClientConfig, RetryConfig
@@ -170,7 +170,7 @@ def _told(text: str, what: str) -> Unreachable | Refused:
         return Refused(f"{what}: the endpoint's certificate is not one that this machine trusts")
     if not status and "InvalidContentType" in text:  # rustls, of bytes that are none of TLS
         why = "what answers there does not speak TLS: perhaps AWS_ENDPOINT_URL must be http://, or of another port"
-        return Refused(f"{what}: {why}")
+        return BadVariable(f"{what}: {why}")
     if not status:
         return Unreachable(f"{what}: no answer ({_cause(text)})")
     named = f"HTTP {status} {code}".rstrip()

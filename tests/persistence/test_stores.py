@@ -331,8 +331,10 @@ async def test_who_is_asked_by_https_and_speaks_no_tls_is_told_from_nobody(call:
     async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
         environ = {**VARIABLES, "AWS_ENDPOINT_URL": f"https://127.0.0.1:{port}"}
-        with pytest.raises(Refused, match=f"^s3://bucket: {call}: what answers there does not speak TLS: perhaps"):
+        why = f"^s3://bucket: {call}: what answers there does not speak TLS: perhaps AWS_ENDPOINT_URL must"
+        with pytest.raises(Refused, match=why) as caught:
             await CALLS[call](opened("s3://bucket", environ))
+    assert caught.value.hint.startswith("correct that variable")
 
 
 async def test_a_store_that_is_silent_is_unreachable(monkeypatch: pytest.MonkeyPatch):
