@@ -85,7 +85,7 @@ class Handover:
     async def _await_turn(self) -> None:
         seen, since_s, waited_for, announced, told = "", self._clock.monotonic_s(), 0, 0, False
         idle_since_s = since_s
-        while (now_s := self._clock.monotonic_s()) - since_s < SILENT_S and now_s - idle_since_s < IDLE_S:
+        while True:
             try:
                 async with asyncio.timeout(SILENT_S):
                     holder = await self._presence.holder()
@@ -108,6 +108,9 @@ class Handover:
                     hint = error.hint if isinstance(error, StorageError) else Unreachable.hint
                     self._log.warning("holder.unknown", error=why, hint=hint)
                 told = True
+            now_s = self._clock.monotonic_s()  # behind the answer: this process may have stood still itself
+            if now_s - since_s >= SILENT_S or now_s - idle_since_s >= IDLE_S:
+                break
             await self._sleep(POLL_S)
         self._tell_end(seen, self._clock.monotonic_s() - since_s)
 

@@ -264,9 +264,6 @@ class Journal:
             WrongHistory, NewerFormat: when what is found at the start is not this bot's, or not this release's.
             StoreUnfit: when the cloud cannot keep two writers apart.
         """
-        if self._turn is not None:
-            await self._turn()
-            self._turn = None
         self._needs_epoch = self._needs_epoch or not self._store.leader
         while True:
             if self._needs_epoch:
@@ -462,6 +459,8 @@ class Journal:
         """Reads every layer back and takes a new epoch; until then nothing is answered (``stalled``)."""
         self._incarnations.clear()
         for attempt in count():
+            if self._turn is not None:  # again behind a try that failed: somebody may have gone on meanwhile
+                await self._turn()
             began_s = self._clock.monotonic_s()
             try:
                 with self._at_work(), telling_how_far(self._log, self._store, self._clock):
@@ -472,7 +471,7 @@ class Journal:
                 self._reads.void(error)
                 await self._sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             else:
-                self._needs_epoch, self._whole = False, True
+                self._needs_epoch, self._whole, self._turn = False, True, None
                 self.ready_at_s = self._clock.monotonic_s()
                 if first:
                     tell_recovery(self._log, report, self._clock.monotonic_s() - began_s)

@@ -110,6 +110,21 @@ async def test_a_holder_that_shows_no_sign_is_waited_for_so_long_and_no_longer()
     assert new.events() == ["standby.began", "holder.silent"]
 
 
+async def test_whoever_stood_still_itself_does_not_take_the_holder_for_silent():
+    """SIGSTOP, `docker pause`, a machine that is moved."""
+    bucket, clock = claimed("old"), VirtualClock()
+    new, beats = Side(bucket, clock, "new"), iter(range(5))
+
+    def pause() -> None:
+        bucket.objects[f"pulse/{EPOCH:010d}"] = str(next(beats)).encode()
+        clock.now_s += SILENT_S
+
+    new.before_nap = pause
+    with pytest.raises(RuntimeError, match="StopIteration"):  # it waited as long as the holder beat
+        await new.handover.await_turn()
+    assert new.events() == ["standby.began"]
+
+
 async def test_whoever_acknowledges_without_the_cloud_is_warned_beside_another_folder():
     for fenced in (True, False):
         new = Side(claimed("old"), VirtualClock(), "new")

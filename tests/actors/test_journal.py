@@ -71,6 +71,29 @@ async def test_layers_that_cannot_be_read_at_the_start_are_tried_until_they_can(
         assert len(bot.events("recovery.finished")) == 1
 
 
+async def test_whoever_could_not_begin_waits_for_its_turn_again():
+    """Another process may have taken over meanwhile: to fence that one would leave nobody who records."""
+    bot, turns = Bot(), 0
+
+    async def turn() -> None:
+        nonlocal turns
+        assert bot.journal.is_standby()
+        turns += 1
+
+    bot.journal._turn = turn
+    for layer in (bot.log, bot.database):
+        layer.go_away(StorageError("unplugged"))
+    async with running(bot, started=False):
+        await bot.until(lambda: len(bot.events("storage.stalled")) == 2)
+        for layer in (bot.log, bot.database):
+            layer.come_back()
+        await bot.until(bot.journal.is_ready)
+        assert turns == 1 + len(bot.events("storage.stalled"))
+        bot.journal.require_epoch()
+        await bot.until(lambda: bool(bot.events("epoch.taken")))
+        assert turns == 1 + len(bot.events("storage.stalled")), "it has it, and whoever else took it ends it"
+
+
 async def test_an_earlier_life_cannot_append_after_its_successor_opened():
     async with running(Bot()) as bot:
         await bot.journal.open(GUILD, 1)
