@@ -26,18 +26,19 @@ FEED_RECORDS: Final = 1_000
 
 
 async def heal(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
-    """Makes all healthy seats equal to the leader. Gives what was done, a sentence each.
+    """Makes all healthy seats equal to the leader. Gives what was done, a sentence each."""
+    return await _equalize(seats, leader, salvage) + await _keep_stranded(seats, salvage)
 
-    Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet may
-    not go on beside one that was, with a hole that nobody knows of, nor a cloud with a branch that nobody saw.
+
+async def _equalize(seats: Sequence[Seat], leader: Seat, salvage: Salvage) -> list[str]:
+    """Where the leader breaks on the way, those that are left are made equal to one another: whoever was not fed yet
+    may not go on beside one that was, with a hole that nobody knows of, nor a cloud with a branch that nobody saw.
     """
     said = await holes.fill(seats, salvage)  # what was found to be missing while a leader was looked for
     said += await _follow([seat for seat in others_of(leader, seats) if seat.healthy], leader, salvage)
     left = [seat for seat in seats if seat.healthy]
     second = None if leader.readable else await leader_of(left)
-    if second is not None:
-        return said + await heal(left, second, salvage)
-    return said + await _keep_stranded(left, salvage)
+    return said if second is None else said + await _equalize(left, second, salvage)
 
 
 async def rejoin(seat: Seat, others: Sequence[Seat], salvage: Salvage) -> list[str]:
@@ -118,9 +119,10 @@ async def _bridge(seat: Seat, leader: Seat) -> list[str]:
 async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
     """Where anything was put back or set aside: keeps, for their facts, records from there on that stand on no chain.
 
-    A hole may have hidden which branch they belonged to.
+    A hole may have hidden which branch they belonged to. While one of them is broken, it may hold more of these.
     """
-    near = [seat for seat in seats if seat.healthy and not seat.trails]
+    everyone = [seat for seat in seats if not seat.trails]
+    near = [seat for seat in everyone if seat.healthy]
     if not salvage.mending or not near:
         return []
     seat = max(near, key=lambda each: (not each.summary.missing, each.gsn))
@@ -129,8 +131,9 @@ async def _keep_stranded(seats: Sequence[Seat], salvage: Salvage) -> list[str]:
         await seat.keep(lost, salvage)
     if not seat.healthy:
         return []
-    with seat.minding():
-        await salvage.end_mend(whole=not seat.summary.missing)
+    if all(each.healthy for each in everyone):
+        with seat.minding():
+            await salvage.end_mend(whole=not seat.summary.missing)
     text = f"{len(lost)} records stand on no chain; facts of theirs that are not known are recorded anew"
     return [text] if lost else []
 

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from ledger.errors import StorageError
+from ledger.errors import NotConfirmed, StorageError
 from ledger.ids import GuildId
 from ledger.state import pages_of
 from persistence import cloud_packs, recovery
@@ -17,7 +17,7 @@ from persistence.checkpoints import make_checkpoint
 from persistence.disk import RealDisk
 from persistence.frames import Frame
 from persistence.holes import fill
-from persistence.layer import Layer, guild_frames
+from persistence.layer import Layer, LayerSummary, guild_frames
 from persistence.local import LocalLayer
 from persistence.offload import inline
 from persistence.recovery import heal
@@ -27,8 +27,9 @@ from tests.memory.layer import MemoryLayer
 from tests.memory.objects import MemoryBucket
 from tests.memory.salvage import MemorySalvage
 from tests.memory.store import store_of
-from tests.persistence.forks import DATA, handed_out, state_of
+from tests.persistence.forks import DATA, handed_out, on, state_of
 from tests.persistence.making import BLUE, RED, Chain, TestClock, TestRandomness, joins
+from tests.persistence.simdisk import SimDisk
 from tests.persistence.test_holes_cloud import LogMachine, cloud_of, keep_checkpoint, started_at_last
 from tests.persistence.test_store_cloud import Machine
 
@@ -439,3 +440,53 @@ async def test_what_a_layer_turns_out_to_miss_while_it_feeds_others_is_asked_of_
     assert (report.missing, [note for note in report.notes if "in no layer" in note]) == ((), [])
     for layer in (mine.log, mine.database, cloud_of(mine)):
         assert await gsns_in(layer) == [1, 2, 3, 4]
+
+
+class BreaksWhenFilled(MemoryLayer):
+    """What it is filled with is there, and it raises once."""
+
+    error: BaseException | None = None
+
+    async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
+        summary = await super().fill(frames)
+        if frames and self.error is not None:
+            error, self.error = self.error, None
+            await self.close()
+            raise error
+        return summary
+
+
+@pytest.mark.parametrize("error", [NotConfirmed("EIO"), Killed()], ids=["broken", "killed, and away then"])
+async def test_while_a_mended_layer_is_broken_the_mend_has_not_ended(error: BaseException):
+    """It alone holds the record that the mend left on no chain: joins 1 to 5, of which others took 2 to 4."""
+    log, database, number, disk = BreaksWhenFilled("log"), MemoryLayer("database"), count(1), SimDisk()
+
+    async def life(*guilds: GuildId, again: bool = False) -> list[str]:
+        store = store_of((log, database), TestClock(), TestRandomness(), salvage=on(disk))
+        await store.start()
+        log.come_back()
+        if again and not await store.catch_up():
+            await store.restart_epoch()
+        await handed_out(store)
+        for guild in guilds:
+            await store.append([joins(guild, store.head_of(guild).seq, next(number))])
+        users = [user for guild in store.guilds() for user in (await state_of(store, guild)).members]
+        await store.close()
+        return sorted(users)
+
+    await life(RED)
+    database.go_away(StorageError("away"))
+    await life(RED, RED, RED, RED)
+    database.come_back()
+    store = store_of((database,), TestClock(), TestRandomness(), salvage=on(disk))
+    await store.start()
+    for guild in (RED, RED, BLUE):
+        await store.append([joins(guild, store.head_of(guild).seq, next(number))])
+    await store.close()
+    log.lose(2, 4)
+    log.error = error
+    if isinstance(error, Killed):
+        with pytest.raises(Killed):
+            await life()
+        log.go_away(StorageError("EIO"))
+    assert "5" in await life(again=True)
