@@ -5,10 +5,13 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from time import monotonic  # noqa: TID251 -- the program, which has a clock, may not have been read
 from types import FrameType
 from typing import NoReturn
 
 INTERRUPTED = 130
+HELD_DOWN_S = 1.0
+"""Signals that follow one another sooner are one."""
 
 
 def main() -> None:
@@ -41,7 +44,7 @@ def _read_program() -> Callable[[], None]:
 def _end(code: object) -> NoReturn:
     """At once: a thread of obstore's that is still about would abort the process while Python is taken down."""
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
+        with suppress(AttributeError, OSError, ValueError):  # None where it was closed before the start
             stream.flush()
     os._exit(code if isinstance(code, int) else int(code is not None))
 
@@ -52,9 +55,19 @@ def _leave(_number: int, _frame: FrameType | None) -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Wherever the program is; what comes again while that is cleaned up (a key that is held down) is not heard."""
+    """Wherever the program is. While that is cleaned up, a key that is held down is not heard; who presses it anew
+    does not want to wait: a disk may hang.
+    """
+    heard_s = monotonic()
+
+    def again(_number: int, _frame: FrameType | None) -> None:
+        nonlocal heard_s
+        before_s, heard_s = heard_s, monotonic()
+        if heard_s - before_s >= HELD_DOWN_S:
+            os._exit(INTERRUPTED)
+
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, again)
     raise KeyboardInterrupt
 
 

@@ -45,7 +45,7 @@ def _tried(settings: Settings, address: str) -> Finding:
         fix = TO_CHECK if is_plain else error.hint
         return _found(Severity.BLOCKING, f"LEDGER_CLOUD cannot be used ({error})", fix)
     finally:
-        offload.close()
+        offload.leave()  # a folder that gives no answer keeps nobody
     return _found(Severity.FINE, f"LEDGER_CLOUD, {address}, keeps what it is given, and two writers apart", "")
 
 

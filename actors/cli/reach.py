@@ -56,4 +56,4 @@ async def reached(settings: Settings, tools: Tools, instead: str = "") -> AsyncI
         finally:
             await objects.close()
     finally:
-        offload.close()
+        offload.leave()  # what still reads there keeps nobody

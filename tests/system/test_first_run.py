@@ -363,6 +363,41 @@ async def test_whoever_ends_a_drill_leaves_no_copy_of_the_history_behind(newcome
     assert not (newcomer.folder / "scratch").exists()
 
 
+@pytest.mark.parametrize(("pressed_s", "cleaned"), [((0.0, 0.9, 1.8), True), ((0.0, 0.9, 2.1), False)])
+async def test_whoever_presses_it_anew_does_not_wait_for_what_is_taken_away(
+    newcomer: Newcomer, pressed_s: tuple[float, ...], *, cleaned: bool
+):
+    """Where a disk hangs, that would be for ever."""
+    script = newcomer.folder / "entry.py"
+    script.write_text(
+        "import asyncio, os, signal\n"
+        "import inviteledger\n"
+        "from actors.cli import app\n"
+        f"pressed_s = iter({pressed_s})\n"
+        "inviteledger.monotonic = lambda: next(pressed_s)\n"
+        "def press(): os.kill(os.getpid(), signal.SIGINT)\n"
+        "async def drill(*_):\n"
+        "    try:\n"
+        "        press()\n"
+        "        await asyncio.sleep(60)\n"
+        "    finally:\n"
+        "        press()\n"
+        "        press()\n"
+        "        os.mkdir('cleaned')\n"
+        "app._drill = drill\n"
+        "inviteledger.main()\n"
+    )
+    said = "inviteledger: ended; what was unfinished is taken away.\n"
+    assert await newcomer.start(str(script), "restore", "--drill") == (130, said if cleaned else "")
+    assert (newcomer.folder / "cleaned").exists() == cleaned
+
+
+async def test_streams_that_were_closed_before_the_start_are_no_failure(newcomer: Newcomer):
+    script = newcomer.folder / "entry.py"
+    script.write_text("import sys\nsys.stdout = sys.stderr = None\nfrom inviteledger import _end\n_end(0)\n")
+    assert await newcomer.start(str(script)) == (0, "")
+
+
 async def test_a_folder_that_cannot_be_written_is_said_once_with_its_fix(newcomer: Newcomer):
     newcomer.all_set()
     code, said = await newcomer.run("run", LEDGER_DATA="/proc/inviteledger")
