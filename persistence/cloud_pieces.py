@@ -24,6 +24,13 @@ from persistence.formats import written_by
 from persistence.frames import Frame
 
 
+class Gone(Corrupt):
+    """The object is not there."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key, "it is gone")
+
+
 def look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
     """A segment's header, the digest of all of it, and what is wrong with its body ("" = nothing).
 
@@ -31,7 +38,7 @@ def look_at(data: bytes | None, k: int) -> tuple[SegmentHeader, str, str]:
     """
     key = segment_key(k)
     if data is None:
-        raise Corrupt(key, "it is gone")
+        raise Gone(key)
     header = read_header(data, SegmentHeader, key)
     if header.k != k:
         raise Corrupt(key, f"it is a copy of segment {header.k}")
@@ -46,7 +53,7 @@ def opened(piece: Stretch, data: bytes | None) -> tuple[SegmentHeader | PackHead
     """An object's header and body."""
     key = key_of(piece)
     if data is None:
-        raise Corrupt(key, "it is gone")
+        raise Gone(key)
     header = read_header(data, PackHeader, key) if piece.packed else read_header(data, SegmentHeader, key)
     return header, body_of(data, header.sha256, key)
 

@@ -29,7 +29,7 @@ from persistence.cloud_bytes import (
 from persistence.cloud_checkpoints import CloudCheckpoints
 from persistence.cloud_index import newest_index
 from persistence.cloud_layout import Layout, Stretch, up_to
-from persistence.cloud_pieces import chunks_of_piece, key_of, look_at, search, standing
+from persistence.cloud_pieces import Gone, chunks_of_piece, key_of, look_at, search, standing
 from persistence.frames import Frame
 from persistence.objects import Objects
 from persistence.offload import Offload
@@ -341,9 +341,9 @@ class CloudReader:
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         """Objects, all asked for at once."""
-        wanted = [key for key in keys if key not in self._kept]
-        found = await asyncio.gather(*map(self._objects.get, wanted), return_exceptions=True)
         data: dict[str, bytes | None] = {key: self._kept[key] for key in keys if key in self._kept}
+        wanted = [key for key in keys if key not in data]
+        found = await asyncio.gather(*map(self._objects.get, wanted), return_exceptions=True)
         for key, each in zip(wanted, found, strict=True):
             if isinstance(each, BaseException):
                 raise each
@@ -445,7 +445,8 @@ class CloudReader:
         pack = self._pack_of(piece)
         if piece.packed and pack is None:
             return  # its records are in a later pack, made while it was asked for
-        self._notes.append(f"{error}; it is left as it is")
+        if pack is None or not isinstance(error, Gone):  # a pack may have been merged by the holder of before
+            self._notes.append(f"{error}; it is left as it is")
         self._drop(key_of(piece))
         if pack is None:
             self.layout.damaged.add(piece.k)
