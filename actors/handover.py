@@ -115,16 +115,25 @@ class Handover:
         self._tell_end(seen, self._clock.monotonic_s() - since_s)
 
     async def expect_nobody(self) -> None:
-        """For a tool that writes: nobody else may hold the history.
+        """For a tool that writes: nobody else may hold the history. Who was killed holds it for ``SILENT_S`` more.
 
         Raises:
             HeldElsewhere: when somebody does.
             StorageError: when the cloud cannot be asked.
         """
-        holder = await self._presence.holder()
-        if holder is not None and not holder.gone and not self._presence.is_ours(holder):
+        seen, end_s = "", self._clock.monotonic_s() + SILENT_S
+        while (holder := await self._presence.holder()) is not None and not holder.gone:
+            if self._presence.is_ours(holder):
+                return
             who = f"the bot with the folder {holder.writer[:8]}" if holder.writer else "a bot whose claim is damaged"
-            raise HeldElsewhere(f"the history is held by {who}")
+            if seen not in {"", _signs(holder)}:
+                raise HeldElsewhere(f"the history is held by {who}")
+            if not seen:
+                self._log.warning("holder.watched", holder=who, seconds=SILENT_S)
+            if self._clock.monotonic_s() >= end_s:
+                return
+            seen = _signs(holder)
+            await self._sleep(POLL_S)
 
     async def run(self) -> None:
         """One life of the pulse, while this process holds the history.

@@ -40,7 +40,11 @@ def play() -> int:
     """Plays the demo in a scratch folder, which goes afterwards unless something went wrong."""
     console = Console(highlight=False)
     scratch = Path(tempfile.mkdtemp(prefix="inviteledger-demo-"))
-    code = asyncio.run(_play(console, scratch))
+    try:
+        code = asyncio.run(_play(console, scratch))
+    except KeyboardInterrupt:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
     if code == OK:
         shutil.rmtree(scratch)
     else:

@@ -236,16 +236,37 @@ async def test_a_holder_whose_claim_was_damaged_is_waited_for_like_any_other():
     await new.handover.await_turn()
     assert clock.now_s - VirtualClock().now_s >= SILENT_S
     with pytest.raises(HeldElsewhere, match="by a bot whose claim is damaged"):
-        await Side(bucket, clock, "tool").handover.expect_nobody()
+        await beside_a_pulse(bucket, clock).handover.expect_nobody()
+
+
+def beside_a_pulse(bucket: MemoryBucket, clock: VirtualClock) -> Side:
+    """A tool; whoever has the epoch shows that it lives, once a nap."""
+    tool, beats = Side(bucket, clock, "tool"), itertools.count()
+
+    def beat() -> None:
+        bucket.objects[f"pulse/{EPOCH:010d}"] = b"%d" % next(beats)
+
+    tool.before_nap = beat
+    return tool
 
 
 async def test_a_tool_that_writes_is_refused_while_somebody_else_holds_the_history():
     bucket, clock = claimed("old"), VirtualClock()
     with pytest.raises(HeldElsewhere, match="by the bot with the folder old"):
-        await Side(bucket, clock, "tool").handover.expect_nobody()
+        await beside_a_pulse(bucket, clock).handover.expect_nobody()
+    before_s = clock.now_s
     await Side(bucket, clock, "old").handover.expect_nobody()
     await Side(bucket, clock, "old", EPOCH).handover.say_goodbye()
     await Side(bucket, clock, "tool").handover.expect_nobody()
+    assert clock.now_s == before_s
+
+
+async def test_a_tool_that_writes_goes_on_where_the_holder_was_killed_and_shows_no_sign():
+    tool = Side(claimed("killed"), VirtualClock(), "tool")
+    before_s = tool.clock.now_s
+    await tool.handover.expect_nobody()
+    assert tool.clock.now_s - before_s == SILENT_S
+    assert tool.events() == ["holder.watched"]
 
 
 async def test_a_process_without_an_epoch_waits_for_nobody_on_its_way_out():
@@ -364,7 +385,7 @@ async def test_what_others_left_beside_the_epochs_is_no_newer_one():
     life.cancel()
     assert (side.noticed, side.beats > 0) == (0, True)
     with pytest.raises(HeldElsewhere, match="by the bot with the folder old"):
-        await Side(bucket, clock, "tool").handover.expect_nobody()
+        await beside_a_pulse(bucket, clock).handover.expect_nobody()
 
 
 async def turns(count: int) -> None:
