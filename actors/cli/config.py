@@ -2,11 +2,10 @@
 
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Column, Table
 
 from actors.cli.exits import OK
-from actors.cli.piping import printing
+from actors.cli.page import Page
 from actors.settings import BadSettings
 from actors.sources import Reading, described
 
@@ -23,8 +22,7 @@ def show_config(reading: Reading, out: TextIO) -> int:
     table = Table(*(Column(title, overflow="fold") for title in ("setting", "value", "source")))
     for row in described(reading.settings, reading.refused):
         table.add_row(row.name, row.value, row.source)
-    with printing(out):
-        Console(file=out, width=None if out.isatty() else PIPED_WIDTH, markup=False, highlight=False).print(table)
+    Page(file=out, width=None if out.isatty() else PIPED_WIDTH, markup=False, highlight=False).print(table)
     if reading.findings:
         raise BadSettings(reading.findings)
     return OK

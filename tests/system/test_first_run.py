@@ -392,6 +392,21 @@ async def test_whoever_presses_it_anew_does_not_wait_for_what_is_taken_away(
     assert (newcomer.folder / "cleaned").exists() == cleaned
 
 
+@pytest.mark.parametrize("words", ["--help", "--version", "config"])
+async def test_a_reader_that_leaves_is_no_failure(newcomer: Newcomer, words: str):
+    newcomer.all_set()
+    script = newcomer.folder / "entry.py"
+    script.write_text(
+        "import os, sys\n"
+        "reader, writer = os.pipe()\n"
+        "os.dup2(writer, sys.stdout.fileno())\n"
+        "os.close(reader)\n"
+        "from inviteledger import main\n"
+        "main()\n"
+    )
+    assert await newcomer.start(str(script), words) == (0, "")
+
+
 async def test_streams_that_were_closed_before_the_start_are_no_failure(newcomer: Newcomer):
     script = newcomer.folder / "entry.py"
     script.write_text("import sys\nsys.stdout = sys.stderr = None\nfrom inviteledger import _end\n_end(0)\n")
