@@ -66,8 +66,9 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
         if heard_s - before_s >= HELD_DOWN_S:
             os._exit(INTERRUPTED)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, again)
+    signal.signal(signal.SIGINT, again)
+    for number in (signal.SIGTERM, signal.SIGHUP):  # whoever sends these can send SIGKILL
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

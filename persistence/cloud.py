@@ -99,6 +99,7 @@ class CloudLayer:
     async def fence(self, epoch: int, lineage: str) -> LayerSummary:
         self._epoch, self._lineage = epoch, lineage
         await self._reader.look()
+        await self._reader.look_again_at_the_newest()
         while self._reader.layout.epoch < epoch and not await self._write(Kind.FENCE):
             await self._reader.look()
         self._reader.begin()
@@ -122,8 +123,11 @@ class CloudLayer:
 
     async def fill(self, frames: Sequence[Frame]) -> LayerSummary:
         while parts := _parts(self._missing_of(frames)):
+            missing = self._reader.layout.missing()
             if not await self._write(Kind.MEND, parts[0]):
                 await self._reader.look()
+            elif self._reader.layout.missing() == missing:
+                raise StorageError("what the cloud cannot read was written once more, and does not count there")
         return await self._read()
 
     async def set_aside(self, after_gsn: int) -> LayerSummary:
@@ -240,8 +244,11 @@ class CloudLayer:
             first_gsn=first,
             last_gsn=first + len(frames) - 1,
             previous=layout.digest,
+            guessed=layout.hides_end and any(frame.record.epoch == self._epoch for frame in frames),
             release=RELEASE,
         )
+        if layout.k and not layout.digest:
+            await self._refuse_if_overtaken()  # it may be a fence
         data = await self._offload(lambda: segment(header, frames))
         if not await create_once(self._objects, segment_key(header.k), data):
             return False

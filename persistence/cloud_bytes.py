@@ -53,7 +53,8 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
     """A segment's first line. A segment without records has ``last_gsn`` = ``first_gsn`` − 1.
 
     ``put_id``: a random id of this very try to write it; ``previous``: SHA-256 (hex) of the whole segment before,
-    "" where there is none to be read.
+    "" where there is none to be read; ``guessed``: whether these records are new, and may have taken the place of
+    others that the writer could not read.
     """
 
     k: int
@@ -65,6 +66,7 @@ class SegmentHeader(msgspec.Struct, frozen=True, kw_only=True):
     first_gsn: int
     last_gsn: int
     previous: str
+    guessed: bool = False
     sha256: str = ""
     format: int = CLOUD_FORMAT
     release: str = ""

@@ -7,7 +7,9 @@ Rules:
   segments hold from there on (a branch that lost).
 - What no segment that can be read holds comes from a mend, if there is one; else it is missing.
 - A segment that cannot be read does no harm where nothing is missing and the next one that is no mend can be read: it
-  says where the records end. Of two in a row, one may have cut off records that the other one replaced.
+  says where the records end. Of two in a row, or with mends between, one may have cut off records that the other one
+  replaced. A fence of who could not read the segment before it (no ``previous``) only guesses where they end: it cuts
+  nothing; nor does who records anew behind it know what is lost (``guessed``).
 """
 
 from bisect import bisect_left
@@ -40,8 +42,9 @@ class Layout(msgspec.Struct, kw_only=True):
     ``first``: that of segment 1, likewise ("" also where whoever wrote an index did not note it);
     ``epoch``: the highest of a segment; ``lineage``: of the records; ``gsn``: the last record; ``stretches``: in the
     order of their gsns and segments; ``damaged``: segments that cannot be read;
-    ``hides_end``, ``hides_cut``: whether segments of which nothing is known may hold records behind the last one; may
-    have replaced records that count here.
+    ``is_blind``: whether of any of them nothing is known; ``hides_end``, ``hides_cut``, ``hides_lost``: whether such
+    ones may hold records behind the last one; may have replaced records that count here; may have held some in whose
+    place others were recorded.
     """
 
     k: int = 0
@@ -53,8 +56,10 @@ class Layout(msgspec.Struct, kw_only=True):
     mends: list[Stretch] = []
     damaged: set[int] = set()
     first: str = ""
+    is_blind: bool = False
     hides_end: bool = False
     hides_cut: bool = False
+    hides_lost: bool = False
 
     def take(self, header: SegmentHeader, digest: str, size: int) -> bool:
         """Goes on with the next segment; whether it counts."""
@@ -65,7 +70,7 @@ class Layout(msgspec.Struct, kw_only=True):
         if header.epoch < self.epoch:
             return False
         if holds and self.lineage and header.lineage != self.lineage:
-            self.hides_cut = self.hides_cut or bool(self.damaged)  # one of those may have begun that history
+            self.hides_cut = self.hides_cut or self.is_blind  # what cannot be read may have begun that history
             return False
         self.epoch = header.epoch
         if not self.lineage or header.kind is Kind.CUT:
@@ -74,8 +79,10 @@ class Layout(msgspec.Struct, kw_only=True):
         if header.kind is Kind.MEND:
             self.mends = [*self.mends, stretch]
             return True
+        if header.kind is Kind.FENCE and header.k > 1 and not header.previous:
+            return True
         self._cut(header.first_gsn - 1)
-        self.hides_end = False
+        self.hides_end, self.hides_lost = False, self.hides_lost or header.guessed
         if header.kind is Kind.RECORDS:
             self.stretches.append(stretch)
             self.gsn = header.last_gsn
@@ -86,7 +93,7 @@ class Layout(msgspec.Struct, kw_only=True):
         self.k = k
         self.lose_newest()
         self.hides_cut = self.hides_cut or self.hides_end
-        self.hides_end = True
+        self.is_blind = self.hides_end = True
 
     def lose_newest(self) -> None:
         """Learns that the segment ``k`` cannot be read any more; where its records are is known."""
@@ -127,6 +134,8 @@ class Layout(msgspec.Struct, kw_only=True):
             yield "segments at the end cannot be read: they may hold records behind the last one that is known"
         if self.hides_cut:
             yield "segments cannot be read that may have replaced records which are known: they are not the last ones"
+        if self.hides_lost:
+            yield "a segment could not be read when others were recorded behind it: what it held may be lost"
 
     def missing_up_to(self, gsn: int) -> int:
         """How many of the records up to a gsn cannot be read."""

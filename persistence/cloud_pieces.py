@@ -55,7 +55,15 @@ def opened(piece: Stretch, data: bytes | None) -> tuple[SegmentHeader | PackHead
     if data is None:
         raise Gone(key)
     header = read_header(data, PackHeader, key) if piece.packed else read_header(data, SegmentHeader, key)
+    if _key(header) != key:
+        raise Corrupt(key, f"it is a copy of {_key(header)}")
     return header, body_of(data, header.sha256, key)
+
+
+def _key(header: SegmentHeader | PackHeader) -> str:
+    if isinstance(header, SegmentHeader):
+        return segment_key(header.k)
+    return pack_key(header.first_k, header.last_k, header.put_id)
 
 
 def chunks_of_piece(piece: Stretch, data: bytes | None) -> Iterator[list[Frame]]:

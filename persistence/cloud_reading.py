@@ -75,7 +75,16 @@ class CloudReader:
         last = max([k async for k in numbers(self._objects, SEGMENTS, self.layout.k)], default=0)
         async for k, data in self._segments(self.layout.k + 1, last):
             await self._take(self.layout, k, data)
+        if self.layout.k < self._cut_short_k:
+            self.layout.hides_end = True
         self._looked_k = self.layout.k
+
+    async def look_again_at_the_newest(self) -> None:
+        """Before anything is written behind a segment that could not be read: perhaps only the answer was garbled."""
+        k = self.layout.k
+        if k and not self.layout.digest and not await self._flaw(k, await self._objects.get(segment_key(k))):
+            self.forget()
+            await self.look()
 
     async def is_as_left(self) -> bool:
         """Whether the segments are those that were read and written; what others wrote behind them is read.
@@ -239,7 +248,7 @@ class CloudReader:
     def forget(self) -> None:
         """The next look reads everything anew."""
         self.layout = Layout()
-        self.indexed = self._looked_k = 0
+        self.indexed = self._looked_k = self._cut_short_k = 0
         self._begun = 0, ""
         self._base = Verified()
         self._guilds: dict[str, frozenset[bytes]] = {}
@@ -253,6 +262,7 @@ class CloudReader:
             return
         if not await self._has(found.layout.k, found.layout.digest):
             data = await self._objects.get(segment_key(found.layout.k))
+            self._cut_short_k = found.layout.k if data is None else 0  # whatever ends before that lacks its end
             if data is None or not await self._is_damaged(found.layout.k, data):
                 self._notes.append(f"the index of segment {found.layout.k} fits no segment, and is not believed")
                 return
@@ -445,7 +455,9 @@ class CloudReader:
         pack = self._pack_of(piece)
         if piece.packed and pack is None:
             return  # its records are in a later pack, made while it was asked for
-        if pack is None or not isinstance(error, Gone):  # a pack may have been merged by the holder of before
+        if pack is not None and isinstance(error, Gone) and await self._adopt_newer_packs():
+            return
+        if pack is None or not isinstance(error, Gone):  # else it was merged, and nobody has told yet into which
             self._notes.append(f"{error}; it is left as it is")
         self._drop(key_of(piece))
         if pack is None:
@@ -459,6 +471,21 @@ class CloudReader:
             self.layout.replace([pack], up_to(alone.stretches, pack.last))
             self.layout.damaged |= alone.damaged
             self.layout.hides_cut = self.layout.hides_cut or alone.hides_cut
+
+    async def _adopt_newer_packs(self) -> bool:
+        """Another process packs meanwhile: goes on by its newest index, if that has other packs."""
+        found = await newest_index(self._objects, self._offload, self._notes)
+        if found is None or not await self._has(found.layout.k, found.layout.digest):
+            return False
+        layout = found.layout
+        async for k, data in self._segments(layout.k + 1, self.layout.k):
+            await self._take(layout, k, data)
+        known = {key_of(stretch) for stretch in self.layout.stretches if stretch.packed}
+        if known.issuperset(key_of(stretch) for stretch in layout.stretches if stretch.packed):
+            return False
+        layout.damaged |= self.layout.damaged
+        self.layout, self.indexed = layout, found.layout.k
+        return True
 
     def _pack_of(self, piece: Stretch) -> Stretch | None:
         """The whole of the pack that a piece is of; None where it is of none, or of one that is relied on no more."""

@@ -59,9 +59,11 @@ def has_run(disk: Disk, data: Path) -> bool:
         StorageError: when the marker, or the log, cannot be read.
     """
     path = data / NAME
-    marker = _read(disk, path) if disk.identity(path) is not None else None
-    headers = (file.header for file in survey(disk, data / "log").files)
-    return marker is not None and any(header is not None and header.epoch > marker.epoch for header in headers)
+    if disk.identity(path) is None:
+        return False
+    marker = _read(disk, path)
+    headers = [file.header for file in survey(disk, data / "log").files]
+    return marker is None or any(header is None or header.epoch > marker.epoch for header in headers)
 
 
 def _has_log(disk: Disk, log: Path) -> bool:

@@ -139,10 +139,11 @@ class _Look:
         in_packs = await self._walk("comparing its packs", quick, upto, headers)
         self._harmless += in_packs.summary.remarks
         if not walk.summary.notes:
+            self._faults += in_packs.summary.notes
             if in_packs.contents != walk.contents:
                 self._faults.append("the packs do not hold what the segments hold")
-        elif not in_packs.summary.notes:
-            self._harmless += walk.summary.notes
+        elif not in_packs.summary.notes and not in_packs.contents.missing:
+            self._harmless += [f"{note}; the packs hold all of it" for note in walk.summary.notes]
             return in_packs
         return walk
 

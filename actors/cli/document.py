@@ -93,7 +93,8 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
         tally.take((frame,))
     tally.skip_to(summary.gsn + 1)
     sizes, missing = tally.guilds, tally.contents().missing
-    notes = summary.notes + layer.take_notes() + (() if sizes else ("no record is there",))
+    found = await layer.open()  # what reading has found out; what came meanwhile lies behind
+    notes = tuple(dict.fromkeys(summary.notes + found.notes)) + (() if sizes else ("no record is there",))
     head = Head(format=FORMAT, made_at_ms=clock.now_ms(), gsn=summary.gsn, missing=missing, notes=notes)
     yield _encode(head)[:-1] + b',\n"guilds":['
     between = b"\n"
@@ -114,7 +115,7 @@ async def _parts(layer: Layer, summary: LayerSummary, clock: Clock) -> AsyncGene
         between, told = b",\n", told + 1
     if told != sizes.total():
         raise StorageError(f"the layer changed meanwhile: {sizes.total()} records were {told} at last")
-    is_complete = bool(told) and not (missing or summary.aside or summary.notes)
+    is_complete = bool(told) and not (missing or summary.aside or summary.notes or found.notes)
     yield b'],\n"complete":' + _encode(is_complete) + b"}\n"
 
 

@@ -78,7 +78,8 @@ async def _compared(tools: Tools, data: Path, history: History, source: str) -> 
             await copy.read("reading what came back", copied.contents)
             differences = tuple([each async for each in _differences(tools, copied.heads, copy, live)])
     except (Corrupt, CopyDiffers, NothingThen) as error:
-        return Drill(source=source, differences=(f"what came back is not whole: {error}",)), ()
+        differences = (f"what came back is not whole: {error}", *history.notes())
+        return Drill(source=source, differences=differences), history.remarks()
     report = Drill(
         source=source,
         lineage=copied.lineage,
@@ -181,5 +182,7 @@ def _tell(tools: Tools, report: Drill, remarks: Sequence[str]) -> None:
             say(f"the cloud lags by {count(report.lag_records, 'record')}, which is no difference")
         say(*(f"does no harm: {remark}" for remark in remarks[:TOLD]))
         say(*report.differences[:TOLD])
+        if report.differences:
+            say("to do: start the bot anew, and drill again; what is told then as well is in no layer any more")
         told = count(len(report.differences), "difference") if report.differences else "digests equal"
         say(f"{report.records} records, {told}")

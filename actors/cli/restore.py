@@ -119,5 +119,7 @@ def _tell(tools: Tools, name: str, copied: Copied, wish: Wish, lost: int = 0) ->
             say(f"{copied.reforgotten} times somebody was forgotten later than that: so they are here, too")
         say(*(f"does no harm: {remark}" for remark in copied.remarks))
         say(*(f"the history was not whole: {note}" for note in copied.notes))
+        if copied.notes:
+            say("a start of the bot with its own folder, or with the cloud, may still have what is missing here")
         say(f"to run on it: set LEDGER_DATA to {wish.to.absolute()}; names are asked of Discord again")
     return WRONG if copied.notes else OK

@@ -110,7 +110,9 @@ def _to_do(layers: Sequence[Inspected]) -> str:
         return "take another backup; what this one still holds comes back when a bot is started on a copy of it"
     return (
         "keep a copy of LEDGER_DATA, then start the bot, or start it anew: it puts back what another layer has, and "
-        "says in recovery.finished what no layer has. What is damaged in the cloud stays there, and does no harm then"
+        "says in recovery.finished what no layer has. What is damaged in the cloud stays there, and does no harm "
+        "then. What goes on being told is in no layer any more, or nobody can tell what it held: an empty store in "
+        "LEDGER_CLOUD (another prefix) gets all that there is"
     )
 
 

@@ -547,7 +547,8 @@ async def test_once_a_damaged_object_is_mended_nobody_calls_the_cloud_less_than_
     rotten[at] ^= 1
     cloud.bucket.objects[key] = bytes(rotten)
     assert (await cloud.verify()).wrong
-    assert (await cloud.drill())[0] == 1
+    code, lines, _ = await cloud.drill()
+    assert (code, lines[-2].startswith("drill: to do: start the bot anew")) == (1, True)
     layer = a_layer(MemoryObjects(cloud.bucket))
     await layer.open()
     await layer.begin(2, "lineage")
@@ -586,6 +587,7 @@ async def test_what_only_packs_hold_is_found_by_a_start_and_by_a_restore(tmp_pat
     found = await cloud.verify()
     assert found.wrong == ()
     assert len(found.harmless) > 2
+    assert all(told.endswith("; the packs hold all of it") for told in found.harmless)
     assert found.held.startswith(f"{len(cloud.frames)} records of 2 guilds in ")
     assert lost
     assert (await cloud.restore(tmp_path / "new"))[0] == 0

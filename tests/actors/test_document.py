@@ -30,12 +30,16 @@ from ledger.records import (
     Record,
 )
 from ledger.state import GuildState
+from persistence.cloud import CloudLayer
+from persistence.cloud_bytes import segment_key
 from persistence.frames import Frame
 from persistence.layer import LayerSummary
+from persistence.offload import inline
 from tests.actors.test_cli_export import expected, played
 from tests.actors.written import Sealer, appends_of
 from tests.memory.layer import MemoryLayer
-from tests.persistence.making import RED, Chain, TestClock
+from tests.memory.objects import MemoryBucket, MemoryObjects
+from tests.persistence.making import RED, Chain, TestClock, TestRandomness
 
 
 async def layer_of(appends: Sequence[Sequence[Record]]) -> MemoryLayer:
@@ -265,10 +269,7 @@ async def test_others_have_their_turn_while_it_is_made():
 async def test_holes_and_notes_are_told():
     class Holed(MemoryLayer):
         async def open(self) -> LayerSummary:
-            return msgspec.structs.replace(await super().open(), gsn=9)
-
-        def take_notes(self) -> tuple[str, ...]:
-            return ("seg/2 cannot be read",)
+            return msgspec.structs.replace(await super().open(), gsn=9, notes=("seg/2 cannot be read",))
 
     holed, chain = Holed("cloud"), Chain()
     await holed.open()
@@ -335,3 +336,20 @@ async def test_memory_does_not_grow_with_the_history(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(module, "FOLDED_RECORDS", 500)
     small, large = await peak_of(1_000), await peak_of(4_000)
     assert large < 1.5 * small
+
+
+async def test_what_has_rotted_beneath_an_index_is_missing_there():
+    """Whoever opens the cloud by its index has not read that yet."""
+    bucket, chain = MemoryBucket(), Chain()
+    layer = CloudLayer(MemoryObjects(bucket), inline, TestRandomness(), TestClock(), "writer")
+    await layer.open()
+    await layer.begin(1, "lineage")
+    for _ in range(3):
+        await layer.append(chain.batch(RED))
+    await layer._packer._write_index()
+    rotten = bucket.objects[segment_key(3)]
+    bucket.objects[segment_key(3)] = rotten[:-1] + bytes([rotten[-1] ^ 1])
+    reader = CloudLayer(MemoryObjects(bucket), inline, TestRandomness(), TestClock(), "reader")
+    whole = await told(reader)
+    assert (whole["missing"], whole["complete"]) == ([[2, 2]], False)
+    assert any("seg/0000000003" in note for note in whole["notes"])

@@ -398,6 +398,116 @@ async def test_while_records_stand_on_no_chain_no_damage_is_said_to_do_no_harm(b
     assert (summary.missing, summary.remarks, len(summary.notes)) == ((), (), 2)
 
 
+async def test_a_newest_segment_that_was_garbled_on_its_way_once_is_read_again_before_the_fence(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    process, key = Process(bucket, 2), segment_key(4)
+    flip(bucket, key, 3)
+    assert (await process.layer.open()).gsn == 4
+    flip(bucket, key, 3)
+    assert await process.layer.claim(2)
+    assert (await process.layer.fence(2, "lineage")).gsn == 6
+    assert bytes_of(await (await opened(bucket)).frames()) == bytes_of(frames)
+
+
+async def test_a_fence_of_who_cannot_read_what_is_before_it_cuts_nothing(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    flip(bucket, segment_key(4), 3)
+    assert (await Process(bucket, 2).take_over()).gsn == 4
+    assert [note for note in (await Process(bucket, 3).layer.open()).notes if "may hold records" in note]
+    flip(bucket, segment_key(4), 3)
+    reader = await opened(bucket)
+    assert bytes_of(await reader.frames()) == bytes_of(frames)
+
+
+async def test_what_was_recorded_behind_a_segment_that_nobody_can_read_may_have_taken_its_place(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    flip(bucket, segment_key(4), 3)
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.append(branch_of(Chain(2), frames[:4]).batch(RED))
+    for gsn in (5, 6):
+        summary = await Process(bucket, 3).layer.open()
+        assert (summary.gsn, summary.missing) == (gsn, ())
+        assert [note for note in summary.notes if "may be lost" in note]
+        await process.layer.append(branch_of(Chain(2), await process.frames()).batch(BLUE))
+
+
+async def test_a_writer_that_cannot_read_the_fence_before_its_slot_is_stale_all_the_same(bucket: MemoryBucket):
+    chain = Chain()
+    old = await filled(bucket, chain, 2)
+    await Process(bucket, 2).take_over()
+    flip(bucket, segment_key(4), 3)
+    with pytest.raises(Stale):
+        await old.layer.append(chain.batch(RED))
+    assert segment_key(5) not in bucket.objects
+
+
+async def test_a_copy_of_a_later_object_is_not_an_empty_one(bucket: MemoryBucket):
+    """An index tells what lies there, so that nobody has looked at its header."""
+    writer = await filled(bucket, Chain(), 4)
+    frames = await writer.frames()
+    await writer.layer._packer._write_index()
+    bucket.objects[segment_key(3)] = bucket.objects[segment_key(4)]
+    reader = await opened(bucket)
+    assert bytes_of(await reader.frames()) == bytes_of([*frames[:2], *frames[4:]])
+    assert (await reader.layer.open()).missing == ((3, 4),)
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_where_the_segment_that_an_index_ends_with_is_gone_the_end_is_doubted(bucket: MemoryBucket):
+    await packed(bucket, Chain(), 7)
+    last = max(int(key.rpartition("/")[2]) for key in packs_of(bucket, "index/"))
+    for key in packs_of(bucket, "seg/"):
+        if key >= segment_key(last):
+            del bucket.objects[key]
+    summary = await Process(bucket, 2).layer.open()
+    assert summary.missing == ()
+    assert [note for note in summary.notes if "may hold records" in note]
+
+
+async def test_beside_a_segment_that_was_mended_a_stranger_s_record_does_no_harm(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    flip(bucket, segment_key(3))
+    process = Process(bucket, 2)
+    await process.take_over()
+    await process.layer.fill(frames)
+    stranger = Process(bucket, 3)
+    await stranger.layer.open()
+    await stranger.layer.begin(3, "another")
+    await stranger.layer.append(branch_of(Chain(3), frames).batch(RED))
+    summary = await Process(bucket, 4).layer.open()
+    assert (summary.gsn, summary.notes, len(summary.remarks)) == (6, (), 2)
+
+
+async def test_a_mend_that_does_not_count_is_written_once(bucket: MemoryBucket):
+    frames = await (await filled(bucket, Chain(), 3)).frames()
+    flip(bucket, segment_key(3))
+    stranger = Process(bucket, 3)
+    await stranger.layer.open()
+    await stranger.layer.begin(3, "another")
+    before = len(bucket.objects)
+    with pytest.raises(StorageError, match="does not count"):
+        await stranger.layer.fill(frames)
+    assert len(bucket.objects) == before + 1
+
+
+@pytest.mark.usefixtures("small_packs")
+async def test_a_pack_that_another_process_has_merged_is_read_where_its_newest_index_says(bucket: MemoryBucket):
+    """A segment beneath it has rotted, which does no harm otherwise."""
+    chain = Chain()
+    writer = await packed(bucket, chain, 7)
+    reader = await opened(bucket)
+    gone = packs_of(bucket)
+    flip(bucket, segment_key(2))
+    while packs_of(bucket)[: len(gone)] == gone:
+        await writer.layer.append(chain.batch(RED, BLUE))
+        await writer.layer.pack()
+    frames = await writer.frames()
+    assert bytes_of(await reader.frames()) == bytes_of(frames)
+    summary = await reader.layer.open()
+    assert (summary.heads, summary.missing, summary.notes) == (chain.heads, (), ())
+
+
 @pytest.mark.usefixtures("small_packs")
 async def test_what_a_damaged_pack_hides_is_doubted_like_the_segments_themselves(bucket: MemoryBucket):
     """A cut, and what took the place of what it cut, lie in a pack that is damaged, and so are both."""

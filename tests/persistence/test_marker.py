@@ -8,7 +8,7 @@ import pytest
 
 from ledger.errors import DiskFull
 from persistence.disk import RealDisk
-from persistence.marker import NAME, folder_id
+from persistence.marker import NAME, folder_id, has_run
 from tests.persistence.making import TestRandomness
 from tests.persistence.simdisk import Hook, PowerCut, SimDisk
 
@@ -23,6 +23,14 @@ def test_a_folder_keeps_its_id_and_a_new_one_gets_another(tmp_path: Path):
     other, was_there = folder_id(RealDisk(), tmp_path / "other", tokens)
     assert other != first
     assert not was_there
+
+
+def test_a_marker_that_nobody_can_read_is_of_a_folder_on_which_a_bot_has_run(tmp_path: Path):
+    assert not has_run(RealDisk(), tmp_path)
+    folder_id(RealDisk(), tmp_path, TestRandomness())
+    assert not has_run(RealDisk(), tmp_path)
+    (tmp_path / NAME).write_bytes(b"?")
+    assert has_run(RealDisk(), tmp_path)
 
 
 def test_a_log_without_a_marker_is_of_an_earlier_release(tmp_path: Path):
