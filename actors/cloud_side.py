@@ -4,7 +4,7 @@ Made where a cloud is set; everything else of the program is the same with it an
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -15,7 +15,7 @@ from actors.handover import Handover
 from actors.journal import Journal
 from actors.supervision import ChildSpec
 from actors.uploader import Uploader
-from ledger.errors import Corrupt, LedgerError, Stale, StorageError
+from ledger.errors import Corrupt, LedgerError, Stale, StorageError, WrongHistory
 from ledger.ports import Clock, Randomness
 from persistence.following import Following
 from persistence.objects import Objects
@@ -24,11 +24,19 @@ from persistence.probe import StoreUnfit, probe
 from persistence.store import Store
 
 
+async def nothing_known() -> str:
+    """Nobody tells which history a folder is of."""
+    return ""
+
+
 class Cloud(msgspec.Struct, frozen=True):
-    """A store of objects, and the name by which this data folder goes there."""
+    """A store of objects, the name by which this data folder goes there, and what tells its history's lineage ("" =
+    it holds none).
+    """
 
     objects: Objects
     writer: str
+    lineage: Callable[[], Awaitable[str]] = nothing_known
 
 
 class CloudSide:
@@ -56,6 +64,7 @@ class CloudSide:
         self._store = store
         self._following: Following = store.following
         self._objects = cloud.objects
+        self._lineage = cloud.lineage
         self._randomness = randomness
         self._is_fit = False
         self._is_awaited = False
@@ -103,13 +112,18 @@ class CloudSide:
 
         Raises:
             StoreUnfit: when the cloud cannot keep two writers apart.
+            WrongHistory: when it holds another history than this folder: whoever holds that is nobody to wait for.
         """
         try:
             await self._prove_fit()
-            await self._following.ask()  # what is read now need not be read once the other one has gone
+            there = await self._following.ask()  # what is read now need not be read once the other one has gone
         except (StorageError, Corrupt) as error:
             self._following.fail(error)
             self._log.warning("cloud.untried", error=str(error), hint=error.hint)
+        else:
+            here = await self._lineage()
+            if there and here and there != here:
+                raise WrongHistory({"cloud": there, "folder": here})
         await self.handover.await_turn()
 
     async def _prove_fit(self) -> None:

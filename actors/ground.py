@@ -17,7 +17,7 @@ from actors.footing import Footing, find_footing, look_back, read_mountinfo
 from actors.settings import BadSettings, Settings
 from ledger.errors import FolderInUse, StorageError
 from ledger.ports import Randomness
-from persistence.disk import Disk, Held, RealDisk
+from persistence.disk import NO_ROOM, Disk, Held, RealDisk
 from persistence.local import hold_folder
 from persistence.objects import Objects
 from persistence.offload import Offload
@@ -120,10 +120,13 @@ async def hold(disk: Disk, data: Path, sleep: Sleep, log: FilteringBoundLogger) 
     Raises:
         FolderInUse: when it is still held after the wait.
         FolderRefused: when the folder cannot be made or written.
+        DiskFull: when there is no room.
     """
     try:
         return await await_lock(lambda: hold_folder(disk, data, started_at()), sleep, log)
     except StorageError as refused:
+        if isinstance(refused.__cause__, OSError) and refused.__cause__.errno in NO_ROOM:
+            raise
         raise FolderRefused([f"nothing can be recorded in LEDGER_DATA, {data} ({refused})"]) from refused
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from structlog.typing import FilteringBoundLogger
 
@@ -14,7 +15,7 @@ from actors.settings import Settings
 from ledger.ports import Clock
 from persistence.cloud import CloudLayer
 from persistence.disk import RealDisk
-from persistence.local import LocalLayer
+from persistence.local import LocalLayer, folder_lineage
 from persistence.marker import folder_id
 from persistence.offload import ThreadOffload
 from persistence.salvage import FileSalvage
@@ -36,6 +37,7 @@ async def opened(
     writer, seen = folder_id(disk, data, randomness)
     objects = open_cloud(settings, disk, afar, randomness)
     cloud = None if objects is None else CloudLayer(objects, afar, randomness, clock, writer)
+    lineage = partial(offload, partial(folder_lineage, disk, data))
     store = Store(
         layers,
         clock,
@@ -46,7 +48,7 @@ async def opened(
         may_begin_anew=may_begin_anew,
     )
     try:
-        yield store, None if objects is None else Cloud(objects, writer), seen
+        yield store, None if objects is None else Cloud(objects, writer, lineage), seen
     finally:
         await store.close()
         if objects is not None:

@@ -21,7 +21,8 @@ import msgspec
 
 from ledger.errors import Denied, DiskFull, FolderInUse, NotConfirmed, StorageError
 
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL: Final = NO_ROOM | {errno.EROFS}
 """What the system says where there is no room."""
 _UNLINKED: Final = frozenset({errno.ENOENT, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS})
 _OWNER_BYTES: Final = 4096

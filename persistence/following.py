@@ -90,8 +90,8 @@ class Following:
         """Notes that it does not take anything now."""
         self.seat.trouble = error
 
-    async def ask(self) -> None:
-        """Whether it answers, and would be asked who writes at a new epoch.
+    async def ask(self) -> str:
+        """Whether it answers, and would be asked who writes at a new epoch. Gives its lineage; "" = it is empty.
 
         Raises:
             StorageError: when it does not answer, or holds another history.
@@ -102,6 +102,7 @@ class Following:
         if self._lineage and summary.lineage not in {"", self._lineage}:
             lineages = {"cloud": summary.lineage, "folder": self._lineage}
             raise StorageError(str(WrongHistory(lineages)))
+        return summary.lineage
 
     def doubt(self) -> None:
         """From time to time: whether it still has what it confirmed is to be looked at."""

@@ -10,10 +10,12 @@ data/marker        the folder's id (``persistence/marker.py``)
 import os
 import socket
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from ledger.errors import NewerFormat, StorageError
 from ledger.ids import GuildId
 from persistence.checkpoints import Checkpoints
 from persistence.disk import Disk, Held
@@ -23,6 +25,7 @@ from persistence.log import SEGMENT_BYTES, Log
 from persistence.merging import MERGE_FILES
 from persistence.offload import Offload
 from persistence.quarantine import Quarantine
+from persistence.scan import survey
 
 _CHUNK_RECORDS: Final = 500
 """How many frames are read at once for another layer."""
@@ -37,6 +40,14 @@ def hold_folder(disk: Disk, data: Path, started: str, name: str = "lock") -> Hel
     """
     disk.make_folder(data)
     return disk.lock(data / name, f"{_process(os.getpid())}{socket.gethostname()}, started {started}")
+
+
+def folder_lineage(disk: Disk, data: Path) -> str:
+    """Which history a folder's log is of, by the first lines of its files; "" where none can be read."""
+    with suppress(NewerFormat, StorageError):
+        headers = [file.header for file in survey(disk, data / "log").files if file.header is not None]
+        return max(((header.epoch, header.lineage) for header in headers), default=(0, ""))[1]
+    return ""
 
 
 def is_of_process(owner: str, pid: int) -> bool:

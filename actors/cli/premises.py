@@ -18,12 +18,14 @@ from actors.gateway.findings import Finding, Severity, Topic
 from actors.ground import remedy_of
 from actors.ops.http import Liveness
 from actors.settings import Endpoint, Settings
-from persistence.disk import lock_owner
+from persistence.disk import NO_ROOM, lock_owner
 from persistence.local import is_of_process
 
 PATIENCE_S: Final = 2.0
 OTHER_ADDRESS: Final = "choose another LEDGER_HTTP, or stop the process that listens there"
 NO_PROCESS: Final = 0
+TRIED_BYTES: Final = 4_096
+"""A full disk may take an empty file."""
 
 
 def look_round(settings: Settings, refused: Collection[str]) -> Iterator[Finding]:
@@ -50,7 +52,7 @@ def _folder(settings: Settings) -> Iterator[Finding]:
         _write_in(there)
         yield _fine(f"LEDGER_DATA, {data}, can be written")
     except OSError as error:
-        fix = f"give {there} to user {os.getuid()} (chown), or name another folder in LEDGER_DATA"
+        fix = f"{_remedy(error, str(there))}, or name another folder in LEDGER_DATA"
         yield _found(Severity.BLOCKING, f"LEDGER_DATA, {data}, cannot be written ({error.strerror})", fix)
         return
     yield _disk(settings)
@@ -64,8 +66,8 @@ def _nearest(folder: Path) -> Path:
 
 def _write_in(folder: Path) -> None:
     """Raises ``OSError`` when nothing can be: permissions alone tell root nothing of a read-only or full disk."""
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(TRIED_BYTES))
 
 
 def _database(settings: Settings) -> Finding:
@@ -78,9 +80,13 @@ def _database(settings: Settings) -> Finding:
     except OSError as error:
         waits = ", and acknowledges no join" if "database" in settings.named_layers() else ""
         what = f"The database, {path}, cannot be written ({error.strerror}): the bot goes on without it{waits}"
-        fix = f"give it and its folder to user {os.getuid()} (chown), or name another file in DATABASE_URL"
+        fix = f"{_remedy(error, 'it and its folder')}, or name another file in DATABASE_URL"
         return _found(Severity.WARNING, what, fix)
     return _fine(f"The database, {path}, can be written")
+
+
+def _remedy(error: OSError, what: str) -> str:
+    return "free space there" if error.errno in NO_ROOM else f"give {what} to user {os.getuid()} (chown)"
 
 
 def _disk(settings: Settings) -> Finding:

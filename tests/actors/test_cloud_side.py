@@ -12,7 +12,7 @@ from actors.clock import Sleep, SystemRandomness
 from actors.cloud_side import Cloud, CloudSide
 from actors.drain import Drain
 from actors.journal import WAIT_FOR_LAYER_S
-from ledger.errors import Stale, StorageError
+from ledger.errors import Stale, StorageError, WrongHistory
 from ledger.records import JoinRecorded
 from persistence import recovery
 from persistence.cloud import CloudLayer
@@ -527,3 +527,18 @@ async def take_epoch(bot: Bot) -> None:
     count = len(bot.events("epoch.taken"))
     bot.journal.require_epoch()
     await bot.until(lambda: len(bot.events("epoch.taken")) > count)
+
+
+async def test_whoever_holds_another_history_in_the_cloud_is_nobody_to_wait_for():
+    """Two bots were given one prefix: the second would stand by, and be called healthy, for ever."""
+    sky = Sky()
+    await (await sky.overtake()).close()
+    bot = Bot(cloud=sky.layer())
+
+    async def mine() -> str:
+        return "mine"
+
+    side = side_of(bot, sky)
+    side._lineage = mine
+    with pytest.raises(WrongHistory, match=r"the cloud holds the history .* and the folder holds the history mine"):
+        await side.await_turn()

@@ -420,6 +420,30 @@ async def test_a_folder_that_cannot_be_written_is_said_once_with_its_fix(newcome
     assert '"hint":"give it to the user' in said
 
 
+async def test_a_full_disk_is_said_with_its_fix(newcomer: Newcomer):
+    """`/dev/full` in the place of files; starting again helps once there is room."""
+    newcomer.all_set()
+    for command, code, fix in (
+        ("doctor", 78, "fix: free space there"),
+        ("run", 69, '"hint":"free space on the disk'),
+    ):
+        script = newcomer.folder / "entry.py"
+        script.write_text(
+            "import errno, os, tempfile\n"
+            "from persistence.disk import RealDisk, _reading\n"
+            "def full(*_, **__): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+            "def lock(disk, path, owner):\n"
+            "    with _reading('lock', path): full()\n"
+            "tempfile.TemporaryFile, RealDisk.lock = full, lock\n"
+            "from inviteledger import main\n"
+            "main()\n"
+        )
+        ended, said = await newcomer.start(str(script), command)
+        assert ended == code, said
+        assert fix in said
+        assert "chown" not in said
+
+
 async def test_forgetting_without_a_bot_says_only_what_was_done(newcomer: Newcomer):
     (newcomer.folder / "data" / "log").mkdir(parents=True)
     assert await newcomer.run("forget", "--user", "7", "--yes") == (0, "Nothing is known of user 7 in all servers.\n")
