@@ -51,9 +51,14 @@ class Appended(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LayerStart(msgspec.Struct, frozen=True, kw_only=True):
-    """A layer after start: its last gsn, its guilds, how many records others gave it; ``error``: "" = healthy."""
+    """A layer after start: its last gsn, its guilds, how many records others gave it; ``error``: "" = healthy.
+
+    ``found``: the newest epoch of a record and the last gsn that it had when it was read: the highest one leads, of
+    equal ones the first; None = it could not be read.
+    """
 
     name: str
+    found: tuple[int, int] | None
     gsn: int
     guilds: int
     fed: int
@@ -117,6 +122,7 @@ class Store:
         self._heads: dict[GuildId, Head] = {}
         self._gsn = 0
         self._acknowledged = 0
+        self._found: dict[str, tuple[int, int]] = {}
         self._owed = (0, 0)
         """The rank that a start has found and did not live to reach; the cloud may be away at the next one."""
         self._in_doubt = True
@@ -159,6 +165,7 @@ class Store:
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
         await self._terms.mind()
+        self._found = {seat.name: seat.rank() for seat in self._seats if seat.readable}
         wanted = self._owed = max(newest.rank(), self._owed) if self._terms.is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {what}" for seat in self._seats for what in seat.summary.notes + seat.summary.remarks]
         notes += await self.salvage.open()
@@ -475,6 +482,7 @@ class Store:
         layers = tuple(
             LayerStart(
                 name=seat.name,
+                found=self._found.get(seat.name),
                 gsn=seat.gsn,
                 guilds=len(seat.summary.heads),
                 fed=seat.fed,

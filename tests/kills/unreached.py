@@ -39,6 +39,7 @@ WHY: Final[Mapping[str, str]] = {
     "actors/opening.py:": PROCESS,
     "actors/handover.py:Handover.expect_nobody": "a tool's, not the bot's: tests/actors/test_handover.py",
     "persistence/store.py:Store.open_guild#2": "no near layer has it whole: tests/persistence/test_store_cloud.py",
+    "actors/cloud_side.py:CloudSide.await_turn#3": "a log is looked at: tests/actors/test_cloud_side.py",
     "actors/cloud_side.py:CloudSide.leave#4": FLUSH,
     "persistence/recovery.py:_feed#4": HOLES,
     "persistence/recovery.py:_feed#5": HOLES,

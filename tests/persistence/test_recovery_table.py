@@ -155,6 +155,8 @@ async def test_whatever_one_layer_has_comes_back_into_all(
     await ledger.start()
     assert ledger.report is not None
     assert ledger.report.leader == leader
+    found = {layer.name: layer.found for layer in ledger.report.layers if layer.found is not None}
+    assert found[leader] == max(found.values()), "the highest leads, and the report tells that"
     assert await ledger.seqs() == KNOWN
     await ledger.upload()
     await ledger.store.close()
