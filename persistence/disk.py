@@ -22,8 +22,9 @@ import msgspec
 from ledger.errors import Denied, DiskFull, FolderInUse, NotConfirmed, StorageError
 
 NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
-FULL: Final = NO_ROOM | {errno.EROFS}
 """What the system says where there is no room."""
+FULL: Final = NO_ROOM | {errno.EROFS}
+"""Likewise, or where nothing is taken at all."""
 _UNLINKED: Final = frozenset({errno.ENOENT, errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS})
 _OWNER_BYTES: Final = 4096
 

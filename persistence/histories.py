@@ -120,7 +120,7 @@ class FolderHistory:
         Raises:
             NameUnknown: when those cannot, either: a copy would be taken for any history.
         """
-        terms = [(file.header.epoch, file.header.lineage) for file in self._found.files if file.header is not None]
+        terms = [(header.epoch, header.lineage) for header in self._found.headers()]
         if not terms:
             lists = [
                 kept_checkpoints(self._disk, self._folder / "checkpoints" / g, g) for g in self.checkpoint_guilds()

@@ -45,7 +45,7 @@ def hold_folder(disk: Disk, data: Path, started: str, name: str = "lock") -> Hel
 def folder_lineage(disk: Disk, data: Path) -> str:
     """Which history a folder's log is of, by the first lines of its files; "" where none can be read."""
     with suppress(NewerFormat, StorageError):
-        headers = [file.header for file in survey(disk, data / "log").files if file.header is not None]
+        headers = survey(disk, data / "log").headers()
         return max(((header.epoch, header.lineage) for header in headers), default=(0, ""))[1]
     return ""
 

@@ -89,7 +89,7 @@ class Reading:
     def summary(self) -> LayerSummary:
         """What a layer says of itself when it was opened."""
         scan = self.scan
-        headers = [file.header for file in self.survey.files if file.header is not None]
+        headers = self.survey.headers()
         return LayerSummary(
             epoch=max(
                 [header.epoch for header in headers] + [head.epoch for head in self.chains.heads.values()] + [0]

@@ -60,6 +60,10 @@ class Survey(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[SegmentFile, ...]
     unreadable: tuple[Path, ...]
 
+    def headers(self) -> list[LogFileHeader]:
+        """The first lines that can be read, in that order."""
+        return [file.header for file in self.files if file.header is not None]
+
 
 def survey(disk: Disk, folder: Path) -> Survey:
     """Looks at the openings of a log's files, which tell what counts in each.

@@ -122,7 +122,6 @@ class Store:
         self._heads: dict[GuildId, Head] = {}
         self._gsn = 0
         self._acknowledged = 0
-        self._found: dict[str, tuple[int, int]] = {}
         self._owed = (0, 0)
         """The rank that a start has found and did not live to reach; the cloud may be away at the next one."""
         self._in_doubt = True
@@ -165,7 +164,7 @@ class Store:
         if newest is None or not self._knows_what_was_acknowledged():
             raise self._nobody()
         await self._terms.mind()
-        self._found = {seat.name: seat.rank() for seat in self._seats if seat.readable}
+        found = {seat.name: seat.rank() for seat in self._seats if seat.readable}
         wanted = self._owed = max(newest.rank(), self._owed) if self._terms.is_cloud_away() else newest.rank()
         notes = [f"{seat.name}: {what}" for seat in self._seats for what in seat.summary.notes + seat.summary.remarks]
         notes += await self.salvage.open()
@@ -192,7 +191,7 @@ class Store:
         self._in_doubt = False
         self._owed = (0, 0)
         self.leader = self.leader or leader.name
-        return self._report(leader, notes)
+        return self._report(leader, found, notes)
 
     async def _open(self, seat: Seat) -> None:
         await seat.open()
@@ -478,11 +477,11 @@ class Store:
     def _nobody(self) -> StorageError:
         return StorageError(f"no layer can be used: {troubles(self._seats)}")
 
-    def _report(self, leader: Seat, notes: Sequence[str]) -> StartReport:
+    def _report(self, leader: Seat, found: Mapping[str, tuple[int, int]], notes: Sequence[str]) -> StartReport:
         layers = tuple(
             LayerStart(
                 name=seat.name,
-                found=self._found.get(seat.name),
+                found=found.get(seat.name),
                 gsn=seat.gsn,
                 guilds=len(seat.summary.heads),
                 fed=seat.fed,

@@ -142,7 +142,7 @@ class _Look:
             self._faults += in_packs.summary.notes
             if in_packs.contents != walk.contents:
                 self._faults.append("the packs do not hold what the segments hold")
-        elif not in_packs.summary.notes and not in_packs.contents.missing:
+        elif not in_packs.summary.notes:
             self._harmless += [f"{note}; the packs hold all of it" for note in walk.summary.notes]
             return in_packs
         return walk

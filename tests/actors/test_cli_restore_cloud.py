@@ -311,6 +311,21 @@ class Mistaken(CloudHistory):
         }
 
 
+async def test_a_drill_of_records_that_do_not_lead_to_the_heads_names_what_is_damaged_as_well(cloud: Cloud):
+    key = [key for key in cloud.bucket.objects if key.startswith("seg/")][2]
+    whole = cloud.bucket.objects[key]
+    cloud.bucket.objects[key] = whole[:-1] + bytes([whole[-1] ^ 1])
+    code = await drill(
+        Around().all, cloud.data, cloud.data / "ledger.db", Mistaken(cloud.objects(), inline, a_layer), "memory"
+    )
+    cloud.bucket.objects[key] = whole
+    report = last_drill(RealDisk(), cloud.data)
+    assert (code, report is None) == (1, False)
+    assert report is not None
+    assert "do not lead to where they should" in report.differences[0]
+    assert any(key in each for each in report.differences[1:])
+
+
 async def test_records_that_do_not_lead_to_the_heads_are_not_restored(cloud: Cloud, tmp_path: Path):
     history = Mistaken(cloud.objects(), inline, a_layer)
     with pytest.raises(CopyDiffers, match="do not lead to where they should"):
@@ -634,6 +649,18 @@ async def test_a_pack_of_another_history_is_a_fault(tmp_path: Path):
     assert (await cloud.verify()).wrong == ()
     cloud.bucket.objects[ours] = other.bucket.objects[theirs]
     assert (await cloud.verify()).wrong
+
+
+async def test_what_an_index_doubts_is_told_by_whoever_goes_by_it_and_by_verify(tmp_path: Path):
+    cloud = await Cloud(tmp_path / "data").fill(played(1), played(2))
+    layer = a_layer(MemoryObjects(cloud.bucket))
+    await layer.open()
+    layer._reader.layout.hides_cut = True
+    await layer._packer.pack()
+    (fault,) = (await cloud.verify()).wrong
+    _, said = await cloud.restore(tmp_path / "new")
+    assert f"restore: the history was not whole: {fault}" in said.splitlines()
+    assert fault in (await cloud.drill())[1][-3]
 
 
 async def test_an_index_of_another_history_is_not_believed_and_told(tmp_path: Path):
