@@ -9,6 +9,8 @@ import pytest
 from ledger.errors import DiskFull
 from persistence.disk import RealDisk
 from persistence.marker import NAME, folder_id, has_run
+from tests.actors.test_cli_backup import played
+from tests.actors.written import write_history
 from tests.persistence.making import TestRandomness
 from tests.persistence.simdisk import Hook, PowerCut, SimDisk
 
@@ -30,6 +32,15 @@ def test_a_marker_that_nobody_can_read_is_of_a_folder_on_which_a_bot_has_run(tmp
     folder_id(RealDisk(), tmp_path, TestRandomness())
     assert not has_run(RealDisk(), tmp_path)
     (tmp_path / NAME).write_bytes(b"?")
+    assert has_run(RealDisk(), tmp_path)
+
+
+def test_a_log_whose_first_line_nobody_can_read_may_be_a_bot_s(tmp_path: Path):
+    folder_id(RealDisk(), tmp_path, TestRandomness(), 9)  # as `restore` does, of a log of epoch 9
+    write_history(tmp_path, played(1))
+    assert not has_run(RealDisk(), tmp_path)
+    (path,) = (tmp_path / "log").glob("*.log")
+    path.write_bytes(b"?" + path.read_bytes()[1:])
     assert has_run(RealDisk(), tmp_path)
 
 
